@@ -25,13 +25,13 @@ from intermodal.planner.session_affinity import continues_tool_call
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 
 
-def exploration_route(case: PlanningCase, chosen: Route, routes: list[Route]) -> Route | None:
+def exploration_route(case: PlanningCase, chosen_route: Route, routes: list[Route]) -> Route | None:
     """Return the unmeasured route whose optimistic score beats the chosen one; None if there is none."""
-    if not _may_explore(case, chosen):
+    if not _may_explore(case, chosen_route):
         return None
-    able = [route for route in routes if _costs_no_more(case, route, chosen)]
-    able = [route for route in able if optimistic_score(case, route, chosen) < chosen.score]
-    return min(able, key=lambda route: (optimistic_score(case, route, chosen), route.key), default=None)
+    able = [route for route in routes if _costs_no_more(case, route, chosen_route)]
+    able = [route for route in able if optimistic_score(case, route, chosen_route) < chosen_route.score]
+    return min(able, key=lambda route: (optimistic_score(case, route, chosen_route), route.key), default=None)
 
 
 def exploration_note(endpoint: str) -> str:
@@ -42,32 +42,36 @@ def exploration_note(endpoint: str) -> str:
     )
 
 
-def optimistic_score(case: PlanningCase, route: Route, chosen: Route) -> float:
+def optimistic_score(case: PlanningCase, route: Route, chosen_route: Route) -> float:
     """Return the objective's number of a route at its shortest time."""
     needs = route.demand
     _, seconds = final_call_cost(case, route.rates, LOW, needs, _answer(case, route).tokens[LOW])
     seconds += needs.before[LOW]
     if case.policy.objective == "fastest":
         return seconds
-    return _cost(case, route, chosen) + seconds * case.policy.time_value + needs.penalty
+    return _cost(case, route, chosen_route) + seconds * case.policy.time_value + needs.penalty
 
 
-def _cost(case: PlanningCase, route: Route, chosen: Route) -> float:
+def _cost(case: PlanningCase, route: Route, chosen_route: Route) -> float:
     """Return the USD of the chosen route's expected tokens at this route's prices.
 
     Using the same tokens for both keeps token estimates from deciding. Images and audio are counted by each model's own
     rules, which are exact.
     """
-    words = (ZEROS, ZEROS) == (route.demand.image, route.demand.audio) == (chosen.demand.image, chosen.demand.audio)
-    needs = chosen.demand if words else route.demand
-    return typical_call_cost(case, route.rates, needs, _answer(case, chosen))[0] + route.demand.cost[MID]
+    words = (
+        (ZEROS, ZEROS)
+        == (route.demand.image, route.demand.audio)
+        == (chosen_route.demand.image, chosen_route.demand.audio)
+    )
+    needs = chosen_route.demand if words else route.demand
+    return typical_call_cost(case, route.rates, needs, _answer(case, chosen_route))[0] + route.demand.cost[MID]
 
 
 def _answer(case: PlanningCase, route: Route) -> AnswerTokens:
     return usual_answer(case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
 
 
-def _may_explore(case: PlanningCase, chosen: Route) -> bool:
+def _may_explore(case: PlanningCase, chosen_route: Route) -> bool:
     """Return whether exploration is allowed.
 
     Time must decide, nothing else may depend on which endpoint answers, and a failure must leave enough time.
@@ -81,19 +85,19 @@ def _may_explore(case: PlanningCase, chosen: Route) -> bool:
         and case.job == "generate"
         and not case.request.previous_endpoint
         and not continues_tool_call(case.request)
-        and chosen.endpoint.id in case.measured
+        and chosen_route.endpoint.id in case.measured
     )
 
 
-def _costs_no_more(case: PlanningCase, route: Route, chosen: Route) -> bool:
+def _costs_no_more(case: PlanningCase, route: Route, chosen_route: Route) -> bool:
     """Return whether trying the route can cost nothing but time."""
     endpoint = route.endpoint
     return (
         endpoint.id not in case.measured
-        and endpoint.id != chosen.endpoint.id
-        and _cost(case, route, chosen) <= _cost(case, chosen, chosen) < math.inf
-        and route.tier >= chosen.tier
-        and (route.demand.missed, route.demand.penalty) <= (chosen.demand.missed, chosen.demand.penalty)
-        and ZONES.index(endpoint.host.zone) <= ZONES.index(chosen.endpoint.host.zone)
+        and endpoint.id != chosen_route.endpoint.id
+        and _cost(case, route, chosen_route) <= _cost(case, chosen_route, chosen_route) < math.inf
+        and route.tier >= chosen_route.tier
+        and (route.demand.missed, route.demand.penalty) <= (chosen_route.demand.missed, chosen_route.demand.penalty)
+        and ZONES.index(endpoint.host.zone) <= ZONES.index(chosen_route.endpoint.host.zone)
         and (route.group.remote or endpoint.id in case.loaded)  # no server or model is loaded for exploration
     )

@@ -44,12 +44,12 @@ def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
     return tuple(candidates if alone is None else _with_candidate(candidates, alone))
 
 
-def _with_candidate(found: list[Candidate], added: Candidate) -> list[Candidate]:
+def _with_candidate(candidates: list[Candidate], added: Candidate) -> list[Candidate]:
     """Return the frontier with a route of recognition alone added, and without routes that it beats."""
     mine = _figures(added)
-    if any(all(map(le, _figures(each), mine)) for each in found):
-        return found
-    return sorted([*(each for each in found if not all(map(le, mine, _figures(each)))), added], key=_figures)
+    if any(all(map(le, _figures(each), mine)) for each in candidates):
+        return candidates
+    return sorted([*(each for each in candidates if not all(map(le, mine, _figures(each)))), added], key=_figures)
 
 
 def _figures(candidate: Candidate) -> tuple[float, ...]:
@@ -59,16 +59,16 @@ def _figures(candidate: Candidate) -> tuple[float, ...]:
     return cost, total.seconds.mid, -TIERS.index(candidate.tier), candidate.lost
 
 
-def pareto(routes: list[Route], chosen: Route) -> list[Route]:
+def pareto(routes: list[Route], chosen_route: Route) -> list[Route]:
     """Return the first ``MOST`` undominated routes, including the chosen one."""
-    points = sorted([chosen, *routes], key=lambda route: (route.cost, route.seconds, -route.tier, route.key))
+    points = sorted([chosen_route, *routes], key=lambda route: (route.cost, route.seconds, -route.tier, route.key))
     kept: list[Route] = []
     for route in points:
         if not any(_beats(other, route) for other in kept):
             kept.append(route)
     first = kept[:MOST]
-    if not any(_same(route, chosen) for route in first):
-        first = sorted([*first[: MOST - 1], chosen], key=points.index)
+    if not any(_same(route, chosen_route) for route in first):
+        first = sorted([*first[: MOST - 1], chosen_route], key=points.index)
     return first
 
 

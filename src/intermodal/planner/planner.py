@@ -214,7 +214,7 @@ def _loses_less(other: FloorSearch, settled: FloorSearch) -> bool:
     return bool(mine) and (not now or mine[0].loss < now[0].loss)
 
 
-def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[Route]:
+def _fallbacks(case: PlanningCase, routes: list[Route], chosen_route: Route) -> list[Route]:
     """Return the best route of each other endpoint; routes that keep the needed aspects come first.
 
     A fallback runs without approval. For example, a route that would answer a question about a colour from OCR text
@@ -222,43 +222,43 @@ def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[R
     """
     good: dict[str, Route] = {}
     rest: dict[str, Route] = {}
-    loss = chosen.loss
+    loss = chosen_route.loss
     for route in routes:
         id = route.endpoint.id
-        if id != chosen.endpoint.id and id not in good:
+        if id != chosen_route.endpoint.id and id not in good:
             (good if route.loss <= loss else rest).setdefault(id, route)
     found = [*good.values(), *(route for name, route in rest.items() if name not in good)][:FALLBACKS]
-    if found and all(_leans_on(route, chosen) for route in found):
+    if found and all(_leans_on(route, chosen_route) for route in found):
         # All of them use the endpoint of the chosen route, and would fail with it.
-        others = (route for route in routes if route.endpoint.id != chosen.endpoint.id)
-        alone = next((route for route in others if not _leans_on(route, chosen)), None)
+        others = (route for route in routes if route.endpoint.id != chosen_route.endpoint.id)
+        alone = next((route for route in others if not _leans_on(route, chosen_route)), None)
         if alone is not None:
             found = _with_route(found, alone)
-    if case.job == "transcribe" and (better := _better_transcriber(case, routes, chosen)) is not None:
+    if case.job == "transcribe" and (better := _better_transcriber(case, routes, chosen_route)) is not None:
         found = _with_route(found, better)
     return found
 
 
-def _with_route(found: list[Route], added: Route) -> list[Route]:
+def _with_route(routes: list[Route], added: Route) -> list[Route]:
     """Return the list with ``added``, replacing any other route of its endpoint."""
-    if added in found:
-        return found
-    return [*[route for route in found if route.endpoint.id != added.endpoint.id][: FALLBACKS - 1], added]
+    if added in routes:
+        return routes
+    return [*[route for route in routes if route.endpoint.id != added.endpoint.id][: FALLBACKS - 1], added]
 
 
-def _better_transcriber(case: PlanningCase, routes: list[Route], chosen: Route) -> Route | None:
+def _better_transcriber(case: PlanningCase, routes: list[Route], chosen_route: Route) -> Route | None:
     """Return the strongest route that may transcribe again after a bad transcript; None if there is none.
 
     It must be a fallback, because only fallbacks replace the chosen route.
     """
-    bad = ConversionOutcome(op="transcribe", endpoint=chosen.endpoint.id, problem="empty")
+    bad = ConversionOutcome(op="transcribe", endpoint=chosen_route.endpoint.id, problem="empty")
     able = [route for route in routes if may_redo(case, route.endpoint, bad)]
     return max(able, key=lambda route: (route.own_tier, -route.score), default=None)
 
 
-def _leans_on(route: Route, chosen: Route) -> bool:
+def _leans_on(route: Route, chosen_route: Route) -> bool:
     """Return whether a route uses the answering endpoint of the chosen route as a converter."""
-    return any(used.id == chosen.endpoint.id for option in route.assignment.options for used in option.converters)
+    return any(used.id == chosen_route.endpoint.id for option in route.assignment.options for used in option.converters)
 
 
 def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
@@ -362,10 +362,10 @@ def plan_id(plan: Plan) -> str:
 
 
 def outranked_routes(
-    case: PlanningCase, chosen: Route, fallbacks: list[Route], routes: list[Route], builder: CandidateBuilder
+    case: PlanningCase, chosen_route: Route, fallbacks: list[Route], routes: list[Route], builder: CandidateBuilder
 ) -> tuple[Outranked, ...]:
     """Return the next best routes, each compared with the chosen one."""
-    shown = {(route.endpoint.id, builder.summary(route)) for route in (chosen, *fallbacks)}
+    shown = {(route.endpoint.id, builder.summary(route)) for route in (chosen_route, *fallbacks)}
     found: list[Outranked] = []
     for route in routes:
         identity = (route.endpoint.id, builder.summary(route))
@@ -377,7 +377,7 @@ def outranked_routes(
                 endpoint=route.endpoint.id,
                 summary=identity[1],
                 total=builder.total(route),
-                reason=compare_routes(case, route, chosen),
+                reason=compare_routes(case, route, chosen_route),
             )
         )
         if len(found) == MAX_OUTRANKED:
@@ -385,37 +385,41 @@ def outranked_routes(
     return tuple(found)
 
 
-def compare_routes(case: PlanningCase, route: Route, chosen: Route) -> str:
+def compare_routes(case: PlanningCase, route: Route, chosen_route: Route) -> str:
     """Return why a feasible route was not chosen, with the figures that the objective compares."""
-    if route.key < chosen.key and route.key[:-1] == chosen.key[:-1]:
+    if route.key < chosen_route.key and route.key[:-1] == chosen_route.key[:-1]:
         return "equal in every number, and the conversation stays with the endpoint of its last turn"
-    if route.key < chosen.key:
+    if route.key < chosen_route.key:
         return "better by the objective, but the conversation stays with the endpoint of its last turn"
-    if route.loss > chosen.loss:
-        return _loses_more(case, route, chosen)
+    if route.loss > chosen_route.loss:
+        return _loses_more(case, route, chosen_route)
     objective = case.policy.objective
-    mine, best = route, chosen
+    mine, best = route, chosen_route
     if objective == "fastest" and mine.seconds != best.seconds:
         return f"{_seconds(mine.seconds)} > {_seconds(best.seconds)}"
     if objective == "best" and mine.tier != best.tier:
         return f"{TIERS[mine.tier]} < {TIERS[best.tier]}"
-    if objective == "best" and route.demand.missed != chosen.demand.missed:
+    if objective == "best" and route.demand.missed != chosen_route.demand.missed:
         return "loses more of what the question seems to need"
-    if objective == "best" and (why := _stands_behind(case, route, chosen)):
+    if objective == "best" and (why := _stands_behind(case, route, chosen_route)):
         return why
     if objective == "fastest":
         return _same_time(mine, best)
     if mine.cost == math.inf:
         return "its price is not known, so it sorts last"
     if objective == "default":
-        return f"{_sum(case, route)} > {_money(chosen.score)}" if route.score > chosen.score else _tie(route, chosen)
+        return (
+            f"{_sum(case, route)} > {_money(chosen_route.score)}"
+            if route.score > chosen_route.score
+            else _tie(route, chosen_route)
+        )
     if mine.cost != best.cost:
         return f"{_money(mine.cost)} > {_money(best.cost)}"
-    if objective == "cheapest" and (why := _not_at_home(case, route, chosen)):
+    if objective == "cheapest" and (why := _not_at_home(case, route, chosen_route)):
         return why
     if mine.seconds != best.seconds:
         return f"same cost, {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
-    return _tie(route, chosen)
+    return _tie(route, chosen_route)
 
 
 def _tie(mine: Route, best: Route) -> str:
@@ -429,20 +433,22 @@ def _tie(mine: Route, best: Route) -> str:
     return "a tie; the first by name was taken"
 
 
-def _stands_behind(case: PlanningCase, route: Route, chosen: Route) -> str:
+def _stands_behind(case: PlanningCase, route: Route, chosen_route: Route) -> str:
     """Return what distinguishes two routes of the same tier; "" if only time and cost do."""
-    mine, best = (case.index.standing(each.endpoint.id, answering_task(case, each.demand)) for each in (route, chosen))
+    mine, best = (
+        case.index.standing(each.endpoint.id, answering_task(case, each.demand)) for each in (route, chosen_route)
+    )
     if mine[0] != best[0]:
-        return f"as strong, by weaker evidence ({_evidence(case, route)} and not {_evidence(case, chosen)})"
+        return f"as strong, by weaker evidence ({_evidence(case, route)} and not {_evidence(case, chosen_route)})"
     if mine[1] != best[1]:
         return f"as strong by the same evidence, and sold for less (${-mine[1]:g} < ${-best[1]:g} a million tokens)"
     if mine[2] != best[2]:
         return "as strong by the same evidence, and smaller"
-    return _not_at_home(case, route, chosen)
+    return _not_at_home(case, route, chosen_route)
 
 
-def _not_at_home(case: PlanningCase, route: Route, chosen: Route) -> str:
-    away = case.index.away(route.endpoint.id) > case.index.away(chosen.endpoint.id)
+def _not_at_home(case: PlanningCase, route: Route, chosen_route: Route) -> str:
+    away = case.index.away(route.endpoint.id) > case.index.away(chosen_route.endpoint.id)
     return "equal, and not served by the model's own vendor" if away else ""
 
 
@@ -465,9 +471,9 @@ def _same_time(mine: Route, best: Route) -> str:
     return f"same time, {_money(mine.cost)} > {_money(best.cost)}"
 
 
-def _loses_more(case: PlanningCase, route: Route, chosen: Route) -> str:
+def _loses_more(case: PlanningCase, route: Route, chosen_route: Route) -> str:
     """Return the loss that ranks a route lower, regardless of price and speed."""
-    pairs = zip(case.bundles, route.assignment.options, chosen.assignment.options, strict=True)
+    pairs = zip(case.bundles, route.assignment.options, chosen_route.assignment.options, strict=True)
     for bundle, option, better in pairs:
         if option.diverted > better.diverted:
             return f"{bundle.title} would not reach the named model as it is"

@@ -339,10 +339,10 @@ def _label_tokens(output: Output) -> float:
     return sum(6 + len(label) / 4 for label in output.labels) if isinstance(output, ScoresOutput) else 0.0
 
 
-def _special(known: CatalogIndex, ids: frozenset[str]) -> dict[int, set[str]]:
+def _special(catalog_index: CatalogIndex, ids: frozenset[str]) -> dict[int, set[str]]:
     found: dict[int, set[str]] = {}
     for each in ids:
-        group = known.group_of.get(each)
+        group = catalog_index.group_of.get(each)
         if group is not None:
             found.setdefault(group.number, set()).add(each)
     return found

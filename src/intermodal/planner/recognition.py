@@ -251,20 +251,20 @@ def _ends_with_words(option: ConversionOption) -> bool:
 
 
 def _recognition(
-    case: PlanningCase, conversions: ConvertersByJob, chosen: tuple[ConversionOption, ...]
+    case: PlanningCase, conversions: ConvertersByJob, options: tuple[ConversionOption, ...]
 ) -> _Recognition:
-    endpoint = _last_recognizer(case, chosen)
+    endpoint = _last_recognizer(case, options)
     rules = NO_RULES if endpoint is None else case.token_rules(case.index.group_of[endpoint.id])
-    made = assign(case, chosen, rules)
+    made = assign(case, options, rules)
     number = objective_number(case.policy, made.cost[MID], made.before[MID], made.penalty)
     return _Recognition(case, conversions, made, endpoint, round(number, 9))
 
 
-def _last_recognizer(case: PlanningCase, chosen: tuple[ConversionOption, ...]) -> Endpoint | None:
+def _last_recognizer(case: PlanningCase, options: tuple[ConversionOption, ...]) -> Endpoint | None:
     """Return the endpoint of the last recognition call in part order; None if all words are extracted."""
     found = [
         (part.index, place, step.endpoint)
-        for bundle, option in zip(case.bundles, chosen, strict=True)
+        for bundle, option in zip(case.bundles, options, strict=True)
         for part, conversion in zip(bundle.parts, option.conversions, strict=True)
         for place, step in enumerate(conversion.steps)
         if step.endpoint is not None
@@ -272,45 +272,45 @@ def _last_recognizer(case: PlanningCase, chosen: tuple[ConversionOption, ...]) -
     return max(found, key=lambda each: each[:2])[2] if found else None
 
 
-def _is_within_limits(found: _Recognition) -> bool:
-    made = found.assignment
-    return route_limits(found.case, 0).afford(made.cost[HIGH], made.before[HIGH], made.peak[HIGH])
+def _is_within_limits(recognition: _Recognition) -> bool:
+    made = recognition.assignment
+    return route_limits(recognition.case, 0).afford(made.cost[HIGH], made.before[HIGH], made.peak[HIGH])
 
 
-def _why_not(found: _Recognition, route: Route) -> str:
+def _why_not(recognition: _Recognition, route: Route) -> str:
     """Return why a route with an answering model is better; "" if it is not."""
-    case, made = found.case, found.assignment
+    case, made = recognition.case, recognition.assignment
     if made.loss != route.loss:
         return "loses words that the question asks for" if made.loss > route.loss else ""
     objective = case.policy.objective
     if objective == "best":
         return f"{tier_name(made.tier)} < {tier_name(route.tier)}" if made.tier < route.tier else ""
     theirs = {"default": route.score, "fastest": route.seconds}.get(objective, route.cost)
-    if found.number <= theirs:
+    if recognition.number <= theirs:
         return ""
     if objective == "fastest":
-        return f"{numbers.plain_seconds(found.number)} s > {numbers.plain_seconds(theirs)} s"
-    return f"${numbers.plain_money(found.number)} > ${numbers.plain_money(theirs)}"
+        return f"{numbers.plain_seconds(recognition.number)} s > {numbers.plain_seconds(theirs)} s"
+    return f"${numbers.plain_money(recognition.number)} > ${numbers.plain_money(theirs)}"
 
 
-def _with_comparison(found: _Recognition, other: Outranked) -> Outranked:
+def _with_comparison(recognition: _Recognition, other: Outranked) -> Outranked:
     """Return an outranked route of the answering plan, compared with this route instead."""
-    cost, seconds, objective = other.total.cost, other.total.seconds, found.case.policy.objective
+    cost, seconds, objective = other.total.cost, other.total.seconds, recognition.case.policy.objective
     if not (cost.known and seconds.known) or objective == "best" or other.reason.startswith("loses"):
         return other
     money, time = f"${numbers.plain_money(cost.mid)}", f"{numbers.plain_seconds(seconds.mid)} s"
     if objective == "fastest":
-        return msgspec.structs.replace(other, reason=f"{time} > {numbers.plain_seconds(found.number)} s")
+        return msgspec.structs.replace(other, reason=f"{time} > {numbers.plain_seconds(recognition.number)} s")
     spent = f"{money} + {time}" if objective == "default" else money
-    return msgspec.structs.replace(other, reason=f"{spent} > ${numbers.plain_money(found.number)}")
+    return msgspec.structs.replace(other, reason=f"{spent} > ${numbers.plain_money(recognition.number)}")
 
 
-def _outranked_route(found: _Recognition, why: str) -> Outranked:
-    return Outranked(endpoint=found.name, summary=found.summary, total=_total(found), reason=why)
+def _outranked_route(recognition: _Recognition, why: str) -> Outranked:
+    return Outranked(endpoint=recognition.name, summary=recognition.summary, total=_total(recognition), reason=why)
 
 
-def _total(found: _Recognition) -> StepEstimate:
-    made = found.assignment
+def _total(recognition: _Recognition) -> StepEstimate:
+    made = recognition.assignment
     return StepEstimate(
         output_tokens=quantity(made.made, "sum", 0),
         cost=quantity(made.cost, "price not known" if made.cost[HIGH] == math.inf else "price list", 8),
@@ -320,27 +320,27 @@ def _total(found: _Recognition) -> StepEstimate:
     )
 
 
-def _candidate(found: _Recognition) -> Candidate:
-    case, made = found.case, found.assignment
-    before, total = StepBuilder(case, found.conversions).before(made), _total(found)
+def _candidate(recognition: _Recognition) -> Candidate:
+    case, made = recognition.case, recognition.assignment
+    before, total = StepBuilder(case, recognition.conversions).before(made), _total(recognition)
     steps = _answering_steps(case, before)
     names = ",".join(step.id for step in steps)
-    hashed = hashlib.sha256(msgspec.json.encode((names, found.summary, total, found.number)))
+    hashed = hashlib.sha256(msgspec.json.encode((names, recognition.summary, total, recognition.number)))
     return Candidate(
         id=hashed.hexdigest()[:12],
         steps=steps,
-        endpoint=found.name,
+        endpoint=recognition.name,
         total=total,
-        score=found.number,
+        score=recognition.number,
         tier=tier_name(min(made.tier, len(TIERS) - 1)),
         keeps=before.keeps,
         loses=before.loses,
         sends=tuple(converter_sends(case, made, {})),
         warnings=before.warnings,
-        summary=found.summary,
+        summary=recognition.summary,
         checks=tuple(each for each in before.checks if each.op != "size"),  # no model receives the result
         lost=made.lost,
-        verdict=_verdict(found, None).value,
+        verdict=_verdict(recognition, None).value,
         cores=case.machine.cores,
         decoders=made.decoders,
     )
@@ -360,30 +360,30 @@ def _answering_steps(case: PlanningCase, before: PreparationSteps) -> tuple[Step
     return (*before.steps, concat)
 
 
-def _verdict(found: _Recognition, beside: Other | None, keeps: Other | None = None) -> Verdict:
-    parts = part_judgements(found.case, found.assignment)
+def _verdict(recognition: _Recognition, beside: Other | None, keeps: Other | None = None) -> Verdict:
+    parts = part_judgements(recognition.case, recognition.assignment)
     value = judge(parts, answers=False)
     keeps = keeps if value == "not_enough" else None
-    return Verdict(value=value, parts=parts, instead=found.instead, language_model=beside, keeps=keeps)
+    return Verdict(value=value, parts=parts, instead=recognition.instead, language_model=beside, keeps=keeps)
 
 
-def _plan(found: _Recognition, plan: Plan | None, error: NoRoute | None) -> Plan:
+def _plan(recognition: _Recognition, plan: Plan | None, error: NoRoute | None) -> Plan:
     """Return the plan of recognition alone. ``plan``: the plan of an answering model; ``error``: why there is none."""
-    case, chosen = found.case, _candidate(found)
+    case, chosen = recognition.case, _candidate(recognition)
     beside = _beside(plan, error)
     # If the other route loses it too, its plan knows what would keep it.
-    verdict = _verdict(found, beside, beside if plan is None else plan.verdict.keeps)
+    verdict = _verdict(recognition, beside, beside if plan is None else plan.verdict.keeps)
     others = () if plan is None else (plan.chosen, *plan.fallbacks)
     return Plan(
         id="",
-        headline=_headline(found, beside, verdict),
+        headline=_headline(recognition, beside, verdict),
         policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]),
         objective=case.policy.objective,
         chosen=chosen,
         fallbacks=others,
-        outranked=() if plan is None else tuple(_with_comparison(found, each) for each in plan.outranked),
+        outranked=() if plan is None else tuple(_with_comparison(recognition, each) for each in plan.outranked),
         rejected=() if plan is None else plan.rejected,
-        notes=_notes(found, chosen),
+        notes=_notes(recognition, chosen),
         catalog=case.index.catalog.version,
         statistics=case.statistics.epoch,
         as_of=case.as_of,
@@ -402,21 +402,21 @@ def _beside(plan: Plan | None, error: NoRoute | None) -> Other:
     return Other(endpoint="", summary="", kept_out=reason)
 
 
-def _notes(found: _Recognition, chosen: Candidate) -> tuple[str, ...]:
-    limit, made = found.case.request.sampling.max_tokens, found.assignment.made[MID]
-    notes = [*chosen.warnings]
+def _notes(recognition: _Recognition, chosen_candidate: Candidate) -> tuple[str, ...]:
+    limit, made = recognition.case.request.sampling.max_tokens, recognition.assignment.made[MID]
+    notes = [*chosen_candidate.warnings]
     if limit is not None and made > limit:
         cut = "the words are about {} tokens, and are cut after {} ({max-tokens})"
         notes.append(hint(cut, f"{made:,.0f}", f"{limit:,}"))
-    return tuple(dict.fromkeys([*notes, *file_notes(found.case, found.assignment, chosen)]))
+    return tuple(dict.fromkeys([*notes, *file_notes(recognition.case, recognition.assignment, chosen_candidate)]))
 
 
-def _headline(found: _Recognition, beside: Other, verdict: Verdict) -> str:
-    words = "the words and properties" if _adds_properties(found.case) else "the words"
-    asked_for = "properties" if asks_for_properties(found.case) else words
-    what = f"only {asked_for} of {joined_names(bundle.title for bundle in found.case.bundles)} are asked for"
-    short = falls_short(verdict, loss_reason(found.case, verdict))
-    text = hint("no language model needed: {}, as {}{}", found.summary, what, short)
+def _headline(recognition: _Recognition, beside: Other, verdict: Verdict) -> str:
+    words = "the words and properties" if _adds_properties(recognition.case) else "the words"
+    asked_for = "properties" if asks_for_properties(recognition.case) else words
+    what = f"only {asked_for} of {joined_names(bundle.title for bundle in recognition.case.bundles)} are asked for"
+    short = falls_short(verdict, loss_reason(recognition.case, verdict))
+    text = hint("no language model needed: {}, as {}{}", recognition.summary, what, short)
     if not beside.endpoint or beside.seconds is None:
         return hint("{}; no model that answers is open: {}", text, beside.kept_out) if beside.kept_out else text
     price = f"{numbers.money(beside.cost)}, {numbers.seconds(beside.seconds)}"

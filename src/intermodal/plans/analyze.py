@@ -173,12 +173,12 @@ def _rows(step: Step, actual: Actual) -> list[Row]:
     return found
 
 
-def _tokens(found: list[Row], name: str, estimate: Quantity, actual: int | None) -> None:
+def _tokens(rows: list[Row], name: str, estimate: Quantity, actual: int | None) -> None:
     if actual is None and not estimate.high:
         return
     text = "not reported" if actual is None else f"{actual:,}"
     error = None if actual is None else _middle_q_error(estimate, float(actual))
-    found.append((name, numbers.count(estimate), text, error, _outside(estimate, actual, 0.5)))
+    rows.append((name, numbers.count(estimate), text, error, _outside(estimate, actual, 0.5)))
 
 
 def _outside(estimate: Quantity, actual: float | None, slack: float) -> str:

@@ -397,16 +397,16 @@ def _with_plain_reason(row: _Row, surface: Surface) -> _Row:
     return replace(row, reason=words(row.reason, surface)) if isinstance(row.reason, Hint) else row
 
 
-def _candidate(made: Candidate, surface: Surface) -> Candidate:
-    if not any(isinstance(each, Hint) for each in made.warnings):
-        return made
-    return replace(made, warnings=tuple(words(each, surface) for each in made.warnings))
+def _candidate(candidate: Candidate, surface: Surface) -> Candidate:
+    if not any(isinstance(each, Hint) for each in candidate.warnings):
+        return candidate
+    return replace(candidate, warnings=tuple(words(each, surface) for each in candidate.warnings))
 
 
-def _verdict(made: Verdict, surface: Surface) -> Verdict:
+def _verdict(verdict: Verdict, surface: Surface) -> Verdict:
     phrased = {
         name: replace(other, kept_out=words(other.kept_out, surface))
-        for name in made.__struct_fields__
-        if isinstance(other := getattr(made, name), Other) and isinstance(other.kept_out, Hint)
+        for name in verdict.__struct_fields__
+        if isinstance(other := getattr(verdict, name), Other) and isinstance(other.kept_out, Hint)
     }
-    return replace(made, **phrased) if phrased else made
+    return replace(verdict, **phrased) if phrased else verdict

@@ -561,11 +561,13 @@ class CandidateBuilder:
         return tuple(sorted(counted, key=lambda each: each.part))
 
 
-def _levels_of(case: PlanningCase, route: Route, made: AnswerTokens) -> tuple[Levels, Levels]:
+def _levels_of(case: PlanningCase, route: Route, answer_tokens: AnswerTokens) -> tuple[Levels, Levels]:
     """Return cost and seconds of the last call at all levels; the high ones include the repair."""
-    low, high = (final_call_cost(case, route.rates, level, route.demand, made.tokens[level]) for level in (LOW, HIGH))
-    mid = typical_call_cost(case, route.rates, route.demand, made)
-    more_cost, more_seconds = repair_cost(case, route.rates, route.demand, made.tokens[HIGH])
+    low, high = (
+        final_call_cost(case, route.rates, level, route.demand, answer_tokens.tokens[level]) for level in (LOW, HIGH)
+    )
+    mid = typical_call_cost(case, route.rates, route.demand, answer_tokens)
+    more_cost, more_seconds = repair_cost(case, route.rates, route.demand, answer_tokens.tokens[HIGH])
     return (low[0], mid[0], high[0] + more_cost), (low[1], mid[1], high[1] + more_seconds)
 
 

@@ -121,15 +121,15 @@ def _sampling(step: ConversionStep, conversion: PartConversion) -> SampleFrames 
     return given if isinstance(given, SampleFrames) else None
 
 
-def may_redo(case: PlanningCase, after: Endpoint, done: ConversionOutcome) -> bool:
+def may_redo(case: PlanningCase, after: Endpoint, outcome: ConversionOutcome) -> bool:
     """Return whether a converter may repeat a conversion.
 
     The same converter, or one no stronger, would not do better.
     """
-    if after.id == done.endpoint:
+    if after.id == outcome.endpoint:
         return False
-    if done.problem == "language":
+    if outcome.problem == "language":
         languages = after.model.languages
-        return not languages or (done.language in languages if done.language else False)
-    failed, task = case.index.group_of.get(done.endpoint), TASK_OF[done.op]
+        return not languages or (outcome.language in languages if outcome.language else False)
+    failed, task = case.index.group_of.get(outcome.endpoint), TASK_OF[outcome.op]
     return failed is None or case.index.group_of[after.id].tier(task) > failed.tier(task)

@@ -93,11 +93,11 @@ def finished_outcome(
     return None
 
 
-def known_tokens(done: ConversionOutcome) -> Quantity:
+def known_tokens(outcome: ConversionOutcome) -> Quantity:
     """Return the tokens of an existing text, for any vocabulary."""
-    if not done.tokens:
-        return text_tokens(done.chars)
-    counted = float(max(done.tokens.values()))
+    if not outcome.tokens:
+        return text_tokens(outcome.chars)
+    counted = float(max(outcome.tokens.values()))
     low, mid, high = OTHER_VOCABULARY
     return between(math.floor(counted * low), counted * mid, math.ceil(counted * high), "counted, done already")
 

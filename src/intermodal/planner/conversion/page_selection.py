@@ -136,9 +136,9 @@ def _relevance(case: PlanningCase, index: int, pages: tuple[PageFacts, ...]) -> 
 
 
 def _same_option(
-    case: PlanningCase, bundle: Bundle, option: ConversionOption, conversions: ConvertersByJob, kept: KeptPages
+    case: PlanningCase, bundle: Bundle, option: ConversionOption, conversions: ConvertersByJob, kept_pages: KeptPages
 ) -> ConversionOption | None:
-    found = [other for other in conversion_options(case, bundle, conversions, kept) if other.name in _SELECTABLE]
+    found = [other for other in conversion_options(case, bundle, conversions, kept_pages) if other.name in _SELECTABLE]
     same = [other for other in found if other.name == option.name and set(other.converters) <= set(option.converters)]
     return next(iter(same), None)
 

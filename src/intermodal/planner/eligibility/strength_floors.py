@@ -129,7 +129,7 @@ def is_floor_missed(notes: Iterable[str]) -> bool:
     return any(note.startswith(_MISSED_FLOOR) for note in notes)
 
 
-def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch, chosen: Route) -> list[str]:
+def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch, chosen_route: Route) -> list[str]:
     """Return a note if the default floor was lowered: what excludes stronger endpoints, or how to get them."""
     if case.policy.at_least is not None:
         return []
@@ -137,7 +137,7 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
     if settled.instead is not None:
         before = settled.instead
         return [
-            f"{chosen.endpoint.id} is {tier_name(chosen.tier)}, below the floor {tier_name(DEFAULT_FLOOR)}, and keeps "
+            f"{chosen_route.endpoint.id} is {tier_name(chosen_route.tier)}, below the floor {tier_name(DEFAULT_FLOOR)}, and keeps "
             f"what the question seems to need; {before.endpoint.id} would lose it, "
             f"with a weakest link that is {tier_name(before.tier)}, too"
         ]
@@ -147,7 +147,7 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
     for job in CONVERSIONS:
         used = any(
             job == step.op
-            for option in chosen.assignment.options
+            for option in chosen_route.assignment.options
             for conversion in option.conversions
             for step in conversion.steps
         )

@@ -29,47 +29,49 @@ from intermodal.plans.step import (
 from intermodal.plans.verdict import joined_names
 
 
-def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
+def plan_notes(case: PlanningCase, chosen_route: Route, candidate: Candidate) -> list[str]:
     """Return the notes by decreasing weight: losses, omitted pages, prices, room, unused input."""
     found = [*candidate.warnings]
-    if chosen.cost == math.inf:
+    if chosen_route.cost == math.inf:
         limit = case.policy.max_cost
         ends = f", so the default limit of ${limit:g} cannot be checked" if limit == DEFAULT_MAX_COST else ""
-        unsaid = chosen.endpoint.price_on(case.as_of).unsaid
-        if chosen.demand.audio[HIGH] and "audio" in chosen.endpoint.price_on(case.as_of).unpriced:
+        unsaid = chosen_route.endpoint.price_on(case.as_of).unsaid
+        if chosen_route.demand.audio[HIGH] and "audio" in chosen_route.endpoint.price_on(case.as_of).unpriced:
             unsaid = unsaid or "sound there"
         why = f", as no price of {unsaid} is known" if unsaid else ""
         found.append(
-            f"the price of {joined_names(_without_price(candidate) or [chosen.endpoint.id])} is not known{why}{ends}"
+            f"the price of {joined_names(_without_price(candidate) or [chosen_route.endpoint.id])} is not known{why}{ends}"
         )
     stated = case.request.sampling.max_tokens
-    full_length = min(answer_length(case), chosen.rates.most_out)
-    if case.job == "generate" and chosen.numbers.cap < (full_length if stated is None else stated):
+    full_length = min(answer_length(case), chosen_route.rates.most_out)
+    if case.job == "generate" and chosen_route.numbers.cap < (full_length if stated is None else stated):
         instead = "" if stated is None else f", not the {stated:,} that were allowed"
-        found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{instead}: {_answer_limit(case, chosen)}")
-    found += _perhaps_without_a_word(case, chosen, candidate)
-    if not (chosen.endpoint.context or chosen.endpoint.model.context) and case.job == "generate":
         found.append(
-            f"the context length of {chosen.endpoint.id} is unknown; {chosen.rates.context:,.0f} tokens are assumed"
+            f"room for {chosen_route.numbers.cap:,.0f} tokens of answer{instead}: {_answer_limit(case, chosen_route)}"
         )
-    found += _tools_perhaps_too_long(case, chosen)
-    found += _images_perhaps_too_long(case, chosen)
+    found += _perhaps_without_a_word(case, chosen_route, candidate)
+    if not (chosen_route.endpoint.context or chosen_route.endpoint.model.context) and case.job == "generate":
+        found.append(
+            f"the context length of {chosen_route.endpoint.id} is unknown; {chosen_route.rates.context:,.0f} tokens are assumed"
+        )
+    found += _tools_perhaps_too_long(case, chosen_route)
+    found += _images_perhaps_too_long(case, chosen_route)
     found += _without_question(case, candidate)
     found += _reduced_context_notes(case, candidate)
     found += _started_servers(case, candidate)
     found += _unloaded_converters(candidate)
     if case.request.tools and case.request.tool_choice != "none":
         found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
-    found += _contradiction_notes(case, chosen)
-    found += _licence_notes(case, chosen)
+    found += _contradiction_notes(case, chosen_route)
+    found += _licence_notes(case, chosen_route)
     found += _not_yet(case, candidate)
     found += _unverified_source_notes(case, candidate)
-    found += _page_selection_note(case, chosen)
+    found += _page_selection_note(case, chosen_route)
     if isinstance(case.request.output, ScoresOutput):
-        found.append(scores_text(chosen.endpoint.model, independent=case.request.output.independent))
-    found += file_notes(case, chosen.assignment, candidate)
+        found.append(scores_text(chosen_route.endpoint.model, independent=case.request.output.independent))
+    found += file_notes(case, chosen_route.assignment, candidate)
     found += _channels(case, candidate)
-    found += _foreign(case, chosen, candidate)
+    found += _foreign(case, chosen_route, candidate)
     if case.policy.pages:
         files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]
         whole = [part.name for part in sorted(files, key=lambda each: each.index) if not (part.pages or part.page)]
@@ -93,19 +95,19 @@ def file_notes(case: PlanningCase, assignment: Assignment, candidate: Candidate)
     ]
 
 
-def _page_selection_note(case: PlanningCase, chosen: Route) -> list[str]:
+def _page_selection_note(case: PlanningCase, chosen_route: Route) -> list[str]:
     """Return a note on how pages were selected, if some were omitted."""
     ranking = case.facts.ranking
-    if ranking is None or not any(option.left_out for option in chosen.assignment.options):
+    if ranking is None or not any(option.left_out for option in chosen_route.assignment.options):
         return []
     read = f"{ranking.read:,} of {ranking.pages:,}" if ranking.read < ranking.pages else f"all {ranking.pages:,}"
     what = f"pages were chosen by {ranking.by}, an encoder that read {read} beside the question before this plan"
     return [f"{what} ($0, about {plain_seconds(ranking.seconds.mid)} s)" if ranking.seconds.known else what]
 
 
-def _foreign(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
+def _foreign(case: PlanningCase, chosen_route: Route, candidate: Candidate) -> list[str]:
     """Return a note if a model gets a transcript in an unsupported language and a transcriber could translate."""
-    known = chosen.endpoint.model.languages
+    known = chosen_route.endpoint.model.languages
     spoken = sorted(case.languages - set(known))
     transcribes = any(isinstance(step, Call) and step.op == "transcribe" for step in candidate.steps)
     if case.job != "generate" or case.into or "en" not in known or not spoken or not transcribes:
@@ -113,7 +115,7 @@ def _foreign(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[st
     return [
         hint(
             "{} supports {} only, and the speech is in {}: with {translate=}, speech recognition translates it first",
-            chosen.endpoint.id, joined_names(known), joined_names(spoken), "en",
+            chosen_route.endpoint.id, joined_names(known), joined_names(spoken), "en",
         )
     ]  # fmt: skip
 
@@ -139,31 +141,31 @@ def _film_notes(case: PlanningCase, assignment: Assignment) -> list[str]:
     return found
 
 
-def _tools_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
+def _tools_perhaps_too_long(case: PlanningCase, chosen_route: Route) -> list[str]:
     """Return a note if the tools at their high estimate would exceed the context."""
-    needs, context = chosen.demand, chosen.rates.context
-    if not case.request.tools or case.job == "transcribe" or needs.total[HIGH] + chosen.numbers.cap <= context:
+    needs, context = chosen_route.demand, chosen_route.rates.context
+    if not case.request.tools or case.job == "transcribe" or needs.total[HIGH] + chosen_route.numbers.cap <= context:
         return []
     count, (low, _, high) = len(case.request.tools), needs.tools
     return [
         f"{count} tool{'s' * (count > 1)} may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; "
-        f"how the template of {chosen.endpoint.id} writes them is not known, so it may refuse"
+        f"how the template of {chosen_route.endpoint.id} writes them is not known, so it may refuse"
     ]
 
 
-def _images_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
+def _images_perhaps_too_long(case: PlanningCase, chosen_route: Route) -> list[str]:
     """Return a note if the images at their high estimate would exceed the context."""
-    (low, _, high), context = chosen.demand.image, chosen.rates.context
+    (low, _, high), context = chosen_route.demand.image, chosen_route.rates.context
     if (
         case.job == "transcribe"
-        or chosen.demand.apart
+        or chosen_route.demand.apart
         or low == high
-        or chosen.demand.total[HIGH] + chosen.numbers.cap <= context
+        or chosen_route.demand.total[HIGH] + chosen_route.numbers.cap <= context
     ):
         return []
     return [
         f"images may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; how many "
-        f"{chosen.endpoint.id} counts is not known, so it may refuse"
+        f"{chosen_route.endpoint.id} counts is not known, so it may refuse"
     ]
 
 
@@ -173,17 +175,17 @@ def _without_price(candidate: Candidate) -> list[str]:
     return list(dict.fromkeys(step.endpoint for step in calls))
 
 
-def _perhaps_without_a_word(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
+def _perhaps_without_a_word(case: PlanningCase, chosen_route: Route, candidate: Candidate) -> list[str]:
     """Return a note if twice the usual reasoning leaves no room for a usual answer within the limit."""
-    thought, cap = candidate.answering.estimate.thought_tokens, chosen.numbers.cap
-    usual = chosen.rates.thought[MID]
+    thought, cap = candidate.answering.estimate.thought_tokens, chosen_route.numbers.cap
+    usual = chosen_route.rates.thought[MID]
     if not thought.high or cap >= case.ranked_answer + _USUAL_REASONING_FACTOR * usual:
         return []
     return [
         hint(
             "{} thinks before it answers, usually {} tokens ({}), and the limit of {} counts them: it may end without "
             "a word ({max-tokens} allows more)",
-            chosen.endpoint.id,
+            chosen_route.endpoint.id,
             f"{usual:,.0f}",
             thought.basis,
             f"{cap:,.0f}",
@@ -194,15 +196,15 @@ def _perhaps_without_a_word(case: PlanningCase, chosen: Route, candidate: Candid
 _USUAL_REASONING_FACTOR = 2.0  # factor on the usual reasoning, which half of all questions exceed
 
 
-def _answer_limit(case: PlanningCase, chosen: Route) -> str:
+def _answer_limit(case: PlanningCase, chosen_route: Route) -> str:
     """Return what limits the length of the answer."""
-    cap = chosen.numbers.cap
-    if cap >= chosen.rates.most_out:
+    cap = chosen_route.numbers.cap
+    if cap >= chosen_route.rates.most_out:
         return "it writes no more"
-    if chosen.demand.total[HIGH] + cap + 1 > chosen.rates.context:
-        return f"the rest of the context of {chosen.rates.context:,.0f} is taken"
+    if chosen_route.demand.total[HIGH] + cap + 1 > chosen_route.rates.context:
+        return f"the rest of the context of {chosen_route.rates.context:,.0f} is taken"
     deadline = case.policy.deadline
-    if deadline is not None and chosen.numbers.seconds_high > 0.9 * deadline:
+    if deadline is not None and chosen_route.numbers.seconds_high > 0.9 * deadline:
         return f"more might take longer than {deadline:g} s"
     return f"more might cost over ${plain_money(case.policy.max_cost)}"
 
@@ -254,25 +256,25 @@ def _unloaded_converters(candidate: Candidate) -> list[str]:
     return [f"{names} {'ends' if len(candidate.ends) == 1 else 'end'} before the answer: there is no memory for both"]
 
 
-def _licence_notes(case: PlanningCase, chosen: Route) -> list[str]:
+def _licence_notes(case: PlanningCase, chosen_route: Route) -> list[str]:
     """Return a note if commercial use is requested and the licence of local weights is unknown.
 
     Hosts serve under their own terms.
     """
-    model = chosen.endpoint.model
-    if case.policy.licence == "any" or model.permits or chosen.group.remote:
+    model = chosen_route.endpoint.model
+    if case.policy.licence == "any" or model.permits or chosen_route.group.remote:
         return []
     return [hint("it is unknown what the licence of {} permits, and commercial use is asked for ({licence})", model.id)]
 
 
-def _contradiction_notes(case: PlanningCase, chosen: Route) -> list[str]:
+def _contradiction_notes(case: PlanningCase, chosen_route: Route) -> list[str]:
     """Return notes on contradictions between sources about the inputs of the model."""
-    given = {kind for option in chosen.assignment.options for kind in option.kinds} | {
+    given = {kind for option in chosen_route.assignment.options for kind in option.kinds} | {
         bundle.kind for bundle in case.bundles
     }
     return [
-        f"sources differ on {chosen.endpoint.id}: {provenance.describe_dispute(doubt)}"
-        for doubt in provenance.disputes_about(chosen.endpoint.doubts, given)
+        f"sources differ on {chosen_route.endpoint.id}: {provenance.describe_dispute(doubt)}"
+        for doubt in provenance.disputes_about(chosen_route.endpoint.doubts, given)
     ]
 
 

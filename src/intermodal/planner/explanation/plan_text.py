@@ -96,12 +96,10 @@ def counting_source(basis: str, source: str) -> str:
     return f"{basis} ({source})" if source and not basis.startswith("no published rule") else basis
 
 
-def tools_text(count: int, tokens: Quantity, source: str, known: ToolSupport) -> str:
+def tools_text(count: int, tokens: Quantity, source: str, tool_support: ToolSupport) -> str:
     """Return the number of tools, the tokens they add, and the evidence that they are supported."""
-    evidence = (
-        f"it takes tools ({known.evidence.level}{f': {known.evidence.citation}' if known.evidence.source else ''})"
-    )
-    support = evidence if known.takes else "it is not stated that it accepts tools"
+    evidence = f"it takes tools ({tool_support.evidence.level}{f': {tool_support.evidence.citation}' if tool_support.evidence.source else ''})"
+    support = evidence if tool_support.takes else "it is not stated that it accepts tools"
     what = f"{count} tool{'s' if count != 1 else ''} {numbers.tokens(tokens)}"
     return f"{what}: {counting_source(tokens.basis, source)}; {support}"
 

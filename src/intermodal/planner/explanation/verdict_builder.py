@@ -144,22 +144,24 @@ _JOBS_WITHOUT_ANSWER = ("transcribe", "embed", "speak", "draw")  # jobs that no 
 Rank = tuple[float, bool, bool, float, float, str]
 
 
-def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Verdict:
+def verdict_of(case: PlanningCase, chosen_route: Route, search_result: SearchResult, floor: int) -> Verdict:
     """Return the verdict on the chosen route. ``floor``: the settled floor of the answering endpoint."""
-    parts = part_judgements(case, chosen.assignment)
-    value = judge(parts, answers=answers_in_words(case, chosen))
+    parts = part_judgements(case, chosen_route.assignment)
+    value = judge(parts, answers=answers_in_words(case, chosen_route))
     if value == "not_enough":
         in_file = judge(parts[: len(case.bundles)]) != "not_enough"
-        return Verdict(value=value, parts=parts, keeps=_AS_PDF if in_file else _keeping(case, chosen, found, floor))
+        return Verdict(
+            value=value, parts=parts, keeps=_AS_PDF if in_file else _keeping(case, chosen_route, search_result, floor)
+        )
     if value == "no_language_model":
-        beside = _letter_model(case, chosen, found, floor) if case.job == "score" else None
-        return Verdict(value=value, parts=parts, instead=instead_of(case, chosen), language_model=beside)
+        beside = _letter_model(case, chosen_route, search_result, floor) if case.job == "score" else None
+        return Verdict(value=value, parts=parts, instead=instead_of(case, chosen_route), language_model=beside)
     if case.job == "score" and value == "broader_needed":
-        return Verdict(value=value, parts=parts, contrastive=_contrastive(case, chosen, found, floor))
-    if _of_text(case, chosen):
-        return Verdict(value=value, parts=parts, encoder=_encoder(case, chosen, found, floor))
-    if value in ("enough", "enough_with_loss") and chosen.assignment.sends_media:
-        return Verdict(value=value, parts=parts, language_model=_text_alternative(case, chosen, found))
+        return Verdict(value=value, parts=parts, contrastive=_contrastive(case, chosen_route, search_result, floor))
+    if _of_text(case, chosen_route):
+        return Verdict(value=value, parts=parts, encoder=_encoder(case, chosen_route, search_result, floor))
+    if value in ("enough", "enough_with_loss") and chosen_route.assignment.sends_media:
+        return Verdict(value=value, parts=parts, language_model=_text_alternative(case, chosen_route, search_result))
     return Verdict(value=value, parts=parts)
 
 
@@ -181,10 +183,10 @@ _INSTEAD: dict[Job, Instead] = {
 }
 
 
-def _contrastive(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
+def _contrastive(case: PlanningCase, chosen_route: Route, search_result: SearchResult, floor: int) -> Other | None:
     """Return the nearest contrastive model for labels of images, if a generative model chooses among them."""
     matching = [group for group in case.index.groups if group.first.model.matches_images]
-    able = _keepers(case, matching, chosen, found)
+    able = _keepers(case, matching, chosen_route, search_result)
     as_images = ((group, options) for group, options in able if all(option.kinds == {"image"} for option in options))
     return _nearest(case, as_images, floor)
 
@@ -194,7 +196,7 @@ def _of_text(case: PlanningCase, route: Route) -> bool:
     return case.job == "score" and not route.assignment.sends_media
 
 
-def _letter_model(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
+def _letter_model(case: PlanningCase, chosen_route: Route, search_result: SearchResult, floor: int) -> Other | None:
     """Return the nearest generative model for labels that another kind of model scores.
 
     It receives text if the scored part is text, and images if it is an image. None without labels. A named model does
@@ -205,18 +207,18 @@ def _letter_model(case: PlanningCase, chosen: Route, found: SearchResult, floor:
         return None
     case = msgspec.structs.replace(case, named=None)
     writing = [group for group in case.index.groups if group.first.model.answers_in_words]
-    able = _keepers(case, writing, chosen, found)
-    return _nearest(case, _as_text_only(able) if _of_text(case, chosen) else able, floor)
+    able = _keepers(case, writing, chosen_route, search_result)
+    return _nearest(case, _as_text_only(able) if _of_text(case, chosen_route) else able, floor)
 
 
-def _encoder(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
+def _encoder(case: PlanningCase, chosen_route: Route, search_result: SearchResult, floor: int) -> Other | None:
     """Return the nearest encoder for labels of a text, if a generative model chooses among them."""
     silent = [
         group for group in case.index.groups
         if not (group.first.model.answers_in_words or group.first.model.matches_images)
         and rules.labels(group, case.job, case) == ""
     ]  # fmt: skip
-    return _nearest(case, _as_text_only(_keepers(case, silent, chosen, found)), floor)
+    return _nearest(case, _as_text_only(_keepers(case, silent, chosen_route, search_result)), floor)
 
 
 def _as_text_only(
@@ -323,20 +325,20 @@ def _as_text(bundle: Bundle) -> set[Aspect]:
 # ---- routes that were not taken ------------------------------------------------------------------------
 
 
-def _text_alternative(case: PlanningCase, chosen: Route, found: SearchResult) -> Other:
+def _text_alternative(case: PlanningCase, chosen_route: Route, search_result: SearchResult) -> Other:
     """Return the best route on which a language model answers from text and keeps the needs."""
-    route = best_route_in_words(found.search, chosen.demand.lost)
+    route = best_route_in_words(search_result.search, chosen_route.demand.lost)
     if route is not None:
         return Other(
             endpoint=route.endpoint.id, summary=route_summary(case, route.assignment), cost=_usd(route.numbers.cost)
         )
-    for bundle, choices in zip(case.bundles, found.search.choices, strict=True):
+    for bundle, choices in zip(case.bundles, search_result.search.choices, strict=True):
         if not any(option.kinds <= TEXT for option in choices):
-            return Other(endpoint="", summary="", kept_out=_not_as_text(case, found, bundle))
+            return Other(endpoint="", summary="", kept_out=_not_as_text(case, search_result, bundle))
     return Other(endpoint="", summary="", kept_out="no such route is open here")
 
 
-def _not_as_text(case: PlanningCase, found: SearchResult, bundle: Bundle) -> str:
+def _not_as_text(case: PlanningCase, search_result: SearchResult, bundle: Bundle) -> str:
     """Return why nothing converts these parts to text: no endpoint could, or why the best one is excluded."""
     job: Job = "transcribe" if bundle.kind in ("audio", "video") else "read"
     able = [group for group in case.index.groups if job in group.jobs]
@@ -347,7 +349,7 @@ def _not_as_text(case: PlanningCase, found: SearchResult, bundle: Bundle) -> str
     reason = rules.endpoint_rejection(best, job, case)
     if reason is not None:
         return hint("{} is out: {}", who, reason[1])
-    tier, floor = best.tier(TASKS[job]), found.search.floors.of(job)
+    tier, floor = best.tier(TASKS[job]), search_result.search.floors.of(job)
     return f"{who} is {tier_name(tier)}, below {tier_name(floor)}" if tier < floor else f"{who} may not be given it"
 
 
@@ -360,7 +362,7 @@ def _usd(cost: float) -> Quantity:
     return exact(cost, "price list") if cost < math.inf else unknown("price not known")
 
 
-def _keeping(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
+def _keeping(case: PlanningCase, chosen_route: Route, search_result: SearchResult, floor: int) -> Other | None:
     """Return the nearest route that would keep the needs.
 
     The later a rule rejects it, the nearer it is; then routes that need only consent, routes of sufficient strength,
@@ -368,16 +370,16 @@ def _keeping(case: PlanningCase, chosen: Route, found: SearchResult, floor: int)
     """
     if case.index.catalog.beyond and case.named is None:
         case = make_case(case.request, case.facts, case.index.catalog.whole, case.machine, case.statistics, case.as_of)
-    able = _keepers(case, case.index.groups, chosen, found)
-    return _nearest(case, able, floor) or _elsewhere(case, chosen)
+    able = _keepers(case, case.index.groups, chosen_route, search_result)
+    return _nearest(case, able, floor) or _elsewhere(case, chosen_route)
 
 
 def _keepers(
-    case: PlanningCase, groups: Iterable[EndpointGroup], chosen: Route, found: SearchResult
+    case: PlanningCase, groups: Iterable[EndpointGroup], chosen_route: Route, search_result: SearchResult
 ) -> Iterator[tuple[EndpointGroup, tuple[ConversionOption, ...]]]:
     """Yield the groups that could answer without losing a need, with the options for it."""
     for group in groups:
-        options = _keeping_options(case, group, chosen, found)
+        options = _keeping_options(case, group, chosen_route, search_result)
         if options is not None:
             yield group, options
 
@@ -395,9 +397,9 @@ def _nearest(
     return best[1] if best is not None else None
 
 
-def _elsewhere(case: PlanningCase, chosen: Route) -> Other | None:
+def _elsewhere(case: PlanningCase, chosen_route: Route) -> Other | None:
     """Return the hosts without consent that are only counted and have models for the lost kinds."""
-    pairs = zip(case.bundles, chosen.assignment.options, strict=True)
+    pairs = zip(case.bundles, chosen_route.assignment.options, strict=True)
     tasks = {_TASK_OF_KIND[bundle.kind] for bundle, option in pairs if option.lost}
     places = [
         place for place in case.index.catalog.elsewhere if tasks <= {task for task, count in place.tasks if count}
@@ -418,7 +420,7 @@ _TASK_OF_KIND: dict[Kind, Task] = {
 
 
 def _keeping_options(
-    case: PlanningCase, group: EndpointGroup, chosen: Route, found: SearchResult
+    case: PlanningCase, group: EndpointGroup, chosen_route: Route, search_result: SearchResult
 ) -> tuple[ConversionOption, ...] | None:
     """Return the options through which the parts could reach a group without losing a need, ignoring rules.
 
@@ -427,7 +429,7 @@ def _keeping_options(
     if case.job not in group.jobs:
         return None
     picked: list[ConversionOption] = []
-    for bundle, choices in zip(case.bundles, found.search.choices, strict=True):
+    for bundle, choices in zip(case.bundles, search_result.search.choices, strict=True):
         able = [option for option in choices if option.kinds - TEXT <= group.inputs and option.name != "read_along"]
         open_options = [without_reading(option, bundle) for option in able] if group.cannot_read else able
         keeping = [

@@ -68,15 +68,15 @@ def _recognition_plan(inputs: Inputs, case: PlanningCase) -> Plan | None:
     return made if made is not None and made.chosen.words_alone else None
 
 
-def _beside_recognition(made: Plan, endpoint: Endpoint) -> str:
+def _beside_recognition(new_plan: Plan, endpoint: Endpoint) -> str:
     """Return the role of an endpoint in a plan of recognition alone; "" if it has none."""
-    if endpoint.id == made.chosen.endpoint:
+    if endpoint.id == new_plan.chosen.endpoint:
         return "it is the chosen one"
-    for step in made.chosen.steps:
+    for step in new_plan.chosen.steps:
         if isinstance(step, Call) and step.endpoint == endpoint.id:
             return f"it is in the plan: it {_DOES[step.op]} {step.title}"
-    places = [place for place, each in enumerate(made.fallbacks, 1) if each.endpoint == endpoint.id]
-    return f"it is fallback {places[0]}: {made.chosen.summary} needs no answer of it" if places else ""
+    places = [place for place, each in enumerate(new_plan.fallbacks, 1) if each.endpoint == endpoint.id]
+    return f"it is fallback {places[0]}: {new_plan.chosen.summary} needs no answer of it" if places else ""
 
 
 def _in(kinds: Sequence[PlanningCase], decisions: list[PlanDecision], endpoint: Endpoint) -> str:

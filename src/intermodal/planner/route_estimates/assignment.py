@@ -91,26 +91,26 @@ class Assignment(Struct, eq=False, gc=False):
         return any(option.sends_media for option in self.options)
 
 
-def assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> Assignment:
+def assign(case: PlanningCase, options: tuple[ConversionOption, ...], token_rules: TokenRules) -> Assignment:
     """Sum one option per bundle. Without unconverted media, the result is the same under all token rules."""
-    key = (chosen, token_rules)
+    key = (options, token_rules)
     found = case.assignments.get(key)
     if isinstance(found, Assignment):
         return found
-    made = case.assignments.get(chosen)  # computed under other rules
+    made = case.assignments.get(options)  # computed under other rules
     if not isinstance(made, Assignment):
-        made = _assign(case, chosen, token_rules)
-    elif any(option.counted for option in chosen):
-        text, image, audio = _tokens(chosen, token_rules)
+        made = _assign(case, options, token_rules)
+    elif any(option.counted for option in options):
+        text, image, audio = _tokens(options, token_rules)
         made = msgspec.structs.replace(made, text=text, image=image, audio=audio)
-    case.assignments[key] = case.assignments[chosen] = made
+    case.assignments[key] = case.assignments[options] = made
     return made
 
 
-def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> Assignment:
+def _assign(case: PlanningCase, options: tuple[ConversionOption, ...], token_rules: TokenRules) -> Assignment:
     load = memory = ending = ZEROS
     cold: set[str] = set()
-    for option in chosen:
+    for option in options:
         for used in option.converters:
             if (
                 option.local != ZEROS
@@ -122,35 +122,35 @@ def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rule
                 load = plus(load, case.rates(used).load)
                 memory = plus(memory, case.rates(used).memory)
                 ending = plus(ending, case.rates(used).memory) if used.host.zone == "process" else ending
-    lost = {aspect for option in chosen for aspect in option.loses}
-    left_out = sum([option.left_out for option in chosen])
+    lost = {aspect for option in options for aspect in option.loses}
+    left_out = sum([option.left_out for option in options])
     most = decoders(case.machine, memory[HIGH])
-    before, decoding = conversion_seconds(case, chosen, frozenset(cold), most)
+    before, decoding = conversion_seconds(case, options, frozenset(cold), most)
     beside = ZEROS
     if max(decoding) > 1:
         beside = at_each(lambda level: max(0.0, decoding[level] - 1) * DECODER_BYTES)
-    text, image, audio = _tokens(chosen, token_rules)
-    amounts = _media_amounts(chosen)
+    text, image, audio = _tokens(options, token_rules)
+    amounts = _media_amounts(options)
     return Assignment(
-        options=chosen, text=text, image=image, audio=audio,
-        sound=sum_levels([option.sound for option in chosen]),
-        made=sum_levels([option.made for option in chosen]), cost=sum_levels([option.cost for option in chosen]),
+        options=options, text=text, image=image, audio=audio,
+        sound=sum_levels([option.sound for option in options]),
+        made=sum_levels([option.made for option in options]), cost=sum_levels([option.cost for option in options]),
         before=before, load=load, memory=memory, peak=plus(memory, beside), ending=ending, decoders=most,
         pictures=amounts.pictures, held=amounts,
-        penalty=sum([option.penalty for option in chosen]) + (LEFT_OUT_PENALTY if left_out else 0.0),
-        diverted=sum([option.diverted for option in chosen]), lost=sum([option.lost for option in chosen]),
-        missed=sum([len(option.missed) for option in chosen]) + (1 if left_out else 0),
-        kept=len({aspect for option in chosen for aspect in option.keeps} - lost),
-        tier=min([NO_TIER, *[option.tier for option in chosen]]), cold=frozenset(cold), left_out=left_out,
+        penalty=sum([option.penalty for option in options]) + (LEFT_OUT_PENALTY if left_out else 0.0),
+        diverted=sum([option.diverted for option in options]), lost=sum([option.lost for option in options]),
+        missed=sum([len(option.missed) for option in options]) + (1 if left_out else 0),
+        kept=len({aspect for option in options for aspect in option.keeps} - lost),
+        tier=min([NO_TIER, *[option.tier for option in options]]), cold=frozenset(cold), left_out=left_out,
     )  # fmt: skip
 
 
-def _tokens(chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> tuple[Levels, Levels, Levels]:
+def _tokens(options: tuple[ConversionOption, ...], token_rules: TokenRules) -> tuple[Levels, Levels, Levels]:
     """Return the tokens of texts and documents, of images and videos, and of audio."""
-    texts = [option.text for option in chosen]
+    texts = [option.text for option in options]
     images: list[Levels] = []
     audios: list[Levels] = []
-    for option in chosen:
+    for option in options:
         if option.counted:
             text, image, audio = option.by_rules.get(token_rules) or native_tokens(option, token_rules)
             if text is not ZEROS:
@@ -162,10 +162,10 @@ def _tokens(chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> tu
     return sum_levels(texts), sum_levels(images) if images else ZEROS, sum_levels(audios) if audios else ZEROS
 
 
-def _media_amounts(chosen: tuple[ConversionOption, ...]) -> MediaAmounts:
+def _media_amounts(options: tuple[ConversionOption, ...]) -> MediaAmounts:
     pictures = longest = pages = size = 0
     seconds = megapixels = 0.0
-    for option in chosen:
+    for option in options:
         if option.counted:
             amounts = option.held
             pictures, longest, pages = pictures + amounts.pictures, max(longest, amounts.longest), pages + amounts.pages
@@ -189,18 +189,18 @@ MANY = 32  # beyond this many steps, their order hardly matters and would take l
 
 
 def conversion_seconds(
-    case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
+    case: PlanningCase, options: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
 ) -> tuple[Levels, Levels]:  # fmt: skip
     """Return the seconds until everything is converted, and the number of concurrent decoders.
 
     ``cold`` converters are loaded first.
     """
-    steps = sum([option.steps for option in chosen])
+    steps = sum([option.steps for option in options])
     if not steps:
         return ZEROS, ZEROS
     if steps > MANY:
-        return _duration_bound(case, chosen, cold, decoders)
-    graph, seconds = _graph(case, chosen, cold, decoders)
+        return _duration_bound(case, options, cold, decoders)
+    graph, seconds = _graph(case, options, cold, decoders)
     ends, decoding = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
     for level in LEVELS:
         lengths = [each[level] for each in seconds]
@@ -211,14 +211,14 @@ def conversion_seconds(
 
 
 def parts_with_loads(
-    case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str]
+    case: PlanningCase, options: tuple[ConversionOption, ...], cold: frozenset[str]
 ) -> Iterator[tuple[Bundle, ConversionOption, int, frozenset[str]]]:
     """Yield each part (bundle, option, index) with the converters that are loaded for it.
 
     A cold converter is loaded for the first part that uses it.
     """
     loaded = set[str]()
-    for bundle, option in zip(case.bundles, chosen, strict=True):
+    for bundle, option in zip(case.bundles, options, strict=True):
         left = frozenset[str]()
         if cold and option.converters:
             left = frozenset([each.id for each in option.converters if each.id in cold and each.id not in loaded])
@@ -230,14 +230,14 @@ def parts_with_loads(
 
 
 def _graph(
-    case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
+    case: PlanningCase, options: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
 ) -> tuple[TaskGraph, list[Levels]]:  # fmt: skip
     """Return the steps in part order, and the seconds of each, including loading."""
     uses: list[CoreUse] = []
     afters: list[tuple[int, ...]] = []
     seconds: list[Levels] = []
     rows: list[tuple[int, tuple[ConversionStep, ...], frozenset[str]]] = []
-    for bundle, option, place, left in parts_with_loads(case, chosen, cold):
+    for bundle, option, place, left in parts_with_loads(case, options, cold):
         steps = option.conversions[place].steps
         if steps:
             rows.append((bundle.parts[place].index, steps, left))
@@ -257,7 +257,7 @@ def _graph(
 
 
 def _duration_bound(
-    case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
+    case: PlanningCase, options: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
 ) -> tuple[Levels, Levels]:  # fmt: skip
     """Return a lower bound of the duration that many small steps come close to.
 
@@ -266,11 +266,11 @@ def _duration_bound(
     """
     cores = case.machine.cores
     work = transforms = chain = ZEROS
-    loads = {used.id: used for option in chosen for used in option.converters if used.id in cold}
+    loads = {used.id: used for option in options for used in option.converters if used.id in cold}
     by: dict[str, Levels] = {name: case.rates(used).load for name, used in loads.items()}
     for name, used in loads.items():
         work = plus(work, times(by[name], core_use(used, cores).cores))
-    for option in chosen:
+    for option in options:
         work, transforms, chain = (
             plus(work, option.work),
             plus(transforms, option.transforms),

@@ -100,9 +100,11 @@ def usual_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: floa
     return answer_tokens(case, endpoint, rates, max(cap, min(full_answer_limit(case, rates), rates.most_out)), sound)
 
 
-def typical_call_cost(case: PlanningCase, rates: Rates, needs: CallDemand, made: AnswerTokens) -> tuple[float, float]:
+def typical_call_cost(
+    case: PlanningCase, rates: Rates, needs: CallDemand, answer_tokens: AnswerTokens
+) -> tuple[float, float]:
     """Return the USD of an average final call, and the seconds of a median one."""
-    return final_call_cost(case, rates, MID, needs, made.tokens[MID], made.paid)
+    return final_call_cost(case, rates, MID, needs, answer_tokens.tokens[MID], answer_tokens.paid)
 
 
 def final_call_cost(

@@ -176,7 +176,7 @@ def _price(
 
 
 def _missing_answer_cost(
-    case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, made: AnswerTokens, cap: float
+    case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, answer_tokens: AnswerTokens, cap: float
 ) -> tuple[float, float]:
     """Return USD and seconds of the part of a usual answer that does not fit the limit."""
     usual = usual_answer(case, endpoint, rates, cap, needs.sound)
@@ -184,18 +184,18 @@ def _missing_answer_cost(
         return 0.0, 0.0
     found: list[float] = []
     for whole, cut in zip(
-        _middle(case, endpoint, rates, needs, usual), _middle(case, endpoint, rates, needs, made), strict=True
+        _middle(case, endpoint, rates, needs, usual), _middle(case, endpoint, rates, needs, answer_tokens), strict=True
     ):
         found.append(whole - cut if cut < math.inf else 0.0)
     return found[0], found[1]
 
 
 def _middle(
-    case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, made: AnswerTokens
+    case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, answer_tokens: AnswerTokens
 ) -> tuple[float, float]:
     """Return USD and seconds of an answer, including its speech synthesis."""
-    cost, seconds = typical_call_cost(case, rates, needs, made)
-    more_cost, more_seconds = speech_cost(case, endpoint, rates, made.tokens)
+    cost, seconds = typical_call_cost(case, rates, needs, answer_tokens)
+    more_cost, more_seconds = speech_cost(case, endpoint, rates, answer_tokens.tokens)
     return cost + more_cost[MID], seconds + more_seconds[MID]
 
 

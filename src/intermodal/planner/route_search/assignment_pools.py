@@ -361,9 +361,9 @@ def _figures(one: Assignment) -> tuple[float, ...]:
     )  # fmt: skip
 
 
-def undominated_assignments(made: list[Assignment]) -> list[Assignment]:
+def undominated_assignments(assignments: list[Assignment]) -> list[Assignment]:
     """Return the assignments that no other beats in every figure, in their order."""
-    figures = [_figures(one) for one in made]
+    figures = [_figures(one) for one in assignments]
     kept: list[Assignment] = []
     for place, mine in enumerate(figures):
         for other, theirs in enumerate(figures):
@@ -375,5 +375,5 @@ def undominated_assignments(made: list[Assignment]) -> list[Assignment]:
             else:
                 break  # dominated
         else:
-            kept.append(made[place])
+            kept.append(assignments[place])
     return kept
