@@ -194,9 +194,9 @@ def _lines(grey: Image.Image) -> list[_Line]:
     return [line for found in letter_counts.lines_of_writing(small, _STRIPS, 96) for line in _line(found, scale)]
 
 
-def _line(found: letter_counts.LineOfWriting, scale: float) -> list[_Line]:
+def _line(line: letter_counts.LineOfWriting, scale: float) -> list[_Line]:
     """Return the place of the small letters in a line, as a list of one; [] if it is not a line of text."""
-    left, right, top, rows = found
+    left, right, top, rows = line
     most = max(rows)
     if not 5 <= len(rows) <= 120 or most < 10:
         return []

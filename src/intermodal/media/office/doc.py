@@ -282,8 +282,8 @@ class _Writer:
 def _fields(text: str) -> str:
     """Return the text without field codes; the text of links is marked with their addresses."""
 
-    def render_field(found: re.Match[str]) -> str:
-        address, said = address_in(found[1]), found[2] or ""
+    def render_field(match: re.Match[str]) -> str:
+        address, said = address_in(match[1]), match[2] or ""
         return mark_link(address, said) if address and said.strip() else said
 
     for _ in range(20):  # fields in fields, from the inside

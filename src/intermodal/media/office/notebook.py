@@ -77,9 +77,9 @@ class _Reader:
     def _words(self, said: str, attached: dict[str, Any]) -> str:
         """Return the Markdown of a cell, with pasted images at their place."""
 
-        def mark_attachment(found: re.Match[str]) -> str:
-            forms = attached.get(found[2]) or {}
-            return self._picture(forms, found[1]) if isinstance(forms, dict) else ""
+        def mark_attachment(match: re.Match[str]) -> str:
+            forms = attached.get(match[2]) or {}
+            return self._picture(forms, match[1]) if isinstance(forms, dict) else ""
 
         said = re.sub(r"!\[([^\]]{0,200})\]\(attachment:([^)\s]{1,200})[^)]{0,200}\)", mark_attachment, said)
         return _DATA_URI.sub("[data left out]", said)

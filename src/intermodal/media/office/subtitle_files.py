@@ -38,11 +38,11 @@ def convert(data: bytes, name: str, probe: object) -> ConvertedFile:
     return ConvertedFile(text="\n".join(_in_lines(said)), notes=(*notes, told))
 
 
-def _in_lines(said: Iterable[SubtitleLine]) -> list[str]:
+def _in_lines(subtitle_lines: Iterable[SubtitleLine]) -> list[str]:
     """Return lines with their times; cues that begin within ``SHORTEST_LINE`` seconds share a line, as in a prompt."""
     lines: list[str] = []
     began = -SHORTEST_LINE
-    for line in said:
+    for line in subtitle_lines:
         words = " ".join(line.text.split())
         if lines and line.at - began < SHORTEST_LINE:
             lines[-1] += f" {words}"

@@ -84,18 +84,18 @@ def page_overlay(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> 
     return found
 
 
-def with_overlay(text: str, found: PageOverlay, own: str = "") -> str:
+def with_overlay(text: str, overlay: PageOverlay, own: str = "") -> str:
     """Return the text of a page with its overlay: addresses at the words of links, values and remarks after the text.
 
     ``own``: the text of the page without its overlay, needed if ``text`` may contain form values already.
     """
-    text, fields = _once(text, found.fields, own)
-    parts = [with_links(text, found.links)]
+    text, fields = _once(text, overlay.fields, own)
+    parts = [with_links(text, overlay.links)]
     if fields:
         lines = (f"- {field.name}: {field.value or '(empty)'}" for field in fields)
         parts.append("Form fields:\n" + "\n".join(lines))
-    if found.remarks:
-        parts.append("Remarks on this page:\n" + "\n".join(f"- {remark}" for remark in found.remarks))
+    if overlay.remarks:
+        parts.append("Remarks on this page:\n" + "\n".join(f"- {remark}" for remark in overlay.remarks))
     return "\n\n".join(part for part in parts if part.strip())
 
 
@@ -175,27 +175,27 @@ def attachment_note(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
     return (f"{what} not opened: {', '.join(names)}{more}",)
 
 
-def _add(found: PageOverlay, note: Any, textpage: Any, form: Any, *, placed: bool) -> None:
+def _add(overlay: PageOverlay, note: Any, textpage: Any, form: Any, *, placed: bool) -> None:
     kind = raw.FPDFAnnot_GetSubtype(note)
     if kind == raw.FPDF_ANNOT_LINK:
         link = _link(note, textpage, placed=placed)
         if link is not None:
-            found.links.append(link)
+            overlay.links.append(link)
     elif kind == raw.FPDF_ANNOT_WIDGET and form is not None:
         field = _field(note, textpage, form)
         if field is not None:
-            found.fields.append(field)
+            overlay.fields.append(field)
     elif kind in _REMARKS:
         said = _string_of(note, b"Contents")
         if said:
             marked = _words(textpage, _rect(note)) if kind in _MARKS else ""
             author = _string_of(note, b"T")
             by = f" ({author})" if author else ""
-            found.remarks.append(f'{_STRUCK.get(kind, "")}"{marked}"{by}: {said}' if marked else f"{said}{by}")
+            overlay.remarks.append(f'{_STRUCK.get(kind, "")}"{marked}"{by}: {said}' if marked else f"{said}{by}")
         elif kind in _STRUCK:
             marked = _words(textpage, _rect(note))
             if marked:
-                found.remarks.append(f'struck out "{marked}"')
+                overlay.remarks.append(f'struck out "{marked}"')
 
 
 def _link(note: Any, textpage: Any, *, placed: bool) -> PageLink | None:

@@ -68,12 +68,12 @@ def clean(text: str) -> str:
     return "\n".join(filter(None, (" ".join(strip_invisible(line).split()) for line in text.splitlines())))
 
 
-def without_repeats(said: Sequence[SubtitleLine]) -> list[SubtitleLine]:
+def without_repeats(subtitle_lines: Sequence[SubtitleLine]) -> list[SubtitleLine]:
     """Return lines without repetitions: rolling captions repeat the last line above the next."""
     kept: list[SubtitleLine] = []
     shown: list[str] = []
     until = -1.0
-    for line in said:
+    for line in subtitle_lines:
         rows = line.text.split("\n")
         new = rows
         if shown and line.at <= until + _ROLLING:

@@ -145,14 +145,14 @@ def _compared_frames(film: OpenVideo, *, hurried: bool) -> Iterator[tuple[float,
             yield time, picture
 
 
-def _pictures(film: OpenVideo, wanted: Sequence[FrameRequest]) -> Iterator[tuple[FrameRequest, Any]]:
+def _pictures(film: OpenVideo, frame_requests: Sequence[FrameRequest]) -> Iterator[tuple[FrameRequest, Any]]:
     """Yield the frame of each requested moment, decoded from the key frame before it."""
     box, stream = film.opened.container, film.stream
     stream.codec_context.skip_frame = "DEFAULT"
     container.select_stream(box, stream)
     reading: Iterator[Any] | None = None
     group, last = -1.0, None
-    for one in wanted:
+    for one in frame_requests:
         key = _key_before(film, one.moment)
         if key != group or reading is None:
             seek(film, key)

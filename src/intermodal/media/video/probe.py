@@ -138,8 +138,8 @@ def _probe(film: OpenVideo, density: Density) -> MediaProbeResult:
     )
 
 
-def open_video(found: OpenContainer, data: Data, media_type: str) -> OpenVideo:
-    stream = found.picture
+def open_video(open_container: OpenContainer, data: Data, media_type: str) -> OpenVideo:
+    stream = open_container.picture
     if stream.codec_context is None or stream.codec_context.name not in container.IMAGE_CODECS:
         name = "one that is not known" if stream.codec_context is None else stream.codec_context.name
         raise InputUnsupported(
@@ -151,12 +151,12 @@ def open_video(found: OpenContainer, data: Data, media_type: str) -> OpenVideo:
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     fps = float(stream.average_rate or stream.guessed_rate or 0)
     film = OpenVideo(
-        opened=found,
+        opened=open_container,
         seconds=Quantity(),
         fps=fps if 0 < fps <= 1_000 else 0.0,
         keys=(),
         tick=float(stream.time_base),
-        beginning=(found.container.start_time or 0) / av.time_base,
+        beginning=(open_container.container.start_time or 0) / av.time_base,
     )
     film = _with_length_and_keys(film, data, media_type)
     _check_length(film)

@@ -100,8 +100,8 @@ def _language(stream: Any) -> str:
     return "" if code == "und" else code
 
 
-def _facts(stream: Any, said: Sequence[SubtitleLine], heard: str) -> SubtitleFacts:
-    text = "\n".join(line.text for line in said)
+def _facts(stream: Any, subtitle_lines: Sequence[SubtitleLine], heard: str) -> SubtitleFacts:
+    text = "\n".join(line.text for line in subtitle_lines)
     language, kind = _language(stream), stream.disposition
     return SubtitleFacts(
         track=stream.index,
@@ -111,11 +111,11 @@ def _facts(stream: Any, said: Sequence[SubtitleLine], heard: str) -> SubtitleFac
         default=bool(kind & Disposition.default),
         described=bool(kind & (Disposition.hearing_impaired | Disposition.captions)),
         spoken=bool(language) and language == heard,
-        lines=len(said),
+        lines=len(subtitle_lines),
         chars=len(text),
         scripts=count_scripts(text),
-        shown=round(sum(line.until - line.at for line in said), 3),
-        last=round(max(line.until for line in said), 3),
+        shown=round(sum(line.until - line.at for line in subtitle_lines), 3),
+        last=round(max(line.until for line in subtitle_lines), 3),
     )
 
 
