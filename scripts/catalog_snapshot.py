@@ -32,7 +32,7 @@ def main(day: str, *pinned: str) -> None:
             Path(folder),
             shipped_rows().hosts,
             made=made,
-            told=lambda name, done, total: None,
+            progress=lambda name, done, total: None,
             pinned=pinned,
         )
         snapshot = anyio.run(fetch)

@@ -674,7 +674,7 @@ def _build_snapshot(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, 
     with tempfile.TemporaryDirectory(prefix="intermodal-refresh-") as folder:
         day = today()
         snapshot = anyio.run(
-            partial(fetch_snapshot, Path(folder), shipped_rows().hosts, made=day, told=tell, pinned=pinned)
+            partial(fetch_snapshot, Path(folder), shipped_rows().hosts, made=day, progress=tell, pinned=pinned)
         )
     write_snapshot(snapshot, path)
     header = Snapshot(path).header

@@ -101,9 +101,9 @@ class ServerDirectory:
         """Save a capability that an endpoint turned out to lack. Raises StoreError."""
         keep_lessons(self._folder, lessons_of(shortcoming, today()))
 
-    def keep(self, found: Iterable[CapabilityLesson]) -> None:
+    def keep(self, lessons: Iterable[CapabilityLesson]) -> None:
         """Save the lessons of a probe. Raises StoreError."""
-        keep_lessons(self._folder, found)
+        keep_lessons(self._folder, lessons)
 
     # ---- where ------------------------------------------------------------------------------------
 

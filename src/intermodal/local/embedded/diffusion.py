@@ -118,10 +118,10 @@ def draw(
     return {"pictures": [_file(each, asked.form) for each in pixels], "seed": seed}
 
 
-def _follow(engine: Any, asked: DiffusionRequest, sketches: bool) -> None:
+def _follow(engine: Any, diffusion_request: DiffusionRequest, sketches: bool) -> None:
     """Report progress to the parent after each step, and a preview every few steps."""
-    count = asked.count
-    every = max(1, asked.steps // _SKETCHES)
+    count = diffusion_request.count
+    every = max(1, diffusion_request.steps // _SKETCHES)
     state = {"picture": 0, "step": 0, "steps": 1}
 
     def on_step(step: int, steps: int, seconds: float) -> None:
@@ -131,7 +131,7 @@ def _follow(engine: Any, asked: DiffusionRequest, sketches: bool) -> None:
         report_progress((state["picture"] + step / max(1, steps)) / count, f"step {step} of {steps}")
 
     def on_preview(step: int, frames: list[Any], noisy: bool) -> None:
-        if frames and (step % every == 0 or step == asked.steps):  # copied: the next step overwrites it
+        if frames and (step % every == 0 or step == diffusion_request.steps):  # copied: the next step overwrites it
             png = _file(frames[0].to_numpy().copy(), "png", largest=_SKETCH)
             emit({"step": step, "steps": max(state["steps"], step), "png": png})
 

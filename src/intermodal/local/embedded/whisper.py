@@ -145,7 +145,7 @@ def _hear(
     model: Any,
     speech: DetectedSpeech,
     language: str,
-    found: _SegmentsSoFar,
+    segments: _SegmentsSoFar,
     *,
     offset: float,
     total: float,
@@ -155,7 +155,7 @@ def _hear(
     import_library("ctranslate2").set_random_seed(0)  # the same recording gives the same words
     said, info = model.transcribe(
         speech.samples,
-        language=language or found.language or None,
+        language=language or segments.language or None,
         task="translate" if translate else "transcribe",
         beam_size=BEAM,
         temperature=TEMPERATURES,
@@ -165,14 +165,14 @@ def _hear(
         no_speech_threshold=NOTHING_SAID,
     )
     for segment in said:
-        found.tokens += len(segment.tokens)
-        found.likely += segment.avg_logprob * len(segment.tokens)
+        segments.tokens += len(segment.tokens)
+        segments.likely += segment.avg_logprob * len(segment.tokens)
         report_progress(min(1.0, float(offset + segment.end) / total), segment.text.strip())
         for start, end, text, sure in _phrases(segment, speech):
             if text:
-                found.segments.append([float(offset + start), float(min(offset + end, total)), text, sure])
-    if found.segments and not found.language:
-        found.language, found.confidence = info.language, float(info.language_probability)
+                segments.segments.append([float(offset + start), float(min(offset + end, total)), text, sure])
+    if segments.segments and not segments.language:
+        segments.language, segments.confidence = info.language, float(info.language_probability)
 
 
 def _phrases(segment: Any, speech: DetectedSpeech) -> list[tuple[float, float, str, float]]:

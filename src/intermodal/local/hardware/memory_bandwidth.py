@@ -43,11 +43,11 @@ def measure_bandwidth(processor: str, cores: int) -> MeasuredBandwidth:
     return MeasuredBandwidth(processor=processor, cores=cores, bandwidth=best, taken=today())
 
 
-def save_bandwidth(folder: Path, found: MeasuredBandwidth) -> None:
+def save_bandwidth(folder: Path, measured_bandwidth: MeasuredBandwidth) -> None:
     """Save a measurement for ``load_bandwidth``. Does nothing if the folder is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_bytes(msgspec.json.encode(found))
+        (folder / FILE).write_bytes(msgspec.json.encode(measured_bandwidth))
     except OSError:
         pass
 
@@ -63,10 +63,10 @@ def load_bandwidth(folder: Path, processor: str, cores: int) -> Quantity | None:
     return as_quantity(found)
 
 
-def as_quantity(found: MeasuredBandwidth) -> Quantity:
+def as_quantity(measured_bandwidth: MeasuredBandwidth) -> Quantity:
     """Return the memory bandwidth inferred from the copy speed, with the range of typical shares."""
-    copied = f"{found.bandwidth / 1e9:.1f} GB/s copied here on {found.taken}"
-    low, mid, high = (found.bandwidth / share for share in (0.9, COPIED, 0.6))
+    copied = f"{measured_bandwidth.bandwidth / 1e9:.1f} GB/s copied here on {measured_bandwidth.taken}"
+    low, mid, high = (measured_bandwidth.bandwidth / share for share in (0.9, COPIED, 0.6))
     return between(low, mid, high, f"{copied}, assumed to be three quarters of the memory's bandwidth")
 
 

@@ -69,16 +69,16 @@ CORRECTIONS_FILE = "corrections.json"
 MAX_CORRECTIONS = 32  # per file; only the newest for each combination of flags and program is kept
 
 
-def save_correction(folder: Path, model: Path | str, found: Correction) -> bool:
+def save_correction(folder: Path, model: Path | str, correction: Correction) -> bool:
     """Save a correction, replacing an older one with the same flags and program.
 
     Returns False if the folder is not writable.
     """
 
     def with_it(before: tuple[Correction, ...] | None) -> tuple[Correction, ...]:
-        same = (found.flags, found.program)
+        same = (correction.flags, correction.program)
         others = [each for each in before or () if (each.flags, each.program) != same]
-        return (found, *others)[:MAX_CORRECTIONS]
+        return (correction, *others)[:MAX_CORRECTIONS]
 
     return save_measurement(folder, CORRECTIONS_FILE, _kind(), model, with_it)
 
@@ -175,9 +175,9 @@ def parse_llama_bench(said: bytes, taken: str) -> BenchSpeeds | None:
     return BenchSpeeds(decode=found["decode"], prefill=found["prefill"], taken=taken)
 
 
-def save_speeds(folder: Path, model: Path, found: BenchSpeeds) -> None:
+def save_speeds(folder: Path, model: Path, speeds: BenchSpeeds) -> None:
     """Save speeds for ``load_speeds``. Does nothing if the folder is not writable."""
-    save_measurement(folder, FILE, BenchSpeeds, model, lambda before: found)
+    save_measurement(folder, FILE, BenchSpeeds, model, lambda before: speeds)
 
 
 def load_speeds(folder: Path, model: Path) -> BenchSpeeds | None:

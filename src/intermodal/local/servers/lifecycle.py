@@ -83,7 +83,7 @@ def all_servers(env: Mapping[str, str]) -> tuple[ManagedServer, ...]:
 
 
 async def start_server(
-    wanted: ServerSpec, env: Mapping[str, str], *, later: bool = False, tell: Notify = lambda what: None
+    spec: ServerSpec, env: Mapping[str, str], *, later: bool = False, tell: Notify = lambda what: None
 ) -> tuple[ManagedServer, bool]:
     """Start the server if needed, and return whether this call started it. ``later``: only record that it may be
     started. Of two concurrent calls one starts it and the other waits. If cancelled, the call stops and forgets the
@@ -93,24 +93,24 @@ async def start_server(
         DoesNotFit: there is not enough free memory. RuntimeCrashed: the server failed to start.
         UsageError: a different server with that name is running.
     """
-    place = ServerRecords(state_dir(env), wanted.name)
+    place = ServerRecords(state_dir(env), spec.name)
     async with _hold_lock(place, tell):
         before, state = place.read_wanted(), place.state()
         if state is not None and state.lives and before is not None:
-            if not before.same(wanted):
+            if not before.same(spec):
                 raise UsageError(
-                    f"{wanted.name} is up already, as another server ({_unlike(before, wanted)})",
-                    where="intermodal up", todo=hint("intermodal down {}, or choose another {name}", wanted.name),
+                    f"{spec.name} is up already, as another server ({_unlike(before, spec)})",
+                    where="intermodal up", todo=hint("intermodal down {}, or choose another {name}", spec.name),
                 )  # fmt: skip
             return _managed_server(place, before, await _wait_until_ready(place, tell)), False
         await _clean_up(place)
         if later:
-            place.want(wanted)
-            if before is None or not before.same(wanted):
+            place.want(spec)
+            if before is None or not before.same(spec):
                 place.clear_state()
-            return _managed_server(place, wanted, place.state()), False
-        made, found = await _start(place, wanted, env, tell, known=before is not None)
-        return msgspec.structs.replace(_managed_server(place, wanted, made), comparison=found), True
+            return _managed_server(place, spec, place.state()), False
+        made, found = await _start(place, spec, env, tell, known=before is not None)
+        return msgspec.structs.replace(_managed_server(place, spec, made), comparison=found), True
 
 
 async def stop_server(name: str, env: Mapping[str, str]) -> bool:
@@ -161,49 +161,49 @@ async def ensure_serving(
         return await _running_server(wanted, state, time.monotonic() - begun)
 
 
-def _at(wanted: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
+def _at(spec: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
     """Return the specification with a reduced context (0: the full one). The full context stays recorded."""
-    if wanted.uncut is not None:
-        before = wanted.uncut
-        wanted = msgspec.structs.replace(wanted, context=before.context, memory=before.memory, uncut=None)
-    if not context or context >= wanted.context:
-        return wanted
-    needed = corrected_memory(wanted, load_corrections(cache_dir(env), wanted.model))(context)
-    uncut = FullServerContext(context=wanted.context, memory=wanted.memory)
-    return msgspec.structs.replace(wanted, context=context, memory=needed, uncut=uncut)
+    if spec.uncut is not None:
+        before = spec.uncut
+        spec = msgspec.structs.replace(spec, context=before.context, memory=before.memory, uncut=None)
+    if not context or context >= spec.context:
+        return spec
+    needed = corrected_memory(spec, load_corrections(cache_dir(env), spec.model))(context)
+    uncut = FullServerContext(context=spec.context, memory=spec.memory)
+    return msgspec.structs.replace(spec, context=context, memory=needed, uncut=uncut)
 
 
-async def _running_server(wanted: ServerSpec, state: ServerState, load_seconds: float = 0.0) -> ChatServer:
+async def _running_server(spec: ServerSpec, state: ServerState, load_seconds: float = 0.0) -> ChatServer:
     """Return the running server. Reading a model's template marks takes 0.25 s, once per file."""
     import anyio
 
-    marks = await anyio.to_thread.run_sync(marks_in, Path(wanted.model))
+    marks = await anyio.to_thread.run_sync(marks_in, Path(spec.model))
     return ChatServer(base_url=state.base_url, key=state.key, load_seconds=load_seconds, marks=marks)
 
 
-def _managed_server(place: ServerRecords, wanted: ServerSpec, state: ServerState | None) -> ManagedServer:
-    return ManagedServer(wanted=wanted, state=state, log=str(place.log), foreseen=place.foreseen())
+def _managed_server(place: ServerRecords, spec: ServerSpec, state: ServerState | None) -> ManagedServer:
+    return ManagedServer(wanted=spec, state=state, log=str(place.log), foreseen=place.foreseen())
 
 
-def check_memory(wanted: ServerSpec, free: int, memory: int, corrections: tuple[Correction, ...] = ()) -> None:
+def check_memory(spec: ServerSpec, free: int, memory: int, corrections: tuple[Correction, ...] = ()) -> None:
     """Raise DoesNotFit if the server does not fit, by the planner's own formula (``fits``).
 
     ``corrections``: measurements of its file, used to suggest a context that would fit.
     """
     machine = msgspec.structs.replace(machine_snapshot(), free=free, memory=memory)
-    _, mid, high = wanted.memory
+    _, mid, high = spec.memory
     if fits(machine, high):
         return
-    context = f", {wanted.context:,} tokens of context" + (f" times {wanted.slots}" if wanted.slots > 1 else "")
+    context = f", {spec.context:,} tokens of context" + (f" times {spec.slots}" if spec.slots > 1 else "")
     todo = ["free some memory"]
-    if fits(machine, wanted.disk):  # weights alone would
-        shorter = longest_context(corrected_memory(wanted, corrections), wanted.context, partial(fits, machine))
+    if fits(machine, spec.disk):  # weights alone would
+        shorter = longest_context(corrected_memory(spec, corrections), spec.context, partial(fits, machine))
         todo += [hint("say {context=}", shorter)] if shorter else []
-        todo += [hint("fewer {slots}")] if wanted.slots > 1 else []
+        todo += [hint("fewer {slots}")] if spec.slots > 1 else []
     raise DoesNotFit(
-        f"needs {memory_size(mid)} of memory and up to {memory_size(high)} ({size(wanted.disk)} of weights{context}), "
+        f"needs {memory_size(mid)} of memory and up to {memory_size(high)} ({size(spec.disk)} of weights{context}), "
         f"and {memory_size(free)} are free",
-        where=wanted.name, todo=hint("{}, or take a smaller model", join_sentences(", ", todo)),
+        where=spec.name, todo=hint("{}, or take a smaller model", join_sentences(", ", todo)),
     )  # fmt: skip
 
 
@@ -223,19 +223,19 @@ async def _hold_lock(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
 
 
 async def _start(
-    place: ServerRecords, wanted: ServerSpec, env: Mapping[str, str], tell: Notify, *, known: bool
+    place: ServerRecords, spec: ServerSpec, env: Mapping[str, str], tell: Notify, *, known: bool
 ) -> tuple[ServerState, MemoryComparison | None]:
     """Spawn a supervisor and wait until its server answers. Its memory is then compared with the prediction."""
     import anyio
 
     machine = machine_snapshot()
-    check_memory(wanted, machine.free, machine.memory, load_corrections(cache_dir(env), wanted.model))
-    place.want(wanted)
+    check_memory(spec, machine.free, machine.memory, load_corrections(cache_dir(env), spec.model))
+    place.want(spec)
     place.clear_state()
     try:
         await _spawn(place)
         state = await _wait_until_ready(place, tell)
-        return state, await anyio.to_thread.run_sync(_compare_memory, place, wanted, state, cache_dir(env))
+        return state, await anyio.to_thread.run_sync(_compare_memory, place, spec, state, cache_dir(env))
     except BaseException:
         with anyio.CancelScope(shield=True):
             await _end(place)
@@ -248,13 +248,13 @@ async def _start(
 
 
 def _compare_memory(
-    place: ServerRecords, wanted: ServerSpec, state: ServerState, folder: Path
+    place: ServerRecords, spec: ServerSpec, state: ServerState, folder: Path
 ) -> MemoryComparison | None:
     """Compare predicted and actual memory, and save the result; None if the comparison fails."""
     try:
-        found = compare_after_start(wanted, state, latest_start_log(place.log), folder)
+        found = compare_after_start(spec, state, latest_start_log(place.log), folder)
         if found.correction is not None:
-            foreseen = corrected_memory(wanted, (found.correction,))(wanted.context)
+            foreseen = corrected_memory(spec, (found.correction,))(spec.context)
             place.save_forecast(MemoryForecast(memory=foreseen, words=found.correction.words))
     except (IntermodalError, OSError):
         return None

@@ -56,23 +56,26 @@ class MemoryComparison(Value):
 
 
 def compare_memory(
-    shape: ModelShape, found: ServerFootprint, machine: Machine, date: str, *, projector: ModelShape | None = None,
+    shape: ModelShape, footprint: ServerFootprint, machine: Machine, date: str, *, projector: ModelShape | None = None,
     draft: ModelShape | None = None,
 ) -> MemoryComparison:  # fmt: skip
     """Compare a server's predicted memory with its actual memory. ``date``: today, ISO."""
-    if found.settings is not None:
+    if footprint.settings is not None:
         layers = len(shape.layers)
         settings = replace(
-            found.settings, projector=projector, draft=draft, host_experts=min(found.settings.host_experts, layers)
+            footprint.settings,
+            projector=projector,
+            draft=draft,
+            host_experts=min(footprint.settings.host_experts, layers),
         )
-        rows, ratios, notes = (_ollama if found.engine == "ollama" else _llama)(shape, settings, found)
+        rows, ratios, notes = (_ollama if footprint.engine == "ollama" else _llama)(shape, settings, footprint)
         said = correction_flags(settings)
     else:
-        serving = found.serving or VllmSettings()
-        rows, ratios, notes = _vllm(shape, serving, found, machine)
+        serving = footprint.serving or VllmSettings()
+        rows, ratios, notes = _vllm(shape, serving, footprint, machine)
         said = serving_flags(serving)
-    made = Correction(flags=said, program=found.program, build=found.build, taken=date, ratios=tuple(ratios))
-    return MemoryComparison(rows=tuple(rows), correction=made if ratios else None, notes=(*found.assumed, *notes))
+    made = Correction(flags=said, program=footprint.program, build=footprint.build, taken=date, ratios=tuple(ratios))
+    return MemoryComparison(rows=tuple(rows), correction=made if ratios else None, notes=(*footprint.assumed, *notes))
 
 
 ComparedTerms = tuple[list[TermComparison], list[CorrectionRatio], list[str]]
@@ -81,36 +84,36 @@ ComparedTerms = tuple[list[TermComparison], list[CorrectionRatio], list[str]]
 # ---- llama.cpp ---------------------------------------------------------------------------------------
 
 
-def _llama(shape: ModelShape, settings: ServingSettings, found: ServerFootprint) -> ComparedTerms:
+def _llama(shape: ModelShape, settings: ServingSettings, footprint: ServerFootprint) -> ComparedTerms:
     predicted = model_memory(shape, settings)
-    rows = list(compare_terms(predicted, found.log)) if logged_terms(found.log) else []
+    rows = list(compare_terms(predicted, footprint.log)) if logged_terms(footprint.log) else []
     notes = [] if rows else ["its load log is not here, or says nothing of buffers (llama-server does with -lv 4)"]
     ratios = [
         _ratio(row.name, row.device, 1.0 if row.as_logged else row.real / row.predicted.mid)
         for row in rows
         if row.real and row.predicted.mid
     ]
-    if found.resident and not settings.gpu_layers:
-        real = found.resident + found.mapped_out
+    if footprint.resident and not settings.gpu_layers:
+        real = footprint.resident + footprint.mapped_out
         rows.append(
             TermComparison(
                 name=PROCESS, device="host", predicted=_touched_memory(predicted), real=real, source="its process"
             )
         )
-        if found.mapped_out:
-            notes.append(f"{size(found.mapped_out)} of its file are not in memory now; they count for its process")
-        program = _program(predicted, rows, found)
+        if footprint.mapped_out:
+            notes.append(f"{size(footprint.mapped_out)} of its file are not in memory now; they count for its process")
+        program = _program(predicted, rows, footprint)
         if isinstance(program, str):
             notes.append(program)
         else:
             ratios.append(program)
-    elif not found.resident:
+    elif not footprint.resident:
         notes.append("what its process holds cannot be seen from here")
-    if found.on_cards and settings.gpu_layers:
+    if footprint.on_cards and settings.gpu_layers:
         on_cards = predicted.total("device")
-        rows.append(TermComparison(name=CARD, device="device", predicted=on_cards, real=found.on_cards,
+        rows.append(TermComparison(name=CARD, device="device", predicted=on_cards, real=footprint.on_cards,
                              source="the driver"))  # fmt: skip
-        beside = found.on_cards - _real(predicted, rows, "device", without=("backend",))
+        beside = footprint.on_cards - _real(predicted, rows, "device", without=("backend",))
         expected = predicted.of("backend").mid
         if beside > 0 and expected:
             ratios.append(_ratio("backend", "device", beside / expected))
@@ -124,12 +127,12 @@ def _touched_memory(predicted: ModelMemory) -> Quantity:
     return between(max(0.0, every.low - untouched), every.mid, every.high, "compute buffers touched or not yet")
 
 
-def _program(predicted: ModelMemory, rows: list[TermComparison], found: ServerFootprint) -> CorrectionRatio | str:
+def _program(predicted: ModelMemory, rows: list[TermComparison], footprint: ServerFootprint) -> CorrectionRatio | str:
     """Return the memory of the process beyond its buffers, as a ratio; a reason as text if it is unknown."""
-    if found.grows and found.read:
+    if footprint.grows and footprint.read:
         return "it may keep prompts of the past in memory (--cache-ram), so its process says nothing of the program"
     expected = predicted.of("program").mid
-    most = found.resident + found.mapped_out - _real(predicted, rows, "host", without=("program", *_COMPUTED))
+    most = footprint.resident + footprint.mapped_out - _real(predicted, rows, "host", without=("program", *_COMPUTED))
     least = max(0.0, most - _real(predicted, rows, "host", only=_COMPUTED))
     if most <= 0 or not expected:
         return "its process holds less than its buffers: parts of the file are not in memory now"
@@ -155,27 +158,27 @@ def _ratio(name: str, device: Device, share: float) -> CorrectionRatio:
 # ---- Ollama ------------------------------------------------------------------------------------------
 
 
-def _ollama(shape: ModelShape, settings: ServingSettings, found: ServerFootprint) -> ComparedTerms:
+def _ollama(shape: ModelShape, settings: ServingSettings, footprint: ServerFootprint) -> ComparedTerms:
     """Compare the total that Ollama reports. Its runner is llama.cpp or its own engine with another graph layout."""
     predicted = model_memory(shape, settings)
     terms = [term for term in predicted.terms if term.name not in _TERMS_BESIDE]
     both = total([term.amount for term in terms])
     if not both.known:
         return [], [], [f"nothing can be predicted: {both.basis}"]
-    device: Device = "device" if found.vram >= found.whole > 0 else "host"
-    rows = [TermComparison(name=BUFFERS, device=device, predicted=both, real=found.whole, source="/api/ps")]
-    if 0 < found.vram < found.whole:
+    device: Device = "device" if footprint.vram >= footprint.whole > 0 else "host"
+    rows = [TermComparison(name=BUFFERS, device=device, predicted=both, real=footprint.whole, source="/api/ps")]
+    if 0 < footprint.vram < footprint.whole:
         return rows, [], ["it is divided between card and memory, so no ratio is kept"]
-    if not found.whole or not both.mid:
+    if not footprint.whole or not both.mid:
         return rows, [], ["it says no size"]
-    share = found.whole / both.mid
+    share = footprint.whole / both.mid
     return rows, [_ratio(BUFFERS, each, share) for each in ("host", "device")], []
 
 
 # ---- vLLM --------------------------------------------------------------------------------------------
 
 
-def _vllm(shape: ModelShape, serving: VllmSettings, found: ServerFootprint, machine: Machine) -> ComparedTerms:
+def _vllm(shape: ModelShape, serving: VllmSettings, footprint: ServerFootprint, machine: Machine) -> ComparedTerms:
     if not serving.cache:
         if not machine.gpus:
             return [], [], ["there is no card here, and the memory it reserves on a processor is unknown"]
@@ -184,30 +187,30 @@ def _vllm(shape: ModelShape, serving: VllmSettings, found: ServerFootprint, mach
     if not predicted.tokens.known:
         return [], [], [f"nothing can be predicted: {predicted.tokens.basis}"]
     row = TermComparison(name=TOKENS, device="device" if not serving.cache else "host", predicted=predicted.tokens,
-                   real=found.tokens, source="/metrics")  # fmt: skip
-    if not found.tokens or not predicted.tokens.mid:
+                   real=footprint.tokens, source="/metrics")  # fmt: skip
+    if not footprint.tokens or not predicted.tokens.mid:
         return [row], [], ["it does not report its pages, or by the formulas there is room for none"]
-    return [row], [_ratio(TOKENS, row.device, found.tokens / predicted.tokens.mid)], []
+    return [row], [_ratio(TOKENS, row.device, footprint.tokens / predicted.tokens.mid)], []
 
 
-def compare_after_start(wanted: ServerSpec, state: ServerState, log: str, folder: Path) -> MemoryComparison:
+def compare_after_start(spec: ServerSpec, state: ServerState, log: str, folder: Path) -> MemoryComparison:
     """Compare a server once it answers, and save the ratios in the cache folder. ``log``: its load log.
 
     Raises:
         IntermodalError: it does not answer, or its files no longer exist.
     """
     found = read_footprint(state.base_url, key=state.key, log=log)
-    found = replace(found, program=program_version(wanted.program, wanted.path) or found.program)
-    shape = local_model(Path(wanted.model)).shape
-    eyes = local_model(Path(wanted.projector)).shape if wanted.projector else None
+    found = replace(found, program=program_version(spec.program, spec.path) or found.program)
+    shape = local_model(Path(spec.model)).shape
+    eyes = local_model(Path(spec.projector)).shape if spec.projector else None
     machine = machine_survey(folder) if found.engine == "vllm" else machine_snapshot()
     made = compare_memory(shape, found, machine, today(), projector=eyes)
     if made.correction is not None:
-        save_correction(folder, wanted.model, made.correction)
+        save_correction(folder, spec.model, made.correction)
     return made
 
 
-def corrected_memory(wanted: ServerSpec, corrections: tuple[Correction, ...]) -> Callable[[int], MemoryRange]:
+def corrected_memory(spec: ServerSpec, corrections: tuple[Correction, ...]) -> Callable[[int], MemoryRange]:
     """Return a function from the context per slot to the memory in bytes (low, mid, high), with corrections applied."""
-    program = program_version(wanted.program, wanted.path)
-    return memory_by_context(wanted.model, wanted.projector, wanted.slots, corrections, program)
+    program = program_version(spec.program, spec.path)
+    return memory_by_context(spec.model, spec.projector, spec.slots, corrections, program)

@@ -76,15 +76,15 @@ def environment(start: StartCommand, env: Mapping[str, str] | None = None) -> di
     return {**kept, **_QUIET, **start.env}
 
 
-def _llama_server(wanted: ServerSpec, port: int, key: str) -> StartCommand:
+def _llama_server(spec: ServerSpec, port: int, key: str) -> StartCommand:
     """Build the command of llama-server.
 
     Options that only newer builds have are set in the environment, which older builds ignore.
     """
-    more = [*(["--mmproj", wanted.projector] if wanted.projector else []), *(["--embeddings"] if wanted.embeds else [])]
+    more = [*(["--mmproj", spec.projector] if spec.projector else []), *(["--embeddings"] if spec.embeds else [])]
     command = (
-        wanted.path, "-m", wanted.model, "-a", wanted.served_as, "--host", "127.0.0.1", "--port", str(port),
-        "-c", str(wanted.context * wanted.slots), "-np", str(wanted.slots), "-t", str(cores()),
+        spec.path, "-m", spec.model, "-a", spec.served_as, "--host", "127.0.0.1", "--port", str(port),
+        "-c", str(spec.context * spec.slots), "-np", str(spec.slots), "-t", str(cores()),
         "--metrics", "--no-slots", "--no-webui", *more,
     )  # fmt: skip
     return StartCommand(
@@ -93,28 +93,28 @@ def _llama_server(wanted: ServerSpec, port: int, key: str) -> StartCommand:
     )
 
 
-def _package(wanted: ServerSpec, port: int, key: str) -> StartCommand:
+def _package(spec: ServerSpec, port: int, key: str) -> StartCommand:
     given = {
-        "model": wanted.model, "projector": wanted.projector, "alias": wanted.served_as, "port": port,
-        "context": wanted.context, "slots": wanted.slots, "embeds": wanted.embeds, "threads": cores(),
+        "model": spec.model, "projector": spec.projector, "alias": spec.served_as, "port": port,
+        "context": spec.context, "slots": spec.slots, "embeds": spec.embeds, "threads": cores(),
     }  # fmt: skip
-    command = (wanted.path, "-P", "-m", "intermodal.local.servers.llama_server", msgspec.json.encode(given).decode())
+    command = (spec.path, "-P", "-m", "intermodal.local.servers.llama_server", msgspec.json.encode(given).decode())
     return StartCommand(command=command, env={"LLAMA_API_KEY": key, **thread_wait_policy()})
 
 
-def _vllm(wanted: ServerSpec, port: int, key: str) -> StartCommand:
+def _vllm(spec: ServerSpec, port: int, key: str) -> StartCommand:
     """Build the command of vLLM. If a Python is given, through its module, which works with every build."""
-    runner: tuple[str, ...] = (wanted.path, "-P", "-m", "vllm.entrypoints.openai.api_server", "--model", wanted.model)
-    if not os.path.basename(wanted.path).startswith("python"):
-        runner = (wanted.path, "serve", wanted.model)
+    runner: tuple[str, ...] = (spec.path, "-P", "-m", "vllm.entrypoints.openai.api_server", "--model", spec.model)
+    if not os.path.basename(spec.path).startswith("python"):
+        runner = (spec.path, "serve", spec.model)
     more: tuple[str, ...] = ()
     env = {"VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1"}
     if not machine_snapshot().gpus:  # on a CPU, compiling takes minutes, and gigabytes are reserved for the KV cache
         more = ("--enforce-eager",)
-        env["VLLM_CPU_KVCACHE_SPACE"] = str(round(cache_space(wanted.model, wanted.context, wanted.slots) / (1 << 30)))
+        env["VLLM_CPU_KVCACHE_SPACE"] = str(round(cache_space(spec.model, spec.context, spec.slots) / (1 << 30)))
     command = (
-        *runner, "--served-model-name", wanted.served_as, "--host", "127.0.0.1", "--port", str(port),
-        "--max-model-len", str(wanted.context), "--max-num-seqs", str(wanted.slots), *more,
+        *runner, "--served-model-name", spec.served_as, "--host", "127.0.0.1", "--port", str(port),
+        "--max-model-len", str(spec.context), "--max-num-seqs", str(spec.slots), *more,
     )  # fmt: skip
     return StartCommand(command=command, env=env)
 

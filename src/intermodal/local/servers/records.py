@@ -157,8 +157,8 @@ class ServerRecords:
     def foreseen(self) -> MemoryForecast | None:
         return _read(self.folder / "foreseen.json", MemoryForecast)
 
-    def want(self, wanted: ServerSpec) -> None:
-        self._write("wanted.json", wanted)
+    def want(self, spec: ServerSpec) -> None:
+        self._write("wanted.json", spec)
 
     def save_forecast(self, foreseen: MemoryForecast) -> None:
         self._write("foreseen.json", foreseen)

@@ -56,12 +56,12 @@ def reported_capabilities(port: int, key: str) -> ReportedCapabilities:
     )
 
 
-def warm_up(port: int, key: str, wanted: ServerSpec) -> None:
+def warm_up(port: int, key: str, spec: ServerSpec) -> None:
     """Request one token, so that the first real request does not pay for one-time work. The reply is ignored."""
     path, body = "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
-    if wanted.embeds:
+    if spec.embeds:
         path, body = "/v1/embeddings", {"input": "Hi"}
-    _get(port, key, path, json.dumps({"model": wanted.served_as, **body}).encode(), seconds=_WARM_SECONDS)
+    _get(port, key, path, json.dumps({"model": spec.served_as, **body}).encode(), seconds=_WARM_SECONDS)
 
 
 def server_activity(port: int, key: str, counters: tuple[str, ...]) -> ServerActivity | None:

