@@ -35,9 +35,9 @@ def _ours(module: str) -> PromptFormat:
 class _PluginFormat:
     """The format of a plugin. Its failures become errors of the file that name the plugin."""
 
-    def __init__(self, plugin: Plugin, made: PromptFormat) -> None:
-        self.name, self.endings, self.plugin = made.name, made.endings, plugin
-        self._made = made
+    def __init__(self, plugin: Plugin, prompt_format: PromptFormat) -> None:
+        self.name, self.endings, self.plugin = prompt_format.name, prompt_format.endings, plugin
+        self._made = prompt_format
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
         try:

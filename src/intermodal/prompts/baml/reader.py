@@ -561,7 +561,7 @@ def examples_of(
     function: Declaration,
     tests: tuple[Declaration, ...],
     kinds: BamlTypes,
-    taken: Mapping[str, BamlArgument],
+    baml_arguments: Mapping[str, BamlArgument],
     path: Path,
     output: Output,
 ) -> tuple[tuple[PromptExample, ...], tuple[PromptFinding, ...]]:
@@ -580,13 +580,15 @@ def examples_of(
             unread += [
                 PromptFinding("warning", line, f"{said} {what}", "write this.field == value") for said, line in left
             ]
-        examples.append(PromptExample(arguments=_arguments(arguments, taken, path), line=test.line, checks=checks))
+        examples.append(
+            PromptExample(arguments=_arguments(arguments, baml_arguments, path), line=test.line, checks=checks)
+        )
     return tuple(examples), tuple(unread)
 
 
-def _arguments(given: Mapping[str, Any], taken: Mapping[str, BamlArgument], path: Path) -> dict[str, Any]:
+def _arguments(given: Mapping[str, Any], baml_arguments: Mapping[str, BamlArgument], path: Path) -> dict[str, Any]:
     def one(name: str, value: Any) -> Any:
-        kind = taken.get(name)
+        kind = baml_arguments.get(name)
         if kind is not None and kind.holds:
             return _with_media(value, name, path)
         if kind is None or not kind.media:

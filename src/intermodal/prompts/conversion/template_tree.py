@@ -383,27 +383,27 @@ def shapes_of(nodes: Iterable[Node]) -> dict[str, ArgumentShape]:
     return found
 
 
-def _collect(nodes: Iterable[Node], found: dict[str, ArgumentShape], items: Mapping[str, ArgumentShape]) -> None:
+def _collect(nodes: Iterable[Node], shapes: dict[str, ArgumentShape], items: Mapping[str, ArgumentShape]) -> None:
     for node in nodes:
         if isinstance(node, ValueNode | MediumNode):
-            _at(node.path, found, items)
+            _at(node.path, shapes, items)
         elif isinstance(node, IfNode):
             for path in paths_of(node.test):
-                _at(path, found, items)
-            _collect(node.then, found, items)
-            _collect(node.otherwise, found, items)
+                _at(path, shapes, items)
+            _collect(node.then, shapes, items)
+            _collect(node.otherwise, shapes, items)
         elif isinstance(node, LoopNode):
-            place = _at(node.path, found, items)
+            place = _at(node.path, shapes, items)
             place.items = place.items or ArgumentShape()
-            _collect(node.body, found, {**items, node.item: place.items})
-            _collect(node.otherwise, found, items)
+            _collect(node.body, shapes, {**items, node.item: place.items})
+            _collect(node.otherwise, shapes, items)
 
 
-def _at(path: Path, found: dict[str, ArgumentShape], items: Mapping[str, ArgumentShape]) -> ArgumentShape:
+def _at(path: Path, shapes: dict[str, ArgumentShape], items: Mapping[str, ArgumentShape]) -> ArgumentShape:
     if not path:
         return ArgumentShape()
     root, *rest = path
-    place = items[str(root)] if root in items else found.setdefault(str(root), ArgumentShape())
+    place = items[str(root)] if root in items else shapes.setdefault(str(root), ArgumentShape())
     for step in rest:
         if isinstance(step, int):
             place.items = place.items or ArgumentShape()

@@ -359,8 +359,8 @@ class _Scope(NamedTuple):
 class _Walk:
     """Visits a program once. Nodes are duck-typed: their classes have no public name."""
 
-    def __init__(self, found: TemplateUses, programs: Mapping[str, list[Any]], left: int) -> None:
-        self._found = found
+    def __init__(self, template_uses: TemplateUses, programs: Mapping[str, list[Any]], left: int) -> None:
+        self._found = template_uses
         self._programs = programs
         self._left = left
         self._partials = 0  # that it is within

@@ -484,7 +484,9 @@ def reads_of(root: Element, folder: Path) -> DocumentReads:
     return found
 
 
-def _read(element: Element, folder: Path, bindings: dict[str, str], found: DocumentReads, *, sure: bool) -> None:
+def _read(
+    element: Element, folder: Path, bindings: dict[str, str], document_reads: DocumentReads, *, sure: bool
+) -> None:
     """Collect the names that an element reads.
 
     ``made``: names that are not arguments; the item of a loop over an argument maps to that argument's name.
@@ -492,31 +494,35 @@ def _read(element: Element, folder: Path, bindings: dict[str, str], found: Docum
     attributes = dict(element.attrs)
     loop = loop_of(attributes.pop("for", ""))
     if loop is not None:
-        _take(loop[2], element, bindings, found, sure=False)
+        _take(loop[2], element, bindings, document_reads, sure=False)
         over = loop[2].strip()
-        bindings = {**bindings, loop[1]: over if over in found.names and over not in bindings else "", "loop": ""}
+        bindings = {
+            **bindings,
+            loop[1]: over if over in document_reads.names and over not in bindings else "",
+            "loop": "",
+        }
     if "if" in attributes or loop is not None:
         sure = False
     tag = canonical(element.tag)
     whole_words = {"if", *DATA.get(tag, ()), *(("value",) if tag == "let" else ())}
     for name, word in attributes.items():
         for hole in [word] if name in whole_words else split_expressions(word)[1::2]:
-            _take(hole, element, bindings, found, sure=sure and name != "if")
+            _take(hole, element, bindings, document_reads, sure=sure and name != "if")
         whole = sole_expression(word).strip()
         if name == "src" and tag in SRC:
-            argument = bindings.get(whole) or (whole if whole in found.names and whole not in bindings else "")
+            argument = bindings.get(whole) or (whole if whole in document_reads.names and whole not in bindings else "")
             if argument:
-                found.media.setdefault(argument, set()).add(SRC[tag])
-                found.lists |= {argument} if whole in bindings else set()
+                document_reads.media.setdefault(argument, set()).add(SRC[tag])
+                document_reads.lists |= {argument} if whole in bindings else set()
     if tag == "let":
-        _collect_reads(element, folder, bindings, found)
+        _collect_reads(element, folder, bindings, document_reads)
     elif tag != "stylesheet":
         for each in element.children:
             if isinstance(each, Element):
-                _read(each, folder, bindings, found, sure=sure)
+                _read(each, folder, bindings, document_reads, sure=sure)
             else:
                 for hole in split_expressions(each)[1::2]:
-                    _take(hole, element, bindings, found, sure=sure)
+                    _take(hole, element, bindings, document_reads, sure=sure)
 
 
 def _is_default(element: Element) -> bool:
@@ -524,7 +530,7 @@ def _is_default(element: Element) -> bool:
     return element.attrs.get("default", "").lower() == "true"
 
 
-def _collect_reads(element: Element, folder: Path, bindings: dict[str, str], found: DocumentReads) -> None:
+def _collect_reads(element: Element, folder: Path, bindings: dict[str, str], document_reads: DocumentReads) -> None:
     names: Iterable[str] = ()
     if name := element.attrs.get("name"):
         names = (name,)
@@ -536,16 +542,18 @@ def _collect_reads(element: Element, folder: Path, bindings: dict[str, str], fou
         return
     for each in names:
         if each not in bindings:
-            found.names.setdefault(each, element.line)
-            found.defaulted.add(each)
+            document_reads.names.setdefault(each, element.line)
+            document_reads.defaulted.add(each)
 
 
-def _take(word: str, element: Element, bindings: Mapping[str, str], found: DocumentReads, *, sure: bool) -> None:
+def _take(
+    word: str, element: Element, bindings: Mapping[str, str], document_reads: DocumentReads, *, sure: bool
+) -> None:
     for name in expressions.names(parse_expression(word, element.line)):
         if name not in bindings:
-            found.names.setdefault(name, element.line)
-            if sure and name not in found.defaulted:
-                found.needed.add(name)
+            document_reads.names.setdefault(name, element.line)
+            if sure and name not in document_reads.defaulted:
+                document_reads.needed.add(name)
 
 
 # ---- folders ----------------------------------------------------------------------------------------

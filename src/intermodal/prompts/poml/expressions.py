@@ -189,14 +189,14 @@ def _unquote(word: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # combine surrogate pairs
 
 
-def _letter(found: re.Match[str]) -> str:
-    code, plain = found[1] or found[2] or found[3], found[4] or ""
+def _letter(match: re.Match[str]) -> str:
+    code, plain = match[1] or match[2] or match[3], match[4] or ""
     if code is None:
         if plain in ("u", "x"):
-            raise TemplateError(f"an escape is not whole: {found[0]}", todo="write \\u00e9, \\u{e9} or \\xe9")
+            raise TemplateError(f"an escape is not whole: {match[0]}", todo="write \\u00e9, \\u{e9} or \\xe9")
         return _ESCAPES.get(plain, plain)
     if int(code, 16) > 0x10FFFF:
-        raise TemplateError(f"there is no letter {found[0][:20]}", todo="letters end at \\u{10ffff}")
+        raise TemplateError(f"there is no letter {match[0][:20]}", todo="letters end at \\u{10ffff}")
     return chr(int(code, 16))
 
 
