@@ -69,10 +69,10 @@ def read_in_run(protocol: str, pieces: Sequence[bytes], *, stream: bool, limit: 
                 found.visible = number
             if stream and found.output is None and is_output(event):
                 found.output = number
-            if (shown := state.kept(event)) is not None:
+            if (shown := state.record_event(event)) is not None:
                 kept.append(shown)
             if isinstance(event, Error):
-                found.error = _failure(state.charged(event.error))
+                found.error = _failure(state.mark_billed(event.error))
 
     for number, piece in enumerate(pieces):
         if decoder.done:

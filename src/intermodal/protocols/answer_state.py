@@ -377,7 +377,7 @@ class AnswerState:
             self.stopped = "blanks"
         return bool(self.stopped)
 
-    def kept(self, event: WireEvent) -> WireEvent | None:
+    def record_event(self, event: WireEvent) -> WireEvent | None:
         """Record a decoded event; return the part of it to show, None for nothing.
 
         Usage, the end and errors are always shown.
@@ -414,7 +414,7 @@ class AnswerState:
         """Return the error of a stream that was stopped because it has no visible content."""
         return StreamCut("sends nothing but blanks", where=self._endpoint, todo="ask again")
 
-    def charged(self, error: IntermodalError) -> IntermodalError:
+    def mark_billed(self, error: IntermodalError) -> IntermodalError:
         """Mark an error as billed if the host counted output tokens, whatever its kind usually implies; return it."""
         if isinstance(error, CallError) and self.usage is not None and self.usage.output_tokens:
             error.billing = "billed"

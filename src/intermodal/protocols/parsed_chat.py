@@ -313,7 +313,7 @@ class ConversationReader:
     ) -> ParsedChat:  # fmt: skip
         """Return the chat from all recorded parts. ``name``: identifies its protocol."""
         fields, model, stream = opened
-        asked, pictures = self._asked(), tuple(self.pictures)
+        asked, pictures = self._last_turn_text(), tuple(self.pictures)
         question = self._measure.question(asked, pictured=bool(pictures))
         return ParsedChat(
             body=body, fields=fields, model=model, stream=stream, usage=usage,
@@ -323,7 +323,7 @@ class ConversationReader:
             written=written, plain=self.plain, question=asked if pictures else "",
         )  # fmt: skip
 
-    def _asked(self) -> str:
+    def _last_turn_text(self) -> str:
         """Return the text of the last turn that is not part of a tool call (``planner/planning_case.py``)."""
         last = len(self._turns) - 1
         while last in self._calling:

@@ -265,7 +265,7 @@ class ReplyDecoder:
     def _read_json(self, data: bytes | str, *, name: str = "", whole: bool = False) -> None:
         self._data = data
         try:
-            found = self._parsed(data, whole=whole)
+            found = self._parse(data, whole=whole)
         except ValueError:
             self._fail("the stream broke: what came is not whole JSON")
             return
@@ -303,7 +303,7 @@ class ReplyDecoder:
         self._out[before:] = [event for event in self._out[before:] if isinstance(event, (WireUsage, Finish, Error))]
         self._reason, self._refused = reason, refused
 
-    def _parsed(self, data: bytes | str, *, whole: bool) -> list[Parsed[Any]]:
+    def _parse(self, data: bytes | str, *, whole: bool) -> list[Parsed[Any]]:
         """Parse JSON: one reply, or a list of them, as Google sends it. Raises ValueError."""
         if self.replies is not None:
             return ((whole and self.documents) or self.replies).read(data)

@@ -45,7 +45,7 @@ def read_request(
     ``what`` names the kind of request in an error. ``names``: the protocol's own names of paths in a ``ChatCall``.
     """
 
-    def found(tree: Any) -> ChatCall:
+    def read_and_check(tree: Any) -> ChatCall:
         if not isinstance(tree, dict):
             raise ValueError(f"not {what}: the body is not a JSON object")
         call = read(tree)
@@ -54,7 +54,7 @@ def read_request(
         return call
 
     try:
-        return read_json_with_media(body, found)
+        return read_json_with_media(body, read_and_check)
     except msgspec.ValidationError as error:
         raise ValueError(f"not {what}: {validation_message(error, ChatCall, names)}") from None
     except KeyError as error:

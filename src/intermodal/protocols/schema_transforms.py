@@ -35,10 +35,10 @@ def name_root(schema: Schema) -> Schema:
     while name in schema.get("$defs", {}):
         name += "_"
 
-    def renamed(node: Schema) -> Schema:
+    def rename_reference(node: Schema) -> Schema:
         return {**node, "$ref": f"#/$defs/{name}"} if node.get("$ref") == "#" else node
 
-    whole = _map_schemas(schema, renamed)
+    whole = _map_schemas(schema, rename_reference)
     own = {key: value for key, value in whole.items() if key != "$defs"}
     return {**own, "$defs": {**whole.get("$defs", {}), name: own}}
 
@@ -62,10 +62,10 @@ def close_objects(schema: Schema) -> Schema:
     {'type': 'object', 'properties': {'n': {}}, 'additionalProperties': False}
     """
 
-    def shut(node: Schema) -> Schema:
+    def close_object(node: Schema) -> Schema:
         return {**node, "additionalProperties": False} if is_object_schema(node) else node
 
-    made: Schema = _map_schemas(schema, shut)
+    made: Schema = _map_schemas(schema, close_object)
     return made
 
 

@@ -41,7 +41,7 @@ class TranscodedStream(StreamedResponse):
     def _take(self, data: bytes) -> None:
         self._hear(self._decoding.feed(data))
 
-    def _ended(self) -> None:
+    def _on_body_end(self) -> None:
         if not self.over:
             self._hear(self._decoding.close())
 
@@ -82,7 +82,7 @@ class TranscodedStream(StreamedResponse):
     def _tell(self, event: WireEvent, through: list[bytes]) -> End:
         """Process an event; append its encoding to ``through`` if it is forwarded."""
         self.output_seen = self.output_seen or is_output(event)
-        kept = self.kept(event)
+        kept = self.record_event(event)
         if isinstance(event, Finish):
             return "done"
         if self.stopped == "blanks":
@@ -101,13 +101,13 @@ class TranscodedStream(StreamedResponse):
     def _part(self, words: str, thoughts: str) -> bytes:
         return self._writing.feed(WireTextDelta(text=words) if words else ReasoningDelta(text=thoughts))
 
-    def _joined(self, through: list[bytes]) -> bytes:
+    def _join_events(self, through: list[bytes]) -> bytes:
         return b"".join(through)
 
     def _finish(self, data: bytes, *, stopped: bool = False) -> None:
         usage = self.usage
         if stopped:
-            usage = self._stopped()
+            usage = self._count_stopped_output()
         elif self._found_wrong(data):
             return
         about = loads(self._teller.metadata(self))

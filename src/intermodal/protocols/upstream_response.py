@@ -171,7 +171,7 @@ class UpstreamResponse(AnswerState):
         self._status, self._headers = status, headers
         if 200 <= status < 300 and classification.announces_web_page(headers):
             self._fail(classification.web_page_error(self._endpoint, status))
-            self._settled()
+            self._run_callback()
 
     def data(self, data: bytes) -> None:
         if not 200 <= self._status < 300:
@@ -180,26 +180,26 @@ class UpstreamResponse(AnswerState):
         elif not self.over and not self.judging:
             self._take(data)
             if self.over:
-                self._settled()
+                self._run_callback()
 
     def end(self) -> None:
         if self.over or self.judging:
             return
         if 200 <= self._status < 300:
-            self._ended()
+            self._on_body_end()
         else:
-            self._fail(self._classified(b"".join(self._body)[:MAX_ERROR]))
-        self._settled()
+            self._fail(self._classify(b"".join(self._body)[:MAX_ERROR]))
+        self._run_callback()
 
     def failed(self, error: errors.CallError) -> None:
         if self.over or self.judging:
             return
         if not 200 <= self._status < 300 and self._status:  # only the status is available
-            error = self._classified(b"".join(self._body)[:MAX_ERROR])
+            error = self._classify(b"".join(self._body)[:MAX_ERROR])
         self._broke(error)
-        self._settled()
+        self._run_callback()
 
-    def _settled(self) -> None:
+    def _run_callback(self) -> None:
         """Run the callback once everything received is processed: content before a failure counts, too."""
         if self.over and self._then is not None:
             then, self._then = self._then, None
@@ -214,7 +214,7 @@ class UpstreamResponse(AnswerState):
     def _take(self, data: bytes) -> None:
         raise NotImplementedError
 
-    def _ended(self) -> None:
+    def _on_body_end(self) -> None:
         raise NotImplementedError
 
     def _gather(self, data: bytes) -> None:
@@ -239,7 +239,7 @@ class UpstreamResponse(AnswerState):
         self._note(piece)
         self.text.append(join_surrogates(piece.text) if piece.halved else piece.text)
 
-    def _classified(self, body: bytes) -> errors.CallError:
+    def _classify(self, body: bytes) -> errors.CallError:
         secrets = (self._secret,)
         return classification.classify(
             self._status, self._headers, body, self._endpoint, secrets=secrets, now=self._clock.time()
@@ -247,7 +247,7 @@ class UpstreamResponse(AnswerState):
 
     def _fail(self, error: errors.IntermodalError) -> None:
         if not self.over:
-            self._end(self.charged(error))
+            self._end(self.mark_billed(error))
 
     def _succeed(self) -> None:
         if not self.over:
@@ -322,7 +322,7 @@ class BufferedResponse(UpstreamResponse):
             what = f"sent more than {MAX_REPLY >> 20} MiB"
             self._fail(errors.StreamCut(what, where=self._endpoint, todo="ask for less"))
 
-    def _ended(self) -> None:
+    def _on_body_end(self) -> None:
         self.raw = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         piece = self._reader.read(self.raw)
         if piece is None or not piece.finish or len(piece.indexes) > 1:
@@ -332,7 +332,7 @@ class BufferedResponse(UpstreamResponse):
             self.raw = self._reader.whole(events)
             piece = piece_of(events, self.raw)
         if self.may_exceed(piece.text + piece.beside + piece.refusal):
-            piece = self._bounded(piece)
+            piece = self._cut_to_limit(piece)
         self.first_at = self._clock.monotonic()
         self._note_whole(piece)
         if piece.usage is not None:
@@ -343,14 +343,14 @@ class BufferedResponse(UpstreamResponse):
     def events(self) -> Sequence[WireEvent]:
         return self._reread(self.raw) or ()
 
-    def _bounded(self, piece: ReplyChunk) -> ReplyChunk:
+    def _cut_to_limit(self, piece: ReplyChunk) -> ReplyChunk:
         """Return the answer with its text and reasoning cut to the limit, and its counts unchanged, since they are
         billed.
 
         If it was cut, tool calls are dropped, as they may be incomplete.
         """
         state = AnswerState(self._endpoint, limit=self.limit, streamed=False)
-        events = [kept for event in self._reread(self.raw) or () if (kept := state.kept(event)) is not None]
+        events = [kept for event in self._reread(self.raw) or () if (kept := state.record_event(event)) is not None]
         if not state.overran:
             return piece
         self.stopped = "limit"
@@ -428,7 +428,7 @@ class StreamedResponse(UpstreamResponse):
         """Send a whole answer as a stream."""
         raise NotImplementedError
 
-    def _unexplained(self, through: list[bytes]) -> End:
+    def _end_without_reason(self, through: list[bytes]) -> End:
         """Return the end of a stream that did not state why it ended."""
         self._pass_before_failure(through)
         self._fail(self._cut(UNEXPLAINED))
@@ -504,7 +504,7 @@ class StreamedResponse(UpstreamResponse):
                     self._fail(self.blanks_error())
                 return
             if end == "stopped" and self.refusal and self.wordless:
-                self._stopped()
+                self._count_stopped_output()
             if self.refused or self._unsaid:  # nothing of it is shown; its cost may still be reported
                 if end:
                     self._succeed()
@@ -517,7 +517,7 @@ class StreamedResponse(UpstreamResponse):
                 self.connection.wordless = False
             through = self._held + through
             self._held = []
-        data = self._joined(through)
+        data = self._join_events(through)
         if end:
             self._finish(data, stopped=end == "stopped")
             return
@@ -543,7 +543,7 @@ class StreamedResponse(UpstreamResponse):
             self._pass(through, "")
             through.clear()
 
-    def _joined(self, through: list[bytes]) -> bytes:
+    def _join_events(self, through: list[bytes]) -> bytes:
         return b"\n\n".join(through) + b"\n\n" if through else b""
 
     def _wait_for_more(self) -> None:
@@ -553,9 +553,9 @@ class StreamedResponse(UpstreamResponse):
         if self._timer is None or until < self._until:
             if self._timer is not None:
                 self._timer.cancel()
-            self._until, self._timer = until, self._clock.later(seconds, self._waited)
+            self._until, self._timer = until, self._clock.later(seconds, self._on_wait_over)
 
-    def _waited(self) -> None:
+    def _on_wait_over(self) -> None:
         self._timer = None
         if self.connection is not None and self.connection.behind:  # the end may have arrived without having been read
             self._wait_for_more()
@@ -567,7 +567,7 @@ class StreamedResponse(UpstreamResponse):
             self._timer.cancel()
         super()._succeed()
 
-    def _stopped(self) -> WireUsage:
+    def _count_stopped_output(self) -> WireUsage:
         """Count the output of a stopped answer here and return it as usage: counts before the end are not
         the answer's.
         """
@@ -591,10 +591,10 @@ class StreamedResponse(UpstreamResponse):
             self.judging = True
             if self._timer is not None:
                 self._timer.cancel()
-            wrong.add_done_callback(self._judged)
+            wrong.add_done_callback(self._on_check_result)
         return True
 
-    def _judged(self, verdict: PendingCheck) -> None:
+    def _on_check_result(self, verdict: PendingCheck) -> None:
         """End the answer by the result of its check."""
         self.judging = False
         if self.over or verdict.cancelled():
@@ -604,9 +604,9 @@ class StreamedResponse(UpstreamResponse):
             self._fail(wrong)
         else:
             self._finish(b"")
-        self._settled()
+        self._run_callback()
 
-    def _ended(self) -> None:
+    def _on_body_end(self) -> None:
         if self.over:
             return
         if self._splitter.pending and not self._whole:  # the last line may lack its line end
@@ -624,7 +624,7 @@ class StreamedResponse(UpstreamResponse):
 
     def _broke(self, error: errors.CallError) -> None:
         if self.finish and (self.begun or self.refused or self._unsaid):
-            self._ended()
+            self._on_body_end()
         else:
             self._fail(error)
 

@@ -89,18 +89,20 @@ def test_thoughts_words_and_arguments_have_one_limit_together() -> None:
     ]
     for kept_to in (10, 33, 34):
         state = AnswerState("h:m", limit=3 * kept_to)
-        assert all(state.kept(event) is event for event in pieces * kept_to), "it has as many tokens as were allowed"
+        assert all(state.record_event(event) is event for event in pieces * kept_to), (
+            "it has as many tokens as were allowed"
+        )
     state = AnswerState("h:m", limit=100)
-    kept = [event for event in pieces * 1000 if state.kept(event) is not None]
+    kept = [event for event in pieces * 1000 if state.record_event(event) is not None]
     assert state.overran and 100 <= len(kept) <= 130
-    assert state.kept(WireUsage(output_tokens=3)) is not None
+    assert state.record_event(WireUsage(output_tokens=3)) is not None
 
 
 def test_a_thought_that_is_too_long_is_cut_without_what_vouches_for_it() -> None:
     state = AnswerState("h:m", limit=100)
-    kept = state.kept(ReasoningDelta(text="think " * 5000, signature="signed"))
+    kept = state.record_event(ReasoningDelta(text="think " * 5000, signature="signed"))
     assert isinstance(kept, ReasoningDelta) and 100 <= len(kept.text.split()) <= 130 and not kept.signature
-    assert state.kept(WireTextDelta(text="word")) is None
+    assert state.record_event(WireTextDelta(text="word")) is None
 
 
 @pytest.mark.parametrize("text", ["word " * 400, "a " * 400, "巴黎 " * 400, "no-one, " * 400])
@@ -121,10 +123,10 @@ def test_an_answer_is_cut_after_the_same_word_however_it_is_counted(text: str) -
 def test_blanks_without_end_are_no_answer_unless_a_word_came() -> None:
     blank = WireTextDelta(text=" " * 4096)
     state = AnswerState("h:m", limit=10)
-    kept = [state.kept(blank) for _ in range(MOST_BLANKS // 4096 + 2)]
+    kept = [state.record_event(blank) for _ in range(MOST_BLANKS // 4096 + 2)]
     assert state.stopped == "blanks" and kept[-1] is None and "blanks" in str(state.blanks_error())
     state = AnswerState("h:m")
-    assert state.kept(ReasoningDelta(text="Hm.")) and not state.worded
+    assert state.record_event(ReasoningDelta(text="Hm.")) and not state.worded
     assert any(state.say(blank.text) for _ in range(MOST_BLANKS // 4096 + 2)), "a thought is no word"
     assert not AnswerState("h:m", streamed=False).say(" " * (MOST_BLANKS + 1)), "what came whole is there"
     state = AnswerState("h:m")

@@ -112,7 +112,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
                 answer.add(kept)
                 await _report(kept, line)
             if isinstance(event, Error):
-                raise state.charged(event.error)
+                raise state.mark_billed(event.error)
             if state.stopped == "blanks":
                 raise state.blanks_error()
             if state.stopped and job.chat.stream:

@@ -142,20 +142,20 @@ class AnthropicStream(StreamedResponse):
         if not payload:
             return ""
         if payload == b"[DONE]":  # of proxies that also serve OpenAI's clients
-            return "done" if self.finish else self._unexplained(through)
+            return "done" if self.finish else self._end_without_reason(through)
         found = None if b"error" in event[6:12] and names_error(event) else event_of(payload)
         if found is None:
             return self._fails(event, through)
         if found.type == "message_stop":
-            return "done" if self.finish else self._unexplained(through)
-        counted = self._counted_in(found)
+            return "done" if self.finish else self._end_without_reason(through)
+        counted = self._record_counts(found)
         if self.finish:  # it has ended: usage is still read, text is not
             return ""
         if not found.valid:
             return self._fails(event, through)
         if not found.type:
             return ""
-        found = self._heard(found)
+        found = self._record_text(found)
         if found.refusal and self.refuse(found.refusal):
             return "stopped"
         if self.say(found.text, found.beside):
@@ -166,9 +166,9 @@ class AnthropicStream(StreamedResponse):
         if kind == "content_block_delta":  # as nearly all are
             through.append(_with_event_name(event, kind))
             return "stopped" if self.stopped else ""
-        return self._framed(event, payload, found, counted, through)
+        return self._process_boundary(event, payload, found, counted, through)
 
-    def _framed(
+    def _process_boundary(
         self, event: bytes, payload: bytes, found: AnthropicEvent, counted: bytes, through: list[bytes]
     ) -> End:  # fmt: skip
         """Process an event in which the message or a block of it begins or ends."""
@@ -209,13 +209,13 @@ class AnthropicStream(StreamedResponse):
         tree = {"type": "content_block_delta", "index": max(0, self._place - 1), "delta": delta}
         return sse_event(tree, "content_block_delta").removesuffix(b"\n\n")
 
-    def _unexplained(self, through: list[bytes]) -> End:
+    def _end_without_reason(self, through: list[bytes]) -> End:
         if not self._teller.reasonless:
-            return super()._unexplained(through)
+            return super()._end_without_reason(through)
         self.finish = "stop"  # written together with the run's metadata
         return "done"
 
-    def _counted_in(self, found: AnthropicEvent) -> bytes:
+    def _record_counts(self, found: AnthropicEvent) -> bytes:
         """Record the event's counts. Return counts in the client's format if the host's are invalid; else b""."""
         if not found.usage:
             return b""
@@ -224,7 +224,7 @@ class AnthropicStream(StreamedResponse):
         self.usage = usage or self.usage
         return b"" if plain else dumps(write_usage(self.usage or WireUsage()))
 
-    def _heard(self, found: AnthropicEvent) -> AnthropicEvent:
+    def _record_text(self, found: AnthropicEvent) -> AnthropicEvent:
         """Record the event's text, with split characters joined."""
         if found.text and (found.halved or self._halves.held):
             text = self._halves.join(found.text)
@@ -245,7 +245,7 @@ class AnthropicStream(StreamedResponse):
             self._timer.cancel()
         counted = b""
         if stopped:
-            counted = dumps(write_usage(self._stopped()))
+            counted = dumps(write_usage(self._count_stopped_output()))
             data += sse_event({"type": "content_block_stop", "index": max(0, self._place - 1)}, "content_block_stop")
         elif not self._ending and self._found_wrong(data):
             return

@@ -71,7 +71,7 @@ class Block(HostObject):
     stop_reason: str | None = None
     stop_details: StopDetails | None = None
 
-    def told(self) -> tuple[str, str, str]:
+    def texts(self) -> tuple[str, str, str]:
         """Return the text, the reasoning, and the arguments of a tool call in it."""
         kind = self.type
         if kind in ("text", "text_delta"):
@@ -234,7 +234,7 @@ class AnthropicDecoder(ReplyDecoder):
             self._read_delta(index, block)
 
     def _read_delta(self, index: int, delta: Block) -> None:
-        text, thoughts, arguments = delta.told()
+        text, thoughts, arguments = delta.texts()
         if text:
             self._out.append(WireTextDelta(text=text))
         elif thoughts or delta.seal:
@@ -295,7 +295,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
             calls.append((place, block.id or "", block.name or ""))
             beside.append(bytes(block.input).decode(errors="replace"))
             continue
-        text, thoughts, _ = block.told()
+        text, thoughts, _ = block.texts()
         texts.append(text)
         beside.append(thoughts)
     return ReplyChunk(
@@ -343,14 +343,14 @@ def event_of(data: bytes) -> AnthropicEvent | None:
     kind = event.type or ""
     if kind == "content_block_delta":
         delta = event.delta or _NOTHING
-        text, thoughts, arguments = delta.told()
+        text, thoughts, arguments = delta.texts()
         beside = thoughts or arguments
         seen = text.strip() != "" or (beside != "" and beside.strip() != "")
         seen = seen or (delta.type == "signature_delta" and bool(delta.signature))
         return AnthropicEvent(kind, text, seen, "", b"", b"", (), halved, seen, beside, "", valid)
     if kind == "content_block_start":
         block = event.content_block or _NOTHING
-        text, thoughts, _ = block.told()
+        text, thoughts, _ = block.texts()
         started: tuple[tuple[int, str, str], ...] = ()
         if block.type == "tool_use":
             started = ((event.index, join_surrogates(block.id or ""), join_surrogates(block.name or "")),)

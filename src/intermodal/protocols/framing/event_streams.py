@@ -39,7 +39,7 @@ class LineSplitter:
         """Return the lines that the bytes complete. Raises PieceTooLong if the unfinished line is too long."""
         end = self.end
         if self.folds and (self._half or b"\r" in data):
-            data = self._folded(data)
+            data = self._normalize_line_ends(data)
         if not self.rest and not self._long and data.endswith(end):  # as in nearly all reads
             return data[: -len(end)].split(end)
         if len(self.rest) > _LONG or self._long:
@@ -58,7 +58,7 @@ class LineSplitter:
         self.rest = data[cut + len(end) :]
         return data[:cut].split(end)
 
-    def _folded(self, data: bytes) -> bytes:
+    def _normalize_line_ends(self, data: bytes) -> bytes:
         data = self._half + data
         self._half = data[-1:] if data.endswith(b"\r") else b""
         return data.removesuffix(self._half).replace(b"\r\n", b"\n").replace(b"\r", b"\n")

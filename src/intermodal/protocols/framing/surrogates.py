@@ -135,13 +135,13 @@ class EventSurrogateJoiner:
         return bool(self._halves.held)
 
     def whole(self, events: Iterable[WireEvent]) -> list[WireEvent]:
-        return [said for event in events for said in self._said(event)]
+        return [said for event in events for said in self._join_event(event)]
 
-    def _said(self, event: WireEvent) -> Iterator[WireEvent]:
+    def _join_event(self, event: WireEvent) -> Iterator[WireEvent]:
         if isinstance(event, (WireTextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)):
             if self._of is not None and _kind(event) != _kind(self._of):
                 yield from self._alone()
-            yield from self._joined(event)
+            yield from self._join_piece(event)
         elif isinstance(event, TokenLogprobs):
             yield replace(event, words=tuple((join_surrogates(word), chance) for word, chance in event.words))
         else:
@@ -150,7 +150,7 @@ class EventSurrogateJoiner:
                 event = replace(event, reason=join_surrogates(event.reason))
             yield event
 
-    def _joined(self, event: _Piece) -> Iterator[WireEvent]:
+    def _join_piece(self, event: _Piece) -> Iterator[WireEvent]:
         if isinstance(event, ToolCallDelta):
             said = self._halves.join(event.arguments)
             whole: _Piece = replace(

@@ -84,14 +84,14 @@ class OllamaStream(TranscodedStream):
         self._renaming = (b"", b"")  # a host's name of its model as it writes it, and the client's
 
     def _take(self, data: bytes) -> None:
-        self._go_through(data, self._heard)
+        self._go_through(data, self._process_line)
 
-    def _ended(self) -> None:
+    def _on_body_end(self) -> None:
         if self._splitter.pending and not self.over:  # the last line may lack its line end
             self._take(b"\n")
-        super()._ended()
+        super()._on_body_end()
 
-    def _heard(self, line: bytes, through: list[bytes]) -> End:
+    def _process_line(self, line: bytes, through: list[bytes]) -> End:
         line = line.strip(BLANK)
         if not line:
             return ""

@@ -213,29 +213,29 @@ class OpenAIChatStream(StreamedResponse):
             if not self.output_seen and not text.isspace():
                 self.output_seen = True
             return "stopped" if ends else ""
-        return self._parsed(event, through)
+        return self._process_event(event, through)
 
-    def _parsed(self, event: bytes, through: list[bytes]) -> End:
+    def _process_event(self, event: bytes, through: list[bytes]) -> End:
         """Process an event that has to be parsed."""
         simple = event.startswith(b"data: ") and b"\n" not in event
         payload = event[6:] if simple else event_data(event)
         if not payload:
             return ""
         if payload == b"[DONE]":
-            return "done" if self.finish else self._unexplained(through)
+            return "done" if self.finish else self._end_without_reason(through)
         piece = None if not simple and names_error(event) else read(payload, whole=False)
         if piece is None and payload.strip() == b"[DONE]":
-            return self._parsed(b"data: [DONE]", through)
+            return self._process_event(b"data: [DONE]", through)
         if piece is None or ((piece.calls or piece.finish) and self._odd(piece)):
             return self._reread_event(event, through)
         if piece.indexes != self._ours or piece.halved or self._halves.held:
-            looked = self._looked(payload, piece)
+            looked = self._first_choice(payload, piece)
             if looked is None:
                 return ""
             simple &= looked[0] is payload
             payload, piece = looked
         if self.finish and piece.of_an_answer:  # the answer has ended
-            return self._dropped(payload, piece)
+            return self._drop_text(payload, piece)
         if self.say(piece.text, piece.beside) and self._cuts(through, called=bool(piece.calls)):
             return "stopped"
         if piece.refusal and self.refuse(piece.refusal):
@@ -281,15 +281,15 @@ class OpenAIChatStream(StreamedResponse):
         before.pop("usage", None)
         return b"data: " + join_object(before, {name: dumps(value) for name, value in ours.items()})
 
-    def _unexplained(self, through: list[bytes]) -> End:
+    def _end_without_reason(self, through: list[bytes]) -> End:
         """Return the end of a stream that did not state why it ended."""
         if self._teller.reasonless:
             self.finish = "content_filter" if self.refusal else "stop"
             through.append(self._why("stop"))
             return "done"
-        return super()._unexplained(through)
+        return super()._end_without_reason(through)
 
-    def _dropped(self, payload: bytes, piece: ReplyChunk) -> End:
+    def _drop_text(self, payload: bytes, piece: ReplyChunk) -> End:
         """Drop text after the end of the answer, but record the counts that come with it."""
         if piece.usage is not None:
             self.usage, self._last, self._counted = piece.usage, payload, piece.counted
@@ -300,7 +300,7 @@ class OpenAIChatStream(StreamedResponse):
         if self.finish:
             self._like = None  # from here on every event is parsed
 
-    def _looked(self, payload: bytes, piece: ReplyChunk) -> tuple[bytes, ReplyChunk] | None:
+    def _first_choice(self, payload: bytes, piece: ReplyChunk) -> tuple[bytes, ReplyChunk] | None:
         """Return the chunk with only the choice that is the answer (the first); None if it is empty.
 
         Split characters are forwarded unchanged, since the client joins the pieces; the recorded text is joined, too.
@@ -364,7 +364,7 @@ class OpenAIChatStream(StreamedResponse):
                 return payload
         return payload if piece.usage is not None else rewrite_reply(payload, self._model, None, b"")
 
-    def _joined(self, through: list[bytes]) -> bytes:
+    def _join_events(self, through: list[bytes]) -> bytes:
         data = b"\n\n".join(through) + b"\n\n" if through else b""
         for field, instead in self._renamed:
             data = data.replace(field, instead)
@@ -372,12 +372,12 @@ class OpenAIChatStream(StreamedResponse):
 
     def _finish(self, data: bytes, *, stopped: bool = False) -> None:
         if stopped:
-            self._counted = dumps(write_usage(self._stopped()))
+            self._counted = dumps(write_usage(self._count_stopped_output()))
             data += self._why(self.finish) + b"\n\n"
         elif self._found_wrong(data):
             return
         else:
-            data += self._joined(self._last_events)
+            data += self._join_events(self._last_events)
         metadata = self._teller.metadata(self)
         if self._teller.wanted:
             payload, counted = self._last or self._sample or b"{}", self._counted or UNCOUNTED

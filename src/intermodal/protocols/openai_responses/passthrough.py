@@ -164,7 +164,7 @@ class OpenAIResponsesStream(TranscodedStream):
     def _take(self, data: bytes) -> None:
         StreamedResponse._take(self, data)
 
-    def _ended(self) -> None:
+    def _on_body_end(self) -> None:
         if self._splitter.pending and not self._whole and not self.over:  # the last line may lack its line end
             self._take(b"\n\n")
         if self.over:
@@ -175,7 +175,7 @@ class OpenAIResponsesStream(TranscodedStream):
         if self._through:
             self._fail(self._cut(UNFINISHED))
         else:
-            super()._ended()
+            super()._on_body_end()
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         if not self._through:
@@ -186,10 +186,10 @@ class OpenAIResponsesStream(TranscodedStream):
         if not payload:
             return ""
         if payload == b"[DONE]":
-            return self._unexplained(through) if self.begun else self._start_anew(through)
+            return self._end_without_reason(through) if self.begun else self._start_anew(through)
         found = _NOTHING
         try:
-            found = self._found(payload)
+            found = self._parse_event(payload)
             end = self._look(found)
         except NOT_DECODED:
             end = None
@@ -205,7 +205,7 @@ class OpenAIResponsesStream(TranscodedStream):
 
     # ---- events let through
 
-    def _found(self, payload: bytes) -> ResponseEvent:
+    def _parse_event(self, payload: bytes) -> ResponseEvent:
         """Parse an event. Raises MsgspecError. Split characters are forwarded unchanged and recorded joined."""
         try:
             found = event_of(payload)
@@ -236,7 +236,7 @@ class OpenAIResponsesStream(TranscodedStream):
             ends = self.say(delta)
             part.append(self.allowed[0] if self.overran else delta)
             if self.first_at is None and delta.strip():
-                self._seen()
+                self._mark_output_seen()
             return self._stop() if ends else ""
         if kind in _BEGINS:
             self._started = split_object(found.response)
@@ -262,7 +262,7 @@ class OpenAIResponsesStream(TranscodedStream):
                 self.allowed = ("", "")
             self._made.setdefault(found.output_index or 0, []).append(self.allowed[1] if self.overran else delta)
             if self.first_at is None and delta.strip():
-                self._seen()
+                self._mark_output_seen()
             return self._stop() if ends else ""
         return ""
 
@@ -280,10 +280,10 @@ class OpenAIResponsesStream(TranscodedStream):
             return None
         self._done[place] = bytes(found.item)
         if item.opaque:
-            self._seen()
+            self._mark_output_seen()
         return ""
 
-    def _seen(self) -> None:
+    def _mark_output_seen(self) -> None:
         self.output_seen = True
         if self.first_at is None:
             self.first_at = self._clock.monotonic()
@@ -295,7 +295,7 @@ class OpenAIResponsesStream(TranscodedStream):
         if item.type == "function_call":
             self.calls[place] = (item.call, item.name or "")
             if item.name:
-                self._seen()
+                self._mark_output_seen()
         return ""
 
     def _look_at_end(self, found: ResponseEvent) -> End | None:
@@ -328,15 +328,15 @@ class OpenAIResponsesStream(TranscodedStream):
         if self.stopped == "blanks":
             self._fail(self.blanks_error())
             return ""
-        usage = dumps(write_usage(self._stopped()))
-        self._closing = b"".join(self._closed())
+        usage = dumps(write_usage(self._count_stopped_output()))
+        self._closing = b"".join(self._closing_events())
         ended = {"status": b'"incomplete"', "incomplete_details": _INCOMPLETE[self.finish]}
         raw = join_object(self._started, {**ended, "output": self._output()})
         self._number += 1
         self._answer = ("response.incomplete", raw, usage)
         return "stopped"
 
-    def _closed(self) -> Iterator[bytes]:
+    def _closing_events(self) -> Iterator[bytes]:
         """Yield the events that close open elements: a text, the part that contains it, and the part's item."""
         for place, first in self._items.items():
             if place in self._done:
@@ -347,15 +347,15 @@ class OpenAIResponsesStream(TranscodedStream):
                 inside = {"item_id": name, "output_index": place, "content_index": number}
                 if (at, number) in self._refusals:
                     part: dict[str, Any] = {"type": "refusal", "refusal": text}
-                    yield self._typed("response.refusal.done", {**inside, "refusal": text})
+                    yield self._encode_event("response.refusal.done", {**inside, "refusal": text})
                 else:
                     part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-                    yield self._typed("response.output_text.done", {**inside, "text": text, "logprobs": []})
-                yield self._typed("response.content_part.done", {**inside, "part": part})
+                    yield self._encode_event("response.output_text.done", {**inside, "text": text, "logprobs": []})
+                yield self._encode_event("response.content_part.done", {**inside, "part": part})
                 parts.append(part)
             item = self._cut_short(place, first, parts)
             self._done[place] = dumps(item)
-            yield self._typed("response.output_item.done", {"output_index": place, "item": item})
+            yield self._encode_event("response.output_item.done", {"output_index": place, "item": item})
 
     def _cut_short(self, place: int, first: OutputItem, parts: list[dict[str, Any]]) -> dict[str, Any]:
         """Return an item that has begun, with its content so far."""
@@ -371,16 +371,16 @@ class OpenAIResponsesStream(TranscodedStream):
         first = self._items.get(place)
         return None if first is None else first.id
 
-    def _typed(self, kind: str, tree: dict[str, Any]) -> bytes:
+    def _encode_event(self, kind: str, tree: dict[str, Any]) -> bytes:
         self._number += 1
         return sse_event({"type": kind, "sequence_number": self._number, **tree}, kind)
 
     def _ends(self, reason: str) -> None:
         self.finish = "content_filter" if self.refusal else reason
 
-    def _unexplained(self, through: list[bytes]) -> End:
+    def _end_without_reason(self, through: list[bytes]) -> End:
         if not self._teller.reasonless:
-            return super()._unexplained(through)
+            return super()._end_without_reason(through)
         return self._end_anew("tool_call" if self.calls else "stop")
 
     def _end_anew(self, reason: str) -> End:
@@ -415,7 +415,7 @@ class OpenAIResponsesStream(TranscodedStream):
     def _record(self, event: WireEvent, decoder: OpenAIResponsesDecoder) -> None:
         """Record an event that was decoded, as those are that are let through."""
         self.output_seen = self.output_seen or is_output(event)
-        self.kept(event)
+        self.record_event(event)
         if isinstance(event, WireTextDelta) and self._parts:
             self._parts[next(reversed(self._parts))].append(self.allowed[0] if self.overran else event.text)
         elif isinstance(event, ToolCallDelta) and event.id:
@@ -424,12 +424,12 @@ class OpenAIResponsesStream(TranscodedStream):
 
     def _beginning(self, found: ResponseEvent) -> bytes:
         response = rewrite_begun_response(found.response, self._model, self._asked)
-        return self._written(found.type or "", found.sequence_number or 0, response)
+        return self._final_event(found.type or "", found.sequence_number or 0, response)
 
     def _output(self) -> bytes:
         return b"[" + b",".join(self._done.values()) + b"]"
 
-    def _written(self, kind: str, number: int, response: bytes) -> bytes:
+    def _final_event(self, kind: str, number: int, response: bytes) -> bytes:
         name = kind.encode()
         return b'event: %b\ndata: {"type":"%b","sequence_number":%d,"response":%b}\n\n' % (name, name, number, response)
 
@@ -465,7 +465,7 @@ class OpenAIResponsesStream(TranscodedStream):
         kind, raw, counted = self._answer
         response = rewrite_response(raw, self._model, counted or UNCOUNTED, self._teller.metadata(self), self._asked)
         self.items = items_of(response)
-        self._reply.last(data + self._written(kind, self._number, response))
+        self._reply.last(data + self._final_event(kind, self._number, response))
         self._succeed()
 
     def broken(self, error: BaseException) -> bytes:
@@ -477,4 +477,4 @@ class OpenAIResponsesStream(TranscodedStream):
             "error": dumps({"code": answer.code or answer.openai, "message": answer.message, **answer.told}),
         }  # fmt: skip
         response = rewrite_begun_response(join_object(self._started, failed), self._model, self._asked)
-        return self._written("response.failed", self._number + 1, response)
+        return self._final_event("response.failed", self._number + 1, response)

@@ -284,7 +284,7 @@ class OpenAIResponsesStreamEncoder:
             yield from self._part("message", {"type": "refusal", "refusal": ""})
             yield self._grow("response.refusal.delta", "refusal", event.text)
         elif isinstance(event, ReasoningDelta):
-            yield from self._thought(event)
+            yield from self._reasoning_events(event)
         elif isinstance(event, ToolCallDelta):
             yield from self._tool_call(event)
         elif isinstance(event, OpaqueBlock):
@@ -320,7 +320,7 @@ class OpenAIResponsesStreamEncoder:
         self._item["content"][-1][field] += text
         return self._of_part(kind, delta=text, **more)
 
-    def _thought(self, event: ReasoningDelta) -> Iterator[dict[str, Any]]:
+    def _reasoning_events(self, event: ReasoningDelta) -> Iterator[dict[str, Any]]:
         """Yield the events of reasoning.
 
         A summary has its own field in the item, and its own events, which clients expect.
