@@ -331,7 +331,7 @@ def _report(
             "port": gateway.port,
         "names": list(config.serve.names), "origins": list(config.serve.origins), "keys": gateway.keyed,
         "models": [row["id"] for row in made], "endpoints": endpoints, "policies": list(config.policies),
-        "prompts": [prompt.name for prompt in gateway.context.prompts.seen_by(ANONYMOUS)],
+        "prompts": [prompt.name for prompt in gateway.context.prompts.visible_to(ANONYMOUS)],
         "aliases": config.serve.aliases, "asked_for": msgspec.to_builtins(named),
         "limits": {"body_bytes": gateway.limits.body, "bodies_bytes": gateway.limits.in_flight,
                    "connections": gateway.limits.connections, "drain_seconds": config.serve.drain},

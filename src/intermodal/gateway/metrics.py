@@ -89,7 +89,7 @@ class Metrics:
         row[bisect_left(BUCKETS, served.seconds)] += 1
         row[-1] += served.seconds
 
-    def turned_away(self, path: str, status: int) -> None:
+    def count_rejected(self, path: str, status: int) -> None:
         """Count a request whose body was not read. ``path``: "" for no route."""
         self.requests[path, status] += 1
 
@@ -100,7 +100,7 @@ class Metrics:
         elif isinstance(event, StepFinished):
             counted = () if event.actual.cached else _COUNTED.get(op, ())
             for usage in (*event.actual.replaced, event.actual.usage):
-                self.used(
+                self.count_tokens(
                     usage.input_tokens if "input" in counted else usage.input_tokens or 0,
                     usage.output_tokens if "output" in counted else usage.output_tokens or 0,
                 )
@@ -117,7 +117,7 @@ class Metrics:
         self.cost += cost or 0.0
         self.unpriced += cost is None
 
-    def used(self, given: int | None, made: int | None) -> None:
+    def count_tokens(self, given: int | None, made: int | None) -> None:
         """Count input (``given``) and output (``made``) tokens; None if the endpoint did not report them."""
         for direction, count in (("input", given), ("output", made)):
             if count is None:
@@ -129,7 +129,7 @@ class Metrics:
         """Count an answer that was forwarded without a run. ``given``, ``made``: input and output tokens, None if not
         reported. ``cost``: USD.
         """
-        self.used(given, made)
+        self.count_tokens(given, made)
         self.answer(endpoint, cost)
 
     def counts(self) -> CounterValues:

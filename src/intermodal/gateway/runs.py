@@ -43,7 +43,7 @@ async def plan_request(
     await client.look_up(request.policy)
     await check_prompt_size(client, request)
 
-    async def planned(inputs: Inputs) -> Plan:
+    async def plan_inputs(inputs: Inputs) -> Plan:
         if not exact:
             return await context.plan_cache.plan(inputs)
         long = is_long_request(request)
@@ -52,10 +52,10 @@ async def plan_request(
     if rendered is None:
         prepared = await client.prepare(request, counting=True)
         await asyncio.sleep(0)
-        plan = await planned(prepared.inputs)
+        plan = await plan_inputs(prepared.inputs)
     else:
         prepared = await client.prepare(request, counting=True, also=rendered.models)
-        prepared, plan = await rendered.planned(prepared, planned)
+        prepared, plan = await rendered.planned(prepared, plan_inputs)
     context.plans[owner, plan.id] = plan
     return prepared, plan
 

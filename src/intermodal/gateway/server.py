@@ -183,7 +183,7 @@ class Gateway:
         served.failed(error_code(error))
         reply.extra = {"x-request-id": served.id, **(self._guard.cors_headers(head) if head is not None else {})}
         answer_error(head, error, reply)
-        self.context.metrics.turned_away(served.route, reply.status)
+        self.context.metrics.count_rejected(served.route, reply.status)
         self._report(served, reply)
 
     def _begin_record(self, head: RequestHead | None, served: RequestRecord, size: int) -> RequestRecord:
@@ -279,14 +279,14 @@ class Gateway:
         self.active -= 1
         self._end_record(request.served, reply)
 
-    def handed_on(self) -> None:
+    def leave_to_task(self) -> None:
         """Stop counting a request as active: it continues in a task, which counts it."""
         self.active -= 1
 
-    def unanswered(self, request: GatewayRequest, reply: ResponseWriter) -> None:
+    def close_unbegun(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Close a request whose task was cancelled before it began."""
         if request.after is not None:
-            self.direct.abandoned(request.after)
+            self.direct.release_handover(request.after)
             request.after = None
         else:
             self._begin_record(request.head, request.served, len(request.body))
@@ -307,7 +307,7 @@ class Gateway:
 
     async def _answer(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         try:
-            await self._routed(request, reply)
+            await self._route(request, reply)
         except asyncio.CancelledError:
             answer_cancelled(request, reply)
             raise
@@ -316,7 +316,7 @@ class Gateway:
         except Exception as error:
             answer_failure(self.context, request, reply, error)
 
-    async def _routed(self, request: GatewayRequest, reply: ResponseWriter) -> None:
+    async def _route(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Answer on the direct path if the plan is direct; otherwise call the handler, which continues its attempt."""
         route = find_route(request.head)
         if (
@@ -329,7 +329,7 @@ class Gateway:
             await route.answer(self.context, request, reply)
         finally:
             if request.after is not None:
-                self.direct.abandoned(request.after)
+                self.direct.release_handover(request.after)
                 request.after = None
 
     # ---- for health checks and metrics
@@ -413,12 +413,12 @@ class Gateway:
     def _watch_parent(self, worker: GatewayWorker, loop: asyncio.AbstractEventLoop) -> None:
         """Report to the parent process that this worker serves; stop when the parent ends or starts a successor."""
 
-        def orphaned() -> None:
+        def on_parent_exit() -> None:
             loop.remove_reader(worker.line)
             self.stop()
 
         loop.add_signal_handler(signal.SIGHUP, self.hand_over)
-        loop.add_reader(worker.line, orphaned)
+        loop.add_reader(worker.line, on_parent_exit)
         worker.ready()
 
     def hand_over(self) -> None:
@@ -438,7 +438,7 @@ class Gateway:
             connection.close_when_idle(shutting_down() if self.stopping else None)
         loop = asyncio.get_running_loop()
         until = loop.time() + self._drain
-        while self._unfinished and loop.time() < until and not self._hurry.is_set():
+        while self._has_work and loop.time() < until and not self._hurry.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
         await self._stop_accepting()
@@ -452,7 +452,7 @@ class Gateway:
             connection.close_when_idle(shutting_down())
 
     @property
-    def _unfinished(self) -> bool:
+    def _has_work(self) -> bool:
         return self.active > 0 or (self.leaving and any(each.busy for each in self.connections))
 
     async def _announce_end(self) -> None:
@@ -492,7 +492,7 @@ class Gateway:
             for connection in tuple(self.connections):
                 if connection.deadline is not None and connection.deadline < now:
                     connection.deadline = None
-                    connection.expired()
+                    connection.close_idle()
 
 
 def _shared_state(worker: GatewayWorker | None) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class ServerClient(AsyncClient):
         """True if ``looked`` would return at once."""
         return time.monotonic() - self._looked < REFRESH_SECONDS
 
-    async def looked(self) -> None:
+    async def refresh(self) -> None:
         """Refresh servers, machine, learned limits and the date, at most once a second.
 
         One refresh serves all requests that wait for it, whichever of them is cancelled.

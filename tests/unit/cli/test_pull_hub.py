@@ -388,7 +388,7 @@ def test_an_expired_token_is_said_to_be_refused_and_not_that_nothing_is_there(
     cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a public repository too, which is pulled without it."""
-    hub.expired = "hf_expired"
+    hub.close_idle = "hf_expired"
     monkeypatch.setenv("HF_TOKEN", "hf_expired")
     for done in (cli("pull", f"hf:{REPO}"), cli("fit", f"hf:{REPO}")):
         assert "refuses the token in HF_TOKEN (401)" in done.err and "unset HF_TOKEN" in done.err, done.err

@@ -30,7 +30,7 @@ class HubServer:
         self.files, self.ranges = files, ranges
         self.gates: set[str] = set()
         self.token = "hf_right"
-        self.expired = ""
+        self.close_idle = ""
         self.sums: dict[str, str] = {}
         self.cuts: list[int] = []
         self.gone: set[str] = set()
@@ -140,7 +140,7 @@ def serving(hub: HubServer) -> Iterator[HubServer]:
 
 def _answer(hub: HubServer, path: str, authorization: str) -> tuple[int, str, bytes | None]:
     """Status, error code or message, and body. As the hub does, of a repository that is not there it says 401."""
-    if hub.expired and authorization == f"Bearer {hub.expired}":
+    if hub.close_idle and authorization == f"Bearer {hub.close_idle}":
         return 401, "Invalid credentials in Authorization header", None
     steps = path.strip("/").split("/")
     listing = steps[:2] == ["api", "models"]

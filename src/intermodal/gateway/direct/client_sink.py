@@ -242,7 +242,7 @@ class ClientSink:
             usage = ending.outcome.usage
             context.metrics.passed(compiled.endpoint.id, usage.input_tokens, usage.output_tokens, ending.counts)
         elif report.how == "unusable":
-            context.metrics.used(ending.outcome.usage.input_tokens, ending.outcome.usage.output_tokens)
+            context.metrics.count_tokens(ending.outcome.usage.input_tokens, ending.outcome.usage.output_tokens)
         elif report.how != "left":
             context.metrics.attempt(compiled.endpoint.id, report.code)
 

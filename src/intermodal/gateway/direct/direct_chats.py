@@ -209,7 +209,7 @@ class DirectChats:
         if adapter is None:
             _by_run(request, "telemetry records what is said in it")
             return None
-        await self._context.client.looked()
+        await self._context.client.refresh()
         await offload(len(request.body) > LONG, check_values, request, MAX_VALUES, self._context.limits.text)
         chat, request.chat = request.chat or await self._parse_chat(request, adapter), None
         if chat is None:
@@ -278,7 +278,7 @@ class DirectChats:
         client = self._context.client
         request.served.model = chat.model
         own = bytes(chat.fields["intermodal"]) if "intermodal" in chat.fields else b""
-        policy = self._policies.get((chat.model, request.head.wished, own))
+        policy = self._policies.get((chat.model, request.head.policy_headers, own))
         if policy is None:
             if prompt_name(chat.model, client):
                 _by_run(request, "it is made from a prompt file")
@@ -287,7 +287,7 @@ class DirectChats:
                 policy_for_model(chat.model, client), policy_overrides(request.head.headers, chat.fields)
             )
             if len(own) <= _WISHES:
-                self._policies[chat.model, request.head.wished, own] = policy
+                self._policies[chat.model, request.head.policy_headers, own] = policy
         if chat.stream and policy.streaming != "live":
             _by_run(request, "its stream is held back until it is complete")
             return None
@@ -304,7 +304,7 @@ class DirectChats:
     ) -> MatchedChat | None:
         """Return the chat with the cached plan of its shape; None if the shape is known not to be direct."""
         place = self._context.conversations.place(chat.before) if chat.before is not None else None
-        key = (request.owner, request.head.wished, place, chat.shape, question)
+        key = (request.owner, request.head.policy_headers, place, chat.shape, question)
         known = self._compiled_plans.get(key)
         if known is not None and known.holds(catalog, self._context.client):
             if isinstance(known.planned, str):
@@ -327,7 +327,7 @@ class DirectChats:
 
     # ---- a shape that is new -------------------------------------------------------------------
 
-    async def learned(self, ready: MatchedChat, request: GatewayRequest) -> ChatPlan | None:
+    async def plan_and_cache(self, ready: MatchedChat, request: GatewayRequest) -> ChatPlan | None:
         """Plan the first chat of a shape and cache the result. Raises whatever planning raises."""
         context, client = self._context, self._context.client
         # The planner's inputs, read together: a later look at the machine may replace them while it runs.
@@ -407,7 +407,7 @@ class DirectChats:
         Raises RequestRefused if the key's budget does not allow it, and whatever planning raises.
         """
         ready = await self.ready(request, dialect)
-        planned = None if ready is None else ready.planned or await self.learned(ready, request)
+        planned = None if ready is None else ready.planned or await self.plan_and_cache(ready, request)
         if ready is None or planned is None:
             return False
         request.after = await self.run(ready, planned, request, reply)
@@ -428,7 +428,7 @@ class DirectChats:
         finally:
             attempt.forget()
 
-    def abandoned(self, failure: Handover) -> None:
+    def release_handover(self, failure: Handover) -> None:
         """Release or settle the reservation of an attempt that the executor did not continue."""
         failure.abandon(self._context.ledger)
 

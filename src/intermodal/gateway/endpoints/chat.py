@@ -85,7 +85,7 @@ class PlannedChat:
         """Return the collector of its metadata."""
         return response_metadata.RunMetadata(self.plan, self.rendered.notes if self.rendered is not None else ())
 
-    def typed(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    def parse_answer_by_format(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
         """Return the events of its run, with the answer parsed by the prompt's own format."""
         file = self.rendered.kept.file if self.rendered is not None else None
         return parse_answer(events, file) if file is not None and file.parser is not None else events
@@ -111,7 +111,7 @@ async def plan_chat(
     check_media_count(await offload(long, _media, call), context.limits.media)
     if dialect.refers:
         await offload(long, _check_results, call)
-    rendered = await context.prompts.rendered(context.client, request, call, context.limits)
+    rendered = await context.prompts.render(context.client, request, call, context.limits)
     if rendered is None:
         messages, policy = None, apply_overrides(policy_for_model(call.model, context.client), wishes)
         await check_model_allowed(request.key, call.model, context.client)
@@ -119,8 +119,8 @@ async def plan_chat(
         call, messages, policy = rendered.call, rendered.messages, apply_overrides(rendered.policy, wishes)
     call = with_default_limit(call, context.client.config)
     run_request = await offload(long, request_from_call, call, policy, messages)
-    run_request = await context.conversations.placed(run_request, request.owner)
-    run_request = await context.signatures.put_back(run_request, request.owner)
+    run_request = await context.conversations.continue_conversation(run_request, request.owner)
+    run_request = await context.signatures.restore_signatures(run_request, request.owner)
     if not any(_says(part) for message in run_request.messages for part in message.parts):
         raise _missing_messages(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
@@ -212,7 +212,7 @@ async def _answer_whole(
     events: list[WireEvent] = []
     finished: Finished | None = None
     async with run_plan(context, job.prepared, job.plan, request, after=job.after) as happening:
-        async for event in job.typed(happening):
+        async for event in job.parse_answer_by_format(happening):
             metadata.feed(event)
             if isinstance(event, Finished):
                 await remember_turn(context, job.request, metadata, event, request.owner)
@@ -277,7 +277,7 @@ class ChatStream:
         live = job.request.policy.streaming == "live"
         running = run_plan(self._context, job.prepared, job.plan, self._asked, live=live, after=job.after)
         async with running as happening:
-            async for event in job.typed(happening):
+            async for event in job.parse_answer_by_format(happening):
                 metadata.feed(event)
                 self._now = metadata.now
                 self._follow(event)

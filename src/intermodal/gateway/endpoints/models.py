@@ -132,7 +132,7 @@ def _prompts(
     context: GatewayContext, kinds: Mapping[str, list[Kind]], some: Mapping[str, Any], key: VirtualKey
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of prompt files that the key allows. ``kinds``: inputs of all models, converted and native."""
-    for prompt in context.prompts.seen_by(key):
+    for prompt in context.prompts.visible_to(key):
         taken = prompt_input_kinds(prompt.file)
         native = [kind for kind in taken if kind in kinds["native_input_modalities"]]
         modalities = {"input_modalities": taken, "native_input_modalities": native, "output_modalities": ["text"]}

@@ -42,7 +42,7 @@ async def rerank(context: GatewayContext, request: GatewayRequest, reply: Respon
     fields = await body_fields(request, context.limits)
     call = await decode_body(wire.read_rerank_request, request.body)
     policy, client = await policy_of(context, request, call.model, fields), context.client
-    await client.looked()
+    await client.refresh()
     await client.look_up(policy)
     work = RankingWork(call.query, list(map(len, call.documents)))
     endpoint = ranking_endpoint(client.catalog_for(policy), policy.model, policy, work)

@@ -132,10 +132,10 @@ class HttpApplication(Protocol):
     def ended(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Finish a request that was answered without a task."""
 
-    def handed_on(self) -> None:
+    def leave_to_task(self) -> None:
         """Continue in a task what failed without a task."""
 
-    def unanswered(self, request: GatewayRequest, reply: ResponseWriter) -> None:
+    def close_unbegun(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Close a request that was cancelled before ``answer`` began."""
 
 
@@ -436,11 +436,11 @@ class Connection(asyncio.Protocol):
         self.deadline = min(slow, self.deadline or slow)
 
     @property
-    def arrived(self) -> int:
+    def bytes_received(self) -> int:
         """Bytes of the body received so far."""
         return self._arrived
 
-    def filled(self) -> None:
+    def complete_large_body(self) -> None:
         """Complete a large body that bypassed the parser; later data gets a new parser."""
         keep_alive = self._parser.should_keep_alive()
         self._parser = httptools.HttpRequestParser(self)
@@ -489,7 +489,7 @@ class Connection(asyncio.Protocol):
                 chunked=request.head.version == "1.1",
                 headless=request.head.method == "HEAD",
             )
-            self.task = self._serving.pass_on(request, reply, self._passed)
+            self.task = self._serving.pass_on(request, reply, self._on_direct_end)
             if self.task is None:
                 self._in_a_task(request, reply)
         elif self._last is not None:
@@ -525,20 +525,20 @@ class Connection(asyncio.Protocol):
                 self._close()
             raise
         finally:
-            self._answered(request, reply)
+            self._on_answered(request, reply)
 
-    def _passed(self, request: GatewayRequest, reply: ResponseWriter, failure: Handover | None) -> None:
+    def _on_direct_end(self, request: GatewayRequest, reply: ResponseWriter, failure: Handover | None) -> None:
         if failure is None:
             try:
                 self._serving.ended(request, reply)
             finally:
-                self._answered(request, reply)
+                self._on_answered(request, reply)
         else:
-            self._serving.handed_on()
+            self._serving.leave_to_task()
             request.after = failure
             self._in_a_task(request, reply)
 
-    def _answered(self, request: GatewayRequest, reply: ResponseWriter) -> None:
+    def _on_answered(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         self._let_go(len(request.body))
         self.task = None
         self._cut |= not reply.keep_alive or not reply.ended
@@ -557,8 +557,8 @@ class Connection(asyncio.Protocol):
             self.task.cancel()
         if self._unbegun is not None:
             (request, reply), self._unbegun = self._unbegun, None
-            self._serving.unanswered(request, reply)
-            self._answered(request, reply)
+            self._serving.close_unbegun(request, reply)
+            self._on_answered(request, reply)
 
     def write(self, data: bytes, *, last: bool = False) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -589,7 +589,7 @@ class Connection(asyncio.Protocol):
 
     # ---- limits
 
-    def expired(self) -> None:
+    def close_idle(self) -> None:
         """Close a connection that was silent for too long; a client that is sending a request gets 408."""
         transport = self._transport
         if transport is None:
@@ -696,16 +696,16 @@ class _BodyReceiver(asyncio.BufferedProtocol):
         self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        at = self._connection.arrived
+        at = self._connection.bytes_received
         return self._space[at : at + _AT_ONCE]
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._connection.refused:  # its deadline passed; further bytes overwrite the space
             return
         self._connection.came(nbytes)
-        if self._connection.arrived == len(self._space):
+        if self._connection.bytes_received == len(self._space):
             self._transport.set_protocol(self._connection)
-            self._connection.filled()
+            self._connection.complete_large_body()
 
 
 class _BodyParser:

@@ -68,16 +68,16 @@ class RequestHead(Struct, eq=False):
     version: str = "1.1"
     sound: bool = False
     key: VirtualKey | None = None
-    _wished: tuple[tuple[str, str], ...] | None = None
+    _policy_headers: tuple[tuple[str, str], ...] | None = None
 
     @property
-    def wished(self) -> tuple[tuple[str, str], ...]:
+    def policy_headers(self) -> tuple[tuple[str, str], ...]:
         """The headers that tighten a policy."""
-        if self._wished is None:
-            self._wished = tuple(
+        if self._policy_headers is None:
+            self._policy_headers = tuple(
                 [(name, value) for name, value in self.headers.items() if name.startswith(POLICY_HEADER)]
             )
-        return self._wished
+        return self._policy_headers
 
     def again(self, length: str) -> RequestHead:
         """Return this head with another body length."""

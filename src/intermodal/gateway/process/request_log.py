@@ -74,12 +74,12 @@ class RequestLog:
         """Log a request that was answered or turned away."""
         level = log_level(served)
         if LEVELS[level] >= self._least:
-            self._put(_Line(time.time(), level, served))
+            self._enqueue(_Line(time.time(), level, served))
 
     def say(self, level: LogLevel, words: str, *, always: bool = False) -> None:
         """Log a note. ``always``: regardless of the level."""
         if always or LEVELS[level] >= self._least:
-            self._put(_Line(time.time(), level, words))
+            self._enqueue(_Line(time.time(), level, words))
 
     def listen(self) -> None:
         """Log OpenTelemetry's own warnings too, such as a collector that cannot be reached."""
@@ -109,7 +109,7 @@ class RequestLog:
 
         await asyncio.to_thread(self.close)
 
-    def _put(self, line: _Line) -> None:
+    def _enqueue(self, line: _Line) -> None:
         if self._gone or self._lines.qsize() >= MAX_QUEUED_LINES:
             self.dropped += 1
         else:

@@ -52,8 +52,8 @@ class StorePruner:
 
     def _prune(self) -> None:
         settings = self._client.config.store
-        self._client.store.prune(RetentionPolicy(seconds=settings.seconds, rows=settings.rows), self._rest)
+        self._client.store.prune(RetentionPolicy(seconds=settings.seconds, rows=settings.rows), self._pause)
 
-    def _rest(self, seconds: float) -> None:
+    def _pause(self, seconds: float) -> None:
         if self._over.wait(seconds):
             raise PruneStopped

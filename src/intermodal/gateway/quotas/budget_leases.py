@@ -66,7 +66,7 @@ class Lease:
         self.drawing = 0  # draws in progress
         self.left = 0  # undrawn in the account, as the store last answered
         self.idle_reported = 0  # free amount that the store knows of
-        self._spent_by_all = 0  # spent by all workers, as the store last answered
+        self._total_spent = 0  # spent by all workers, as the store last answered
         self._older = 0  # the part of ``held`` reserved under an earlier limit
         self._spent_included = 0  # the part of ``_spent_by_all`` that was spent here
         self._spent_reported = 0  # spent here, as of the last report
@@ -153,7 +153,7 @@ class Lease:
         """Add the store's grant for ``want``. ``need``: the amount that waiting requests need."""
         if not self.ready:
             self.ready = True
-            self.free = 0 if self._limited else UNLIMITED_FREE
+            self.free = 0 if self._has_limit else UNLIMITED_FREE
         if self.account == want.account:
             self.free += grant.amount
         else:  # drawn under another limit, which may have been higher
@@ -161,7 +161,7 @@ class Lease:
         self.drawn += grant.amount
         self.idle_reported += grant.amount
         self.left = grant.left
-        self._spent_by_all, self._spent_included = grant.spent, want.spent_reported
+        self._total_spent, self._spent_included = grant.spent, want.spent_reported
         if self.free < need:
             self.obtainable, self.exhausted_until = (
                 self.free + grant.left + grant.idle + self.returning,
@@ -182,7 +182,7 @@ class Lease:
         """
         if self.ready:
             # Without a limit, ``free`` is only a large constant; the idle amount follows from what was drawn.
-            back = self.free if self._limited else self.drawn - self.spent - self.held - self.returned
+            back = self.free if self._has_limit else self.drawn - self.spent - self.held - self.returned
             self._give_back(back)
             self.free = 0 if account.limit is not None else UNLIMITED_FREE
         self._older = self.held if account.limit is not None else 0
@@ -190,24 +190,24 @@ class Lease:
         self.obtainable, self.exhausted_until = 0, 0.0
 
     @property
-    def spent_by_all(self) -> int:
+    def total_spent(self) -> int:
         """The amount spent by all workers: the store's last answer, and what this worker spent since."""
-        return self._spent_by_all + self.spent - self._spent_included
+        return self._total_spent + self.spent - self._spent_included
 
     @property
-    def _limited(self) -> bool:
+    def _has_limit(self) -> bool:
         return self.account.limit is not None
 
     @property
     def busy(self) -> bool:
         """True if the next tick has to visit this lease: an amount is held or idle, or a report is due."""
-        return bool(self.touched or self.held or self.pace or (self._limited and self.ready and self.free))
+        return bool(self.touched or self.held or self.pace or (self._has_limit and self.ready and self.free))
 
     # ---- reporting to the quota store ---------------------------------------------------------
 
     def low(self) -> bool:
         """Return True if more should be drawn now, before a request has to wait for the store."""
-        return self.ready and self._limited and self.pace > 0 and self.left > 0 and self.free < 2 * self.pace
+        return self.ready and self._has_limit and self.pace > 0 and self.left > 0 and self.free < 2 * self.pace
 
     def tick(self, now: float) -> None:
         """Return quota that will not be needed soon to the store, or all of ``free`` if the account has little left."""
@@ -217,7 +217,7 @@ class Lease:
         if self.pace < 0.5:
             self.pace = 0.0
         self.used = 0
-        if not (self.ready and self._limited):
+        if not (self.ready and self._has_limit):
             return
         self.touched |= max(self.free, 0) != self.idle_reported  # other workers wait for an amount that is idle here
         if self.free == 0:
@@ -232,7 +232,7 @@ class Lease:
     def report(self, *, over: bool = False) -> LeaseReport:
         """Return the report to write now. For a token bucket, ``returned`` counts since the previous report."""
         self.touched = False
-        self.idle_reported = max(self.free, 0) if self._limited else 0
+        self.idle_reported = max(self.free, 0) if self._has_limit else 0
         self._spent_reported = self.spent
         made = LeaseReport(
             account=self.account,
@@ -257,7 +257,7 @@ class Lease:
 
     def end(self) -> None:
         """Return the whole free amount. The lease reserves nothing after that."""
-        if self._limited and self.free != 0:
+        if self._has_limit and self.free != 0:
             self.returned += self.free
         self.free, self.ready = -1, False
 

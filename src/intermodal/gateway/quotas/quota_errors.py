@@ -96,7 +96,7 @@ def _budget_refusal(key: VirtualKey, lease: Lease, amount: int, now: float) -> Q
     limit = lease.account.limit or 0
     when = f"for {lease.start}" if lease.start else "in all"
     allowed = f"the {format_amount(lease.unit, limit)} that key {key.name!r} has {when}"
-    spent = lease.spent_by_all
+    spent = lease.total_spent
     left = f"{format_amount(lease.unit, max(limit - spent, 0))} left"
     if amount > limit:
         words = f"this request may take up to {format_amount(lease.unit, amount)}, more than all of {allowed}"

@@ -66,7 +66,7 @@ class _Waiter:
         self.future = future
         self.until = until
 
-    def waited(self, now: float) -> bool:
+    def has_waited_enough(self, now: float) -> bool:
         """Return True if it waited long enough, or if a clock change makes the wait unmeasurable."""
         return not self.until - 2 * WAIT_SECONDS <= now < self.until
 
@@ -383,7 +383,7 @@ class QuotaManager:
             exhausted = now < lease.exhausted_until and amount > lease.obtainable
             hopeless = exhausted and not (recovering and lease.account.period)
             # An amount that this worker is returning itself will become available, however long its write takes.
-            if hopeless or (waiter.waited(now) and lease.left < amount and not lease.returning):
+            if hopeless or (waiter.has_waited_enough(now) and lease.left < amount and not lease.returning):
                 waiter.future.set_result(quota_errors.exhausted_account_refusal(waiter.key, lease, amount, now))
             else:
                 still.append(waiter)

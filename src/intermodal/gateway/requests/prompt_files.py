@@ -81,7 +81,7 @@ class PromptFiles:
 
     # ---- request -----------------------------------------------------------------------------------
 
-    async def rendered(
+    async def render(
         self, client: ServerClient, request: GatewayRequest, call: ChatCall, limits: HttpLimits
     ) -> RenderedPrompt | None:
         """Return the rendered prompt that a call names; None if it names none.
@@ -138,7 +138,7 @@ class PromptFiles:
                 error.todo = f"did you mean {PROMPT}{near[0]}?" if near else "see /v1/prompts"
             raise
 
-    def seen_by(self, key: VirtualKey) -> list[LoadedPrompt]:
+    def visible_to(self, key: VirtualKey) -> list[LoadedPrompt]:
         """Return the prompts that a key may request, as of the last check."""
         if self.folder is None:
             return []

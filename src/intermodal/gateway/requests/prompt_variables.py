@@ -90,7 +90,7 @@ def _argument_of(file: PromptFile, name: str, value: Any) -> Any:
 def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
     """Return a value that contains media: bytes and web addresses are media, but paths of this machine are not."""
 
-    def put(each: Any, kinds: tuple[ArgumentKind, ...], at: str) -> MediaValue | None:
+    def media_value(each: Any, kinds: tuple[ArgumentKind, ...], at: str) -> MediaValue | None:
         if not isinstance(each, (str, *_MEDIA)):
             return None
         media = value_of(at, _source(file, argument, each, at), kinds[0] if len(kinds) == 1 else "file")
@@ -98,7 +98,7 @@ def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
         return media
 
     try:
-        return media_references.with_media(argument.schema, _json_value(value), argument.name, put)
+        return media_references.with_media(argument.schema, _json_value(value), argument.name, media_value)
     except media_references.SchemaMismatch as error:
         raise file.error(f"argument {argument.name!r}: {error}", argument.line, f"it takes {argument.words}") from None
 

@@ -63,7 +63,7 @@ _KINDS: Mapping[str, type[MediaPart]] = {
 def _part(part: WirePart, unnamed: Counter[str]) -> Part:
     """Convert a part. ``unnamed``: the number of preceding files without a name, by modality."""
 
-    def called(word: str, name: str = "") -> str:
+    def default_name(word: str, name: str = "") -> str:
         if name:
             return name
         unnamed[word] += 1
@@ -72,13 +72,13 @@ def _part(part: WirePart, unnamed: Counter[str]) -> Part:
     if isinstance(part, WireText):
         return content.Text(text=part.text, name=part.name)
     if isinstance(part, WireImage):
-        return content.Image(source=BytesSource(data=part.data, name=called("image")), detail=part.detail)
+        return content.Image(source=BytesSource(data=part.data, name=default_name("image")), detail=part.detail)
     if isinstance(part, WireAudio):
-        return content.Audio(source=BytesSource(data=part.data, name=called("recording")))
+        return content.Audio(source=BytesSource(data=part.data, name=default_name("recording")))
     if isinstance(part, WireVideo):
-        return content.Video(source=BytesSource(data=part.data, name=called("video")))
+        return content.Video(source=BytesSource(data=part.data, name=default_name("video")))
     if isinstance(part, WireDocument):
-        return content.Document(source=BytesSource(data=part.data, name=called("document", part.name)))
+        return content.Document(source=BytesSource(data=part.data, name=default_name("document", part.name)))
     if isinstance(part, WireLink):
         return _link(part)
     if isinstance(part, CodedImage):

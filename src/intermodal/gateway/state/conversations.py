@@ -127,7 +127,7 @@ class Conversations:
         )
         self._shared = shared
 
-    async def placed(self, request: Request, owner: str) -> Request:
+    async def continue_conversation(self, request: Request, owner: str) -> Request:
         """Return the request as the next turn of the conversation that it continues."""
         name = await offload(is_long(request.messages), _before, request.messages, owner)
         return continue_conversation(request, self.place(name) if name is not None else None)
@@ -250,13 +250,13 @@ class ToolCallSignatures:
                     keep({"id": name, "tool": call.name, "signature": found[call.id]})
         keep({"id": _ANY})
 
-    async def put_back(self, request: Request, owner: str) -> Request:
+    async def restore_signatures(self, request: Request, owner: str) -> Request:
         """Return the request with known signatures added; existing signatures are kept."""
         if self._kept.found(_of(owner), _ANY) is None:
             return request
-        return await offload(is_long(request.messages), self._put_back, request, owner)
+        return await offload(is_long(request.messages), self._restore_signatures, request, owner)
 
-    def _put_back(self, request: Request, owner: str) -> Request:
+    def _restore_signatures(self, request: Request, owner: str) -> Request:
         """Add signatures. It only reads, so it may run in a thread while others are stored."""
         if not any(map(_calls, request.messages)):
             return request

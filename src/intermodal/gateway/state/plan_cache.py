@@ -180,14 +180,14 @@ def _plan_for_bounds(inputs: Inputs) -> Plan | None:
 def _with_bucket_sizes(inputs: Inputs, *, most: bool) -> Inputs:
     size = bucket_top if most else _bucket_bottom
 
-    def sized(part: PartFacts) -> PartFacts:
+    def in_bucket(part: PartFacts) -> PartFacts:
         tokens = {name: size(count) for name, count in part.tokens.items()}
         rough = estimate_tokens(part.chars, part.size, part.scripts, inputs.catalog.vocabularies)
         shares = [(size(each) + most) / each for each in rough if size(each) != each]
         scripts = scale_scripts(part.scripts, (max if most else min)(shares, default=1.0))
         return replace(part, chars=size(part.chars), scripts=scripts, size=size(part.size), tokens=tokens)
 
-    return replace(inputs, facts=replace(inputs.facts, parts=tuple(map(sized, inputs.facts.parts))))
+    return replace(inputs, facts=replace(inputs.facts, parts=tuple(map(in_bucket, inputs.facts.parts))))
 
 
 def _decisions(plan: Plan) -> object:

@@ -236,7 +236,7 @@ def keep(at: ToolCallSignatures, signature: Part) -> None:
 
 
 def kept(at: ToolCallSignatures, owner: str) -> dict[str, str]:
-    return signatures_by_call(asyncio.run(at.put_back(AGAIN, owner)).messages[-1].parts)
+    return signatures_by_call(asyncio.run(at.restore_signatures(AGAIN, owner)).messages[-1].parts)
 
 
 def test_a_key_cannot_read_signatures_of_another_key() -> None:
@@ -256,4 +256,4 @@ def test_a_call_of_another_tool_by_that_id_gets_none() -> None:
     keep(known, signature_block("its"))
     other = ToolCall(id="a", name="clock", arguments="{}")
     request = Request(messages=(*ASKED.messages, Message(role="assistant", parts=(other,))))
-    assert signatures_by_call(asyncio.run(known.put_back(request, "one")).messages[-1].parts) == {}
+    assert signatures_by_call(asyncio.run(known.restore_signatures(request, "one")).messages[-1].parts) == {}

@@ -86,7 +86,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CompiledPlan, Plan
     ) -> Handover | None:
         client, places = self._context.client, self._context.conversations
         call = with_default_limit(OPENAI_CHAT.decode(asked.body), client.config)
-        request = await places.placed(request_from_call(call, ready.policy), asked.owner)
+        request = await places.continue_conversation(request_from_call(call, ready.policy), asked.owner)
         prepared = await client.prepare(request)
         taken.append((way.compiled, plan_from(prepared.inputs)))
         return await run(self, ready, way, asked, reply)

@@ -78,8 +78,8 @@ async def _known(gateway: Gateway, request: GatewayRequest) -> CompiledPlan | No
     ready = await direct.ready(request, dialect)
     while not gateway.client.up_to_date:  # on a slow machine a look takes longer than it is good for
         await asyncio.sleep(0.005)
-        await gateway.client.looked()
-    planned = None if ready is None else ready.planned or await direct.learned(ready, request)
+        await gateway.client.refresh()
+    planned = None if ready is None else ready.planned or await direct.plan_and_cache(ready, request)
     if planned is None:
         return None
     compiled = planned.compiled

@@ -47,7 +47,7 @@ async def turns() -> None:
 async def test_a_client_that_leaves_does_not_end_the_look_that_others_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch)
     async with ServerClient() as client:
-        first, second = (asyncio.ensure_future(client.looked()) for _ in range(2))
+        first, second = (asyncio.ensure_future(client.refresh()) for _ in range(2))
         await turns()
         assert slow.begun == 1 and not second.done() and not client.up_to_date
         first.cancel()
@@ -66,10 +66,10 @@ async def test_who_asks_during_a_later_look_goes_on_with_what_was_seen_just_now(
     slow = Slow(monkeypatch)
     async with ServerClient() as client:
         slow.goes.set()
-        await client.looked()
+        await client.refresh()
         slow.goes.clear()
         client._looked = -math.inf  # a second went by
-        later = asyncio.ensure_future(client.looked())
+        later = asyncio.ensure_future(client.refresh())
         await turns()
         assert slow.begun == 2
         before = client.up_to_date
@@ -87,10 +87,10 @@ async def test_a_look_that_failed_is_made_again(monkeypatch: pytest.MonkeyPatch)
 
         monkeypatch.setattr(client.store, "statistics", failing)
         with pytest.raises(StoreError):
-            await client.looked()
+            await client.refresh()
         assert not client.up_to_date
         monkeypatch.setattr(client.store, "statistics", statistics)
-        await client.looked()
+        await client.refresh()
         assert client.up_to_date and client.today
 
 
@@ -116,11 +116,11 @@ async def test_neither_a_look_nor_a_plan_waits_for_who_writes_to_the_store() -> 
 
     async with ServerClient() as client:
         client.store.ready()
-        await client.looked()
+        await client.refresh()
         written = client.store.together(slowly, later=True)
         assert begun.wait(60)
         client._looked = -math.inf
-        await client.looked()
+        await client.refresh()
         await client.prepare(make_request("hello"))
         waiting = not written.done()
         over.set()

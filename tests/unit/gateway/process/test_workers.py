@@ -151,7 +151,7 @@ def test_counts_of_several_are_the_counts_of_one_that_did_it_all() -> None:
     one, other, both = Metrics(), Metrics(), Metrics()
     for metrics in (one, both):
         metrics.passed("cloud:a", 3, 5, 0.25)
-        metrics.turned_away("/v1/models", 401)
+        metrics.count_rejected("/v1/models", 401)
     for metrics in (other, both):
         metrics.passed("cloud:a", 7, 1, None)
         metrics.passed("cloud:b", 1, 1, 0.5)

@@ -455,7 +455,7 @@ def test_what_was_spent_is_told_whole_while_two_draws_are_on_their_way(tmp_path:
         return quota_store.take(entered.id, [want for _, _, want in drawn], clock.now)
 
     def spent() -> int:
-        return max(lease.spent_by_all for lease, _ in parts if lease.unit == "usd")
+        return max(lease.total_spent for lease, _ in parts if lease.unit == "usd")
 
     first = asked()
     lease_pool.granted(first, answered(first), clock.now)
