@@ -208,13 +208,13 @@ class Advice(Value):
     asked = renamed_field("asked", "stated")
 
     @property
-    def decided(self) -> UseOffers:
+    def decided_use(self) -> UseOffers:
         return next(kind for kind in self.kinds if kind.use == self.use)
 
     @property
     def offer(self) -> RouteOffer:
         """Return the chosen offer."""
-        return next(offer for offer in self.decided.offers if offer.place == self.place)
+        return next(offer for offer in self.decided_use.offers if offer.place == self.place)
 
     def __str__(self) -> str:
         return text(self)
@@ -298,8 +298,8 @@ def _pick_lines(mark: str, pick: RoutePick) -> list[str]:
 def headline(advice: Advice) -> str:
     """Return the kinds of model needed, and the answering endpoint."""
     spoken = advice.use != "synthesis" and any(step.op == "speak" for step in advice.offer.steps)
-    titles = [advice.decided.title, *[TITLES["synthesis"]] * spoken]
-    titles += [other.decided.title for other in advice.beside]
+    titles = [advice.decided_use.title, *[TITLES["synthesis"]] * spoken]
+    titles += [other.decided_use.title for other in advice.beside]
     kinds = " and ".join(dict.fromkeys(titles))
     return f"{kinds}, {PLACES[advice.place]}: {advice.endpoint}" if advice.endpoint else kinds
 

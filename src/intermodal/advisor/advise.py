@@ -490,7 +490,7 @@ def _prompt_needs(question: AdviceQuestion) -> QuestionFacts | None:
     if question.prompt == PROMPT:
         return None
 
-    async def told() -> QuestionFacts | None:
+    async def read_needs() -> QuestionFacts | None:
         reader = QuestionReader()
         try:
             return await reader.needs(question.prompt, question.takes)
@@ -499,7 +499,7 @@ def _prompt_needs(question: AdviceQuestion) -> QuestionFacts | None:
 
     bridge = SyncBridge()
     try:
-        return bridge.run(told)
+        return bridge.run(read_needs)
     finally:
         bridge.close()
 

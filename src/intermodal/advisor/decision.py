@@ -72,21 +72,25 @@ class QuestionPlanner(Struct):
         If money alone ranks, local routes cost nothing and would always win. An endpoint is therefore used only for as
         many requests as it can answer in its spare time, or in a month if the hardware was stated for this purpose.
         """
-        plan = self.unlimited(catalog, request)
-        while self.question.by_bill and request.policy.farthest == "internet" and (busy := self._overworked(plan)):
+        plan = self.plan_without_volume(catalog, request)
+        while (
+            self.question.by_bill
+            and request.policy.farthest == "internet"
+            and (busy := self._overloaded_endpoints(plan))
+        ):
             every = tuple(_without_time(each) if each.id in busy else each for each in catalog.endpoints)
             catalog = catalog.among(every)
             try:
-                plan = self.unlimited(catalog, request)
+                plan = self.plan_without_volume(catalog, request)
             except NoRoute:
                 break
         return plan
 
-    def unlimited(self, catalog: Catalog, request: Request) -> Plan:
+    def plan_without_volume(self, catalog: Catalog, request: Request) -> Plan:
         """Return the best plan regardless of the volume: several machines can do what one cannot."""
         return plan_without_id(request, self.facts, catalog, self.machine, self.known, self.as_of)
 
-    def _overworked(self, plan: Plan) -> frozenset[str]:
+    def _overloaded_endpoints(self, plan: Plan) -> frozenset[str]:
         """Return the local endpoints of a plan that cannot keep up with the volume, one request at a time.
 
         If each of them could by itself, but not one after the other, it is the slowest.
@@ -210,7 +214,7 @@ def _plan_above_floor(planning: QuestionPlanner, every: Catalog, best: Plan) -> 
 
     The alternatives include servers that would have to be bought: first one machine, then any number.
     """
-    for among in (planning.plan, planning.unlimited):
+    for among in (planning.plan, planning.plan_without_volume):
         if _shortfall(best) == (0, 0):
             break
         whole = among(every, planning.request)

@@ -104,7 +104,7 @@ def _path(picture: drawing.Drawing, advice: Advice, top: float) -> None:
     at = top + len(advice.path) * (STEP + GAP)
     wide = WIDE - 2 * MARGIN
     picture.rect((MARGIN, at, wide, STEP), "answering here-line", radius=7)
-    title = advice.decided.title
+    title = advice.decided_use.title
     picture.text(MARGIN + PAD, at + 19, title, "ink bold", size=13)
     shown = drawing.shorten_text(" · ".join((advice.endpoint, *figures(advice.offer))), SIZE, wide - 2 * PAD)
     picture.text(MARGIN + PAD, at + 36, shown, "soft", size=SIZE)
@@ -280,14 +280,14 @@ class VolumeChart:
         picture.open(f"{line.name}: ${plain_money(line.usd.mid)} a request")
         if line.leading and line.usd.low < line.usd.high:
             for usd in (line.usd.low, line.usd.high):
-                path = self._clipped(usd, first, last)
+                path = self._clip(usd, first, last)
                 if path:
                     picture.path(path, f"line {line.line}", dashed=True)
         thick = " thick" if line.leading else ""
-        picture.path(self._clipped(line.usd.mid, first, last), f"line {line.line}{thick}")
+        picture.path(self._clip(line.usd.mid, first, last), f"line {line.line}{thick}")
         picture.close()
 
-    def _clipped(self, usd: float, first: float, last: float) -> str:
+    def _clip(self, usd: float, first: float, last: float) -> str:
         """Return the path of a straight line for one price, clipped to the axes."""
         if usd <= 0:
             return ""

@@ -126,12 +126,12 @@ def _measure(made: Bench, bridge: SyncBridge, *, quiet: bool) -> None:
     done, failed = 0, 0
     with ProgressBar("Measuring", quiet=quiet, at_once=True) as bar:
 
-        def told(sample: BenchSample) -> None:
+        def report(sample: BenchSample) -> None:
             nonlocal done, failed
             done, failed = done + 1, failed + bool(sample.error)
             bar(done, made.total, f"{failed} failed" if failed else "")
 
-        bridge.run(made.run, told)
+        bridge.run(made.run, report)
 
 
 def resident(endpoint: Endpoint, client: Any) -> int | None:

@@ -47,11 +47,11 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     inputs = [workload, *(part.file for part in found.parts if part.file)]
     check_output_files([OutputFile("--svg", svg_file, "svg"), OutputFile("--html", html_file, "html")], inputs)
 
-    async def billed() -> MonthlyCost:
+    async def compute() -> MonthlyCost:
         async with AsyncClient() as client:
             return await monthly_cost(found, client)
 
-    made = anyio.run(billed)
+    made = anyio.run(compute)
     _write(made, svg_file, html_file, quiet=as_json)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document

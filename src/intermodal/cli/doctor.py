@@ -238,12 +238,12 @@ def _about_sandbox() -> DoctorFinding:
 
     from intermodal.media.worker_client import MediaWorker
 
-    async def tried() -> dict[str, bool]:
+    async def test_fences() -> dict[str, bool]:
         async with MediaWorker() as worker:
             return await worker.fences()
 
     try:
-        found = anyio.run(tried)
+        found = anyio.run(test_fences)
     except IntermodalError as error:
         return DoctorFinding(
             area="media",

@@ -524,12 +524,12 @@ def _plan(
     from intermodal.errors import WeightsError
     from intermodal.model_fit.hub_pull import find_pinned, hub_pull
 
-    async def planned() -> HubPull:
+    async def make_plan() -> HubPull:
         return await hub_pull(name, store, machine, os.environ, update=options.update, used_names=used_names)
 
     before = find_pinned(name, store)
     if before is None or options.update:
-        plan = anyio.run(planned)
+        plan = anyio.run(make_plan)
         same = before is not None and before.sums() == plan.model.sums()
         if not (same and store.path(plan.model.name) is not None and anyio.run(store.verify, plan.model.name)):
             return plan
@@ -539,16 +539,16 @@ def _plan(
             click.echo(f"{plan.model.name}: the newest already, at {plan.model.revision[:12]}", err=True)
         return None
     if store.path(before.name) is None:
-        return None if _by_hand(store, before, quiet=options.quiet, dry_run=options.dry_run) else anyio.run(planned)
+        return None if _by_hand(store, before, quiet=options.quiet, dry_run=options.dry_run) else anyio.run(make_plan)
     if not anyio.run(store.verify, before.name):
         if not options.quiet:
             again = "would be" if options.dry_run else "is"
             click.echo(f"{before.name}: damaged since it was pulled; what is wrong {again} fetched again", err=True)
         if not options.dry_run:
             store.invalidate(before.name)
-        return anyio.run(planned)
+        return anyio.run(make_plan)
     try:
-        plan = anyio.run(planned)
+        plan = anyio.run(make_plan)
     except WeightsError as error:
         if not options.quiet:
             click.echo(

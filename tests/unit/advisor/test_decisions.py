@@ -183,7 +183,7 @@ def test_a_model_that_hears_and_speaks_is_given_the_sound() -> None:
 def test_the_offer_that_decides_is_among_the_kinds(objective: Any) -> None:
     for takes, makes in (("text,image,audio", "speech"), ("audio", "transcript"), ("pdf", "json")):
         made = advice(takes, makes, objective=objective, at_least="tiny", among=(*endpoints(), omni()))
-        assert made.offer.endpoint == made.endpoint and made.decided.use == made.use and made.offer.there
+        assert made.offer.endpoint == made.endpoint and made.decided_use.use == made.use and made.offer.there
 
 
 def test_what_comes_out_beside_the_answer_has_advice_of_its_own() -> None:

@@ -120,7 +120,7 @@ def test_a_server_that_nobody_has_is_not_free_for_having_no_price() -> None:
     made = advice(0)
     assert made.place == "hosted" and made.offer.usd.mid > 0
     assert all(pick.offer.usd.mid > 0 for pick in advice(3).best)
-    here = next(offer for offer in made.decided.offers if offer.place == "here")
+    here = next(offer for offer in made.decided_use.offers if offer.place == "here")
     assert here.refused or not here.counted
 
 

@@ -26,7 +26,7 @@ def test_the_picture_has_every_fork_the_decision_and_the_crossing() -> None:
     made = advice("pdf,image", requests="10000/day", waits=True, **OWNED)
     said = words(svg(made))
     assert all(any(fork.question in word for word in said) for fork in made.path)
-    assert any(word.startswith("Decision:") for word in said) and made.decided.title in said
+    assert any(word.startswith("Decision:") for word in said) and made.decided_use.title in said
     assert f"break-even: {made.break_even.requests.mid:,.0f}" in said and "yours: 304,375" in said
     assert any(word.startswith("no would lead to an LLM") for word in said)
 

@@ -123,7 +123,7 @@ def test_python_gives_the_same_advice() -> None:
     with pytest.raises(UsageError, match="no size of image"):
         intermodal.advise("image", sizes={"image": 3})
     assert sized.stated.startswith("pdf 3p -> text")
-    assert made.decided.title in str(made) and made.offer.endpoint == made.endpoint
+    assert made.decided_use.title in str(made) and made.offer.endpoint == made.endpoint
     assert made.volume is not None and made.volume.per_month == pytest.approx(304_375.0)
 
 

@@ -204,14 +204,15 @@ def _os_reason(error: OSError) -> str:
 def with_absolute_paths(request: Request) -> Request:
     """Return the request with absolute paths, so that a plan that is saved here can run from any folder."""
 
-    def moved(part: Part) -> Part:
+    def with_absolute_path(part: Part) -> Part:
         if isinstance(part, File | Image | Audio | Video | Document) and isinstance(part.source, PathSource):
             source = PathSource(path=os.path.abspath(part.source.path))
             return msgspec.structs.replace(part, source=source)
         return part
 
     messages = tuple(
-        msgspec.structs.replace(message, parts=tuple(map(moved, message.parts))) for message in request.messages
+        msgspec.structs.replace(message, parts=tuple(map(with_absolute_path, message.parts)))
+        for message in request.messages
     )
     return msgspec.structs.replace(request, messages=messages)
 
