@@ -161,14 +161,16 @@ class Bench:
         for name in self.settings.names:
             by_host = [e for e in catalog.endpoints if e.host.id == name and e.model.output == ("text",)]
             named = by_host or list(resolve_name(self.client.catalog_with((), (name,)), name))
-            ready = [e for e in named if e.ready and (e.host.zone in LOCAL_ZONES or self._allowed(e, catalog.consent))]
+            ready = [
+                e for e in named if e.ready and (e.host.zone in LOCAL_ZONES or self._is_allowed(e, catalog.consent))
+            ]
             for endpoint in ready or named[:1]:  # if none may be called, planning one reports why
                 found.setdefault(endpoint.id, endpoint)
         self._endpoints = list(found.values())
         if not self._endpoints:
             raise UnknownModel("nothing to measure was named", todo="see: intermodal models")
         for endpoint in self._endpoints:
-            _, plan = await self._prepared(endpoint)
+            _, plan = await self._prepare(endpoint)
             price = endpoint.price_on(plan.as_of)
             chosen = plan.chosen
             self.subjects.append(
@@ -187,10 +189,10 @@ class Bench:
                 todo=hint("raise {max-cost}, ask for fewer {requests} or {tokens}, or leave hosted endpoints out"),
             )  # fmt: skip
 
-    def _allowed(self, endpoint: Endpoint, consent: tuple[str, ...]) -> bool:
+    def _is_allowed(self, endpoint: Endpoint, consent: tuple[str, ...]) -> bool:
         return endpoint.host.id in (*consent, *self.settings.common.get("hosts", ()))
 
-    async def _prepared(self, endpoint: Endpoint) -> tuple[PreparedRequest, Plan]:
+    async def _prepare(self, endpoint: Endpoint) -> tuple[PreparedRequest, Plan]:
         """Return a request whose prompt starts differently from any before it, and its plan."""
         settings = self.settings
         prompt = f"[{secrets.token_hex(4)}] {settings.prompt}"
@@ -207,7 +209,7 @@ class Bench:
         try:
             for endpoint in self._endpoints:
                 store.bench = "alone"
-                warm = await self._one(*await self._prepared(endpoint))
+                warm = await self._one(*await self._prepare(endpoint))
                 told(warm)
                 if warm.error:
                     self.left[endpoint.id] = f"its warm-up failed: {warm.message}"
@@ -228,7 +230,7 @@ class Bench:
         import anyio
 
         # Planning is not measured.
-        waiting = [await self._prepared(endpoint) for _ in range(self.settings.count(concurrency))]
+        waiting = [await self._prepare(endpoint) for _ in range(self.settings.count(concurrency))]
         made: list[BenchSample] = []
 
         async def work() -> None:

@@ -88,7 +88,7 @@ class EvalItem(Value, forbid_unknown_fields=True, kw_only=True):
     line: int = 0
 
     @property
-    def accepted(self) -> tuple[Any, ...]:
+    def accepted_answers(self) -> tuple[Any, ...]:
         """Return all answers that count as correct."""
         several = isinstance(self.expected, list) and self.compare != "json"
         return tuple(self.expected) if several else (self.expected,)
@@ -211,7 +211,7 @@ def _check(item: EvalItem, folder: Path) -> None:
             there = False
         if not there:
             raise _InvalidLine(f"names a file that is not there: {file}")
-    if not item.accepted:
+    if not item.accepted_answers:
         raise _InvalidLine("expects nothing: expected is an empty list")
     _EXPECTED[item.compare](item)
     if item.output == "scores" and not item.labels:
@@ -225,20 +225,20 @@ def _check(item: EvalItem, folder: Path) -> None:
 
 
 def _texts(item: EvalItem) -> None:
-    for one in item.accepted:
+    for one in item.accepted_answers:
         if not isinstance(one, str | int | float) or isinstance(one, bool) or not str(one).strip():
             raise _InvalidLine(f"expects {json.dumps(one)[:60]}, but compare {item.compare} takes text")
 
 
 def _numbers(item: EvalItem) -> None:
-    for one in item.accepted:
+    for one in item.accepted_answers:
         if isinstance(one, bool) or not isinstance(one, int | float):
             raise _InvalidLine(f"expects {json.dumps(one)[:60]}, but compare number takes a number")
 
 
 def _patterns(item: EvalItem) -> None:
     _texts(item)
-    for one in item.accepted:
+    for one in item.accepted_answers:
         try:
             re.compile(str(one))
         except re.error as error:
@@ -254,7 +254,7 @@ def _of_labels(item: EvalItem) -> None:
     _texts(item)
     if not item.labels:
         raise _InvalidLine("has no labels to choose from")
-    for one in item.accepted:
+    for one in item.accepted_answers:
         if str(one) not in item.labels:
             raise _InvalidLine(f"expects {one!r}, which is not among its labels")
 

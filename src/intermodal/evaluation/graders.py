@@ -58,13 +58,13 @@ def _yes_or_no(right: bool, said: str) -> AnswerGrade:
 
 def _exact(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     mine = normalize(answer.text)
-    return _yes_or_no(any(mine == normalize(str(one)) for one in item.accepted), f"not {_accepted_text(item)}")
+    return _yes_or_no(any(mine == normalize(str(one)) for one in item.accepted_answers), f"not {_accepted_text(item)}")
 
 
 def _contains(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    there = [contains_words(answer.text, str(one)) for one in item.accepted]
+    there = [contains_words(answer.text, str(one)) for one in item.accepted_answers]
     if item.all:
-        missing = [str(one) for one, found in zip(item.accepted, there, strict=True) if not found]
+        missing = [str(one) for one, found in zip(item.accepted_answers, there, strict=True) if not found]
         said = "" if not missing else f"lacks {', '.join(missing)}"
         return AnswerGrade(right=not missing, score=sum(there) / len(there), difference=said)
     return _yes_or_no(any(there), f"does not say {_accepted_text(item)}")
@@ -73,15 +73,15 @@ def _contains(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
 def _number(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     said = numbers(answer.text)
     looked = {"any": said, "first": said[:1], "last": said[-1:]}[item.which]
-    right = any(is_close(value, float(one), item.tolerance) for value in looked for one in item.accepted)
+    right = any(is_close(value, float(one), item.tolerance) for value in looked for one in item.accepted_answers)
     return _yes_or_no(right, f"no number is {_accepted_text(item)}" if looked else "no number is stated")
 
 
 def _regex(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     text = answer.text[:MAX_ANSWER]
-    found = [bool(re.search(str(pattern), text, re.IGNORECASE)) for pattern in item.accepted]
+    found = [bool(re.search(str(pattern), text, re.IGNORECASE)) for pattern in item.accepted_answers]
     if item.all:
-        missing = [str(one) for one, there in zip(item.accepted, found, strict=True) if not there]
+        missing = [str(one) for one, there in zip(item.accepted_answers, found, strict=True) if not there]
         said = "" if not missing else f"does not match {', '.join(missing)}"
         return AnswerGrade(right=not missing, score=sum(found) / len(found), difference=said)
     right = any(found)
@@ -89,7 +89,7 @@ def _regex(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
 
 
 def _wer(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    rate = min(word_error_rate(answer.text, str(one)) for one in item.accepted)
+    rate = min(word_error_rate(answer.text, str(one)) for one in item.accepted_answers)
     right = rate <= item.max_wer + 1e-12
     return AnswerGrade(right=right, score=max(0.0, 1.0 - rate), difference=f"word error rate {rate:.3f}")
 
@@ -113,7 +113,7 @@ def _labels(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
             if contains_words(left, label):
                 named.add(label)
                 left = left.replace(normalize(label), " ")
-    right = named == {str(one) for one in item.accepted}
+    right = named == {str(one) for one in item.accepted_answers}
     return _yes_or_no(right, f"says {', '.join(sorted(named))}" if named else "names no label")
 
 
@@ -129,7 +129,7 @@ _GRADERS: dict[Compare, Callable[[EvalItem, RouteAnswer], AnswerGrade]] = {
 
 
 def _accepted_text(item: EvalItem) -> str:
-    return " or ".join(str(one) for one in item.accepted[:3])
+    return " or ".join(str(one) for one in item.accepted_answers[:3])
 
 
 def normalize(text: str) -> str:

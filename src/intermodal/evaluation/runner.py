@@ -93,7 +93,7 @@ class Evaluation:
         Raises what the request of an item raises, with its line number; NoRoute if no item has a route.
         """
         items = self.data.items[: self.settings.limit]
-        wanted = self._wanted()
+        wanted = self._wanted_endpoints()
         for number, item in enumerate(items, start=1):
             self.planned.append(await self._plan_one(item, wanted))
             yield number
@@ -101,7 +101,7 @@ class Evaluation:
             raise self._nothing(wanted)
         self._choose()
 
-    def _wanted(self) -> frozenset[str]:
+    def _wanted_endpoints(self) -> frozenset[str]:
         catalog = self.client.catalog_with((), tuple(self.settings.only))
         return frozenset(endpoint.id for name in self.settings.only for endpoint in resolve_name(catalog, name))
 
@@ -247,7 +247,7 @@ class Evaluation:
         events: list[Event] = []
         error: IntermodalError | None = None
         try:
-            async with aclosing(self.client.execute(self._bounded(prepared), plan)) as stream:
+            async with aclosing(self.client.execute(self._with_remaining_budget(prepared), plan)) as stream:
                 async for event in stream:
                     events.append(event)
         except StoreError:
@@ -269,9 +269,9 @@ class Evaluation:
             replans=len(result.replans),
             when=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        return self._measured(trial, result, error, candidate, _conversion_keys(candidate, inputs))
+        return self._with_measurements(trial, result, error, candidate, _conversion_keys(candidate, inputs))
 
-    def _bounded(self, prepared: PreparedRequest) -> PreparedRequest:
+    def _with_remaining_budget(self, prepared: PreparedRequest) -> PreparedRequest:
         """Return the request limited to the evaluation's remaining budget."""
         request = prepared.inputs.request
         left = max(0.0, self.settings.max_cost - self.journal.spent)
@@ -279,7 +279,7 @@ class Evaluation:
         inputs = msgspec.structs.replace(prepared.inputs, request=msgspec.structs.replace(request, policy=policy))
         return dataclasses.replace(prepared, inputs=inputs)
 
-    def _measured(
+    def _with_measurements(
         self,
         trial: Trial,
         result: Result,

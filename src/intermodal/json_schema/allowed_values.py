@@ -27,12 +27,12 @@ class AllowedValues:
         >>> AllowedValues({"properties": {"paid": {"enum": ["card", "cash"]}}}).at(("paid",))
         ('card', 'cash')
         """
-        at = list(self._opened(self._root))
+        at = list(self._combined_schemas(self._root))
         for step in path:
-            at = [schema for each in at for part in _under(each, step) for schema in self._opened(part)]
+            at = [schema for each in at for part in _under(each, step) for schema in self._combined_schemas(part)]
         return tuple(each for schema in at for each in _values_of(schema))
 
-    def _opened(self, schema: Any) -> Iterator[Mapping[str, Any]]:
+    def _combined_schemas(self, schema: Any) -> Iterator[Mapping[str, Any]]:
         """Yield a schema, the target of its reference, and the schemas it combines, recursively."""
         seen: list[Any] = []
         waiting = [schema]

@@ -163,7 +163,7 @@ def _const(constant: Any, context: Context) -> Check:
 def _limit_keyword(keyword: str, message: str, wrong: Callable[[Any, Any], bool]) -> Callable[[Any, Context], Check]:
     """Return the compiler of a keyword that compares a number with a limit."""
 
-    def compiled(limit: Any, context: Context) -> Check:
+    def compile_limit(limit: Any, context: Context) -> Check:
         def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
             if is_number(value) and wrong(value, limit):
                 return Violation(keyword, f"{{}} is {message} {{}}", value, limit)
@@ -171,7 +171,7 @@ def _limit_keyword(keyword: str, message: str, wrong: Callable[[Any, Any], bool]
 
         return check
 
-    return compiled
+    return compile_limit
 
 
 def _multiple_of(factor: Any, context: Context) -> Check:
@@ -195,7 +195,7 @@ def _size(
     ``said``: its message, in general and for a ``special`` limit.
     """
 
-    def compiled(limit: Any, context: Context) -> Check:
+    def compile_limit(limit: Any, context: Context) -> Check:
         message = f"{{}} {messages[1] if limit == special else messages[0]}"
 
         def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
@@ -203,7 +203,7 @@ def _size(
 
         return check
 
-    return compiled
+    return compile_limit
 
 
 def _pattern(written: Any, context: Context) -> Check:

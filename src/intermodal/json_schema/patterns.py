@@ -158,7 +158,7 @@ class _Translation:
             self._depth -= 1
             if self._depth < 0:
                 raise self._wrong("a group ends that did not begin")
-            return self._counted(")")
+            return self._with_quantifier(")")
         if char in "|^$":
             self._at += 1
             self._either = self._either or (char == "|" and not self._depth)
@@ -169,7 +169,7 @@ class _Translation:
             raise self._wrong("a count repeats nothing")
         begin = self._at
         atom = self._atom(char)
-        return self._counted(atom, begin, single=True) if atom not in (r"\b", r"\B", r"\A", r"\z") else atom
+        return self._with_quantifier(atom, begin, single=True) if atom not in (r"\b", r"\B", r"\A", r"\z") else atom
 
     def _atom(self, char: str) -> str:
         self._at += 1
@@ -207,7 +207,7 @@ class _Translation:
     def _quantifier(self) -> re.Match[str] | None:
         return re.compile(r"[*+?]|\{(\d{1,6})(?:(,)(\d{1,6})?)?\}").match(self._text, self._at)
 
-    def _counted(self, atom: str, begin: int = 0, *, single: bool = False) -> str:
+    def _with_quantifier(self, atom: str, begin: int = 0, *, single: bool = False) -> str:
         """Return an atom, which begins at ``begin``, with its quantifier.
 
         RE2 accepts counts up to 1,000. If a counted character makes up the whole text, the count is checked against the

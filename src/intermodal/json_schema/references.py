@@ -79,11 +79,11 @@ class SchemaResources:
             name = unquote(fragment)
             if name in found.anchors:
                 return found.anchors[name], found, name if name in found.dynamic else ""
-        elif (pointed := self._pointed(unquote(fragment), found)) is not None:
+        elif (pointed := self._resolve_pointer(unquote(fragment), found)) is not None:
             return *pointed, ""
         raise InvalidSchema(f"the schema refers to {reference[:120]}, which it does not define", place)
 
-    def _pointed(self, pointer: str, resource: Resource) -> tuple[Any, Resource] | None:
+    def _resolve_pointer(self, pointer: str, resource: Resource) -> tuple[Any, Resource] | None:
         """Return the target of a JSON Pointer (RFC 6901)."""
         node = resource.root
         for key in steps(pointer):

@@ -112,7 +112,7 @@ class _Repair:
             self._made.append(json.dumps(word[0]))
             self._at = word.end()
         else:
-            self._quoted()
+            self._repair_string()
         self._skip()
         if self._text[self._at : self._at + 1] != ":":
             raise self._unclear()
@@ -125,7 +125,7 @@ class _Repair:
         if char in ("{", "["):
             self._begin()
         elif char in _QUOTES:
-            self._quoted()
+            self._repair_string()
         elif word := _WORD.match(self._text, self._at):
             if word[0] in _NO_TEXTS:
                 raise self._unclear()
@@ -145,7 +145,7 @@ class _Repair:
         fraction = f".{rest}" if point and rest else ""
         self._made.append(f"{'-' if sign == '-' else ''}{whole or '0'}{fraction}{power}")
 
-    def _quoted(self) -> None:
+    def _repair_string(self) -> None:
         quotes = _QUOTES.get(self._text[self._at : self._at + 1])
         found = quotes.match(self._text, self._at) if quotes is not None else None
         if found is None:
@@ -226,20 +226,20 @@ class _Reader:
             self._budget.spend(1)
             char = self._text[at : at + 1]
             if char in ("[", "{"):
-                at, empty = self._opened(char, at + 1)
+                at, empty = self._open_container(char, at + 1)
                 if empty is None:
                     continue
                 found: Any = empty
             else:
                 found, at = _DECODER.raw_decode(self._text, at)  # a text, a number or a word
             while self._open:
-                found, at, more = self._placed(found, self._blank(at))
+                found, at, more = self._add_value(found, self._blank(at))
                 if more:
                     break
             else:
                 return found, at
 
-    def _opened(self, char: str, at: int) -> tuple[int, list[Any] | dict[str, Any] | None]:
+    def _open_container(self, char: str, at: int) -> tuple[int, list[Any] | dict[str, Any] | None]:
         """Open a list or object; return the position of its first value and None.
 
         For an empty container, return its end and the container.
@@ -256,7 +256,7 @@ class _Reader:
         self._open.append((made, name))
         return at, None
 
-    def _placed(self, found: Any, at: int) -> tuple[Any, int, bool]:
+    def _add_value(self, found: Any, at: int) -> tuple[Any, int, bool]:
         """Add a value to the open container; return its next position with True, or the closed container with False."""
         inside, name = self._open.pop()
         char = self._text[at : at + 1]

@@ -77,7 +77,7 @@ class _Fields:
             return self.words(resolve_reference(self._root, reference), said, depth + 1, (*within, reference))
         choices = ["null"] if schema.get("type") == "null" else list(_choices(schema))
         if choices:
-            values = self._counted(" or ".join(choices))
+            values = self._within_length(" or ".join(choices))
             return values if values == "null" else self._after(said, values)
         for key in ("anyOf", "oneOf"):
             if isinstance(schema.get(key), list):
@@ -85,18 +85,20 @@ class _Fields:
                 return " or ".join(dict.fromkeys(each))
         properties = self._properties(schema, depth)
         if properties:
-            return self._after(said, self._named(properties, depth, within))
+            return self._after(said, self._property_texts(properties, depth, within))
         if "items" in schema:
             return self._after(said, f"list of {self.words(schema['items'], '', depth + 1, within)}")
         return self._scalar(said, _kind(schema))
 
-    def _named(self, properties: Mapping[str, Any], depth: int, within: tuple[str, ...]) -> str:
+    def _property_texts(self, properties: Mapping[str, Any], depth: int, within: tuple[str, ...]) -> str:
         made: list[str] = []
         for name, each in properties.items():
             if self._left < 0 or self._nodes < 0:
                 made.append(_MORE)
                 break
-            made.append(f"{self._counted(' '.join(name.split())[:_SAID])} ({self.words(each, '', depth + 1, within)})")
+            made.append(
+                f"{self._within_length(' '.join(name.split())[:_SAID])} ({self.words(each, '', depth + 1, within)})"
+            )
         return ", ".join(made)
 
     def _properties(self, schema: Schema, depth: int) -> dict[str, Any]:
@@ -114,13 +116,13 @@ class _Fields:
 
     def _scalar(self, said: str, kind: str) -> str:
         if not said:
-            return self._counted(kind or _ANY)
-        return self._counted(said if kind in ("", "string") else f"{said}; {kind}")
+            return self._within_length(kind or _ANY)
+        return self._within_length(said if kind in ("", "string") else f"{said}; {kind}")
 
     def _after(self, said: str, words: str) -> str:
-        return f"{self._counted(said)}: {words}" if said else words
+        return f"{self._within_length(said)}: {words}" if said else words
 
-    def _counted(self, text: str) -> str:
+    def _within_length(self, text: str) -> str:
         self._left -= len(text)
         return text if self._left >= 0 else _MORE
 

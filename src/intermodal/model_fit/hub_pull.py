@@ -368,7 +368,7 @@ async def _choose_variant(
     ranked = _rank(variants)
     tried: dict[str, FitReport] = {}
 
-    async def sized(variant: Variant) -> FitReport:
+    async def size_variant(variant: Variant) -> FitReport:
         file = variant.files[0].name
         if file not in tried:
             shape = await _shape(reference.repo, file, revision, env)
@@ -380,18 +380,18 @@ async def _choose_variant(
         return tried[file]
 
     best = ranked[0]
-    found = await sized(best)
+    found = await size_variant(best)
     if len(ranked) == 1:
         return best, found, ""
     refused: list[str] = []
     for variant in ranked:
         if _may_fit(found, variant.size - best.size):
-            own = await sized(variant)
+            own = await size_variant(variant)
             if own.verdict == "fits":
                 return variant, own, _why(variant, refused, len(ranked))
         refused.append(variant.quantization)
     smallest = min(ranked, key=lambda variant: variant.size)
-    own = await sized(smallest)
+    own = await size_variant(smallest)
     if own.verdict == "fits":
         return smallest, own, _why(smallest, [name for name in refused if name != smallest.quantization], len(ranked))
     return smallest, own, f"the smallest of {len(ranked)}: none certainly fits"

@@ -68,14 +68,14 @@ class QuestionReader:
 
     async def _read(self, question: str) -> QuestionFacts | None:
         """Return the needs of a question; of one that asks for words and for something else, read clause by clause."""
-        found = await self._asked(question)
+        found = await self._ask_model(question)
         if found is None or found.words_alone or not any(each.properties for each in found.media):
             return found
         clauses = words_beside(question)
-        other = await self._asked(clauses[0]) if clauses is not None else None
+        other = await self._ask_model(clauses[0]) if clauses is not None else None
         return found if clauses is None or other is None else with_words_and_properties(found, clauses[1], other)
 
-    async def _asked(self, question: str) -> QuestionFacts | None:
+    async def _ask_model(self, question: str) -> QuestionFacts | None:
         from intermodal.local.embedded.availability import install_commands
         from intermodal.local.embedded.runtimes import start_child
 

@@ -138,7 +138,7 @@ class ImageFinder:
         if look_up.picture or len(look_up.made) < len(look_up.stamps):
             return None
         wanted = self._vectors.vector(self._model, _words_digest(caption(query)))
-        return None if wanted is None else self._found(look_up, wanted, look_up.made)
+        return None if wanted is None else self._build_result(look_up, wanted, look_up.made)
 
     async def find(
         self, query: str, paths: Sequence[str | Path], *, top: int = 10, progress: Progress | None = None
@@ -147,7 +147,7 @@ class ImageFinder:
         look_up, self._looked_up = self._looked_up, None
         if look_up is None or (look_up.query, look_up.paths, look_up.top) != (query, tuple(paths), top):
             look_up = await anyio.to_thread.run_sync(self._look_up, query, paths, top)
-        digests, left_out, looked_at = await self._indexed(look_up, progress)
+        digests, left_out, looked_at = await self._update_index(look_up, progress)
         if left_out and not digests:
             raise _none_taken(left_out)
         if look_up.picture:
@@ -155,7 +155,7 @@ class ImageFinder:
             digests.pop(look_up.picture, None)
         else:
             wanted, cut = await self._of_words(query)
-        found = await anyio.to_thread.run_sync(self._found, look_up, wanted, digests)
+        found = await anyio.to_thread.run_sync(self._build_result, look_up, wanted, digests)
         return replace(found, looked_at=looked_at, left_out=tuple(left_out), cut=cut)
 
     def _look_up(self, query: str, paths: Sequence[str | Path], top: int) -> _LookUp:
@@ -178,7 +178,7 @@ class ImageFinder:
         }
         return _LookUp(query, tuple(paths), top, picture, stamps, files, known, made)
 
-    def _found(self, look_up: _LookUp, wanted: bytes, digests: Mapping[str, str]) -> FindResult:
+    def _build_result(self, look_up: _LookUp, wanted: bytes, digests: Mapping[str, str]) -> FindResult:
         """Return the comparison result, and remove deleted files from the index.
 
         Files are removed only now, so that a moved file keeps its embedding.
@@ -210,7 +210,7 @@ class ImageFinder:
         gone = [path for path, *_ in files if path not in stamps and path.startswith(folders)]
         self._vectors.drop(path for path in gone if not os.path.lexists(path))
 
-    async def _indexed(
+    async def _update_index(
         self, look_up: _LookUp, progress: Progress | None
     ) -> tuple[dict[str, str], list[SkippedFile], int]:
         """Return the digests of all embedded files, the files that were skipped, and the number embedded now."""
@@ -227,7 +227,7 @@ class ImageFinder:
             async with out:
                 for path in waiting:
                     try:
-                        digest, data = await self._decoded(path, known)
+                        digest, data = await self._decode(path, known)
                     except (errors.InputError, errors.NotInstalled) as error:  # its own fault, or one of its kind
                         left_out.append(SkippedFile(file=path, why=_why(error)))
                         digest, data = "", b""
@@ -246,7 +246,7 @@ class ImageFinder:
                     if not digest:
                         continue
                     if digest not in known:
-                        await self._looked_at(digest, data)
+                        await self._embed(digest, data)
                         known.add(digest)
                         looked_at += 1
                     await anyio.to_thread.run_sync(self._vectors.saw, [(path, stamps[path], digest)])
@@ -257,7 +257,7 @@ class ImageFinder:
         await run_all([partial(decode, send.clone()), partial(decode, send), look])
         return made, sorted(left_out, key=lambda each: each.file), looked_at
 
-    async def _decoded(self, path: str, known: set[str]) -> tuple[str, bytes]:
+    async def _decode(self, path: str, known: set[str]) -> tuple[str, bytes]:
         """Return digest and pixels of a file; no pixels if its embedding is already stored under another name."""
         loaded = await _load(path)
         if loaded.digest in known:
@@ -268,7 +268,7 @@ class ImageFinder:
         picture = await self._media().picture(loaded.data, min_side=CONTRASTIVE_SIDE, name=loaded.name)
         return picture.data
 
-    async def _looked_at(self, digest: str, picture: bytes) -> bytes:
+    async def _embed(self, digest: str, picture: bytes) -> bytes:
         """Return the model's embedding of an image, and store it."""
         seen = await self._runtimes().look(self._endpoint, picture)
         return await self._keep(digest, seen.vectors[0])
@@ -290,7 +290,7 @@ class ImageFinder:
     async def _of_image(self, path: str) -> bytes:
         loaded = await _load(path)
         kept = await self._kept(loaded.digest)
-        return kept if kept is not None else await self._looked_at(loaded.digest, await self._small(loaded))
+        return kept if kept is not None else await self._embed(loaded.digest, await self._small(loaded))
 
     async def _kept(self, digest: str) -> bytes | None:
         return await anyio.to_thread.run_sync(self._vectors.vector, self._model, digest)

@@ -273,7 +273,7 @@ class Ranker:
         check_passages(passages)
         picked = _passages_to_read(query, passages, most)
         texts = [passages[at].text for at in picked]
-        learned, sizes = await self._learned(), list(map(len, texts))
+        learned, sizes = await self._reading_speed(), list(map(len, texts))
         expected = _expected_seconds(self._endpoint, query, sizes, loaded=self._loaded, learned=learned)
         warm = _expected_seconds(self._endpoint, query, sizes, loaded=True, learned=learned)
         began = time.perf_counter()
@@ -282,7 +282,7 @@ class Ranker:
             numbers, tokens = await self._hosted.scores(query, texts, warm, progress)
             scored, cost = PassageScores(numbers, tokens=tokens), self._hosted.cost
         else:
-            async with self._recorded(query, texts, warm) as took:
+            async with self._record_attempt(query, texts, warm) as took:
                 scored = await self.scores(query, texts, progress)
                 took(scored)
         found, cut, query_cut = scored.scores, scored.cut, scored.query_cut
@@ -321,7 +321,7 @@ class Ranker:
                 progress(len(found), len(texts))
         return PassageScores(found, cut, query_cut, tokens, load)
 
-    async def _learned(self) -> ReadingSpeed:
+    async def _reading_speed(self) -> ReadingSpeed:
         """Return the speed learned from earlier runs, and the catalog's figures for the rest."""
         if self._store is None:
             return ReadingSpeed(self._endpoint.speed)
@@ -333,7 +333,7 @@ class Ranker:
         return ReadingSpeed(speed, known.get(self._endpoint.id, "reading_factor") or _FACTOR)
 
     @asynccontextmanager
-    async def _recorded(
+    async def _record_attempt(
         self, query: str, texts: Sequence[str], expected: Quantity
     ) -> AsyncIterator[Callable[[PassageScores], None]]:
         """Record the attempt in the store, and its duration when it ends; later estimates use it."""

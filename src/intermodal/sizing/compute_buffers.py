@@ -156,7 +156,7 @@ class _Builder:
     def build(self) -> TensorGraph:
         g, shape = self.graph, self.shape
         layers = _few(shape.layers)
-        current = self._entered()
+        current = self._build_inputs()
         if shape.architecture.startswith("gemma"):
             current = g.op(g.dims(current), current, over=True)
         self._inputs(layers)
@@ -168,25 +168,25 @@ class _Builder:
                 current = g.op(g.dims(current), current, g.view(self.beside), over=True)
         if shape.architecture == "gpt-oss":
             g.keep(current)
-        current = self._ended(current, rows) if shape.architecture in _ROWS_AFTER else self._norm(current)
+        current = self._build_head(current, rows) if shape.architecture in _ROWS_AFTER else self._norm(current)
         g.keep(current)
         logits = g.op((shape.vocab, self.outputs), current)
         g.keep(logits)
         g.expand(logits)
         return g
 
-    def _entered(self) -> int:
+    def _build_inputs(self) -> int:
         """Build the token embeddings, and allocate the inputs for given embeddings and for a batch with both."""
         g, narrow = self.graph, (self.shape.embd, self.tokens)
         wide = (self.shape.embd_in or self.shape.embd, self.tokens)
 
-        def looked_up(words: int) -> int:
+        def embed_tokens(words: int) -> int:
             found = g.on_host(g.op(narrow, words))
             return found if wide == narrow else g.op(wide, found)
 
-        current = looked_up(g.leaf(self.tokens))
+        current = embed_tokens(g.leaf(self.tokens))
         given = g.leaf(*wide)
-        rows = looked_up(g.leaf(self.tokens))
+        rows = embed_tokens(g.leaf(self.tokens))
         places = g.leaf(self.tokens, width=8)
         copied = g.op(wide, g.leaf(*wide))
         for one in (current, given, g.write(copied, rows, places)):
@@ -194,7 +194,7 @@ class _Builder:
         self.beside = EXTERNAL if wide == narrow else current
         return current if wide == narrow else g.view(current, *narrow)
 
-    def _ended(self, current: int, rows: int) -> int:
+    def _build_head(self, current: int, rows: int) -> int:
         g = self.graph
         if self.shape.architecture == "gpt-oss":
             return self._norm(g.op((self.shape.embd, self.outputs), current, rows))
@@ -238,7 +238,7 @@ class _Builder:
         g, has = self.graph, dict(layer.tensors)
         current = self._norm(entered)
         if "ssm_x" in has:
-            current = self._scanned(layer, has, current)
+            current = self._build_mamba(layer, has, current)
         elif layer.recurrent:
             g.expand(current)
             current = self._delta(layer, has, current)
@@ -284,8 +284,8 @@ class _Builder:
             key = self._matrix(layer.kv_heads * layer.key, source, "attn_k.bias" in has)
             value = self._matrix(layer.kv_heads * layer.value, source, "attn_v.bias" in has) if "attn_v" in has else key
         gate = g.view(query) if gated else EXTERNAL
-        query = self._placed(g.view(query), (layer.key, layer.heads, self.tokens), "attn_q_norm" in has)
-        key = self._placed(g.view(key), (layer.key, layer.kv_heads, self.tokens), "attn_k_norm" in has)
+        query = self._norm_and_rotate(g.view(query), (layer.key, layer.heads, self.tokens), "attn_q_norm" in has)
+        key = self._norm_and_rotate(g.view(key), (layer.key, layer.kv_heads, self.tokens), "attn_k_norm" in has)
         value = g.view(value)
         if self.shape.architecture == "gemma4":
             value = g.op((layer.value, layer.kv_heads, self.tokens), value, over=True)
@@ -294,40 +294,40 @@ class _Builder:
         turn_key, turn_value = self.turns[window]
         if turn_key != EXTERNAL:
             query, key = (
-                self._turned(query, turn_key, layer.heads * layer.key),
-                self._turned(key, turn_key, layer.kv_heads * layer.key),
+                self._multiply_by(query, turn_key, layer.heads * layer.key),
+                self._multiply_by(key, turn_key, layer.kv_heads * layer.key),
             )
         if turn_value != EXTERNAL:
-            value = self._turned(value, turn_value, layer.kv_heads * layer.value)
-        for one in (query, key, value) if self._windowed() else (query, value, key):
+            value = self._multiply_by(value, turn_value, layer.kv_heads * layer.value)
+        for one in (query, key, value) if self._has_window() else (query, value, key):
             g.expand(one)
         place_key, place_value = self.places[window]
         g.expand(g.store(g.view(key), place_key))
         g.expand(g.store(g.view(value), place_value))
-        current = self._looked_back(layer, query, layer.value, EXTERNAL)
+        current = self._build_attention(layer, query, layer.value, EXTERNAL)
         if turn_value != EXTERNAL:
-            current = self._turned(current, turn_value, layer.heads * layer.value)
+            current = self._multiply_by(current, turn_value, layer.heads * layer.value)
         if gated:
             gate = g.op((queries, self.tokens), gate)
             gate = g.op((queries, self.tokens), gate, over=True)
             current = g.op((queries, self.tokens), current, gate, over=True)
         return self._matrix(self.shape.embd, current, "attn_output.bias" in has)
 
-    def _windowed(self) -> bool:
+    def _has_window(self) -> bool:
         return any(layer.window for layer in self.shape.layers)
 
-    def _placed(self, source: int, dims: tuple[int, ...], norm: bool) -> int:
+    def _norm_and_rotate(self, source: int, dims: tuple[int, ...], norm: bool) -> int:
         """Apply the norm, if the layer has one, and then the rotary position embedding."""
         if norm:
             source = self._norm(source, dims)
         return self.graph.op(dims, source, self.positions, over=True)
 
-    def _turned(self, source: int, matrix: int, numbers: int) -> int:
+    def _multiply_by(self, source: int, matrix: int, numbers: int) -> int:
         g = self.graph
         size = g.dims(matrix)[0]
         return g.view(g.op((size, numbers // size * self.tokens), matrix, g.view(source)))
 
-    def _looked_back(self, layer: Layer, query: int, width: int, after: int) -> int:
+    def _build_attention(self, layer: Layer, query: int, width: int, after: int) -> int:
         """Build the attention of ``build_attn_mha``.
 
         ``after``: width that latent attention expands its output to, EXTERNAL for none.
@@ -376,7 +376,7 @@ class _Builder:
         for one in (query, small, key):
             g.expand(one)
         g.expand(g.store(g.view(key), self.places[False][0]))
-        return self._matrix(self.shape.embd, self._looked_back(layer, query, latent, value))
+        return self._matrix(self.shape.embd, self._build_attention(layer, query, latent, value))
 
     # ---- recurrent layers --------------------------------------------------------------------------------
 
@@ -389,7 +389,7 @@ class _Builder:
         g.expand(g.store(g.op((numbers, 0), extra)))
         return states
 
-    def _convolved(self, layer: Layer, taps: int, source: int) -> int:
+    def _convolve(self, layer: Layer, taps: int, source: int) -> int:
         """Return the convolution state joined with the new tokens, and store its last columns."""
         g, slots = self.graph, self.settings.slots
         width = layer.conv // (taps - 1)
@@ -398,7 +398,7 @@ class _Builder:
         g.expand(g.store(g.view(joined)))
         return joined
 
-    def _scanned(self, layer: Layer, has: Mapping[str, tuple[int, ...]], source: int) -> int:
+    def _build_mamba(self, layer: Layer, has: Mapping[str, tuple[int, ...]], source: int) -> int:
         """Build a Mamba layer."""
         g, tokens, slots = self.graph, self.tokens, self.settings.slots
         taps, inner = has["ssm_conv1d"]
@@ -445,7 +445,7 @@ class _Builder:
         for _ in range(3):
             decay = g.op((heads, each, slots), decay, over=True)
         decay = g.view(decay)
-        joined = self._convolved(layer, taps, mixed)
+        joined = self._convolve(layer, taps, mixed)
         state = g.view(self._state(layer.state))
         wide = (width, each, slots)
         mix = g.op(wide, g.op(wide, joined), over=True)
@@ -630,7 +630,7 @@ class TensorGraph:
     def host_size(self) -> int:
         """Return the bytes on the host if the rest is on the GPU: all inputs, and the results computed on the host."""
         made = [node for node in self._order if node in self._host]
-        return sum(self._aligned(node) for node in (*self._leafs, *made))
+        return sum(self._aligned_size(node) for node in (*self._leafs, *made))
 
     def device_size(self) -> int:
         """Return the bytes on the GPU, including copies of the inputs that it uses."""
@@ -640,10 +640,10 @@ class TensorGraph:
         return self._layout(copies, order)
 
     def _layout(self, first: list[int], order: list[int]) -> int:
-        sizes = [self._aligned(node) for node in range(len(self._sizes))]
+        sizes = [self._aligned_size(node) for node in range(len(self._sizes))]
         return _Layout(sizes, self._dims, self._sources, self._roots, self._over).run(first, order, self._kept)
 
-    def _aligned(self, tensor: int) -> int:
+    def _aligned_size(self, tensor: int) -> int:
         return -(-self._sizes[tensor] // self._align) * self._align
 
     def _add(self, dims: tuple[int, ...], width: int, sources: tuple[int, ...], *, root: int | None, over: bool) -> int:
@@ -693,7 +693,7 @@ class _Layout:
                 self._place(node)
             for source in self._sources[node]:
                 if source != EXTERNAL:
-                    self._used(source)
+                    self._release_use(source)
         return self._most
 
     def _place(self, node: int) -> None:
@@ -714,7 +714,7 @@ class _Layout:
             and self._views[source] == 0
         )
 
-    def _used(self, source: int) -> None:
+    def _release_use(self, source: int) -> None:
         self._children[source] -= 1
         if self._children[source] or self._views[source]:
             return

@@ -233,17 +233,17 @@ def _on_host(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
     """Yield the placement that keeps the experts of some layers, or whole layers, in main memory."""
     layers = len(now.shape.layers)
 
-    def tried(kept: int) -> PlacedModel:  # ``kept``: layers on the GPU, or layers whose experts are
+    def place_with(kept: int) -> PlacedModel:  # ``kept``: layers on the GPU, or layers whose experts are
         if now.shape.routed:
             return place_again(now, replace(now.settings, host_experts=layers - kept), machine)
         return place_again(now, replace(now.settings, gpu_layers=kept), machine)
 
-    kept = largest(layers, lambda count: tried(count).verdict == "fits")
+    kept = largest(layers, lambda count: place_with(count).verdict == "fits")
     if now.shape.routed:
         what = f"keep the experts of {layers - kept} of {layers} layers in memory"
     else:
         what = f"put {kept} of {layers} layers on the card" if kept else "run it on the processor alone"
-    placed = tried(kept)
+    placed = place_with(kept)
     yield _Attempt(
         what=what, placed=placed, machine=machine, quantization=subject.quantization, words=_of_memory(placed, machine)
     )

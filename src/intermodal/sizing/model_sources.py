@@ -175,7 +175,7 @@ class _RemoteReader:
         self._requests += 1
         listed = (await self._hub.listing(reference.repo, reference.revision)).files
         chosen = chosen_file(listed, reference)
-        return await (self._files(reference, chosen) if chosen else self._saved(reference, listed))
+        return await (self._files(reference, chosen) if chosen else self._read_saved_folder(reference, listed))
 
     async def _files(self, reference: HubReference, file: str) -> SizedModel:
         folder, _, name = file.rpartition("/")
@@ -203,7 +203,7 @@ class _RemoteReader:
                     raise
         raise AssertionError("the last piece is as long as a header may be")
 
-    async def _saved(self, reference: HubReference, listed: tuple[HubFile, ...]) -> SizedModel:
+    async def _read_saved_folder(self, reference: HubReference, listed: tuple[HubFile, ...]) -> SizedModel:
         """Read a folder saved by transformers: its config, and its index or its only weights file."""
         names = {file.name: file.size for file in listed}
         weights = tuple((name, names[name]) for name in sorted(names) if name.endswith(".safetensors"))

@@ -117,19 +117,19 @@ def requantize(shape: ModelShape, to: Quantization) -> ModelShape:
         return shape
     factor = to.bits / now
 
-    def scaled(size: int) -> int:
+    def scale(size: int) -> int:
         return round(size * factor)
 
     def layer(one: Layer) -> Layer:
-        return replace(one, weights=scaled(one.weights), experts=scaled(one.experts))
+        return replace(one, weights=scale(one.weights), experts=scale(one.experts))
 
     return replace(
         shape,
         layers=tuple(map(layer, shape.layers)),
         extra_layers=tuple(map(layer, shape.extra_layers)),
-        embeddings=scaled(shape.embeddings),
-        output=scaled(shape.output),
-        per_layer_embeddings=scaled(shape.per_layer_embeddings),
-        rest=scaled(shape.rest),
+        embeddings=scale(shape.embeddings),
+        output=scale(shape.output),
+        per_layer_embeddings=scale(shape.per_layer_embeddings),
+        rest=scale(shape.rest),
         types=(),
     )

@@ -72,7 +72,7 @@ class RecordSpan(Protocol):
     def planned(self, plan: Plan) -> None:
         """Add the attributes of the plan."""
 
-    def given(self, media: Iterable[tuple[str, str]]) -> None:
+    def record_files(self, media: Iterable[tuple[str, str]]) -> None:
         """Add the files of the request, each by modality and digest."""
 
     def called(self, call: ModelCall) -> None:
@@ -152,7 +152,7 @@ class RequestRecord(Struct, eq=False):
                 self._calls[event.step] = event.endpoint
         elif isinstance(event, StepFinished):
             for usage in (*event.actual.replaced, event.actual.usage):
-                self._used(usage)
+                self._add_usage(usage)
             if event.actual.step in self._calls and not event.actual.cached:
                 self.attempts += event.actual.calls
                 self.last_endpoint = self._calls[event.actual.step]
@@ -169,7 +169,7 @@ class RequestRecord(Struct, eq=False):
         """
         self.attempts += call.attempts
         self.last_endpoint = call.endpoint.id if call.endpoint is not None else self.last_endpoint
-        self._used(call.usage)
+        self._add_usage(call.usage)
         self.spent(call.cost)
         if not call.error:
             self.endpoint = call.endpoint.id if call.endpoint is not None else ""
@@ -184,7 +184,7 @@ class RequestRecord(Struct, eq=False):
         self.error = self.error or code
         self.broken |= broken
 
-    def _used(self, usage: Usage) -> None:
+    def _add_usage(self, usage: Usage) -> None:
         if usage.input_tokens is not None:
             self.input_tokens = (self.input_tokens or 0) + usage.input_tokens
         if usage.output_tokens is not None:

@@ -158,7 +158,7 @@ class Signals:
             attributes |= about | _took(call) | dict(call.content)
             name = f"{about['gen_ai.operation.name']} {about['gen_ai.request.model']}"
             kind = SpanKind.INTERNAL if call.endpoint.host.zone == "process" else SpanKind.CLIENT
-            self._measured(call, about)
+            self._record_metrics(call, about)
         span = self.tracer.start_span(name, within, kind, attributes, start_time=int(began * _NANO))
         if call.finish_reason:
             span.set_attribute("gen_ai.response.finish_reasons", [call.finish_reason])
@@ -175,7 +175,7 @@ class Signals:
             span.set_status(Status(StatusCode.ERROR))
         span.end(int((began + call.seconds) * _NANO))
 
-    def _measured(self, call: ModelCall, about: Attributes) -> None:
+    def _record_metrics(self, call: ModelCall, about: Attributes) -> None:
         wrong: Attributes = {"error.type": call.error} if call.error else {}
         self.measure(DURATION, call.seconds, about | wrong)
         for kind, count in (("input", call.usage.input_tokens), ("output", call.usage.output_tokens)):
@@ -279,7 +279,7 @@ class RequestSpan:
             self._operation = OPERATIONS.get(plan.chosen.last.op, plan.chosen.last.op)
             self.span.set_attributes(plan_attributes(plan))
 
-    def given(self, media: Iterable[tuple[str, str]]) -> None:
+    def record_files(self, media: Iterable[tuple[str, str]]) -> None:
         """Add the files of the request, each as its modality and the SHA-256 of its bytes (hex)."""
         told = [f"{kind} sha256:{digest}" for kind, digest in media]
         if told:
@@ -308,9 +308,9 @@ class RequestSpan:
         self.span.end()
         self._signals.measure(HTTP_DURATION, served.seconds, self._http)
         if self._plan:
-            self._measured(served, {"error.type": wrong} if failed or served.error else {})
+            self._record_server_metrics(served, {"error.type": wrong} if failed or served.error else {})
 
-    def _measured(self, served: RequestRecord, wrong: Attributes) -> None:
+    def _record_server_metrics(self, served: RequestRecord, wrong: Attributes) -> None:
         """Record metrics as a model server. The requested model is known, since it could be planned."""
         about: Attributes = {
             "gen_ai.operation.name": self._operation, "gen_ai.provider.name": "intermodal",
@@ -388,7 +388,7 @@ class RunSpans:
         self._below: Context = request.context if request is not None else set_span_in_context(self._running)
         media = [(part.kind, part.digest) for part in inputs.facts.parts if part.kind != "text"]
         if request is not None:
-            request.given(media)
+            request.record_files(media)
         elif media:
             self._running.set_attribute(MEDIA, [f"{kind} sha256:{digest}" for kind, digest in media])
 
@@ -404,25 +404,25 @@ class RunSpans:
         elif isinstance(event, StepStarted):
             self._open.setdefault(event.step, _Open(event.op, event.endpoint, time.time()))
         elif isinstance(event, Committed):
-            self._committed(event.endpoint)
+            self._on_committed(event.endpoint)
         elif isinstance(event, StepFinished):
-            self._finished(event)
+            self._on_step_finished(event)
         elif isinstance(event, AttemptFailed):
-            self._failed(event)
+            self._on_attempt_failed(event)
         elif isinstance(event, Finished):
-            self._answered(event)
+            self._on_finished(event)
         elif isinstance(event, (Checked, Replanned, Rerouted)):
-            self._remarked(event)
+            self._add_event(event)
 
-    def _committed(self, endpoint: str) -> None:
+    def _on_committed(self, endpoint: str) -> None:
         for step in self._open.values():
             if step.endpoint == endpoint and step.first is None and self._live:
                 step.first = time.time()
 
-    def _finished(self, event: StepFinished) -> None:
+    def _on_step_finished(self, event: StepFinished) -> None:
         self._let_go()
         actual = event.actual
-        step = self._open.pop(actual.step, None) or self._planned(actual.step)
+        step = self._open.pop(actual.step, None) or self._step_from_plan(actual.step)
         began = self._zero + actual.began
         waited = sum(failure.seconds + failure.delay for failure in step.failures)
         self._held = ModelCall(
@@ -432,13 +432,13 @@ class RunSpans:
             usage=actual.usage, cost=actual.cost, cached=actual.cached, failures=tuple(step.failures),
         )  # fmt: skip
 
-    def _failed(self, event: AttemptFailed) -> None:
+    def _on_attempt_failed(self, event: AttemptFailed) -> None:
         step = self._open.get(event.step)
         if step is not None and event.then == "resend":
             step.failures.append(event)
             return
         self._let_go()
-        found = self._open.pop(event.step, None) or self._planned(event.step)
+        found = self._open.pop(event.step, None) or self._step_from_plan(event.step)
         ended = self._zero + event.at
         began = min(found.began, ended - event.seconds)
         self._tell(
@@ -448,13 +448,13 @@ class RunSpans:
             )
         )  # fmt: skip
 
-    def _planned(self, step: str) -> _Open:
+    def _step_from_plan(self, step: str) -> _Open:
         """Return a step without a start event: its result came from the cache."""
         known = self._steps.get(step)
         endpoint = known.endpoint if isinstance(known, Call) else ""
         return _Open(known.op if known is not None else "step", endpoint, time.time())
 
-    def _answered(self, event: Finished) -> None:
+    def _on_finished(self, event: Finished) -> None:
         held = self._held
         if held is not None and held.endpoint is not None and held.endpoint.id == event.endpoint:
             held = replace(held, finish_reason=event.finish_reason, output="json" if self._json else "")
@@ -467,7 +467,7 @@ class RunSpans:
             if event.cost is not None:
                 self._own.set_attribute("intermodal.cost", float(event.cost))
 
-    def _remarked(self, event: Checked | Replanned | Rerouted) -> None:
+    def _add_event(self, event: Checked | Replanned | Rerouted) -> None:
         span = self._own or getattr(within.get(), "span", None)
         if span is None:
             return

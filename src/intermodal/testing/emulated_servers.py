@@ -286,7 +286,7 @@ class EmulatedOllama(EmulatedServer):
         }  # fmt: skip
         if isinstance(body.get("format"), dict):
             asked["response_format"] = {"type": "json_schema", "json_schema": {"name": "a", "schema": body["format"]}}
-        return self._whole(model, asked) if body.get("stream") is False else self._streamed(model, asked)
+        return self._reply(model, asked) if body.get("stream") is False else self._stream(model, asked)
 
     def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
         content: list[dict[str, Any]] = []
@@ -330,23 +330,23 @@ class EmulatedOllama(EmulatedServer):
             "eval_count": usage.get("completion_tokens", 0), "eval_duration": 1,
         }  # fmt: skip
 
-    def _failed(self, status: int, error: Any) -> EmulatedReply:
+    def _error_reply(self, status: int, error: Any) -> EmulatedReply:
         """Return an error of the runner: the engine's message, with the status that Ollama's own server gives it."""
         return EmulatedReply(500 if status >= 500 else status, json={"error": words_of(error)})
 
-    def _whole(self, model: ListedModel, asked: dict[str, Any]) -> EmulatedReply:
+    def _reply(self, model: ListedModel, asked: dict[str, Any]) -> EmulatedReply:
         status, tree = self.engine.chat(asked)
         if status != 200:
-            return self._failed(status, tree)
+            return self._error_reply(status, tree)
         choice = tree["choices"][0]
         message = {"role": "assistant", "content": choice["message"]["content"]}
         ends = self._end(tree["usage"], choice["finish_reason"])
         return EmulatedReply(json={**self._head(model), "message": message, **ends})
 
-    def _streamed(self, model: ListedModel, asked: dict[str, Any]) -> EmulatedReply:
+    def _stream(self, model: ListedModel, asked: dict[str, Any]) -> EmulatedReply:
         status, error, chunks = self.engine.stream(asked)
         if status != 200:
-            return self._failed(status, error)
+            return self._error_reply(status, error)
 
         def lines() -> Iterator[bytes]:
             usage: Mapping[str, Any] = {}

@@ -330,7 +330,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.name in ("slow", "silent"):
             self._hold(attempt, fault.value if fault.name == "slow" else None)
         if "image" in ((attempt.json or {}).get("modalities") or ()):
-            return self._drawn(attempt, fault)
+            return self._send_image(attempt, fault)
         return handle(attempt, fault)
 
     def _refuse(self, attempt: Attempt, status: int, body: dict[str, Any], *, fault: Fault | None = None) -> None:
@@ -367,7 +367,7 @@ class _Handler(BaseHTTPRequestHandler):
             sound = b64encode(wav(beeps("".join(tokens)))).decode()
             message = {"role": "assistant", "content": None, "audio": {"data": sound, "transcript": "".join(tokens)}}
         reply = _head(attempt, "chat.completion") | {
-            "choices": [{"index": 0, "message": message, "finish_reason": reason, **self._told(attempt, likely)}],
+            "choices": [{"index": 0, "message": message, "finish_reason": reason, **self._logprobs(attempt, likely)}],
             "usage": _usage(attempt, self.fake.cached),
         }
         if fault and fault.name in CUTS:
@@ -395,7 +395,7 @@ class _Handler(BaseHTTPRequestHandler):
             return {}
         return self.fake.likely(attempt) if callable(self.fake.likely) else self.fake.likely
 
-    def _told(self, attempt: Attempt, likely: Mapping[str, float]) -> dict[str, Any]:
+    def _logprobs(self, attempt: Attempt, likely: Mapping[str, float]) -> dict[str, Any]:
         if not likely:
             return {}
         said = max(likely, key=likely.__getitem__)
@@ -431,7 +431,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._cut_document(attempt, json.dumps(reply).encode(), fault)
         return self._send_json(200, reply)
 
-    def _drawn(self, attempt: Attempt, fault: Fault | None) -> None:
+    def _send_image(self, attempt: Attempt, fault: Fault | None) -> None:
         """Return an image of one colour in the answer of a chat, in the form that OpenRouter uses."""
         picture = b64encode(images.png(attempt.texts[-1])).decode()
         attempt.status, attempt.output_tokens = 200, images.TOKENS
@@ -500,7 +500,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._event(attempt, {"audio": {"data": sound}}, None, name)
                 self._event(attempt, {"audio": {"transcript": token}}, None, name)
             else:
-                self._event(attempt, {"content": token}, None, name, self._told(attempt, self._likely(attempt)))
+                self._event(attempt, {"content": token}, None, name, self._logprobs(attempt, self._likely(attempt)))
         if name in CUTS:
             attempt.output_tokens = min(stop_at, len(tokens))
             return self._cut_stream(attempt, name)

@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if fake.key and fake.key not in keys.values():
                 raise FakeRefusal(401, "key", "the key is not valid")
-            streams = self._understood(attempt)
+            streams = self._understand(attempt)
             if fake.fails:
                 raise FakeRefusal(*fake.fails)
         except FakeRefusal as refused:
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(attempt, streams)
         return None
 
-    def _understood(self, attempt: Attempt) -> bool:
+    def _understand(self, attempt: Attempt) -> bool:
         found = RequestContents()
         try:
             attempt.json = json.loads(attempt.body)

@@ -155,12 +155,12 @@ class Anthropic(FakeProtocol):
 
     def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
         blocks = [start for start, _ in self._blocks(said, whole=True)]
-        usage = {**self._given(attempt), "output_tokens": attempt.output_tokens}
+        usage = {**self._input_counts(attempt), "output_tokens": attempt.output_tokens}
         end = {"stop_reason": self._reasons[said.reason], "stop_sequence": None, "usage": usage}
         return {**self._head(attempt), "content": blocks, **end}
 
     def stream(self, attempt: Attempt, said: FakeAnswer) -> Iterator[bytes]:
-        usage = {**self._given(attempt), "output_tokens": 1}
+        usage = {**self._input_counts(attempt), "output_tokens": 1}
         message = {**self._head(attempt), "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
         events: list[dict[str, Any]] = [{"type": "message_start", "message": message}, {"type": "ping"}]
         for index, (start, deltas) in enumerate(self._blocks(said, whole=False)):
@@ -199,7 +199,7 @@ class Anthropic(FakeProtocol):
     def _head(self, attempt: Attempt) -> dict[str, Any]:
         return {"id": "msg_fake", "type": "message", "role": "assistant", "model": attempt.model}
 
-    def _given(self, attempt: Attempt) -> dict[str, Any]:
+    def _input_counts(self, attempt: Attempt) -> dict[str, Any]:
         return {"input_tokens": attempt.input_tokens, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
 
     def error(self, status: int, code: str, message: str) -> Any:
@@ -238,12 +238,12 @@ class Gemini(FakeProtocol):
         for content in tree["contents"]:
             if content["role"] not in ("user", "model"):
                 raise FakeRefusal(400, "INVALID_ARGUMENT", "Please use a valid role: user, model.")
-            self._vouched(content["parts"])
+            self._check_signatures(content["parts"])
             for part in content["parts"]:
                 self._part(part, found, said=content["role"] == "model")
         return path[2].startswith("stream")
 
-    def _vouched(self, parts: list[Any]) -> None:
+    def _check_signatures(self, parts: list[Any]) -> None:
         """Check that the first of several parallel calls has its signature, or the placeholder for one."""
         signatures = [part.get("thoughtSignature", "") for part in parts if "functionCall" in part]
         if not signatures:
@@ -269,10 +269,10 @@ class Gemini(FakeProtocol):
 
     def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
         if "IMAGE" in attempt.json.get("generationConfig", {}).get("responseModalities", ()) and said.reason == "stop":
-            return self._drawn(attempt)
+            return self._image_part(attempt)
         return self._reply(attempt, self._parts(said), self._reasons[said.reason])
 
-    def _drawn(self, attempt: Attempt) -> Any:
+    def _image_part(self, attempt: Attempt) -> Any:
         picture = {"mimeType": "image/png", "data": b64encode(testing_images.png(attempt.text)).decode()}
         attempt.output_tokens = testing_images.TOKENS
         reply = self._reply(attempt, [{"text": "Here it is."}, {"inlineData": picture}], "STOP")
@@ -442,10 +442,10 @@ class Responses(FakeProtocol):
     def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
         for tool in attempt.json.get("tools") or ():
             if tool["type"] == "image_generation" and attempt.json.get("tool_choice") == {"type": tool["type"]}:
-                return self._drawn(attempt, said, tool)
+                return self._image_item(attempt, said, tool)
         return self._response(attempt, said, list(self._items(said)))
 
-    def _drawn(self, attempt: Attempt, said: FakeAnswer, tool: Mapping[str, Any]) -> Any:
+    def _image_item(self, attempt: Attempt, said: FakeAnswer, tool: Mapping[str, Any]) -> Any:
         """Return the image that the image tool draws; a fake always draws PNG, whatever format is requested."""
         if said.reason == "refusal":
             refusal = {"type": "refusal", "refusal": said.text}

@@ -73,14 +73,14 @@ class _Reply:
 
     # ---- the reader's side
 
-    async def begun(self) -> None:
+    async def wait_for_headers(self) -> None:
         """Wait for the headers. Raises CallError."""
         while not self.status:
             if self._error is not None:
-                raise self._taken(self._error)
-            await self._changed()
+                raise self._take_error(self._error)
+            await self._wait_for_change()
 
-    def _taken(self, error: errors.CallError) -> errors.CallError:
+    def _take_error(self, error: errors.CallError) -> errors.CallError:
         """Return the error, which ends the reply, and forget it.
 
         Its traceback has frames that reference this reply, so all would stay until cycles are collected.
@@ -91,17 +91,17 @@ class _Reply:
     async def receive(self) -> bytes | None:
         while not self._pieces:
             if self._error is not None:
-                raise self._taken(self._error)
+                raise self._take_error(self._error)
             if self._over:
                 return None
-            await self._changed()
+            await self._wait_for_change()
         piece = self._pieces.popleft()
         self._size -= len(piece)
         if self._size < _LOW and self.connection is not None:
             self.connection.resume()
         return piece
 
-    async def _changed(self) -> None:
+    async def _wait_for_change(self) -> None:
         self._awaited = asyncio.get_running_loop().create_future()
         try:
             await self._awaited
@@ -184,7 +184,7 @@ class Transport:
                 connection.send(
                     target, encoded.segments, reply, exchange.where, timed=False, written=exchange.begin_waiting
                 )
-                await reply.begun()
+                await reply.wait_for_headers()
             if deadline.over:
                 raise exchange.silent()
             exchange.begin_waiting()  # a host may answer before it has received everything

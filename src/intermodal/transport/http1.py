@@ -222,7 +222,7 @@ class ConnectionPool:
         self._idle.setdefault(connection.key, []).append(connection)
         self._look_again()
 
-    def gone(self, connection: HostConnection) -> None:
+    def forget(self, connection: HostConnection) -> None:
         self._all.discard(connection)
         waiting = self._idle.get(connection.key)
         if waiting and connection in waiting:
@@ -444,20 +444,20 @@ class HostConnection(asyncio.Protocol):
             self._hand_on()
             if self._whole:
                 self._more = True  # the rest is not part of the reply
-                self._ended()
+                self._on_reply_end()
             else:
-                self._fail(self._broken(UNREADABLE))
+                self._fail(self._break_off_error(UNREADABLE))
         else:
             if self._whole and not self._more:
                 self._more = self._goes_beyond(data)
             self._hand_on()
             if self._whole:
-                self._ended()
+                self._on_reply_end()
             elif self.listener is None:
                 if self._more:
                     self.abort()  # an unsolicited reply
             elif not self._answering and self._before > _HEAD:
-                self._fail(self._broken(UNREADABLE))
+                self._fail(self._break_off_error(UNREADABLE))
             elif self._timed and not self._behind:
                 self._goes_on(self.listener)
 
@@ -496,7 +496,7 @@ class HostConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
         self._stop_timer()
-        self._pool.gone(self)
+        self._pool.forget(self)
         del self._parser  # it holds methods of this connection: a cycle that only the garbage collector would free
         listener, self.listener = self.listener, None
         if listener is None:
@@ -504,14 +504,14 @@ class HostConnection(asyncio.Protocol):
         if self._answering and self._until_close:
             listener.end()  # a reply without a length ends with its connection
             return
-        listener.failed(self._broken(FAILURES["ReadError" if self.sent else "WriteError"][1]))
+        listener.failed(self._break_off_error(FAILURES["ReadError" if self.sent else "WriteError"][1]))
 
     @property
     def _until_close(self) -> bool:
         said = self._headers
         return "content-length" not in said and said.get("transfer-encoding", "").lower() != "chunked"
 
-    def _broken(self, what: str) -> errors.CallError:
+    def _break_off_error(self, what: str) -> errors.CallError:
         if self._answering:
             return errors.StreamCut(f"{what} in the middle of its answer", where=self._where, todo="ask again")
         waited = monotonic() - self._asked_at
@@ -574,7 +574,7 @@ class HostConnection(asyncio.Protocol):
         elif not self._whole:
             self._whole, self._stays = True, self._parser.should_keep_alive()
 
-    def _ended(self) -> None:
+    def _on_reply_end(self) -> None:
         """Report that the reply is complete, after the parser has returned: the listener may send the next request
         immediately.
         """

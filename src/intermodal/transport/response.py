@@ -106,7 +106,7 @@ class Response:
         given_at = math.inf
         while True:
             now = monotonic()
-            self._silence.paused(max(0.0, now - given_at))
+            self._silence.add_pause(max(0.0, now - given_at))
             chunk = None
             with Deadline(self._silent_at(now)) as deadline:
                 chunk = await self._source.receive()
@@ -148,7 +148,7 @@ class Decompressor:
         if not data:
             return
         if self._with is None:
-            self._with = self._made(data[0])
+            self._with = self._make_decompressor(data[0])
         room = _MAX_UNPACKED
         more = True  # the output may exceed a piece although all input was consumed
         while (data or more) and not self._with.eof:
@@ -163,7 +163,7 @@ class Decompressor:
                 yield piece
             data, more = self._with.unconsumed_tail, len(piece) == UNPACK_SIZE
 
-    def _made(self, first: int) -> zlib._Decompress:
+    def _make_decompressor(self, first: int) -> zlib._Decompress:
         if self._name in ("gzip", "x-gzip"):
             return zlib.decompressobj(zlib.MAX_WBITS | 16)
         if self._name == "deflate":  # some servers send it without its zlib header, which begins this way

@@ -144,7 +144,7 @@ class IdleTimeout:
         """Record that a piece of the answer arrived."""
         self._said_at = now
 
-    def paused(self, seconds: float) -> None:
+    def add_pause(self, seconds: float) -> None:
         """Record that nothing was read for ``seconds`` because the reader of the answer was behind."""
         self._said_at += seconds
 

@@ -713,13 +713,13 @@ class Discounts:
 
         Hosts without a batch price keep their standard price, since a request can always be sent on its own.
         """
-        return replace(catalog, endpoints=tuple(map(self._priced, catalog.endpoints)))
+        return replace(catalog, endpoints=tuple(map(self._with_price, catalog.endpoints)))
 
-    def _priced(self, endpoint: Endpoint) -> Endpoint:
+    def _with_price(self, endpoint: Endpoint) -> Endpoint:
         vectors = self._vectors[endpoint.id] = self._tariff(endpoint)
         return with_price_on(endpoint, vectors, self._day, batch=self._batch)
 
-    def cached(self, endpoint: Endpoint) -> tuple[int, float | None]:
+    def cached_tokens(self, endpoint: Endpoint) -> tuple[int, float | None]:
         """Return the number of cached tokens at an answering endpoint and the USD for one, None if unstated."""
         vector = rate_card_on(self._vectors.get(endpoint.id, ()), self._day, batch=self._batch)
         rate = vector.units.get(_CACHED) if vector is not None else None
@@ -736,7 +736,7 @@ class Discounts:
             if len(plain) < len(hosted):
                 yield _WAITS
         answering = plan.chosen.endpoint
-        if self._tokens and answering in hosted and self.cached(catalog.by_id[answering])[1] is None:
+        if self._tokens and answering in hosted and self.cached_tokens(catalog.by_id[answering])[1] is None:
             yield f"no price of cached text is known of {answering}: it counts as any other"
 
 

@@ -330,7 +330,7 @@ def test_a_pinned_commit_that_is_gone_is_said_and_nothing_newer_taken(
     pinned = hub.commit(REPO)
     assert cli("pull", f"hf:{REPO}:Q8_0", "-q").code == 0
     hub.files[REPO] = {**FILES, "README.md": b"rewritten"}
-    hub.gone.add(pinned)
+    hub.forget.add(pinned)
     kept = cli("pull", f"hf:{REPO}:Q8_0")
     assert kept.code == 0 and "here, as pinned" in kept.err and "no such revision" in kept.err
     shutil.rmtree(own_weights / "tiny-q8_0")

@@ -39,7 +39,7 @@ def test_bytes_that_say_nothing_make_no_wait_longer_but_where_a_host_thinks_unse
         silence.word(100.0)
         assert silence.until(100.0) == 160.0
         assert silence.until(158.0) == until
-    silence.paused(50.0)
+    silence.add_pause(50.0)
     assert silence.until(449.0) == 450.0, "whoever reads was behind for 50 s"
 
 

@@ -33,7 +33,7 @@ class HubServer:
         self.close_idle = ""
         self.sums: dict[str, str] = {}
         self.cuts: list[int] = []
-        self.gone: set[str] = set()
+        self.forget: set[str] = set()
         self.licence = "apache-2.0"
         self.listing: bytes | None = None  # what is listed of any repository, whatever it has
         self.trees = False  # whether it has the older listing alone, as some mirrors do
@@ -59,7 +59,7 @@ class HubServer:
         newest = self.commit(repo)
         commit = newest if revision == "main" else revision
         files = self._commits[repo].get(commit)
-        return None if files is None or commit in self.gone else (commit, files)
+        return None if files is None or commit in self.forget else (commit, files)
 
     def downloads(self, name: str) -> list[str]:
         """Ranges in which a file was asked for, headers apart: "" for all of it."""

@@ -181,7 +181,7 @@ class ClientSink:
         self._context.plans[self._asked.owner, plan.id] = plan
         served.planned(plan, live=self._chat.stream)
         if served.span is not None:
-            served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
+            served.span.record_files(("image", each.digest.hex()) for each in self._chat.pictures)
 
     # ---- while it is answered
 
