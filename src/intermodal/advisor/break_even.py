@@ -43,21 +43,23 @@ def break_even(question: AdviceQuestion, decided: UseOffers, kinds: list[UseOffe
 _NOTHING_GIVEN = hint("no price of hardware was given ({hardware-price}), and no volume ({requests})")
 
 
-def _with_comparison(found: BreakEven, question: AdviceQuestion, hosted: RouteOffer, here: RouteOffer) -> BreakEven:
+def _with_comparison(
+    break_even: BreakEven, question: AdviceQuestion, hosted: RouteOffer, here: RouteOffer
+) -> BreakEven:
     owned, volume = question.owned, question.volume
-    machines = machines_for(volume.per_month, found.capacity.mid) if volume else 0
-    found = _with(found, machines=machines, queue=describe_queue(question, here, machines))
+    machines = machines_for(volume.per_month, break_even.capacity.mid) if volume else 0
+    break_even = _with(break_even, machines=machines, queue=describe_queue(question, here, machines))
     if owned is None:
         if volume is None:
-            return _with(found, words=_NOTHING_GIVEN)
+            return _with(break_even, words=_NOTHING_GIVEN)
         worth = hosted.per_month.scaled(1 / machines)
         many, each = ("one such machine", "it") if machines == 1 else (f"{machines:,} such machines", "each")
-        return _with(found, worth=worth, words=hint(
+        return _with(break_even, worth=worth, words=hint(
             "{} requests a month need {}; buying is cheaper only if {} costs less than ${} a month ({hardware-price})",
             f"{volume.per_month:,.0f}", many, each, plain_money(worth.mid)))  # fmt: skip
     machine = exact(owned.per_month, _terms(owned))
-    requests = crossing(owned, hosted.usd, found.capacity)
-    return _with(found, machine=machine, requests=requests, words=_describe(found, question, owned, requests))
+    requests = crossing(owned, hosted.usd, break_even.capacity)
+    return _with(break_even, machine=machine, requests=requests, words=_describe(break_even, question, owned, requests))
 
 
 def capacity(offer: RouteOffer) -> Quantity:
@@ -135,23 +137,23 @@ def crossing(owned: OwnedHardware, usd: Quantity, capacity: Quantity) -> Quantit
     return between(low, mid, max(high, mid), "what a machine costs a month over the host's price of a request")
 
 
-def _describe(found: BreakEven, question: AdviceQuestion, owned: OwnedHardware, requests: Quantity) -> str:
+def _describe(break_even: BreakEven, question: AdviceQuestion, owned: OwnedHardware, requests: Quantity) -> str:
     if requests.known:
-        volume, cost = question.volume, found.usd
+        volume, cost = question.volume, break_even.usd
         machine = f"a machine of ${owned.per_month:,.0f} a month"
-        most = f"one answers {found.capacity.mid:,.0f}"
+        most = f"one answers {break_even.capacity.mid:,.0f}"
         words = f"from {requests.mid:,.0f} requests a month on, {machine} is the cheaper one ({most})"
         if volume is None:
             return words
-        bill, own = cost.mid * volume.per_month, own_cost(owned, volume.per_month, found.capacity.mid)
+        bill, own = cost.mid * volume.per_month, own_cost(owned, volume.per_month, break_even.capacity.mid)
         cheaper = "the hardware" if own < bill else "the host"
         return f"{words}; at yours ${plain_money(bill)} hosted, ${plain_money(own)} here: {cheaper} is cheaper"
-    if not found.capacity.known:
+    if not break_even.capacity.known:
         return "the request rate of a machine here is unknown, so there is nothing to compare"
-    share = owned.per_month / found.capacity.mid
+    share = owned.per_month / break_even.capacity.mid
     return (
-        f"buying is cheaper at no volume: a machine that is never idle answers {found.capacity.mid:,.0f} requests a "
-        f"month at ${plain_money(share)} each; the host charges ${plain_money(found.usd.mid)}"
+        f"buying is cheaper at no volume: a machine that is never idle answers {break_even.capacity.mid:,.0f} requests a "
+        f"month at ${plain_money(share)} each; the host charges ${plain_money(break_even.usd.mid)}"
     )
 
 
@@ -177,8 +179,8 @@ def _no_host(question: AdviceQuestion) -> str:
     return "nothing may leave this machine, so no host asks anything" if question.local else "no host answers it"
 
 
-def _with(found: BreakEven, **changes: object) -> BreakEven:
+def _with(break_even: BreakEven, **changes: object) -> BreakEven:
     import msgspec
 
-    made: BreakEven = msgspec.structs.replace(found, **changes)
+    made: BreakEven = msgspec.structs.replace(break_even, **changes)
     return made

@@ -59,17 +59,25 @@ def _label(level: LoadLevel) -> str:
 
 
 def _bar(
-    drawing: Drawing, level: LoadLevel, seen: Percentiles, most: float, at: tuple[float, float], unit: str, colour: str
+    drawing: Drawing,
+    level: LoadLevel,
+    percentiles: Percentiles,
+    most: float,
+    at: tuple[float, float],
+    unit: str,
+    colour: str,
 ) -> None:
     left, top = at
     drawing.text(left - 8, top + 12, _label(level), "soft", size=_SIZE, end="end")
-    if seen.median is None:
+    if percentiles.median is None:
         drawing.text(left, top + 12, "nothing seen", "soft", size=11)
         return
-    drawing.open(f"{level.endpoint}, {level.concurrency} at once: {seen.median:.3g} {unit}")
-    drawing.rect((left, top, max(1.0, _ROOM * seen.median / most), _BAR), colour, radius=2)
-    low, high, middle = seen.low or 0.0, seen.high or 0.0, top + _BAR / 2
+    drawing.open(f"{level.endpoint}, {level.concurrency} at once: {percentiles.median:.3g} {unit}")
+    drawing.rect((left, top, max(1.0, _ROOM * percentiles.median / most), _BAR), colour, radius=2)
+    low, high, middle = percentiles.low or 0.0, percentiles.high or 0.0, top + _BAR / 2
     if high > low:
         drawing.path(f"M{left + _ROOM * low / most:.1f} {middle:.1f}H{left + _ROOM * high / most:.1f}", "edge line")
     drawing.close()
-    drawing.text(left + _ROOM * _top(seen) / most + 8, top + 12, f"{seen.median:.3g} {unit}", "ink", size=11)
+    drawing.text(
+        left + _ROOM * _top(percentiles) / most + 8, top + 12, f"{percentiles.median:.3g} {unit}", "ink", size=11
+    )

@@ -122,6 +122,6 @@ def _table(drawing: Drawing, rows: dict[str, list[FitCell]], top: float) -> None
             _cell(drawing, first + index * COLUMN, y, words, cell.verdict)
 
 
-def _cell(drawing: Drawing, left: float, top: float, words: str, found: Verdict) -> None:
-    drawing.rect((left + 2, top + 2, COLUMN - 4, ROW - 4), f"cell-{found}", radius=3)
-    drawing.text(left + COLUMN / 2, top + 16, words, INK[found], size=SIZE, end="middle")
+def _cell(drawing: Drawing, left: float, top: float, words: str, verdict: Verdict) -> None:
+    drawing.rect((left + 2, top + 2, COLUMN - 4, ROW - 4), f"cell-{verdict}", radius=3)
+    drawing.text(left + COLUMN / 2, top + 16, words, INK[verdict], size=SIZE, end="middle")

@@ -90,17 +90,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
 # ---- monthly bill -----------------------------------------------------------------------------------
 
 
-def monthly_cost_page(made: MonthlyCost) -> str:
+def monthly_cost_page(monthly_bill: MonthlyCost) -> str:
     """Return the page of a monthly bill."""
-    said = "".join(f"<li>{_safe(line.strip().removeprefix('- '))}</li>" for line in tables.sentences(made, notes=True))
+    said = "".join(
+        f"<li>{_safe(line.strip().removeprefix('- '))}</li>" for line in tables.sentences(monthly_bill, notes=True)
+    )
     body = (
-        f'<p class="dim">{_safe(tables.headline(made))}; intermodal {_safe(__version__)}</p>\n{svg(made)}\n'
-        f"<h2>By kind of part</h2>\n{_table(tables.by_modality(made))}\n"
-        f"<h2>What it takes</h2>\n{_table(tables.plan_requirements(made))}\n"
-        f"<h2>By step</h2>\n{_table(tables.by_step(made))}\n"
+        f'<p class="dim">{_safe(tables.headline(monthly_bill))}; intermodal {_safe(__version__)}</p>\n{svg(monthly_bill)}\n'
+        f"<h2>By kind of part</h2>\n{_table(tables.by_modality(monthly_bill))}\n"
+        f"<h2>What it takes</h2>\n{_table(tables.plan_requirements(monthly_bill))}\n"
+        f"<h2>By step</h2>\n{_table(tables.by_step(monthly_bill))}\n"
         f"<h2>What to know</h2>\n<ul>{said}</ul>"
     )
-    return document(f"{clean(made.name)}: a month", body)
+    return document(f"{clean(monthly_bill.name)}: a month", body)
 
 
 def _table(table_: Table) -> str:
@@ -125,15 +127,15 @@ figcaption{font-size:.85rem;overflow-wrap:anywhere}
 )
 
 
-def search_page(found: FindResult, thumbnails: Sequence[tuple[bytes, str]]) -> str:
+def search_page(find_result: FindResult, thumbnails: Sequence[tuple[bytes, str]]) -> str:
     """Return the page of a search. ``thumbnails``: of the nearest images in their order, each with its media type."""
-    asked = f"looks like {Path(found.query).name}" if found.by == "picture" else f"“{found.query}”"
+    asked = f"looks like {Path(find_result.query).name}" if find_result.by == "picture" else f"“{find_result.query}”"
     head = (
-        f"{with_noun(found.pictures, 'image')} compared by {found.endpoint}. A score is the cosine of two vectors: it "
+        f"{with_noun(find_result.pictures, 'image')} compared by {find_result.endpoint}. A score is the cosine of two vectors: it "
         "says which image is nearer, not how sure anybody is."
     )
     rows = []
-    for number, (near, (data, media_type)) in enumerate(zip(found.nearest, thumbnails, strict=True), 1):
+    for number, (near, (data, media_type)) in enumerate(zip(find_result.nearest, thumbnails, strict=True), 1):
         name, where = escape(clean(Path(near.file).name)), escape(clean(near.file))
         source = f"data:{media_type};base64,{b64encode(data).decode()}"
         rows.append(

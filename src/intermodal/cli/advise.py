@@ -117,7 +117,7 @@ Examples
 @svg_option("Draw the decision and cost against volume")
 @html_option("A page with the chart and every number")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def advise(**given: Any) -> None:
+def advise(**options: Any) -> None:
     """Recommend a language model or a broader one for a task, with its cost.
 
     The requests are hypothetical: no host is contacted and none needs consent. The planner chooses as for real
@@ -132,16 +132,16 @@ def advise(**given: Any) -> None:
     )
     from intermodal.cli.rendering.json_document import print_document
 
-    picture, page = given.pop("svg_file"), given.pop("html_file")
-    as_json = given.pop("as_json")
+    picture, page = options.pop("svg_file"), options.pop("html_file")
+    as_json = options.pop("as_json")
     check_standard_output(picture, as_json=as_json)
     check_output_files((OutputFile("--svg", picture, "svg"), OutputFile("--html", page, "html")), ())
-    parts = _pieces(given)
-    takes, makes = given.pop("takes"), given.pop("makes")
+    parts = _pieces(options)
+    takes, makes = options.pop("takes"), options.pop("makes")
     for name in ("keep", "release", "regions", "labels"):
-        given[name] = [each for some in given[name] for each in some]
-    given["regions"] = given["regions"] or None
-    made = advice_for(takes, makes, parts=parts, **given)
+        options[name] = [each for some in options[name] for each in some]
+    options["regions"] = options["regions"] or None
+    made = advice_for(takes, makes, parts=parts, **options)
     if picture:
         from intermodal.charts.advice import svg
 
@@ -160,12 +160,12 @@ def advise(**given: Any) -> None:
         click.echo(str(made))
 
 
-def _pieces(given: dict[str, Any]) -> tuple[CountablePart, ...]:
+def _pieces(options: dict[str, Any]) -> tuple[CountablePart, ...]:
     """Return the sizes that the options state."""
     from intermodal.cost_model import token_counts as as_piece
 
     return (
-        *map(as_piece.text, given.pop("texts")), *map(as_piece.image, given.pop("images")),
-        *map(as_piece.audio, given.pop("sounds")), *map(as_piece.video, given.pop("films")),
-        *map(as_piece.pdf, given.pop("pdfs")),
+        *map(as_piece.text, options.pop("texts")), *map(as_piece.image, options.pop("images")),
+        *map(as_piece.audio, options.pop("sounds")), *map(as_piece.video, options.pop("films")),
+        *map(as_piece.pdf, options.pop("pdfs")),
     )  # fmt: skip

@@ -112,7 +112,7 @@ _OF_THE_FILE = ("prompt", "files", "schema_file", "output_kind", "form", "voice"
 @click.option("--explain", is_flag=True,
               help="Show the whole plan before the answer. On a terminal it is one line otherwise.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer and its defects: no plan, no progress.")
-def ask(**given: Any) -> int:
+def ask(**options: Any) -> int:
     """Ask PROMPT of FILES (paths, URLs, or - for standard input). Kinds are read from the bytes, not the names.
 
     The answer goes to standard output, everything else to standard error. Exit codes 10 to 13 mean that there is an
@@ -132,26 +132,26 @@ def ask(**given: Any) -> int:
     from intermodal.errors import UsageError
     from intermodal.events import fold
 
-    if given["svg_file"] == "-":
+    if options["svg_file"] == "-":
         raise UsageError("standard output is for the answer", where="--svg -", todo="name a file")
-    if given["preview"] and Path(given["preview"]).suffix.lower() != ".png":
-        raise UsageError("is written as PNG", where=f"--preview {given['preview']}", todo="end the name in .png")
-    targets = _targets(given)
-    check_output_files(targets, [*asked_files(given), *filter(None, (given["plan_file"], given["prompt_file"]))])
-    quiet = given["quiet"] or given["as_json"]
+    if options["preview"] and Path(options["preview"]).suffix.lower() != ".png":
+        raise UsageError("is written as PNG", where=f"--preview {options['preview']}", todo="end the name in .png")
+    targets = _targets(options)
+    check_output_files(targets, [*asked_files(options), *filter(None, (options["plan_file"], options["prompt_file"]))])
+    quiet = options["quiet"] or options["as_json"]
     events: list[Event] = []
     with Client(remember=True, keep_loaded=False) as client:
         file: PromptFile | None = None
-        if given["plan_file"]:
-            prepared, plan = _load_approved(client, given)
-        elif given["prompt_file"]:
-            prepared, plan, file = plan_prompt_file(client, given)
+        if options["plan_file"]:
+            prepared, plan = _load_approved(client, options)
+        elif options["prompt_file"]:
+            prepared, plan, file = plan_prompt_file(client, options)
         else:
-            prepared, plan = _plan_request(client, given)
+            prepared, plan = _plan_request(client, options)
         inputs = list(paths_of(prepared.inputs.original))
         check_output_files(targets, inputs)  # approved plans and conversations name files too
-        check_target(prepared.inputs.request.output, given["to"], as_json=given["as_json"])
-        whole = given["explain"] or not sys.stderr.isatty()
+        check_target(prepared.inputs.request.output, options["to"], as_json=options["as_json"])
+        whole = options["explain"] or not sys.stderr.isatty()
         if not quiet:
             click.echo(_plan_text(plan, whole=whole) + "\n", err=True)
         try:
@@ -160,27 +160,27 @@ def ask(**given: Any) -> int:
                 prepared,
                 plan,
                 events,
-                stream=_streams(prepared, given),
+                stream=_streams(prepared, options),
                 progress=Progress(
                     quiet=quiet,
-                    silent=given["as_json"],
-                    preview=given["preview"] or "",
+                    silent=options["as_json"],
+                    preview=options["preview"] or "",
                     shown=plan.notes if whole and not quiet else (),
                 ),
-                exact=bool(given["plan_file"]),
+                exact=bool(options["plan_file"]),
             )
         finally:  # show what was made even when the last call failed
             result = fold(events)
             derived = (*_extracted_texts(prepared), *result.derived)
-            if given["save_derived"] and derived:
-                _save_derived(Path(given["save_derived"]), derived, [*asked_files(given), *inputs], quiet)
-            if given["svg_file"] and result.actuals:
-                write_picture(given["svg_file"], timeline_svg(plan, result), quiet=quiet)
+            if options["save_derived"] and derived:
+                _save_derived(Path(options["save_derived"]), derived, [*asked_files(options), *inputs], quiet)
+            if options["svg_file"] and result.actuals:
+                write_picture(options["svg_file"], timeline_svg(plan, result), quiet=quiet)
     if file is not None:
         result = with_value(file, result)
-    analysis = explain_analyze(plan, result) if given["analyze"] else ""
-    _finish(given, prepared, plan, result, analysis)
-    if analysis and not given["as_json"]:
+    analysis = explain_analyze(plan, result) if options["analyze"] else ""
+    _finish(options, prepared, plan, result, analysis)
+    if analysis and not options["as_json"]:
         click.echo(f"\n{analysis}\n\n{timeline_text(plan, result)}", err=True)
     return exit_code(result)
 
@@ -207,32 +207,32 @@ def _plan_text(plan: Plan, *, whole: bool) -> str:
     return line if plan.chosen.verdict.startswith("enough") else f"{plan.headline}\n{line}"
 
 
-def _plan_request(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
+def _plan_request(client: Client, options: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
     from intermodal.client.request_builder import next_turn
     from intermodal.errors import UsageError
 
     config = client.asynchronous.config
-    if given["arguments"]:
+    if options["arguments"]:
         raise UsageError("--arg is for a prompt file", where="--arg", todo="name one: --prompt FILE")
-    if given["go_on"]:
+    if options["go_on"]:
         last = client.asynchronous.store.last_conversation()
         if last is None:
             raise UsageError("there is no conversation to continue", where="--continue", todo="ask something first")
-        request = next_turn(build_request(given, config, last.messages, last.endpoint), last.policy)
+        request = next_turn(build_request(options, config, last.messages, last.endpoint), last.policy)
     else:
-        request = build_request(given, config)
+        request = build_request(options, config)
     prepared = client.prepare(request, counting=True)
-    return plan_or_ask(prepared, config, may_ask=not (given["quiet"] or given["as_json"]))
+    return plan_or_ask(prepared, config, may_ask=not (options["quiet"] or options["as_json"]))
 
 
-def _load_approved(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
+def _load_approved(client: Client, options: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
     """Load a saved plan, and open its media and compare them.
 
     The plan is run unchanged, so no other option of the request may be given.
     """
     from intermodal.errors import UsageError
 
-    if given["prompt"] or given["files"] or given["go_on"] or given["prompt_file"]:
+    if options["prompt"] or options["files"] or options["go_on"] or options["prompt_file"]:
         raise UsageError("an approved plan has its own prompt and files", where="--plan", todo="leave the others out")
     own = (
         "plan_file", "to", "as_json", "quiet", "explain", "analyze", "save_derived", "svg_file", "go_on", "prompt",
@@ -243,7 +243,7 @@ def _load_approved(client: Client, given: dict[str, Any]) -> tuple[PreparedReque
             f"{option} cannot change an approved plan", where="--plan",
             todo="leave it out, or plan again with: intermodal explain --save",
         )  # fmt: skip
-    saved = load_plan(Path(given["plan_file"]))
+    saved = load_plan(Path(options["plan_file"]))
     return client.approved(saved), saved.plan
 
 
@@ -258,16 +258,16 @@ def load_plan(path: Path) -> SavedPlan:
     return saved
 
 
-def _streams(prepared: PreparedRequest, given: dict[str, Any]) -> bool:
+def _streams(prepared: PreparedRequest, options: dict[str, Any]) -> bool:
     """Return whether words go to stdout as they arrive; they do not if stdout gets a finished document."""
     from intermodal.cli.arguments.output_options import plugin_output
     from intermodal.core.request import SpeechOutput, TextOutput, TranscriptOutput
 
     output = prepared.inputs.request.output
-    if given["as_json"] or plugin_output(given["output_kind"]) is not None:
+    if options["as_json"] or plugin_output(options["output_kind"]) is not None:
         return False
     if isinstance(output, SpeechOutput):
-        return bool(given["to"])
+        return bool(options["to"])
     return isinstance(output, TextOutput) or (isinstance(output, TranscriptOutput) and output.format == "text")
 
 
@@ -326,16 +326,16 @@ def _show(
         release()
 
 
-def _targets(given: dict[str, Any]) -> tuple[OutputFile, ...]:
+def _targets(options: dict[str, Any]) -> tuple[OutputFile, ...]:
     from intermodal.cli.arguments.files import OutputFile
     from intermodal.cli.arguments.output_options import SUFFIXES, image_paths
 
-    suffix = Path(given["to"] or "").suffix.lower()
+    suffix = Path(options["to"] or "").suffix.lower()
     kind = "mp3" if suffix == ".mp3" else SUFFIXES.get(suffix, "wav")
-    places = image_paths(given["to"], given["count"] or 1) if given["to"] else ()
+    places = image_paths(options["to"], options["count"] or 1) if options["to"] else ()
     return (
-        *(OutputFile("--to", place, kind) for place in places), OutputFile("--svg", given["svg_file"], "svg"),
-        OutputFile("--preview", given["preview"], "png"),
+        *(OutputFile("--to", place, kind) for place in places), OutputFile("--svg", options["svg_file"], "svg"),
+        OutputFile("--preview", options["preview"], "png"),
     )  # fmt: skip
 
 
@@ -362,7 +362,7 @@ def _save_derived(folder: Path, derived: tuple[Derived, ...], inputs: list[str],
             click.echo(f"wrote {path}", err=True)
 
 
-def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result: Result, analysis: str) -> None:
+def _finish(options: dict[str, Any], prepared: PreparedRequest, plan: Plan, result: Result, analysis: str) -> None:
     """Write the rest of the output after the run: a document, subtitles, a vector, or nothing."""
     import json
 
@@ -388,24 +388,24 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
     from intermodal.protocols.openai_media.transcription import subtitles
 
     output = prepared.inputs.request.output
-    quiet = given["quiet"] or given["as_json"]
-    if isinstance(output, SpeechOutput) and (given["to"] or not given["as_json"]):
-        write_speech(result.speech, given["to"], quiet=quiet)
-    if isinstance(output, ImageOutput) and (given["to"] or not given["as_json"]):
-        write_images(result.images, given["to"], quiet=quiet)
-    own = plugin_output(given["output_kind"])
-    if own is not None and not given["as_json"]:
+    quiet = options["quiet"] or options["as_json"]
+    if isinstance(output, SpeechOutput) and (options["to"] or not options["as_json"]):
+        write_speech(result.speech, options["to"], quiet=quiet)
+    if isinstance(output, ImageOutput) and (options["to"] or not options["as_json"]):
+        write_images(result.images, options["to"], quiet=quiet)
+    own = plugin_output(options["output_kind"])
+    if own is not None and not options["as_json"]:
         click.echo(own.render(result).rstrip("\n"))
-    elif given["as_json"]:
+    elif options["as_json"]:
         answer = _answer(plan, msgspec.structs.replace(result, speech=None, images=()), analysis)
         media = {
-            "speech": speech_document(result.speech, given["to"]),
-            "images": images_document(result.images, given["to"]),
+            "speech": speech_document(result.speech, options["to"]),
+            "images": images_document(result.images, options["to"]),
         }
         rendered = {"rendered": own.render(result)} if own is not None else {}
         print_document("answer", {**answer, **media, **rendered})
     elif isinstance(output, ScoresOutput):
-        click.echo(best_label(result.scores) if given["output_kind"] == LABEL else scores_table(result.scores))
+        click.echo(best_label(result.scores) if options["output_kind"] == LABEL else scores_table(result.scores))
     elif isinstance(output, JsonOutput):
         click.echo(json.dumps(result.data, ensure_ascii=False, indent=2))
     elif isinstance(output, EmbeddingOutput):
@@ -524,7 +524,7 @@ def _user_consents(plan: Plan, config: Config) -> bool:
 # ---- prompt files -----------------------------------------------------------------------------------
 
 
-def plan_prompt_file(client: Client, given: Mapping[str, Any]) -> tuple[PreparedRequest, Plan, PromptFile]:
+def plan_prompt_file(client: Client, options: Mapping[str, Any]) -> tuple[PreparedRequest, Plan, PromptFile]:
     """Return the request that a prompt file and its arguments make, the plan for it, and the file."""
     import msgspec
 
@@ -532,19 +532,19 @@ def plan_prompt_file(client: Client, given: Mapping[str, Any]) -> tuple[Prepared
     from intermodal.prompts.argument_values import parse_assignments
 
     for name in _OF_THE_FILE:
-        if given[name]:
+        if options[name]:
             said = {"prompt": "a question", "files": "files"}.get(name, f"--{name.removesuffix('_file')}")
             raise UsageError(f"the prompt file says {said} itself", where="--prompt", todo="give --arg NAME=VALUE")
-    prompt = client.prompt(given["prompt_file"], **stated_policy(given, client.asynchronous.config))
-    last = client.asynchronous.store.last_conversation() if given["go_on"] else None
-    if given["go_on"] and last is None:
+    prompt = client.prompt(options["prompt_file"], **stated_policy(options, client.asynchronous.config))
+    last = client.asynchronous.store.last_conversation() if options["go_on"] else None
+    if options["go_on"] and last is None:
         raise UsageError("there is no conversation to continue", where="--continue", todo="ask something first")
-    args = parse_assignments(prompt.file, given["arguments"])
+    args = parse_assignments(prompt.file, options["arguments"])
     request = prompt.request_with(args, history=last.messages if last else ())
     if last is not None:
         request = next_turn(msgspec.structs.replace(request, previous_endpoint=last.endpoint), last.policy)
     prepared, plan, notes = prompt.plan_request(request)
-    if not (given["quiet"] or given["as_json"]):
+    if not (options["quiet"] or options["as_json"]):
         for note in notes:
             click.echo(f"file: {note}", err=True)
     return prepared, plan, prompt.file
@@ -563,7 +563,7 @@ def with_value(file: PromptFile, result: Result) -> Result:
     return result if isinstance(value, str) else msgspec.structs.replace(result, data=value)
 
 
-def stated_policy(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
+def stated_policy(options: Mapping[str, Any], config: Config) -> dict[str, Any]:
     """Return the policy options that the user set; for the others, those of the prompt file apply."""
     empty = ("", (), None, "default")
-    return {name: value for name, value in policy_options(given, config).items() if value not in empty}
+    return {name: value for name, value in policy_options(options, config).items() if value not in empty}

@@ -57,7 +57,7 @@ class LoadLevels(click.ParamType[tuple[int, ...]]):
 @svg_option("Draw the results")
 @click.option("-q", "--quiet", is_flag=True, help="Only the table: no progress.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def bench(**given: Any) -> int | None:
+def bench(**options: Any) -> int | None:
     """Measure NAME, endpoints, models or hosts, on your own request, side by side: seconds to the first word, tokens
     a second, throughput under load, errors, memory, money per million tokens.
 
@@ -69,24 +69,24 @@ def bench(**given: Any) -> int | None:
     from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.evaluation.bench import Bench
 
-    picture_file = given["svg_file"]
-    check_standard_output(picture_file, as_json=given["as_json"])
+    picture_file = options["svg_file"]
+    check_standard_output(picture_file, as_json=options["as_json"])
     check_output_files(
-        [OutputFile("--svg", picture_file, "svg")], [each for each in given["media"] if "://" not in each]
+        [OutputFile("--svg", picture_file, "svg")], [each for each in options["media"] if "://" not in each]
     )
     client, bridge = AsyncClient(), SyncBridge()
     try:
-        made = Bench(client=client, settings=_settings(given, client), resident=lambda each: resident(each, client))
+        made = Bench(client=client, settings=_settings(options, client), resident=lambda each: resident(each, client))
         bridge.run(made.plan)
-        _measure(made, bridge, quiet=given["quiet"] or given["as_json"])
+        _measure(made, bridge, quiet=options["quiet"] or options["as_json"])
     finally:
         bridge.close(client.aclose)
     if picture_file:
         from intermodal.charts.bench import picture
         from intermodal.cli.arguments.files import write_picture
 
-        write_picture(picture_file, picture(made.levels), quiet=given["as_json"])
-    if given["as_json"]:
+        write_picture(picture_file, picture(made.levels), quiet=options["as_json"])
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("bench", document(made))
@@ -95,43 +95,43 @@ def bench(**given: Any) -> int | None:
     return 5 if made.left and not any(level.first.count for level in made.levels) else None
 
 
-def _settings(given: dict[str, Any], client: Any) -> Any:
+def _settings(options: dict[str, Any], client: Any) -> Any:
     from intermodal.errors import InputBroken, InputEmpty
     from intermodal.evaluation.bench import PROMPT, BenchSettings
 
     prompt = PROMPT
-    if given["prompt"]:
+    if options["prompt"]:
         try:
-            prompt = Path(given["prompt"]).read_text("utf-8")
+            prompt = Path(options["prompt"]).read_text("utf-8")
         except UnicodeDecodeError:
-            raise InputBroken("is not text in UTF-8", where=given["prompt"], todo="name a text file") from None
+            raise InputBroken("is not text in UTF-8", where=options["prompt"], todo="name a text file") from None
         if not prompt.strip():
-            raise InputEmpty("holds no text", where=given["prompt"], todo="name a text file that does")
-    common = {"hosts": checked_hosts(given["hosts"], client.config)}
+            raise InputEmpty("holds no text", where=options["prompt"], todo="name a text file that does")
+    common = {"hosts": checked_hosts(options["hosts"], client.config)}
     return BenchSettings(
-        names=tuple(dict.fromkeys(given["names"])), prompt=prompt, files=given["media"],
-        concurrency=given["concurrency"], requests=given["requests"] or 0, tokens=given["tokens"],
-        most=given["max_cost"], common=common,
+        names=tuple(dict.fromkeys(options["names"])), prompt=prompt, files=options["media"],
+        concurrency=options["concurrency"], requests=options["requests"] or 0, tokens=options["tokens"],
+        most=options["max_cost"], common=common,
     )  # fmt: skip
 
 
-def _measure(made: Bench, bridge: SyncBridge, *, quiet: bool) -> None:
+def _measure(bench_run: Bench, bridge: SyncBridge, *, quiet: bool) -> None:
     from intermodal.cli.rendering.progress import ProgressBar
     from intermodal.cli.rendering.tables import money as dollars
 
     if not quiet:
-        bound = f", at most {dollars(made.bound)}" if made.bound else ", free of charge"
-        endpoints = "1 endpoint" if len(made.subjects) == 1 else f"{len(made.subjects)} endpoints"
-        click.echo(f"{endpoints}, {made.total} requests{bound}", err=True)
+        bound = f", at most {dollars(bench_run.bound)}" if bench_run.bound else ", free of charge"
+        endpoints = "1 endpoint" if len(bench_run.subjects) == 1 else f"{len(bench_run.subjects)} endpoints"
+        click.echo(f"{endpoints}, {bench_run.total} requests{bound}", err=True)
     done, failed = 0, 0
     with ProgressBar("Measuring", quiet=quiet, at_once=True) as bar:
 
         def report(sample: BenchSample) -> None:
             nonlocal done, failed
             done, failed = done + 1, failed + bool(sample.error)
-            bar(done, made.total, f"{failed} failed" if failed else "")
+            bar(done, bench_run.total, f"{failed} failed" if failed else "")
 
-        bridge.run(made.run, report)
+        bridge.run(bench_run.run, report)
 
 
 def resident(endpoint: Endpoint, client: Any) -> int | None:
@@ -160,7 +160,7 @@ def resident(endpoint: Endpoint, client: Any) -> int | None:
 # ---- showing -----------------------------------------------------------------------------------------
 
 
-def _show(made: Bench) -> None:
+def _show(bench_run: Bench) -> None:
     from intermodal.cli.rendering.tables import echo_table, memory_size
 
     head = (
@@ -168,8 +168,8 @@ def _show(made: Bench) -> None:
         "$ a Mtok in, out",
     )  # fmt: skip
     rows = []
-    for subject in made.subjects:
-        for level in (each for each in made.levels if each.endpoint == subject.endpoint):
+    for subject in bench_run.subjects:
+        for level in (each for each in bench_run.levels if each.endpoint == subject.endpoint):
             rows.append(
                 (
                     subject.endpoint, str(level.concurrency), _spread(level.first, 3, " s"), _spread(level.decode, 1),
@@ -180,10 +180,10 @@ def _show(made: Bench) -> None:
             )  # fmt: skip
     if rows:
         echo_table(head, rows)
-    for subject in made.subjects:
+    for subject in bench_run.subjects:
         if " -> " in subject.route:
             click.echo(f"{subject.endpoint}: is given what other steps make of the files: {subject.route}")
-    for name, why in made.left.items():
+    for name, why in bench_run.left.items():
         click.echo(f"{name}: left out, {why}")
     click.echo("median (10th to 90th percentile); plans now use the figures of one request at a time")
 
@@ -206,15 +206,15 @@ def _price(subject: BenchEndpoint) -> str:
     return f"${subject.input_mtok:g}, ${subject.output_mtok:g}"
 
 
-def document(made: Bench) -> dict[str, Any]:
+def document(bench_run: Bench) -> dict[str, Any]:
     from intermodal.cli.rendering.json_document import plain_data
 
     return {
-        "endpoints": [plain_data(each) for each in made.subjects],
-        "levels": [plain_data(each) for each in made.levels],
-        "left_out": made.left,
-        "tokens": made.settings.tokens,
-        "bound": made.bound,
+        "endpoints": [plain_data(each) for each in bench_run.subjects],
+        "levels": [plain_data(each) for each in bench_run.levels],
+        "left_out": bench_run.left,
+        "tokens": bench_run.settings.tokens,
+        "bound": bench_run.bound,
     }
 
 

@@ -42,11 +42,11 @@ def cache(context: click.Context, as_json: bool) -> None:
         _list(as_json)
 
 
-def _keys(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def _keys(context: click.Context, parameter: click.Parameter, prefix: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
     cache = _cache()
-    found = [entry for entry in cache.entries() if entry.key.startswith(begun)][:50]
+    found = [entry for entry in cache.entries() if entry.key.startswith(prefix)][:50]
     return [CompletionItem(entry.key[:_SHOWN], help=_title(cache.look(entry.key))) for entry in found]
 
 
@@ -132,17 +132,17 @@ def _cache() -> ConversionCache:
     return ConversionCache(cache_dir(os.environ) / FOLDER)
 
 
-def _find(cache: ConversionCache, begun: str, verb: str) -> CacheEntry:
-    begun = begun.strip().lower()
-    found = [entry for entry in cache.entries() if entry.key.startswith(begun)] if len(begun) >= _LEAST else []
+def _find(cache: ConversionCache, prefix: str, verb: str) -> CacheEntry:
+    prefix = prefix.strip().lower()
+    found = [entry for entry in cache.entries() if entry.key.startswith(prefix)] if len(prefix) >= _LEAST else []
     if len(found) == 1:
         return found[0]
     todo = "intermodal cache ls lists the keys"
     if found:
-        raise UsageError(f"{begun} begins {len(found)} keys", where=f"cache {verb}", todo="give more of its letters")
-    short = f"{begun!r} is too short: at least {_LEAST} letters of a key are needed"
+        raise UsageError(f"{prefix} begins {len(found)} keys", where=f"cache {verb}", todo="give more of its letters")
+    short = f"{prefix!r} is too short: at least {_LEAST} letters of a key are needed"
     raise UsageError(
-        f"no value has the key {begun}" if len(begun) >= _LEAST else short, where=f"cache {verb}", todo=todo
+        f"no value has the key {prefix}" if len(prefix) >= _LEAST else short, where=f"cache {verb}", todo=todo
     )
 
 

@@ -61,30 +61,30 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
         click.echo(text(made))
 
 
-def _write(made: MonthlyCost, svg_file: str | None, html_file: str | None, *, quiet: bool) -> None:
+def _write(monthly_bill: MonthlyCost, svg_file: str | None, html_file: str | None, *, quiet: bool) -> None:
     from intermodal.cli.arguments.files import write_picture
 
     if svg_file:
         from intermodal.workloads.monthly_cost import svg
 
-        write_picture(svg_file, svg(made), quiet=quiet)
+        write_picture(svg_file, svg(monthly_bill), quiet=quiet)
     if html_file:
         from intermodal.charts.html import monthly_cost_page
 
-        write_picture(html_file, monthly_cost_page(made), quiet=quiet)
+        write_picture(html_file, monthly_cost_page(monthly_bill), quiet=quiet)
 
 
 # ---- as JSON ---------------------------------------------------------------------------------------
 
 
-def document(made: MonthlyCost) -> dict[str, Any]:
+def document(monthly_bill: MonthlyCost) -> dict[str, Any]:
     """Return the cost as a document. Amounts are ``{low, mid, high}``, null if unknown."""
     return {
-        "workload": made.name,
-        "requests": made.requests,
-        "as_of": made.day,
-        "assumed": list(made.assumed),
-        "plans": [_plan(plan) for plan in made.plans],
+        "workload": monthly_bill.name,
+        "requests": monthly_bill.requests,
+        "as_of": monthly_bill.day,
+        "assumed": list(monthly_bill.assumed),
+        "plans": [_plan(plan) for plan in monthly_bill.plans],
     }
 
 

@@ -49,13 +49,13 @@ def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
         click.echo(f"down: {', '.join(ended)}" if ended else "nothing was up")
 
 
-def _find_server(said: str, known: Iterable[ManagedServer]) -> str:
+def _find_server(said: str, managed_servers: Iterable[ManagedServer]) -> str:
     """Return the name of the server that is meant by its own name, its host's, or its model's. Raises UnknownModel."""
     from intermodal.errors import UnknownModel
 
-    for each in known:
+    for each in managed_servers:
         wanted = each.wanted
         if said in (wanted.name, f"up.{wanted.name}", wanted.requested, wanted.model, wanted.model_id):
             return wanted.name
-    names = ", ".join(each.wanted.name for each in known) or "none"
+    names = ", ".join(each.wanted.name for each in managed_servers) or "none"
     raise UnknownModel("no server of that name is known", where=said, todo=f"servers are: {names}")

@@ -48,7 +48,7 @@ Examples
 @click.option("--batch", is_flag=True, help="Use batch prices.")
 @click.option("--chat", is_flag=True, help="Add the chat template's own tokens, a range.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def estimate(**given: Any) -> None:
+def estimate(**options: Any) -> None:
     """Count the tokens of real FILES and hypothetical parts for a model, with their cost. Contacts no host.
 
     Every count states its method, the rule's source and its date. What is not published is a range or unknown.
@@ -58,18 +58,18 @@ def estimate(**given: Any) -> None:
     from intermodal.client.estimates import find_priced_model, parse_day, rules_of
     from intermodal.config.config_file import load_config
 
-    day = parse_day(given["day"])
-    imagined = _hypothetical_parts(given)
-    if not imagined and not given["texts"] and not given["files"]:
+    day = parse_day(options["day"])
+    imagined = _hypothetical_parts(options)
+    if not imagined and not options["texts"] and not options["files"]:
         raise UsageError("nothing to count", todo="name a file, or imagine one: --image 1024x1024")
-    if [*given["texts"], *given["files"]].count("-") > 1:
+    if [*options["texts"], *options["files"]].count("-") > 1:
         raise UsageError("standard input can be read once", where="-", todo="write - for one text or for one file")
-    _check_files(given["files"])
-    subject = find_priced_model(given["name"], load_config(os.environ), os.environ)
+    _check_files(options["files"])
+    subject = find_priced_model(options["name"], load_config(os.environ), os.environ)
     rules = rules_of(subject, shipped_families(), day)
-    pieces = (*_real(given, rules.rules.get("text", "")), *imagined)
-    made = made_of(subject, rules, pieces, date=day, batch=given["batch"], cached=given["cached"])
-    if given["as_json"]:
+    pieces = (*_real(options, rules.rules.get("text", "")), *imagined)
+    made = made_of(subject, rules, pieces, date=day, batch=options["batch"], cached=options["cached"])
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("estimate", document(made))
@@ -85,43 +85,45 @@ def _check_files(files: Iterable[str]) -> None:
             raise InputMissing("there is no such file", where=file, todo=todo)
 
 
-def _hypothetical_parts(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:
+def _hypothetical_parts(options: Mapping[str, Any]) -> tuple[CountablePart, ...]:
     """Return the hypothetical parts that the options describe, the inputs before the outputs."""
     from intermodal.cost_model import token_counts as as_piece
     from intermodal.cost_model.token_counts import CountablePart
 
     pieces = [
-        *map(as_piece.image, given["images"]), *map(as_piece.audio, given["sounds"]),
-        *map(as_piece.video, given["films"]), *map(as_piece.pdf, given["pdfs"]),
+        *map(as_piece.image, options["images"]), *map(as_piece.audio, options["sounds"]),
+        *map(as_piece.video, options["films"]), *map(as_piece.pdf, options["pdfs"]),
     ]  # fmt: skip
-    if given["chat"]:
+    if options["chat"]:
         pieces.append(CountablePart(kind="framing", name="chat template"))
-    pieces += [*map(as_piece.parse_generated_image, given["drawings"]), *map(as_piece.speech, given["speeches"])]
-    if given["out_tokens"] is not None:
-        pieces.append(CountablePart(kind="output", name=f"output {given['out_tokens']:,}", tokens=given["out_tokens"]))
+    pieces += [*map(as_piece.parse_generated_image, options["drawings"]), *map(as_piece.speech, options["speeches"])]
+    if options["out_tokens"] is not None:
+        pieces.append(
+            CountablePart(kind="output", name=f"output {options['out_tokens']:,}", tokens=options["out_tokens"])
+        )
     return tuple(pieces)
 
 
-def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
+def _real(options: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
     """Return the given texts and files, opened as for a request; words are counted if their vocabulary is present."""
     found: list[CountablePart] = []
-    if not given["texts"] and not given["files"]:
+    if not options["texts"] and not options["files"]:
         return found
     from intermodal.client.estimates import token_counter, with_token_count
     from intermodal.cost_model.token_counts import CountablePart
     from intermodal.media.fetch import read_text_file
 
     by = token_counter(vocabulary, os.environ)
-    for path in given["texts"]:
+    for path in options["texts"]:
         words = _read_piped() if path == "-" else read_text_file(path)
         found.append(with_token_count(CountablePart(kind="text", name=path), words, vocabulary, by))
-    if given["files"]:
+    if options["files"]:
         import anyio
 
         from intermodal.cli.arguments.request_options import source_of
         from intermodal.client.estimates import open_files, piece
 
-        there = anyio.run(open_files, tuple(map(source_of, given["files"])))
+        there = anyio.run(open_files, tuple(map(source_of, options["files"])))
         for part in there.facts.parts:
             made = piece(part)
             text = part.kind == "text"
@@ -136,7 +138,7 @@ def _read_piped() -> str:
     return read_text(read_stdin(), "standard input")
 
 
-def document(made: Estimate) -> dict[str, Any]:
+def document(cost_estimate: Estimate) -> dict[str, Any]:
     """Return an estimate as JSON, with whole tokens, null if unknown."""
     parts = [
         {
@@ -145,20 +147,20 @@ def document(made: Estimate) -> dict[str, Any]:
             "basis": part.refused or part.tokens.basis,
             "source": part.source,
         }
-        for part in made.count.parts
+        for part in cost_estimate.count.parts
     ]
-    said = made.said_by
+    said = cost_estimate.said_by
     return {
-        "model": made.model,
-        "reading": made.reading or None,
-        "endpoint": made.endpoint or None,
-        "date": made.date,
+        "model": cost_estimate.model,
+        "reading": cost_estimate.reading or None,
+        "endpoint": cost_estimate.endpoint or None,
+        "date": cost_estimate.date,
         "parts": parts,
-        "tokens": _levels(made.count.tokens, whole=True),
-        "usd": _levels(made.usd, whole=False),
+        "tokens": _levels(cost_estimate.count.tokens, whole=True),
+        "usd": _levels(cost_estimate.usd, whole=False),
         "price_source": {"name": said.source, "checked": said.checked or None} if said is not None else None,
-        "price_conflicts": [{"name": c.by, "since": c.since or None, "usd": c.usd} for c in made.conflicts],
-        "rejected": made.rejected or None,
+        "price_conflicts": [{"name": c.by, "since": c.since or None, "usd": c.usd} for c in cost_estimate.conflicts],
+        "rejected": cost_estimate.rejected or None,
     }
 
 
@@ -171,36 +173,38 @@ def _levels(quantity: Quantity, *, whole: bool) -> dict[str, Any]:
     return {"low": low, "mid": mid, "high": high, "exactness": quantity.certainty}
 
 
-def _echo(made: Estimate, vocabulary: str) -> None:
+def _echo(cost_estimate: Estimate, vocabulary: str) -> None:
     from intermodal.cli.rendering.tables import echo_table
     from intermodal.cost_model.usage_price import TOKENS_TIMES_PRICE
     from intermodal.plans import numbers
 
-    click.echo(f"{made.model}  by the rules of {made.date}")
-    click.echo(f"{made.reading}\n" if made.reading else "")
+    click.echo(f"{cost_estimate.model}  by the rules of {cost_estimate.date}")
+    click.echo(f"{cost_estimate.reading}\n" if cost_estimate.reading else "")
     rows = [
         (
             part.piece.name or part.piece.kind,
             "refused" if part.refused else numbers.count(part.tokens),
             (part.refused or part.tokens.basis) + (f" ({part.source})" if part.source else ""),
         )
-        for part in made.count.parts
+        for part in cost_estimate.count.parts
     ]
     echo_table(("part", "tokens", "method and source"), rows)
-    click.echo(f"\ntokens  {numbers.count(made.count.tokens)}")
-    at = f"  at {made.endpoint}" if made.endpoint else ""
-    if made.said_by is not None:
-        click.echo(f"money   {numbers.money(made.usd)}{at}, {made.said_by.citation}")
-        if made.usd.basis != TOKENS_TIMES_PRICE:
-            click.echo(f"        {made.usd.basis}")
+    click.echo(f"\ntokens  {numbers.count(cost_estimate.count.tokens)}")
+    at = f"  at {cost_estimate.endpoint}" if cost_estimate.endpoint else ""
+    if cost_estimate.said_by is not None:
+        click.echo(f"money   {numbers.money(cost_estimate.usd)}{at}, {cost_estimate.said_by.citation}")
+        if cost_estimate.usd.basis != TOKENS_TIMES_PRICE:
+            click.echo(f"        {cost_estimate.usd.basis}")
     else:
-        click.echo(f"money   unknown{at}  {made.usd.basis}")
-    for each in made.conflicts:
+        click.echo(f"money   unknown{at}  {cost_estimate.usd.basis}")
+    for each in cost_estimate.conflicts:
         since = f", from {each.since}" if each.since else ""
         click.echo(f"        but {each.by}: ${numbers.plain_money(each.usd)}{since}")
-    if made.rejected:
-        click.echo(f"rejected: {made.rejected}")
-    if vocabulary and any(part.piece.kind == "text" and part.piece.tokens is None for part in made.count.parts):
+    if cost_estimate.rejected:
+        click.echo(f"rejected: {cost_estimate.rejected}")
+    if vocabulary and any(
+        part.piece.kind == "text" and part.piece.tokens is None for part in cost_estimate.count.parts
+    ):
         from intermodal.local.tokenizers import byte_pair
 
         if vocabulary in byte_pair.ENCODINGS:

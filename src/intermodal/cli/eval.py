@@ -119,40 +119,40 @@ def run_options(most_routes: int) -> Callable[[F], F]:
 @click.option("--forget", is_flag=True, help="Forget earlier results (with DATA: those of that data only) and exit.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the report: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def eval(**given: Any) -> int | None:
+def eval(**options: Any) -> int | None:
     """Run every item of DATA (JSONL, one labelled question a line) over every route, and compare the routes.
 
     Finished runs are kept: after an interruption the same command resumes. The results become the strengths that plans
     use; docs/eval.md has the format and the rule.
     """  # fmt: skip
-    if given["forget"]:
-        _forget(given)
+    if options["forget"]:
+        _forget(options)
         return None
-    if not given["data"]:
+    if not options["data"]:
         raise click.UsageError("missing argument 'DATA'", click.get_current_context())
     from intermodal.cli.arguments.files import OutputFile, check_output_files
     from intermodal.client.async_client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.evaluation.dataset import item_files, load_dataset
 
-    data = load_dataset(Path(given["data"]))
+    data = load_dataset(Path(options["data"]))
     targets = (
-        OutputFile("--journal", given["journal_file"], "journal"),
-        OutputFile("--html", given["html_file"], "html"),
+        OutputFile("--journal", options["journal_file"], "journal"),
+        OutputFile("--html", options["html_file"], "html"),
     )
-    check_output_files(targets, (given["data"], *item_files(data)))
+    check_output_files(targets, (options["data"], *item_files(data)))
     client, bridge = AsyncClient(), SyncBridge()
     try:
-        evaluation = evaluation_of(client, data, given)
-        report = run(evaluation, bridge, given)
+        evaluation = evaluation_of(client, data, options)
+        report = run(evaluation, bridge, options)
     finally:
         bridge.close(client.aclose)
-    show(report, given)
+    show(report, options)
     return OVER_BUDGET if report.stopped else None
 
 
 def evaluation_of(
-    client: AsyncClient, data: Dataset, given: Mapping[str, Any], requests: Mapping[str, Request] | None = None
+    client: AsyncClient, data: Dataset, options: Mapping[str, Any], requests: Mapping[str, Request] | None = None
 ) -> Evaluation:
     """Return the evaluation to run. ``requests`` are those of items whose request differs from their own prompt."""
     from intermodal.client import request_builder
@@ -160,17 +160,17 @@ def evaluation_of(
     from intermodal.evaluation.runner import Evaluation, EvaluationSettings
     from intermodal.evaluation.trial_journal import TrialJournal
 
-    common = {"hosts": (), "model": "", **said_options(client.config, given)}
+    common = {"hosts": (), "model": "", **said_options(client.config, options)}
     request_builder.apply_config_defaults(common, client.config)
     settings = EvaluationSettings(
-        only=tuple(name for names in given["routes"] for name in names),
-        most_routes=given["most_routes"],
-        repeat=given["repeat"],
-        limit=given["limit"],
-        max_cost=given["max_cost"],
+        only=tuple(name for names in options["routes"] for name in names),
+        most_routes=options["most_routes"],
+        repeat=options["repeat"],
+        limit=options["limit"],
+        max_cost=options["max_cost"],
         common=common,
     )
-    where = Path(given["journal_file"]) if given["journal_file"] else _journal_of(data_dir(client.env), data.path)
+    where = Path(options["journal_file"]) if options["journal_file"] else _journal_of(data_dir(client.env), data.path)
     return Evaluation(client=client, data=data, settings=settings, journal=TrialJournal(where), requests=requests or {})
 
 
@@ -192,13 +192,13 @@ def _journal_of(folder: Path, data: str) -> Path:
 # ---- running ---------------------------------------------------------------------------------------
 
 
-def run(evaluation: Evaluation, bridge: SyncBridge, given: Mapping[str, Any]) -> EvaluationReport:
+def run(evaluation: Evaluation, bridge: SyncBridge, options: Mapping[str, Any]) -> EvaluationReport:
     """Plan, run and store the evaluation; an interrupt first reports what is stored and then propagates."""
     from intermodal.core.today import today
     from intermodal.evaluation.runner import report
 
-    quiet = given["quiet"] or given["as_json"]
-    with evaluation.journal.writing(fresh=given["fresh"]):
+    quiet = options["quiet"] or options["as_json"]
+    with evaluation.journal.writing(fresh=options["fresh"]):
         _follow(bridge, evaluation.plan, "Planning", lambda: _items(evaluation), quiet)
         reused = sum(evaluation.journal.done((e.digest, r.id, n)) is not None for e, r, _, _, n in evaluation.runs())
         if not quiet:
@@ -212,7 +212,7 @@ def run(evaluation: Evaluation, bridge: SyncBridge, given: Mapping[str, Any]) ->
             )
             raise
         made = report(evaluation, today(), reused)
-    return made if given["no_remember"] else _remember(made, evaluation)
+    return made if options["no_remember"] else _remember(made, evaluation)
 
 
 def _items(evaluation: Evaluation) -> int:
@@ -256,7 +256,7 @@ def _announcement(evaluation: Evaluation, reused: int) -> str:
 # ---- stored results ----------------------------------------------------------------------------------
 
 
-def _remember(made: EvaluationReport, evaluation: Evaluation) -> EvaluationReport:
+def _remember(evaluation_report: EvaluationReport, evaluation: Evaluation) -> EvaluationReport:
     """Store the results so that plans use them; an evaluation that ran out of money has no results yet."""
     import msgspec
 
@@ -264,26 +264,26 @@ def _remember(made: EvaluationReport, evaluation: Evaluation) -> EvaluationRepor
     from intermodal.evaluation.tiers import strength
     from intermodal.store.measured_strengths import MeasuredStrength, remember
 
-    if made.stopped:
-        return made
+    if evaluation_report.stopped:
+        return evaluation_report
     rows = []
-    for each in made.measured:
-        found = strength(each, made.data, made.date)
+    for each in evaluation_report.measured:
+        found = strength(each, evaluation_report.data, evaluation_report.date)
         if found is not None:
             rows.append(MeasuredStrength(endpoint=each.endpoint, strength=found, items=each.items))
     if not rows:
-        return made
-    remember(data_dir(evaluation.client.env), Path(evaluation.data.path), made.date, rows)
-    told = tuple(msgspec.structs.replace(each, remembered=each.tier is not None) for each in made.measured)
-    return msgspec.structs.replace(made, measured=told)
+        return evaluation_report
+    remember(data_dir(evaluation.client.env), Path(evaluation.data.path), evaluation_report.date, rows)
+    told = tuple(msgspec.structs.replace(each, remembered=each.tier is not None) for each in evaluation_report.measured)
+    return msgspec.structs.replace(evaluation_report, measured=told)
 
 
-def _forget(given: dict[str, Any]) -> None:
+def _forget(options: dict[str, Any]) -> None:
     from intermodal.config.config_file import data_dir
     from intermodal.store.measured_strengths import forget
 
-    count = forget(data_dir(os.environ), Path(given["data"]) if given["data"] else None)
-    if given["as_json"]:
+    count = forget(data_dir(os.environ), Path(options["data"]) if options["data"] else None)
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("forgotten", {"files": count})
@@ -294,16 +294,16 @@ def _forget(given: dict[str, Any]) -> None:
 # ---- showing ---------------------------------------------------------------------------------------
 
 
-def show(report: EvaluationReport, given: Mapping[str, Any]) -> None:
+def show(report: EvaluationReport, options: Mapping[str, Any]) -> None:
     """Write the report: a table or a document on stdout, and a page if the user asked for one."""
-    if given["html_file"]:
+    if options["html_file"]:
         from intermodal.charts.evaluation import page
         from intermodal.cli.arguments.files import write_atomically
 
-        write_atomically(Path(given["html_file"]), page(report).encode("utf-8", "replace"))
-        if not (given["quiet"] or given["as_json"]):
-            click.echo(f"wrote {given['html_file']}", err=True)
-    if given["as_json"]:
+        write_atomically(Path(options["html_file"]), page(report).encode("utf-8", "replace"))
+        if not (options["quiet"] or options["as_json"]):
+            click.echo(f"wrote {options['html_file']}", err=True)
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("evaluation", eval_document(report))

@@ -53,7 +53,7 @@ Examples
     help="Save what the planner read; without a prompt: plan again from a saved FILE.",
 )
 @svg_option("Draw the plan as an SVG picture")
-def explain(**given: Any) -> None:
+def explain(**options: Any) -> None:
     """Show how a request would be answered: routes, numbers, losses, rejections, and what leaves the machine.
 
     Spends nothing and contacts no model.
@@ -69,18 +69,18 @@ def explain(**given: Any) -> None:
     from intermodal.plans.explain import explain as as_text
     from intermodal.plans.explain import explain_all
 
-    if given["why_not_name"] and (given["show_all"] or given["save"] or given["svg_file"]):
-        other = "--all" if given["show_all"] else "--save" if given["save"] else "--svg"
+    if options["why_not_name"] and (options["show_all"] or options["save"] or options["svg_file"]):
+        other = "--all" if options["show_all"] else "--save" if options["save"] else "--svg"
         raise UsageError(f"--why-not answers one question, {other} is about the plan", todo="ask for one of them")
-    picture = given["svg_file"]
-    check_standard_output(picture, as_json=given["as_json"])
-    targets = (OutputFile("--save", given["save"], "plan"), OutputFile("--svg", picture, "svg"))
-    check_output_files(targets, [*asked_files(given), *filter(None, (given["inputs_file"],))])
-    inputs = _inputs(given)
-    if given["why_not_name"]:
-        reason = why_not(inputs, given["why_not_name"])
-        if given["as_json"]:
-            print_document("why_not", {"name": given["why_not_name"], "reason": reason})
+    picture = options["svg_file"]
+    check_standard_output(picture, as_json=options["as_json"])
+    targets = (OutputFile("--save", options["save"], "plan"), OutputFile("--svg", picture, "svg"))
+    check_output_files(targets, [*asked_files(options), *filter(None, (options["inputs_file"],))])
+    inputs = _inputs(options)
+    if options["why_not_name"]:
+        reason = why_not(inputs, options["why_not_name"])
+        if options["as_json"]:
+            print_document("why_not", {"name": options["why_not_name"], "reason": reason})
         else:
             click.echo(reason)
         return
@@ -89,29 +89,29 @@ def explain(**given: Any) -> None:
     except NoRoute as error:
         _add_what_if(inputs, error)
         raise
-    if given["save"]:
-        _save_plan(Path(given["save"]), plan, inputs)
-        click.echo(f"saved {given['save']}; run it with: intermodal ask --plan {given['save']}", err=True)
+    if options["save"]:
+        _save_plan(Path(options["save"]), plan, inputs)
+        click.echo(f"saved {options['save']}; run it with: intermodal ask --plan {options['save']}", err=True)
     if picture:
         write_picture(picture, plan.svg())
     if picture == "-":
         return
-    routes = frontier(inputs) if given["show_all"] else ()
-    text = explain_all(plan, routes) if given["show_all"] else as_text(plan)
-    if given["as_json"]:
+    routes = frontier(inputs) if options["show_all"] else ()
+    text = explain_all(plan, routes) if options["show_all"] else as_text(plan)
+    if options["as_json"]:
         print_document("explain", {"plan": plan, "text": text, **({"frontier": routes} if routes else {})})
     else:
         click.echo(text)
 
 
-def _inputs(given: dict[str, Any]) -> Inputs:
+def _inputs(options: dict[str, Any]) -> Inputs:
     """Return the inputs of the planner: gathered now (and saved), or read from a file."""
     from intermodal.cli.arguments.files import load_json, write_json
     from intermodal.client.sync_client import Client
     from intermodal.plans.plan import INPUTS_VERSION, Inputs
 
-    file = Path(given["inputs_file"]) if given["inputs_file"] else None
-    asked = bool(given["prompt"] or given["files"])
+    file = Path(options["inputs_file"]) if options["inputs_file"] else None
+    asked = bool(options["prompt"] or options["files"])
     if file is not None and not asked:
         for option in stated_options(
             but=("inputs_file", "as_json", "show_all", "why_not_name", "save", "svg_file", "prompt", "files")
@@ -130,8 +130,8 @@ def _inputs(given: dict[str, Any]) -> Inputs:
             "is there already", where=str(file), todo="name a new file, or leave the prompt out to plan from this one"
         )
     with Client() as client:
-        request = build_request(given, client.asynchronous.config)
-        inputs = client.prepare(request, also=(given["why_not_name"],), planning=True).inputs
+        request = build_request(options, client.asynchronous.config)
+        inputs = client.prepare(request, also=(options["why_not_name"],), planning=True).inputs
     if file is not None:
         write_json(file, inputs)
         click.echo(f"saved {file}; plan from it with: intermodal explain --inputs {file}", err=True)

@@ -47,7 +47,7 @@ _GC_THRESHOLD = 100_000
 @click.option("--forget", is_flag=True, help="Remove the index of images and exit.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def find(**given: Any) -> None:
+def find(**options: Any) -> None:
     """Find images in PATHS (files, and folders with all below them) by QUERY: words, or an image file.
 
     A contrastive model on this machine embeds each image once. Embeddings are cached, so a later search reads no
@@ -56,86 +56,88 @@ def find(**given: Any) -> None:
     from intermodal.cli.arguments.files import OutputFile, check_output_files
     from intermodal.client.verbs import SearchClient
 
-    if given["forget"]:
-        _forget(SearchClient().vectors.forget(), as_json=given["as_json"])
+    if options["forget"]:
+        _forget(SearchClient().vectors.forget(), as_json=options["as_json"])
         return
-    if not given["query"] or not given["paths"]:
-        missing = "QUERY" if not given["query"] else "PATHS"
+    if not options["query"] or not options["paths"]:
+        missing = "QUERY" if not options["query"] else "PATHS"
         raise click.UsageError(f"missing argument '{missing}'", click.get_current_context())
-    check_output_files((OutputFile("--html", given["html_file"], "html"),), given["paths"])
+    check_output_files((OutputFile("--html", options["html_file"], "html"),), options["paths"])
     client = SearchClient()
-    finder = client.finder(given["model"])
+    finder = client.finder(options["model"])
     gc.freeze()  # a search makes many objects, and the collector need not look through the modules and the catalog
     gc.set_threshold(_GC_THRESHOLD)
     try:
-        found = finder.find_known(given["query"], given["paths"], top=given["top"])
-        if found is None or given["html_file"]:
-            found = _with_model(client, finder, given)
+        found = finder.find_known(options["query"], options["paths"], top=options["top"])
+        if found is None or options["html_file"]:
+            found = _with_model(client, finder, options)
     finally:
         finder.close()
-    _show(found, given)
+    _show(found, options)
 
 
-def _with_model(client: SearchClient, finder: ImageFinder, given: dict[str, Any]) -> FindResult:
+def _with_model(client: SearchClient, finder: ImageFinder, options: dict[str, Any]) -> FindResult:
     """Search with a model, which needs an event loop."""
     from intermodal.concurrency.sync_bridge import SyncBridge
 
     bridge = SyncBridge()
     try:
-        found = _search(bridge, finder, given)
-        if given["html_file"]:
-            _write(bridge, finder, found, Path(given["html_file"]))
+        found = _search(bridge, finder, options)
+        if options["html_file"]:
+            _write(bridge, finder, found, Path(options["html_file"]))
     finally:
         bridge.close(client.aclose)
     return found
 
 
-def _search(bridge: SyncBridge, finder: ImageFinder, given: dict[str, Any]) -> FindResult:
+def _search(bridge: SyncBridge, finder: ImageFinder, options: dict[str, Any]) -> FindResult:
     """Search while a progress bar moves for images that the model has not seen before."""
     from intermodal.cli.rendering.progress import ProgressBar
 
-    with ProgressBar("Look at images", quiet=given["quiet"]) as bar:
+    with ProgressBar("Look at images", quiet=options["quiet"]) as bar:
 
         def progress(number: int, of: int, file: str) -> None:
             bar(number, of, Path(file).name)
 
-        return bridge.run(partial(finder.find, given["query"], given["paths"], top=given["top"], progress=progress))
+        return bridge.run(
+            partial(finder.find, options["query"], options["paths"], top=options["top"], progress=progress)
+        )
 
 
-def _show(found: FindResult, given: dict[str, Any]) -> None:
-    if given["as_json"]:
+def _show(find_result: FindResult, options: dict[str, Any]) -> None:
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("find", found)
+        print_document("find", find_result)
     else:
-        for each in found.nearest:
+        for each in find_result.nearest:
             click.echo(f"{each.score:.3f}  {click.format_filename(each.file)}")
-    if given["quiet"] or given["as_json"]:
+    if options["quiet"] or options["as_json"]:
         return
     from intermodal.plans.numbers import with_noun
 
-    what = f"{with_noun(found.pictures, 'image')} compared by {found.endpoint}, {found.looked_at:,} looked at now"
+    what = f"{with_noun(find_result.pictures, 'image')} compared by {find_result.endpoint}, {find_result.looked_at:,} looked at now"
     click.echo(f"\n{what}; a score orders them and is no probability", err=True)
-    if found.pictures:
-        seen = f"a model that sees would be asked about each of {with_noun(found.pictures, 'image')}"
+    if find_result.pictures:
+        seen = f"a model that sees would be asked about each of {with_noun(find_result.pictures, 'image')}"
         enough = "a contrastive model is enough, no language model is needed to find images"
         click.echo(f"{enough}: words and images share one space, $0 on this machine; {seen}", err=True)
-    for out in found.left_out[:5]:
+    for out in find_result.left_out[:5]:
         click.echo(f"note: {click.format_filename(out.file)} {out.why}, and was left out", err=True)
-    if len(found.left_out) > 5:
-        click.echo(f"note: {len(found.left_out) - 5:,} more files were left out (--json lists them)", err=True)
-    if found.cut:
+    if len(find_result.left_out) > 5:
+        click.echo(f"note: {len(find_result.left_out) - 5:,} more files were left out (--json lists them)", err=True)
+    if find_result.cut:
         click.echo("note: the query is longer than the model reads, and was cut", err=True)
 
 
-def _write(bridge: SyncBridge, finder: ImageFinder, found: FindResult, path: Path) -> None:
+def _write(bridge: SyncBridge, finder: ImageFinder, find_result: FindResult, path: Path) -> None:
     from intermodal.charts.html import search_page
     from intermodal.files.atomic_file import write_private_file
 
     async def thumbnails() -> list[tuple[bytes, str]]:
-        return [await finder.thumbnail(each.file, SIDE) for each in found.nearest]
+        return [await finder.thumbnail(each.file, SIDE) for each in find_result.nearest]
 
-    made = search_page(found, bridge.run(thumbnails))
+    made = search_page(find_result, bridge.run(thumbnails))
     write_private_file(path.absolute(), made.encode("utf-8", "replace"))
 
 

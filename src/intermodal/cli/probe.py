@@ -81,8 +81,8 @@ async def _probe(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe, qu
     return found
 
 
-def _holds(found: ProbeResult) -> str:
-    return "not known" if found.holds is None else "yes" if found.holds else "no"
+def _holds(probe_result: ProbeResult) -> str:
+    return "not known" if probe_result.holds is None else "yes" if probe_result.holds else "no"
 
 
 def _things(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:

@@ -140,7 +140,7 @@ def show(file: str, arguments: tuple[str, ...], as_json: bool) -> None:
 @with_all(_POLICY)
 @svg_option("Draw the plan as an SVG picture")
 @_JSON
-def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given: Any) -> None:
+def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **options: Any) -> None:
     """Plan FILE before anything is sent: which endpoints are out and why, what a run and a thousand runs cost, whether
     a language model is enough. Arguments that are not given are imagined at a usual size.
     """
@@ -154,16 +154,16 @@ def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given
     from intermodal.client.sync_client import Client
     from intermodal.prompts.argument_values import parse_assignments
 
-    check_standard_output(svg_file, as_json=given["as_json"])
+    check_standard_output(svg_file, as_json=options["as_json"])
     check_output_files((OutputFile("--svg", svg_file, "svg"),), [file.partition("#")[0]])
     with Client() as client:
-        asked = client.prompt(file, **_options(given, client.asynchronous.config))
+        asked = client.prompt(file, **_options(options, client.asynchronous.config))
         made = asked.plan_with(parse_assignments(asked.file, arguments))
     if svg_file:
         write_picture(svg_file, made.plan.svg())
     if svg_file == "-":
         return
-    if given["as_json"]:
+    if options["as_json"]:
         body = {
             "prompt": _document(made.file), "imagined": made.assumed, "notes": made.notes, "plan": made.plan,
             "usd": made.cost, "usd_thousand": made.thousand, "verdict": made.plan.verdict.value, "text": str(made),
@@ -181,11 +181,11 @@ def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer and its defects.")
 @_JSON
 @click.pass_context
-def run(context: click.Context, /, file: str, **given: Any) -> int:
+def run(context: click.Context, /, file: str, **options: Any) -> int:
     """Run FILE with its arguments: what `intermodal ask --prompt FILE` does."""
     from intermodal.cli.ask import ask
 
-    code: int = context.invoke(ask, prompt_file=file, **given)
+    code: int = context.invoke(ask, prompt_file=file, **options)
     return code
 
 
@@ -299,7 +299,7 @@ TESTS_FAILED = 14  # the exit code if no route passed all tests
 @run_options(1)
 @click.option("-q", "--quiet", is_flag=True, help="Only the report: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def test(file: str, **given: Any) -> int:
+def test(file: str, **options: Any) -> int:
     """Run the test data of FILE and check the answers: passed, tokens, money and seconds, over the file's own model or
     what plans take in its place; with --most-routes or --routes over several, side by side.
 
@@ -313,20 +313,20 @@ def test(file: str, **given: Any) -> int:
 
     client, bridge = AsyncClient(), SyncBridge()
     try:
-        prompt = client.prompt(file, **said_options(client.config, given))
+        prompt = client.prompt(file, **said_options(client.config, options))
         data, examples = example_dataset(prompt.file)
-        if not (given["quiet"] or given["as_json"]):
+        if not (options["quiet"] or options["as_json"]):
             for each in prompt.file.findings:
                 click.echo(f"{file}:{each.line}: {each.what}", err=True)
             for example in examples.values():
                 if example.smoke:
                     click.echo(f"{file}:{example.line}: {_SMOKE}", err=True)
-        one_route = given["most_routes"] == 1 and not given["routes"]
+        one_route = options["most_routes"] == 1 and not options["routes"]
         requests = bridge.run(partial(example_requests, prompt, examples, one_route=one_route))
-        report = run_evaluation(evaluation_of(client, data, given, requests), bridge, given)
+        report = run_evaluation(evaluation_of(client, data, options, requests), bridge, options)
     finally:
         bridge.close(client.aclose)
-    show_report(report, given)
+    show_report(report, options)
     if report.stopped:
         return OVER_BUDGET
     return 0 if any(row.right == report.items for row in report.routes) else TESTS_FAILED
@@ -396,9 +396,9 @@ def _check_place(path: str, out: str | None, target: TargetFormat, replaces: boo
         raise UsageError("is there already", where=out, todo="name a new file, or give --replace")
 
 
-def _meaning_changed_error(path: str, made: ConvertedPrompt, target: TargetFormat) -> PromptError:
-    first = made.changed[0]
-    more = f", and {len(made.changed) - 1} more" if len(made.changed) > 1 else ""
+def _meaning_changed_error(path: str, converted_prompt: ConvertedPrompt, target: TargetFormat) -> PromptError:
+    first = converted_prompt.changed[0]
+    more = f", and {len(converted_prompt.changed) - 1} more" if len(converted_prompt.changed) > 1 else ""
     what = f"cannot say the same in {target.name}: {first.what}{more}"
     return PromptError(what, where=f"{path}:{first.line}", todo="choose another format, or give --lossy")
 

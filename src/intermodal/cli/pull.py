@@ -43,9 +43,9 @@ SCRIPTS = tuple(f"tesseract-{code}" for code in ("rus", "ell", "ara", "heb", "hi
 DEFAULTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en", *SCRIPTS)
 
 
-def _complete_names(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+def _complete_names(context: click.Context, parameter: click.Parameter, prefix: str) -> list[str]:
     """Return the names that start with the typed text, for completion in a shell."""
-    return [row.name for row in weights_store().rows() if row.name.startswith(begun)]
+    return [row.name for row in weights_store().rows() if row.name.startswith(prefix)]
 
 
 @click.command(epilog=EPILOG)
@@ -168,26 +168,26 @@ def unless_forced(name: str, *, force: bool, quiet: bool) -> Iterator[None]:
             click.echo(f"{name}: {error.wording_for('command line').what}; fetched all the same", err=True)
 
 
-def _check_best(given: dict[str, Any], names: tuple[str, ...]) -> None:
+def _check_best(options: dict[str, Any], names: tuple[str, ...]) -> None:
     from intermodal.errors import UsageError
 
-    if given["best"] and (names or given["remove"]):
+    if options["best"] and (names or options["remove"]):
         raise UsageError("proposes a model, and one is named", where="--best", todo="leave one of them out")
-    for option, value in (("--for", given["work"]), ("--yes", given["yes"])):
-        if value and not given["best"]:
+    for option, value in (("--for", options["work"]), ("--yes", options["yes"])):
+        if value and not options["best"]:
             raise UsageError("says nothing without --best", where=option, todo="add --best, or leave it out")
 
 
-def _remove(store: WeightsStore, names: tuple[str, ...], given: dict[str, Any]) -> None:
+def _remove(store: WeightsStore, names: tuple[str, ...], options: dict[str, Any]) -> None:
     """Delete the files of weights, and their pins."""
     rows = [store.row(name) for name in dict.fromkeys(_pulled_name(store, name) for name in names)]
     here = [row.name for row in rows if (store.root / row.name).exists()]
     for row in rows:
         store.remove(row.name)
-        if not (given["quiet"] or given["as_json"]):
+        if not (options["quiet"] or options["as_json"]):
             words = "removed" if row.name in here else "was not here"
             click.echo(f"{row.name}: {words}", err=True)
-    if given["as_json"]:
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("pull", {"removed": here})
@@ -385,7 +385,7 @@ def _width() -> int:
     return shutil.get_terminal_size().columns - 1
 
 
-def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | None:
+def propose_model(store: WeightsStore, work: Work, options: dict[str, Any]) -> str | None:
     """Propose a model with the reasons, and return the name to fetch.
 
     Returns None if the model is present or the user declined. Raises DoesNotFit if no model fits.
@@ -395,7 +395,7 @@ def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str
     from intermodal.model_fit.recommendation import recommend
 
     found = recommend(this_machine(os.environ), store, work)
-    quiet = given["quiet"] or given["as_json"]
+    quiet = options["quiet"] or options["as_json"]
     if found.chosen is None:
         # fit --all ranks models that answer in words; models for speech and embeddings are in the list
         listed = f"fit --all --for {work}" if work in ("chat", "sight") else "pull --list"
@@ -405,10 +405,12 @@ def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str
             click.echo(line, err=True)
     if found.chosen.here and not quiet:
         click.echo(f"{found.chosen.name}: here already", err=True)
-    fetched = not found.chosen.here and not given["dry_run"] and (given["yes"] or _confirm(found.chosen, quiet=quiet))
+    fetched = (
+        not found.chosen.here and not options["dry_run"] and (options["yes"] or _confirm(found.chosen, quiet=quiet))
+    )
     if fetched:
         return found.chosen.name
-    if given["as_json"]:
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("pull", {"proposed": document(found)})
@@ -417,13 +419,13 @@ def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str
     return None
 
 
-def lines(found: Recommendation) -> list[str]:
+def lines(recommendation: Recommendation) -> list[str]:
     """Return the proposal in words: size, memory, seconds, tier, and the reason."""
     from intermodal.cli.rendering.tables import memory_size, size
 
-    chosen = found.chosen
+    chosen = recommendation.chosen
     if chosen is None:
-        return [f"for {found.work}: {found.why}"]
+        return [f"for {recommendation.work}: {recommendation.why}"]
     need = chosen.check.needed
     memory = (
         f"{memory_size(need.mid)} of memory (up to {memory_size(need.high)} of {memory_size(chosen.check.room)} free)"
@@ -433,16 +435,16 @@ def lines(found: Recommendation) -> list[str]:
         seconds = f"{_round(chosen.seconds.low)} to {_round(chosen.seconds.high)} s for {chosen.what}"
     fetched = f"{size(chosen.size)} to fetch" if chosen.size else "the hub says how large it is"
     return [
-        f"for {found.work}: {chosen.name}, {chosen.title.partition(': ')[2] or chosen.title}",
+        f"for {recommendation.work}: {chosen.name}, {chosen.title.partition(': ')[2] or chosen.title}",
         f"  {'here already' if chosen.here else fetched}, {memory}, {seconds}",
-        f"  {found.why}",
+        f"  {recommendation.why}",
     ]
 
 
-def document(found: Recommendation) -> dict[str, Any]:
+def document(recommendation: Recommendation) -> dict[str, Any]:
     """Return the proposal with everything that was compared with it."""
-    return {"for": found.work, "why": found.why, "chosen": _plain(found.chosen) if found.chosen is not None else None,
-            "known": [_plain(each) for each in found.known]}  # fmt: skip
+    return {"for": recommendation.work, "why": recommendation.why, "chosen": _plain(recommendation.chosen) if recommendation.chosen is not None else None,
+            "known": [_plain(each) for each in recommendation.known]}  # fmt: skip
 
 
 def _plain(each: ModelProposal) -> dict[str, Any]:
@@ -456,10 +458,10 @@ def _plain(each: ModelProposal) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _confirm(chosen: ModelProposal, *, quiet: bool) -> bool:
+def _confirm(proposal: ModelProposal, *, quiet: bool) -> bool:
     if quiet or not sys.stdin.isatty():
         return False
-    return click.confirm(f"Fetch {chosen.name}?", default=True, err=True)
+    return click.confirm(f"Fetch {proposal.name}?", default=True, err=True)
 
 
 def _round(seconds: float) -> str:

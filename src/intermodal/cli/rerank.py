@@ -37,7 +37,7 @@ SHOWN = 100  # the most characters of a passage that are shown
 @click.option("-m", "--model", default="", metavar="NAME", help="The reranker.  [default: the best]")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def rerank(**given: Any) -> None:
+def rerank(**options: Any) -> None:
     """Rank the passages of FILES by how well they answer QUERY: pages of documents, paragraphs of texts, or lines of
     standard input (-).
 
@@ -50,30 +50,36 @@ def rerank(**given: Any) -> None:
 
     client, bridge = AsyncClient(), SyncBridge()
     try:
-        ranked = _rank(bridge, client, given)
+        ranked = _rank(bridge, client, options)
     finally:
         bridge.close(client.aclose)
-    _show(ranked, given)
+    _show(ranked, options)
 
 
-def _rank(bridge: SyncBridge, client: AsyncClient, given: dict[str, Any]) -> RerankResult:
+def _rank(bridge: SyncBridge, client: AsyncClient, options: dict[str, Any]) -> RerankResult:
     """Rank the passages while a progress bar moves."""
     from intermodal.cli.rendering.progress import ProgressBar
 
-    files = [file for file in given["files"] if file != "-"]
+    files = [file for file in options["files"] if file != "-"]
     lines: list[str] = []
-    if "-" in given["files"]:
+    if "-" in options["files"]:
         with click.open_file("-", encoding="utf-8", errors="replace") as stream:
             lines = [line.strip() for line in stream if line.strip()]
-    with ProgressBar("Read passages", quiet=given["quiet"]) as bar:
+    with ProgressBar("Read passages", quiet=options["quiet"]) as bar:
         search = partial(
-            client.rerank, given["query"], lines, files=files, top=given["top"], model=given["model"], progress=bar
+            client.rerank,
+            options["query"],
+            lines,
+            files=files,
+            top=options["top"],
+            model=options["model"],
+            progress=bar,
         )
         return bridge.run(search)
 
 
-def _show(ranked: RerankResult, given: dict[str, Any]) -> None:
-    if given["as_json"]:
+def _show(ranked: RerankResult, options: dict[str, Any]) -> None:
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("rerank", ranked)
@@ -83,7 +89,7 @@ def _show(ranked: RerankResult, given: dict[str, Any]) -> None:
             page = f", page {each.passage.page}" if each.passage.page else ""
             where = f"{click.format_filename(each.passage.file)}{page}: " if each.passage.file else ""
             click.echo(f"{each.score:.3f}  {where}{text[:SHOWN]}{'…' if len(text) > SHOWN else ''}")
-    if given["quiet"] or given["as_json"]:
+    if options["quiet"] or options["as_json"]:
         return
     for note in notes(ranked):
         click.echo(note, err=True)

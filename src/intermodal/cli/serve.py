@@ -85,7 +85,7 @@ def _address(context: click.Context, option: click.Parameter, said: str | None) 
 @click.option("--check", is_flag=True, help="Report what would be served and every problem, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: one JSON document on stdout.")
 @click.option("--as-worker", default="", hidden=True, help="Where its parent is; workers are started with it.")
-def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
+def serve(check: bool, as_json: bool, as_worker: str, **options: Any) -> None:
     """Serve one endpoint that speaks the APIs of OpenAI, Anthropic and Ollama and plans every request.
 
     Models that lack a kind of input get it converted; every answer reports its route, its cost, its losses and what
@@ -97,8 +97,8 @@ def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
         import pybase64  # noqa: F401
     except ImportError:
         raise NotInstalled("the gateway needs pybase64", todo="run: pip install 'intermodal[gateway]'") from None
-    given = {name: said for name, said in given.items() if said is not None}
-    if not check and not as_worker and _lead(given):
+    options = {name: said for name, said in options.items() if said is not None}
+    if not check and not as_worker and _lead(options):
         return
     import asyncio
 
@@ -107,12 +107,12 @@ def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
     set_malloc_options()
     allow_thread_switches()
     sys.setswitchinterval(_TURN)
-    code = asyncio.run(_run(check, as_json, as_worker, given))
+    code = asyncio.run(_run(check, as_json, as_worker, options))
     if code:
         raise click.exceptions.Exit(code)
 
 
-def _lead(given: dict[str, Any]) -> bool:
+def _lead(options: dict[str, Any]) -> bool:
     """Act as the parent of several workers, and return whether there are several.
 
     The parent imports little, since it only watches them.
@@ -121,7 +121,7 @@ def _lead(given: dict[str, Any]) -> bool:
 
     from intermodal.config.config_file import load_config
 
-    settings = replace(load_config().serve, **given)
+    settings = replace(load_config().serve, **options)
     if settings.workers == 1:
         return False
     from intermodal.gateway.process.request_log import RequestLog
@@ -130,9 +130,9 @@ def _lead(given: dict[str, Any]) -> bool:
 
     sockets = bind_sockets(settings.host, settings.port, settings.workers)
     place = ("--host", settings.host, "--port", str(sockets[0][0].getsockname()[1]))
-    logs = (part for name in ("log_format", "log_level") if name in given
-            for part in (f"--{name.replace('_', '-')}", given[name]))  # fmt: skip
-    prompts = ("--prompts", os.path.abspath(settings.prompts)) if "prompts" in given else ()
+    logs = (part for name in ("log_format", "log_level") if name in options
+            for part in (f"--{name.replace('_', '-')}", options[name]))  # fmt: skip
+    prompts = ("--prompts", os.path.abspath(settings.prompts)) if "prompts" in options else ()
     # -P: the user's current folder must not be able to replace a module.
     command = (sys.executable, "-P", "-m", "intermodal.cli.main", "serve", *place, *logs, *prompts, "--as-worker")
     log = RequestLog(settings.log_format, settings.log_level)
@@ -143,20 +143,20 @@ def _lead(given: dict[str, Any]) -> bool:
     return True
 
 
-async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]) -> int:
+async def _run(check: bool, as_json: bool, as_worker: str, options: dict[str, Any]) -> int:
     from intermodal.gateway.process.fd_limits import raise_fd_limit
     from intermodal.gateway.workers.worker import GatewayWorker
 
     raise_fd_limit()
     worker = GatewayWorker(as_worker) if as_worker else None
     try:
-        return await _serve(worker, check, as_json, given)
+        return await _serve(worker, check, as_json, options)
     finally:
         if worker is not None:
             worker.over()
 
 
-async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, given: dict[str, Any]) -> int:
+async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, options: dict[str, Any]) -> int:
     import asyncio
 
     from msgspec.structs import replace
@@ -175,7 +175,7 @@ async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, given
     from intermodal.gateway.server_client import ServerClient
 
     client = ServerClient()
-    settings = replace(client.config.serve, **given)
+    settings = replace(client.config.serve, **options)
     log = RequestLog(settings.log_format, settings.log_level, worker=worker.number + 1 if worker is not None else 0)
     async with aclosing(log), client:  # the log is closed last, so that it can report what a collector did not accept
         rates = {name: RateLimit(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
@@ -193,7 +193,7 @@ async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, given
                     worker=worker,
                 )
             except ConfigError as error:  # an invalid address, which may come from the config
-                if "host" not in given:
+                if "host" not in options:
                     error.where = key_location(client.config.path, ("serve", "host"))
                 raise
             gateway.tell = log.served
@@ -318,7 +318,7 @@ async def check_gateway(gateway: Gateway, quota_store: SqliteQuotaStore, workers
 
 
 def _report(
-    gateway: Gateway, ready: dict[str, bool], named: list[ServedName], found: list[ConfigFinding]
+    gateway: Gateway, ready: dict[str, bool], named: list[ServedName], findings: list[ConfigFinding]
 ) -> dict[str, Any]:
     from intermodal.gateway.endpoints.models import model_rows
     from intermodal.gateway.quotas.quota_types import ANONYMOUS
@@ -335,11 +335,11 @@ def _report(
         "aliases": config.serve.aliases, "asked_for": msgspec.to_builtins(named),
         "limits": {"body_bytes": gateway.limits.body, "bodies_bytes": gateway.limits.in_flight,
                    "connections": gateway.limits.connections, "drain_seconds": config.serve.drain},
-        "rates": msgspec.to_builtins(config.serve.rates), "findings": msgspec.to_builtins(found),
+        "rates": msgspec.to_builtins(config.serve.rates), "findings": msgspec.to_builtins(findings),
     }  # fmt: skip
 
 
-def _show(report: dict[str, Any], named: list[ServedName], found: list[ConfigFinding]) -> None:
+def _show(report: dict[str, Any], named: list[ServedName], findings: list[ConfigFinding]) -> None:
     from intermodal.cli.rendering.tables import count
     from intermodal.gateway.workers.sockets import format_address
     from intermodal.plans.numbers import memory_size
@@ -375,6 +375,6 @@ def _show(report: dict[str, Any], named: list[ServedName], found: list[ConfigFin
         line("rate", f"{name}: {count(rate.get('rpm'))} requests, {count(rate.get('tpm'))} tokens per minute")
     for name, good in report["checks"].items():
         line(name, "ready" if good else "not ready")
-    for finding in found:
+    for finding in findings:
         todo = f"; {finding.todo}" if finding.todo else ""
         line(finding.level, f"{finding.where}: {finding.what}{todo}")

@@ -54,25 +54,25 @@ class Duration(click.ParamType[float]):
 @click.option("--later", is_flag=True, help="Do not start it now; the first plan that needs it does.")
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def up(**given: Any) -> None:
+def up(**options: Any) -> None:
     """Start a server for MODEL: a GGUF file, a folder of safetensors, or a name of pull --list.
 
     It listens on this machine alone. Plans see it at once as up.NAME, all your processes share it, and it restarts
     after a crash. An unloaded one is started by the plan that needs it. Without MODEL: list running servers.
     """
-    if not given["model"]:
-        _list(given["as_json"])
+    if not options["model"]:
+        _list(options["as_json"])
         return
-    server, new = _start(given)
-    if given["as_json"]:
+    server, new = _start(options)
+    if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("up", {"server": plain(server), "started": new})
-    elif not given["quiet"]:
+    elif not options["quiet"]:
         click.echo(sentence(server, new))
 
 
-def _start(given: dict[str, Any]) -> tuple[ManagedServer, bool]:
+def _start(options: dict[str, Any]) -> tuple[ManagedServer, bool]:
     import anyio
 
     from intermodal.cli.pull import weights_store
@@ -80,10 +80,10 @@ def _start(given: dict[str, Any]) -> tuple[ManagedServer, bool]:
     from intermodal.local.servers.lifecycle import start_server as start
     from intermodal.local.servers.resolver import ServerRequest, resolve_server
 
-    quiet = given["quiet"] or given["as_json"]
+    quiet = options["quiet"] or options["as_json"]
     wish = ServerRequest(
-        model=given["model"], projector=given["projector"], name=_checked_name(given["name"]), program=given["program"],
-        context=given["context"] or 0, slots=given["slots"], idle=given["idle"],
+        model=options["model"], projector=options["projector"], name=_checked_name(options["name"]), program=options["program"],
+        context=options["context"] or 0, slots=options["slots"], idle=options["idle"],
     )  # fmt: skip
     wanted = resolve_server(wish, weights_store(), cache_dir(os.environ))
 
@@ -92,7 +92,7 @@ def _start(given: dict[str, Any]) -> tuple[ManagedServer, bool]:
             click.echo(f"{wanted.name}: {what}", err=True)
 
     async def go() -> tuple[ManagedServer, bool]:
-        return await start(wanted, os.environ, later=given["later"], tell=tell)
+        return await start(wanted, os.environ, later=options["later"], tell=tell)
 
     return anyio.run(go)
 

@@ -71,20 +71,20 @@ _SPELLED = {name: "--schema" if name == "schema_file" else f"--{name}" for name 
 _IMPLIED: Mapping[str, str] = {"wav": "speech", "mp3": "speech", "png": "image", "jpeg": "image", "webp": "image"}
 
 
-def output_of(given: Mapping[str, Any]) -> Output:
+def output_of(options: Mapping[str, Any]) -> Output:
     """Return the output that the options describe together; an option for one kind of output selects that kind.
 
     Raises UsageError if two options contradict each other.
     """
-    form = given["form"]
-    said = [name for name in _FOR if _is_said(given.get(name))]
+    form = options["form"]
+    said = [name for name in _FOR if _is_said(options.get(name))]
     implied = [_FOR[name] for name in said]
     if form:
         implied.append(_IMPLIED.get(form, "transcript"))
-    target = given.get("to")
+    target = options.get("to")
     if target:
         implied.append("image" if Path(target).suffix.lower() in SUFFIXES else "speech")
-    kind: str = given["output_kind"] or next(iter(implied), "text")
+    kind: str = options["output_kind"] or next(iter(implied), "text")
     kind = "scores" if kind == LABEL else kind
     asks = {name: _FOR[name] for name in said}
     if target and kind not in ("speech", "image"):
@@ -105,7 +105,7 @@ def output_of(given: Mapping[str, Any]) -> Output:
         )
         raise UsageError(what, where=f"--format {form}", todo=todo)
     own = plugin_output(kind)
-    made: Output = _MAKE[kind](given) if own is None else own.output
+    made: Output = _MAKE[kind](options) if own is None else own.output
     return made
 
 
@@ -125,12 +125,12 @@ _FORMS = (
 )
 
 
-def _json(given: Mapping[str, Any]) -> JsonOutput:
+def _json(options: Mapping[str, Any]) -> JsonOutput:
     import json
 
     from intermodal.client.answer_schema import json_output
 
-    path: str | None = given["schema_file"]
+    path: str | None = options["schema_file"]
     if path is None:
         return JsonOutput(schema={"type": "object"})
     try:
@@ -147,31 +147,31 @@ def _json(given: Mapping[str, Any]) -> JsonOutput:
     return json_output(body, where=path)
 
 
-def _speech(given: Mapping[str, Any]) -> SpeechOutput:
+def _speech(options: Mapping[str, Any]) -> SpeechOutput:
     """Return the output for speech, in the stated format or else the format of the file's name."""
-    target = given.get("to") or ""
-    form: Literal["wav", "mp3"] = given["form"] or ("mp3" if target.lower().endswith(".mp3") else "wav")
-    return SpeechOutput(format=form, voice=given.get("voice") or "", verbatim=bool(given.get("verbatim")))
+    target = options.get("to") or ""
+    form: Literal["wav", "mp3"] = options["form"] or ("mp3" if target.lower().endswith(".mp3") else "wav")
+    return SpeechOutput(format=form, voice=options.get("voice") or "", verbatim=bool(options.get("verbatim")))
 
 
-def _scores(given: Mapping[str, Any]) -> ScoresOutput:
-    labels = tuple(word for words in given.get("labels") or () for word in words)
-    return ScoresOutput(labels=labels, independent=bool(given.get("independent")))
+def _scores(options: Mapping[str, Any]) -> ScoresOutput:
+    labels = tuple(word for words in options.get("labels") or () for word in words)
+    return ScoresOutput(labels=labels, independent=bool(options.get("independent")))
 
 
-def image_output(given: Mapping[str, Any]) -> ImageOutput:
+def image_output(options: Mapping[str, Any]) -> ImageOutput:
     """Return the output for images, in the stated format or else the format of the file's name."""
-    form: ImageFormat | Literal[""] = given["form"] or SUFFIXES.get(Path(given.get("to") or "").suffix.lower(), "")
+    form: ImageFormat | Literal[""] = options["form"] or SUFFIXES.get(Path(options.get("to") or "").suffix.lower(), "")
     return ImageOutput(
-        size=_size(given.get("size") or ""),
-        count=given.get("count") or 1,
-        steps=given.get("steps"),
-        guidance=given.get("guidance"),
-        sampler=given.get("sampler") or "",
-        strength=given.get("strength"),
-        mask=bool(given.get("mask")),
-        negative=given.get("negative") or "",
-        quality=given.get("quality") or "",
+        size=_size(options.get("size") or ""),
+        count=options.get("count") or 1,
+        steps=options.get("steps"),
+        guidance=options.get("guidance"),
+        sampler=options.get("sampler") or "",
+        strength=options.get("strength"),
+        mask=bool(options.get("mask")),
+        negative=options.get("negative") or "",
+        quality=options.get("quality") or "",
         format=form,
     )
 

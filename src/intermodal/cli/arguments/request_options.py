@@ -189,11 +189,11 @@ def stated_options(*, but: tuple[str, ...]) -> list[str]:
     return found
 
 
-def asked_files(given: Mapping[str, Any]) -> list[str]:
+def asked_files(options: Mapping[str, Any]) -> list[str]:
     """Return all arguments of a request that may name a file, as given; no output may replace these files."""
     return [
         word
-        for word in (given["prompt"], *given["files"], given["schema_file"], given.get("mask"))
+        for word in (options["prompt"], *options["files"], options["schema_file"], options.get("mask"))
         if word and word != "-"
     ]
 

@@ -111,18 +111,18 @@ def all_rows(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) 
 # ---- selection -----------------------------------------------------------------------------------
 
 
-def passes_filters(each: ModelTableRow, given: Mapping[str, Any]) -> bool:
+def passes_filters(each: ModelTableRow, options: Mapping[str, Any]) -> bool:
     """Return whether a row passes all filters of the command, of which the cheapest are checked first."""
-    most, floor = given["max_price"], given["at_least"]
+    most, floor = options["max_price"], options["at_least"]
     return (
-        (not given["hosts"] or each.host in given["hosts"])
-        and (not given["local"] or each.zone in ("process", "machine"))
-        and (not given["kind"] or each.kind == given["kind"])
-        and set(given["takes"]) <= {*each.input, *each.also}
-        and set(given["makes"]) <= set(each.output)
-        and (not given["task"] or given["task"] in each.tasks)
+        (not options["hosts"] or each.host in options["hosts"])
+        and (not options["local"] or each.zone in ("process", "machine"))
+        and (not options["kind"] or each.kind == options["kind"])
+        and set(options["takes"]) <= {*each.input, *each.also}
+        and set(options["makes"]) <= set(each.output)
+        and (not options["task"] or options["task"] in each.tasks)
         and (most is None or (each.price_in is not None and each.price_in <= most))
-        and (not given["ready"] or each.ready)
+        and (not options["ready"] or each.ready)
         and (floor is None or any(TIERS.index(tier) >= TIERS.index(floor) for tier in each.tiers))
     )
 
@@ -136,7 +136,7 @@ def is_named(each: ModelTableRow, name: str, exactly: bool) -> bool:
     return name == last if exactly else name in each.id.lower() or name in each.served_as.lower()
 
 
-def sort_rows(found: list[ModelTableRow], by: str) -> list[ModelTableRow]:
+def sort_rows(table_rows: list[ModelTableRow], by: str) -> list[ModelTableRow]:
     """Return the rows sorted by a column, unknown values last; in the given order if ``by`` is ""."""
     keys: dict[str, Any] = {
         "price": lambda each: (each.price, each.id),
@@ -144,7 +144,7 @@ def sort_rows(found: list[ModelTableRow], by: str) -> list[ModelTableRow]:
         "strength": lambda each: (-max((TIERS.index(tier) for tier in each.tiers), default=-1), each.price, each.id),
         "name": lambda each: (each.model.rpartition("/")[2].lower(), each.id),
     }
-    return sorted(found, key=keys[by]) if by else found
+    return sorted(table_rows, key=keys[by]) if by else table_rows
 
 
 # ---- rendering -------------------------------------------------------------------------------------
