@@ -229,12 +229,14 @@ class ConversationReader:
         named = None if media_type is None else media_type.encode()
         self._picture(image_in_base64(self._body.media(memoryview(coded.encode())), named), "auto")
 
-    def _picture(self, found: ImageFacts | None, detail: str) -> None:
-        if found is None:
+    def _picture(self, image_facts: ImageFacts | None, detail: str) -> None:
+        if image_facts is None:
             raise NotDirect
-        self.digest.update(PART + found.digest)
-        self.pictures.append(found if detail == "auto" else found._replace(detail=detail))
-        self.shapes.append((found.media_type, found.width, found.height, found.size.bit_length(), detail))
+        self.digest.update(PART + image_facts.digest)
+        self.pictures.append(image_facts if detail == "auto" else image_facts._replace(detail=detail))
+        self.shapes.append(
+            (image_facts.media_type, image_facts.width, image_facts.height, image_facts.size.bit_length(), detail)
+        )
 
     def call(self, id: str | None, tool: str, arguments: str) -> None:
         self.digest.update(PART + exact_identity(tool))

@@ -87,8 +87,8 @@ class SpecialTokens:
         return tuple(found[0] for found in self._found.finditer(text))
 
 
-def _break_token(found: re.Match[str]) -> str:
-    return f"{found[0][:-1]} {found[0][-1]}"
+def _break_token(match: re.Match[str]) -> str:
+    return f"{match[0][:-1]} {match[0][-1]}"
 
 
 def _breakable(mark: str) -> bool:

@@ -91,7 +91,7 @@ class EmulatedServer:
         """Return the requests that made a model work."""
         return [each for each in self.asked if each.method == "POST" and "chat" in each.path]
 
-    def answer(self, asked: EmulatedRequest) -> EmulatedReply:
+    def answer(self, request: EmulatedRequest) -> EmulatedReply:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -184,18 +184,18 @@ class EmulatedOllama(EmulatedServer):
     def __init__(self, engine: Engine, models: Iterable[ListedModel], family: Family = "new", **more: Any) -> None:
         super().__init__(engine, models, family, version="0.4.7" if family == "old" else "0.12.6", **more)
 
-    def answer(self, asked: EmulatedRequest) -> EmulatedReply:
-        if asked.path == "/" and asked.method in ("GET", "HEAD"):
+    def answer(self, request: EmulatedRequest) -> EmulatedReply:
+        if request.path == "/" and request.method in ("GET", "HEAD"):
             return EmulatedReply(text="Ollama is running", kind="text/plain; charset=utf-8")
         table = {
             ("GET", "/api/version"): lambda: EmulatedReply(json={"version": self.version}),
             ("GET", "/api/tags"): self._tags,
             ("GET", "/api/ps"): self._ps,
-            ("POST", "/api/show"): lambda: self._show(asked.json),
-            ("POST", "/api/chat"): lambda: self._chat(asked.json),
+            ("POST", "/api/show"): lambda: self._show(request.json),
+            ("POST", "/api/chat"): lambda: self._chat(request.json),
             ("GET", "/v1/models"): self._ids,
         }
-        found = table.get((asked.method, asked.path))
+        found = table.get((request.method, request.path))
         return found() if found is not None else EmulatedReply(404, text="404 page not found", kind="text/plain")
 
     def _ids(self) -> EmulatedReply:
@@ -373,18 +373,18 @@ class EmulatedLMStudio(EmulatedServer):
     def __init__(self, engine: Engine, models: Iterable[ListedModel], family: Family = "new", **more: Any) -> None:
         super().__init__(engine, models, family, version="", **more)
 
-    def answer(self, asked: EmulatedRequest) -> EmulatedReply:
-        if asked.method == "GET" and asked.path == "/v1/models":
+    def answer(self, request: EmulatedRequest) -> EmulatedReply:
+        if request.method == "GET" and request.path == "/v1/models":
             rows = [{"id": name, "object": "model", "owned_by": "organization_owner"} for name in self.models]
             return EmulatedReply(json={"object": "list", "data": rows})
-        if asked.method == "GET" and asked.path == "/api/v0/models":
+        if request.method == "GET" and request.path == "/api/v0/models":
             return EmulatedReply(json={"object": "list", "data": [self._v0(model) for model in self.models.values()]})
-        if asked.method == "GET" and asked.path == "/api/v1/models" and self.family == "new":
+        if request.method == "GET" and request.path == "/api/v1/models" and self.family == "new":
             return EmulatedReply(json={"models": [self._v1(model) for model in self.models.values()]})
-        if asked.method == "POST" and asked.path == "/v1/chat/completions":
-            return self._chat(asked.json)
+        if request.method == "POST" and request.path == "/v1/chat/completions":
+            return self._chat(request.json)
         # LM Studio answers paths that it does not know with status 200 and this body.
-        return EmulatedReply(json={"error": f"Unexpected endpoint or method. ({asked.method} {asked.path})"})
+        return EmulatedReply(json={"error": f"Unexpected endpoint or method. ({request.method} {request.path})"})
 
     def _v0(self, model: ListedModel) -> dict[str, Any]:
         kind = "embeddings" if model.embeds else "vlm" if model.claims_eye else "llm"

@@ -73,7 +73,7 @@ class FakeProtocol:
     stream_type: ClassVar[str] = "text/event-stream"
     root: ClassVar[str] = "/v1"  # the path of base_url
 
-    def understand(self, attempt: Attempt, found: RequestContents) -> bool:
+    def understand(self, attempt: Attempt, contents: RequestContents) -> bool:
         """Fill in what arrived, and return whether a stream is wanted.
 
         Raises FakeRefusal, ValueError, KeyError or TypeError.
@@ -84,10 +84,10 @@ class FakeProtocol:
         """Return how many tokens the answer may have."""
         raise NotImplementedError
 
-    def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
+    def whole(self, attempt: Attempt, answer: FakeAnswer) -> Any:
         raise NotImplementedError
 
-    def stream(self, attempt: Attempt, said: FakeAnswer) -> Iterator[bytes]:
+    def stream(self, attempt: Attempt, answer: FakeAnswer) -> Iterator[bytes]:
         raise NotImplementedError
 
     def vectors(self, attempt: Attempt, vectors: list[list[float]]) -> Any:
@@ -108,7 +108,7 @@ class Anthropic(FakeProtocol):
     keys: ClassVar = {"x-api-key": "", "authorization": "Bearer "}
     _reasons: ClassVar = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "refusal": "refusal"}
 
-    def understand(self, attempt: Attempt, found: RequestContents) -> bool:
+    def understand(self, attempt: Attempt, contents: RequestContents) -> bool:
         tree = attempt.json
         if attempt.path != "/v1/messages":
             raise FakeRefusal(404, "not_found_error", "Not found")
@@ -122,29 +122,29 @@ class Anthropic(FakeProtocol):
             raise FakeRefusal(400, "invalid_request_error", "max_tokens: Field required")
         attempt.model = tree["model"]
         system = tree.get("system") or []
-        found.texts += [system] if isinstance(system, str) else [block["text"] for block in system]
+        contents.texts += [system] if isinstance(system, str) else [block["text"] for block in system]
         for message in tree["messages"]:
             if message["role"] not in ("user", "assistant"):
                 raise FakeRefusal(400, "invalid_request_error", "messages: Unexpected role")
             content = message["content"]
             for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
-                self._block(block, found)
+                self._block(block, contents)
         return tree.get("stream") is True
 
-    def _block(self, block: Mapping[str, Any], found: RequestContents) -> None:
+    def _block(self, block: Mapping[str, Any], contents: RequestContents) -> None:
         if block["type"] == "text":
             if not block["text"].strip():
                 raise FakeRefusal(400, "invalid_request_error", "messages: text content blocks must be non-empty")
-            found.texts.append(block["text"])
+            contents.texts.append(block["text"])
         elif block["type"] in ("image", "document"):
-            found.media(block["source"]["media_type"], block["source"]["data"])
+            contents.media(block["source"]["media_type"], block["source"]["data"])
         elif block["type"] == "tool_result":
             said = block.get("content") or ""
             if isinstance(said, str):
-                found.texts.append(said)
+                contents.texts.append(said)
             else:
                 for inner in said:
-                    self._block(inner, found)
+                    self._block(inner, contents)
         elif block["type"] == "thinking" and block["signature"] != SIGNATURE:
             raise FakeRefusal(400, "invalid_request_error", "Invalid `signature` in `thinking` block")
         elif block["type"] == "tool_use" and not isinstance(block["input"], dict):
@@ -153,40 +153,40 @@ class Anthropic(FakeProtocol):
     def limit(self, attempt: Attempt) -> int | None:
         return int(attempt.json["max_tokens"])
 
-    def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
-        blocks = [start for start, _ in self._blocks(said, whole=True)]
+    def whole(self, attempt: Attempt, answer: FakeAnswer) -> Any:
+        blocks = [start for start, _ in self._blocks(answer, whole=True)]
         usage = {**self._input_counts(attempt), "output_tokens": attempt.output_tokens}
-        end = {"stop_reason": self._reasons[said.reason], "stop_sequence": None, "usage": usage}
+        end = {"stop_reason": self._reasons[answer.reason], "stop_sequence": None, "usage": usage}
         return {**self._head(attempt), "content": blocks, **end}
 
-    def stream(self, attempt: Attempt, said: FakeAnswer) -> Iterator[bytes]:
+    def stream(self, attempt: Attempt, answer: FakeAnswer) -> Iterator[bytes]:
         usage = {**self._input_counts(attempt), "output_tokens": 1}
         message = {**self._head(attempt), "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
         events: list[dict[str, Any]] = [{"type": "message_start", "message": message}, {"type": "ping"}]
-        for index, (start, deltas) in enumerate(self._blocks(said, whole=False)):
+        for index, (start, deltas) in enumerate(self._blocks(answer, whole=False)):
             events.append({"type": "content_block_start", "index": index, "content_block": start})
             events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
             events.append({"type": "content_block_stop", "index": index})
-        end = {"stop_reason": self._reasons[said.reason], "stop_sequence": None}
+        end = {"stop_reason": self._reasons[answer.reason], "stop_sequence": None}
         events.append({"type": "message_delta", "delta": end, "usage": {"output_tokens": attempt.output_tokens}})
         for event in (*events, {"type": "message_stop"}):
             yield sse(event, event["type"])
 
-    def _blocks(self, said: FakeAnswer, *, whole: bool) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-        if said.thought:
-            start = {"type": "thinking", "thinking": said.thought if whole else "",
+    def _blocks(self, answer: FakeAnswer, *, whole: bool) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        if answer.thought:
+            start = {"type": "thinking", "thinking": answer.thought if whole else "",
                      "signature": SIGNATURE if whole else ""}  # fmt: skip
             yield (
                 start,
                 [
-                    {"type": "thinking_delta", "thinking": said.thought},
+                    {"type": "thinking_delta", "thinking": answer.thought},
                     {"type": "signature_delta", "signature": SIGNATURE},
                 ],
             )
-        if said.tokens:
-            deltas = [{"type": "text_delta", "text": token} for token in said.tokens]
-            yield {"type": "text", "text": said.text if whole else ""}, deltas
-        for number, (name, arguments) in enumerate(said.calls):
+        if answer.tokens:
+            deltas = [{"type": "text_delta", "text": token} for token in answer.tokens]
+            yield {"type": "text", "text": answer.text if whole else ""}, deltas
+        for number, (name, arguments) in enumerate(answer.calls):
             block: dict[str, Any] = {
                 "type": "tool_use",
                 "id": f"toolu_{number}",
@@ -215,7 +215,7 @@ class Gemini(FakeProtocol):
     keys: ClassVar = {"x-goog-api-key": ""}
     _reasons: ClassVar = {"stop": "STOP", "length": "MAX_TOKENS", "tools": "STOP", "refusal": "SAFETY"}
 
-    def understand(self, attempt: Attempt, found: RequestContents) -> bool:
+    def understand(self, attempt: Attempt, contents: RequestContents) -> bool:
         path = re.fullmatch(
             r"/v1(?:beta)?/models/([^:]+):(generateContent|streamGenerateContent\?alt=sse|embedContent|batchEmbedContents)",
             attempt.path,
@@ -228,19 +228,19 @@ class Gemini(FakeProtocol):
             for asked in tree["requests"] if path[2].startswith("batch") else (tree,):
                 if path[2].startswith("batch") and asked["model"] != f"models/{path[1]}":
                     raise FakeRefusal(400, "INVALID_ARGUMENT", "the model of a request is not that of the path")
-                before = len(found.texts)
+                before = len(contents.texts)
                 for part in asked["content"]["parts"]:
-                    self._part(part, found, said=False)
-                found.texts[before:] = ["\n".join(found.texts[before:])]  # one vector for all texts together
+                    self._part(part, contents, said=False)
+                contents.texts[before:] = ["\n".join(contents.texts[before:])]  # one vector for all texts together
             return False
         for part in tree.get("systemInstruction", {"parts": []})["parts"]:
-            found.texts.append(part["text"])
+            contents.texts.append(part["text"])
         for content in tree["contents"]:
             if content["role"] not in ("user", "model"):
                 raise FakeRefusal(400, "INVALID_ARGUMENT", "Please use a valid role: user, model.")
             self._check_signatures(content["parts"])
             for part in content["parts"]:
-                self._part(part, found, said=content["role"] == "model")
+                self._part(part, contents, said=content["role"] == "model")
         return path[2].startswith("stream")
 
     def _check_signatures(self, parts: list[Any]) -> None:
@@ -253,24 +253,27 @@ class Gemini(FakeProtocol):
         if signatures[0] != SIGNATURE or not {*signatures} <= {SIGNATURE, ""}:
             raise FakeRefusal(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature")
 
-    def _part(self, part: Mapping[str, Any], found: RequestContents, *, said: bool) -> None:
+    def _part(self, part: Mapping[str, Any], contents: RequestContents, *, said: bool) -> None:
         if "inlineData" in part:
             data = part["inlineData"]  # either spelling of the field, and either alphabet of base64
             kind = data.get("mimeType") or data["mime_type"]
-            found.media(kind, data["data"].replace("-", "+").replace("_", "/"))
+            contents.media(kind, data["data"].replace("-", "+").replace("_", "/"))
         elif "functionResponse" in part:
-            found.texts.append(json.dumps(part["functionResponse"]["response"]))
+            contents.texts.append(json.dumps(part["functionResponse"]["response"]))
         elif "functionCall" not in part and not (said and part.get("thought")):
-            found.texts.append(part["text"])
+            contents.texts.append(part["text"])
 
     def limit(self, attempt: Attempt) -> int | None:
         found: int | None = attempt.json.get("generationConfig", {}).get("maxOutputTokens")
         return found
 
-    def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
-        if "IMAGE" in attempt.json.get("generationConfig", {}).get("responseModalities", ()) and said.reason == "stop":
+    def whole(self, attempt: Attempt, answer: FakeAnswer) -> Any:
+        if (
+            "IMAGE" in attempt.json.get("generationConfig", {}).get("responseModalities", ())
+            and answer.reason == "stop"
+        ):
             return self._image_part(attempt)
-        return self._reply(attempt, self._parts(said), self._reasons[said.reason])
+        return self._reply(attempt, self._parts(answer), self._reasons[answer.reason])
 
     def _image_part(self, attempt: Attempt) -> Any:
         picture = {"mimeType": "image/png", "data": b64encode(testing_images.png(attempt.text)).decode()}
@@ -284,16 +287,16 @@ class Gemini(FakeProtocol):
             return {"embedding": {"values": vectors[0]}}
         return {"embeddings": [{"values": vector} for vector in vectors]}
 
-    def stream(self, attempt: Attempt, said: FakeAnswer) -> Iterator[bytes]:
-        *parts, last = self._parts(said) or [{"text": ""}]
+    def stream(self, attempt: Attempt, answer: FakeAnswer) -> Iterator[bytes]:
+        *parts, last = self._parts(answer) or [{"text": ""}]
         for part in parts:
             yield sse(self._reply(attempt, [part], ""))
-        yield sse(self._reply(attempt, [last], self._reasons[said.reason]))
+        yield sse(self._reply(attempt, [last], self._reasons[answer.reason]))
 
-    def _parts(self, said: FakeAnswer) -> list[dict[str, Any]]:
-        parts: list[dict[str, Any]] = [{"text": said.thought, "thought": True}] if said.thought else []
-        parts += [{"text": token} for token in said.tokens]
-        for number, (name, arguments) in enumerate(said.calls):
+    def _parts(self, answer: FakeAnswer) -> list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = [{"text": answer.thought, "thought": True}] if answer.thought else []
+        parts += [{"text": token} for token in answer.tokens]
+        for number, (name, arguments) in enumerate(answer.calls):
             call = {"functionCall": {"name": name, "args": arguments}}
             parts.append(call if number else {**call, "thoughtSignature": SIGNATURE})
         return parts
@@ -324,22 +327,22 @@ class Ollama(FakeProtocol):
     stream_type, root = "application/x-ndjson", ""
     _reasons: ClassVar = {"stop": "stop", "length": "length", "tools": "stop", "refusal": "stop"}
 
-    def understand(self, attempt: Attempt, found: RequestContents) -> bool:
+    def understand(self, attempt: Attempt, contents: RequestContents) -> bool:
         tree = attempt.json
         attempt.model = tree["model"]
         if attempt.path == "/api/embed":
             given = tree["input"]
-            found.texts += [given] if isinstance(given, str) else given
+            contents.texts += [given] if isinstance(given, str) else given
             return False
         if attempt.path != "/api/chat":
             raise FakeRefusal(404, "", "404 page not found")
         for message in tree["messages"]:
-            found.texts.append(message["content"])
+            contents.texts.append(message["content"])
             for image in message.get("images", ()):
                 if image.startswith("data:"):
                     raise FakeRefusal(400, "", "illegal base64 data at input byte 4")
                 data = b64decode(image, validate=True)
-                (found.audios if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else found.images).append(data)
+                (contents.audios if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else contents.images).append(data)
             for call in message.get("tool_calls", ()):
                 if not isinstance(call["function"]["arguments"], dict):
                     raise FakeRefusal(400, "", "json: cannot unmarshal string into Go struct field")
@@ -352,33 +355,33 @@ class Ollama(FakeProtocol):
         found: int | None = attempt.json.get("options", {}).get("num_predict")
         return found
 
-    def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
-        return {**self._head(attempt), "message": self._message(said.text, said), **self._end(attempt, said)}
+    def whole(self, attempt: Attempt, answer: FakeAnswer) -> Any:
+        return {**self._head(attempt), "message": self._message(answer.text, answer), **self._end(attempt, answer)}
 
-    def stream(self, attempt: Attempt, said: FakeAnswer) -> Iterator[bytes]:
-        if said.thought:
-            yield self._line(attempt, {"role": "assistant", "content": "", "thinking": said.thought})
-        for token in said.tokens:
+    def stream(self, attempt: Attempt, answer: FakeAnswer) -> Iterator[bytes]:
+        if answer.thought:
+            yield self._line(attempt, {"role": "assistant", "content": "", "thinking": answer.thought})
+        for token in answer.tokens:
             yield self._line(attempt, {"role": "assistant", "content": token})
-        if said.calls:
-            yield self._line(attempt, self._message("", FakeAnswer(tokens=(), calls=said.calls)))
-        end = {"message": {"role": "assistant", "content": ""}, **self._end(attempt, said)}
+        if answer.calls:
+            yield self._line(attempt, self._message("", FakeAnswer(tokens=(), calls=answer.calls)))
+        end = {"message": {"role": "assistant", "content": ""}, **self._end(attempt, answer)}
         yield json.dumps({**self._head(attempt), **end}).encode() + b"\n"
 
     def _line(self, attempt: Attempt, message: Mapping[str, Any]) -> bytes:
         return json.dumps({**self._head(attempt), "message": message, "done": False}).encode() + b"\n"
 
-    def _message(self, text: str, said: FakeAnswer) -> dict[str, Any]:
-        thinking = {"thinking": said.thought} if said.thought else {}
-        calls = [{"function": {"name": name, "arguments": arguments}} for name, arguments in said.calls]
+    def _message(self, text: str, answer: FakeAnswer) -> dict[str, Any]:
+        thinking = {"thinking": answer.thought} if answer.thought else {}
+        calls = [{"function": {"name": name, "arguments": arguments}} for name, arguments in answer.calls]
         return {"role": "assistant", "content": text, **thinking, **({"tool_calls": calls} if calls else {})}
 
     def _head(self, attempt: Attempt) -> dict[str, Any]:
         return {"model": attempt.model, "created_at": "2026-11-25T00:00:00Z"}
 
-    def _end(self, attempt: Attempt, said: FakeAnswer) -> dict[str, Any]:
+    def _end(self, attempt: Attempt, answer: FakeAnswer) -> dict[str, Any]:
         return {
-            "done": True, "done_reason": self._reasons[said.reason], "total_duration": 5, "load_duration": 1,
+            "done": True, "done_reason": self._reasons[answer.reason], "total_duration": 5, "load_duration": 1,
             "prompt_eval_count": attempt.input_tokens, "prompt_eval_duration": 1, "eval_count": attempt.output_tokens,
             "eval_duration": 1,
         }  # fmt: skip
@@ -394,44 +397,44 @@ ENCRYPTED = "Z0FBQUFBQmZha2U="  # encrypted reasoning of a fake
 
 
 class Responses(FakeProtocol):
-    def understand(self, attempt: Attempt, found: RequestContents) -> bool:
+    def understand(self, attempt: Attempt, contents: RequestContents) -> bool:
         if attempt.path != "/v1/responses":
             raise FakeRefusal(404, "not_found_error", "Invalid URL")
         tree = attempt.json
         attempt.model = tree["model"]
         given = tree["input"]
         for item in [{"role": "user", "content": given}] if isinstance(given, str) else given:
-            self._item(item, found)
+            self._item(item, contents)
         return tree.get("stream") is True
 
-    def _item(self, item: Mapping[str, Any], found: RequestContents) -> None:
+    def _item(self, item: Mapping[str, Any], contents: RequestContents) -> None:
         kind = item.get("type", "message")
         if kind == "function_call_output":
-            found.texts.append(item["output"])
+            contents.texts.append(item["output"])
         elif kind == "reasoning":
             if item["encrypted_content"] != ENCRYPTED:
                 raise FakeRefusal(400, "invalid_request_error", "The encrypted content could not be verified")
         elif kind == "message":
             content = item["content"]
             if isinstance(content, str):
-                found.texts.append(content)
+                contents.texts.append(content)
             else:
                 for part in content:
-                    self._part(part, found, item["role"])
+                    self._part(part, contents, item["role"])
         elif kind != "function_call":
             raise FakeRefusal(400, "invalid_request_error", f"Invalid value: '{kind}'")
 
-    def _part(self, part: Mapping[str, Any], found: RequestContents, role: str) -> None:
+    def _part(self, part: Mapping[str, Any], contents: RequestContents, role: str) -> None:
         if part["type"] == ("output_text" if role == "assistant" else "input_text"):
-            found.texts.append(part["text"])
+            contents.texts.append(part["text"])
         elif part["type"] in ("input_image", "input_file"):
             uri = part["image_url"] if part["type"] == "input_image" else part["file_data"]
             data = re.fullmatch(r"data:([a-z/]+);base64,(.*)", uri, re.DOTALL)
             if data is None:
                 raise FakeRefusal(400, "invalid_request_error", "Invalid data URI")
-            found.media(data[1], data[2])
+            contents.media(data[1], data[2])
         elif part["type"] == "input_audio":
-            found.media("audio/wav", part["input_audio"]["data"])
+            contents.media("audio/wav", part["input_audio"]["data"])
         else:
             raise FakeRefusal(400, "invalid_request_error", f"Invalid value: '{part['type']}'")
 
@@ -439,32 +442,32 @@ class Responses(FakeProtocol):
         found: int | None = attempt.json.get("max_output_tokens")
         return found
 
-    def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
+    def whole(self, attempt: Attempt, answer: FakeAnswer) -> Any:
         for tool in attempt.json.get("tools") or ():
             if tool["type"] == "image_generation" and attempt.json.get("tool_choice") == {"type": tool["type"]}:
-                return self._image_item(attempt, said, tool)
-        return self._response(attempt, said, list(self._items(said)))
+                return self._image_item(attempt, answer, tool)
+        return self._response(attempt, answer, list(self._items(answer)))
 
-    def _image_item(self, attempt: Attempt, said: FakeAnswer, tool: Mapping[str, Any]) -> Any:
+    def _image_item(self, attempt: Attempt, answer: FakeAnswer, tool: Mapping[str, Any]) -> Any:
         """Return the image that the image tool draws; a fake always draws PNG, whatever format is requested."""
-        if said.reason == "refusal":
-            refusal = {"type": "refusal", "refusal": said.text}
+        if answer.reason == "refusal":
+            refusal = {"type": "refusal", "refusal": answer.text}
             item = {"type": "message", "id": "msg_fake", "role": "assistant", "status": "completed"}
-            return self._response(attempt, said, [{**item, "content": [refusal]}])
+            return self._response(attempt, answer, [{**item, "content": [refusal]}])
         picture = b64encode(images.png(attempt.text, tool.get("size", ""))).decode()
         call = {"type": "image_generation_call", "id": "ig_fake", "status": "completed", "result": picture,
                 "output_format": "png", "revised_prompt": attempt.text}  # fmt: skip
         words = len(attempt.text.split())
         used = {"input_tokens": words, "input_tokens_details": {"text_tokens": words, "image_tokens": 0},
                 "output_tokens": images.TOKENS, "total_tokens": words + images.TOKENS}  # fmt: skip
-        reply = self._response(attempt, said, [call])
+        reply = self._response(attempt, answer, [call])
         return {**reply, "tool_usage": {"image_gen": used, "web_search": {"num_requests": 0}}}
 
-    def stream(self, attempt: Attempt, said: FakeAnswer) -> Iterator[bytes]:
+    def stream(self, attempt: Attempt, answer: FakeAnswer) -> Iterator[bytes]:
         events: list[dict[str, Any]] = [
-            {"type": "response.created", "response": self._response(attempt, said, [], "in_progress")}
+            {"type": "response.created", "response": self._response(attempt, answer, [], "in_progress")}
         ]
-        items = list(self._items(said))
+        items = list(self._items(answer))
         for place, item in enumerate(items):
             at = {"output_index": place, "item_id": item["id"]}
             events.append({"type": "response.output_item.added", "output_index": place, "item": self._empty(item)})
@@ -472,9 +475,9 @@ class Responses(FakeProtocol):
                 inside = {**at, "content_index": 0}
                 part = item["content"][0]
                 events.append({"type": "response.content_part.added", **inside, "part": {**part, "text": ""}})
-                for token in said.tokens:
+                for token in answer.tokens:
                     events.append({"type": "response.output_text.delta", **inside, "delta": token, "logprobs": []})
-                events.append({"type": "response.output_text.done", **inside, "text": said.text, "logprobs": []})
+                events.append({"type": "response.output_text.done", **inside, "text": answer.text, "logprobs": []})
                 events.append({"type": "response.content_part.done", **inside, "part": part})
             elif item["type"] == "function_call":
                 text = item["arguments"]
@@ -484,22 +487,22 @@ class Responses(FakeProtocol):
                 events.append({"type": "response.function_call_arguments.done", **at, **done})
             else:
                 events.append(
-                    {"type": "response.reasoning_summary_text.delta", **at, "summary_index": 0, "delta": said.thought}
+                    {"type": "response.reasoning_summary_text.delta", **at, "summary_index": 0, "delta": answer.thought}
                 )
             events.append({"type": "response.output_item.done", "output_index": place, "item": item})
-        whole = self._response(attempt, said, items)
+        whole = self._response(attempt, answer, items)
         events.append({"type": f"response.{whole['status']}", "response": whole})
         for number, event in enumerate(events):
             yield sse({**event, "sequence_number": number}, event["type"])
 
-    def _items(self, said: FakeAnswer) -> Iterator[dict[str, Any]]:
-        if said.thought:
-            summary = [{"type": "summary_text", "text": said.thought}]
+    def _items(self, answer: FakeAnswer) -> Iterator[dict[str, Any]]:
+        if answer.thought:
+            summary = [{"type": "summary_text", "text": answer.thought}]
             yield {"type": "reasoning", "id": "rs_fake", "summary": summary, "encrypted_content": ENCRYPTED}
-        if said.tokens:
-            text = {"type": "output_text", "text": said.text, "annotations": [], "logprobs": []}
+        if answer.tokens:
+            text = {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
             yield {"type": "message", "id": "msg_fake", "role": "assistant", "status": "completed", "content": [text]}
-        for number, (name, arguments) in enumerate(said.calls):
+        for number, (name, arguments) in enumerate(answer.calls):
             yield {
                 "type": "function_call", "id": f"fc_{number}", "call_id": f"call_{number}", "name": name,
                 "arguments": json.dumps(arguments), "status": "completed",
@@ -514,8 +517,8 @@ class Responses(FakeProtocol):
         }
         return {**item, **none[item["type"]]}
 
-    def _response(self, attempt: Attempt, said: FakeAnswer, items: list[Any], status: str = "") -> dict[str, Any]:
-        cut = {"length": "max_output_tokens", "refusal": "content_filter"}.get(said.reason)
+    def _response(self, attempt: Attempt, answer: FakeAnswer, items: list[Any], status: str = "") -> dict[str, Any]:
+        cut = {"length": "max_output_tokens", "refusal": "content_filter"}.get(answer.reason)
         usage = {
             "input_tokens": attempt.input_tokens, "output_tokens": attempt.output_tokens,
             "total_tokens": attempt.input_tokens + attempt.output_tokens,

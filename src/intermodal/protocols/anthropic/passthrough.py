@@ -169,31 +169,31 @@ class AnthropicStream(StreamedResponse):
         return self._process_boundary(event, payload, found, counted, through)
 
     def _process_boundary(
-        self, event: bytes, payload: bytes, found: AnthropicEvent, counted: bytes, through: list[bytes]
+        self, event: bytes, payload: bytes, parsed_event: AnthropicEvent, counted: bytes, through: list[bytes]
     ) -> End:  # fmt: skip
         """Process an event in which the message or a block of it begins or ends."""
-        for place, call, tool in found.started:
+        for place, call, tool in parsed_event.started:
             self.calls[place] = (call, tool)
-        if found.type == "message_start":
-            event = self._beginning(event, payload, found, counted)
-        elif found.type == "content_block_start":
+        if parsed_event.type == "message_start":
+            event = self._beginning(event, payload, parsed_event, counted)
+        elif parsed_event.type == "content_block_start":
             self._place += 1
-        elif found.type == "message_delta" and found.finish:
+        elif parsed_event.type == "message_delta" and parsed_event.finish:
             if self._teller.wrong(self) is not None:
                 return "done"  # reported before any end of the answer
             self._ending = True
-            event = self._end_of(payload, counted or found.usage)
-        through.append(_with_event_name(event, found.type))
+            event = self._end_of(payload, counted or parsed_event.usage)
+        through.append(_with_event_name(event, parsed_event.type))
         return "stopped" if self.stopped else ""
 
-    def _beginning(self, event: bytes, payload: bytes, found: AnthropicEvent, counted: bytes) -> bytes:
+    def _beginning(self, event: bytes, payload: bytes, parsed_event: AnthropicEvent, counted: bytes) -> bytes:
         """Return the first event with the client's name of the model, and valid counts."""
         if counted:
-            whole = (without_lone_surrogates(payload) if found.halved else None) or payload
+            whole = (without_lone_surrogates(payload) if parsed_event.halved else None) or payload
             event = b"event: message_start\ndata: " + with_usage(whole, self.usage)
-        if found.model:
+        if parsed_event.model:
             name = b'"model":' + dumps(self._model)
-            for field in (b'"model":' + found.model, b'"model": ' + found.model):
+            for field in (b'"model":' + parsed_event.model, b'"model": ' + parsed_event.model):
                 event = event.replace(field, name, 1)
         return event
 
@@ -215,26 +215,26 @@ class AnthropicStream(StreamedResponse):
         self.finish = "stop"  # written together with the run's metadata
         return "done"
 
-    def _record_counts(self, found: AnthropicEvent) -> bytes:
+    def _record_counts(self, parsed_event: AnthropicEvent) -> bytes:
         """Record the event's counts. Return counts in the client's format if the host's are invalid; else b""."""
-        if not found.usage:
+        if not parsed_event.usage:
             return b""
         self._counts = self._counts or AnthropicUsage()
-        usage, plain = counts_in(self._counts, found)
+        usage, plain = counts_in(self._counts, parsed_event)
         self.usage = usage or self.usage
         return b"" if plain else dumps(write_usage(self.usage or WireUsage()))
 
-    def _record_text(self, found: AnthropicEvent) -> AnthropicEvent:
+    def _record_text(self, parsed_event: AnthropicEvent) -> AnthropicEvent:
         """Record the event's text, with split characters joined."""
-        if found.text and (found.halved or self._halves.held):
-            text = self._halves.join(found.text)
+        if parsed_event.text and (parsed_event.halved or self._halves.held):
+            text = self._halves.join(parsed_event.text)
             seen = text.strip() != ""
-            found = found._replace(text=text, visible=seen, alive=seen)
-        self.output_seen |= found.alive
-        self.finish = found.finish or self.finish
-        if found.visible and self.first_at is None:
+            parsed_event = parsed_event._replace(text=text, visible=seen, alive=seen)
+        self.output_seen |= parsed_event.alive
+        self.finish = parsed_event.finish or self.finish
+        if parsed_event.visible and self.first_at is None:
             self.first_at = self._clock.monotonic()
-        return found
+        return parsed_event
 
     def _end_of(self, payload: bytes, counted: bytes) -> bytes:
         metadata = self._teller.metadata(self)

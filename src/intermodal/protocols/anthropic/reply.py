@@ -373,12 +373,12 @@ def event_of(data: bytes) -> AnthropicEvent | None:
     return AnthropicEvent(kind, valid=valid)
 
 
-def counts_in(counts: AnthropicUsage, found: AnthropicEvent) -> tuple[WireUsage | None, bool]:
+def counts_in(counts: AnthropicUsage, parsed_event: AnthropicEvent) -> tuple[WireUsage | None, bool]:
     """Return the usage including this event's, and whether it can be passed to clients unchanged."""
-    tree = loads(found.usage)
+    tree = loads(parsed_event.usage)
     if not isinstance(tree, Mapping):
-        return None, tree is None and found.type != "message_start"
-    return counts.add(tree), has_valid_counts(tree, _NEEDED if found.type == "message_start" else _NEEDED[1:])
+        return None, tree is None and parsed_event.type != "message_start"
+    return counts.add(tree), has_valid_counts(tree, _NEEDED if parsed_event.type == "message_start" else _NEEDED[1:])
 
 
 def with_usage(payload: bytes, usage: WireUsage | None) -> bytes:

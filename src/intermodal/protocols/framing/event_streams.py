@@ -167,7 +167,7 @@ class SseReader:
         self._dispatch(found)
         return found
 
-    def _end_line(self, found: list[SseEvent]) -> None:
+    def _end_line(self, events: list[SseEvent]) -> None:
         raw = bytes(self._partial)
         self._partial.clear()
         if self._at_start:
@@ -175,9 +175,9 @@ class SseReader:
             raw = raw.removeprefix(_BOM)
         line = raw.rstrip(b"\r\n").decode("utf-8", "replace")
         if not line:
-            self._dispatch(found)
+            self._dispatch(events)
         elif line.startswith("{"):
-            found.append(SseEvent(data=line))
+            events.append(SseEvent(data=line))
         elif not line.startswith(":"):
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
@@ -187,9 +187,9 @@ class SseReader:
             elif name == "event":
                 self._event = value
 
-    def _dispatch(self, found: list[SseEvent]) -> None:
+    def _dispatch(self, events: list[SseEvent]) -> None:
         if self._data:
-            found.append(SseEvent(data="\n".join(self._data), event=self._event))
+            events.append(SseEvent(data="\n".join(self._data), event=self._event))
         self._data, self._said = [], 0
         self._event = ""
 

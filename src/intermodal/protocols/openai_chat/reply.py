@@ -432,10 +432,10 @@ def read(data: bytes | memoryview, *, whole: bool = True) -> ReplyChunk | None:
     return None if whole and begun and piece.unclear({}) else piece
 
 
-def _calls_in(given: list[CallPiece]) -> tuple[tuple[tuple[int, str, str], ...], str] | None:
+def _calls_in(call_pieces: list[CallPiece]) -> tuple[tuple[tuple[int, str, str], ...], str] | None:
     """Return tool calls by index, id and name, and their arguments; None if these are not text."""
     calls, arguments = list[tuple[int, str, str]](), ""
-    for place, call in enumerate(given):
+    for place, call in enumerate(call_pieces):
         function = call.function or _NO_FUNCTION
         told = function.arguments or ""
         if told.__class__ is not str:

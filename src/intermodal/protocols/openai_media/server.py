@@ -167,22 +167,22 @@ def write_images(pictures: Sequence[tuple[bytes, str]], created: int, usage: Map
     return dumps({"created": created, "data": rows, "usage": usage})
 
 
-def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> tuple[str, bytes]:
+def write_transcript(transcript: Transcript, form: str, usage: Mapping[str, Any]) -> tuple[str, bytes]:
     """Return media type and body of a transcript in one of ``TRANSCRIPT_FORMATS``."""
     if form == "text":
-        return "text/plain; charset=utf-8", made.text.encode("utf-8", "replace") + b"\n"
+        return "text/plain; charset=utf-8", transcript.text.encode("utf-8", "replace") + b"\n"
     if form in ("srt", "vtt"):
         kind = "application/x-subrip" if form == "srt" else "text/vtt"
-        return kind, subtitles(made, form).encode("utf-8", "replace")
+        return kind, subtitles(transcript, form).encode("utf-8", "replace")
     if form == "json":
-        return "application/json", dumps({"text": made.text, "usage": usage})
+        return "application/json", dumps({"text": transcript.text, "usage": usage})
     rows = [
         {"id": index, "seek": 0, "start": each.start, "end": each.end, "text": each.text, "tokens": [],
          "temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 0.0, "no_speech_prob": 0.0}
-        for index, each in enumerate(made.segments)
+        for index, each in enumerate(transcript.segments)
     ]  # fmt: skip
-    task, language = ("translate", made.into) if made.into else ("transcribe", made.language)
-    whole = {"task": task, "language": language, "duration": made.seconds, "text": made.text}
+    task, language = ("translate", transcript.into) if transcript.into else ("transcribe", transcript.language)
+    whole = {"task": task, "language": language, "duration": transcript.seconds, "text": transcript.text}
     return "application/json", dumps({**whole, "segments": rows, "usage": usage})
 
 

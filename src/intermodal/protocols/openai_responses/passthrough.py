@@ -221,17 +221,17 @@ class OpenAIResponsesStream(TranscodedStream):
                 found.delta = self._halves.join(found.delta)
         return found
 
-    def _look(self, found: ResponseEvent) -> End | None:
+    def _look(self, parsed_event: ResponseEvent) -> End | None:
         """Process an event and return the end that it brings; None if the event is not as expected."""
-        kind, number, delta = found.type or "", found.sequence_number, found.delta
+        kind, number, delta = parsed_event.type or "", parsed_event.sequence_number, parsed_event.delta
         delta = "" if delta is None else delta
-        if number is None or found.failed or type(delta) is not str:
+        if number is None or parsed_event.failed or type(delta) is not str:
             return None
         if number > self._number:
             self._number = number
         if kind == "response.output_text.delta":
-            part = self._parts.get((found.output_index, found.content_index))
-            if part is None or found.logprobs is msgspec.UNSET:
+            part = self._parts.get((parsed_event.output_index, parsed_event.content_index))
+            if part is None or parsed_event.logprobs is msgspec.UNSET:
                 return None
             ends = self.say(delta)
             part.append(self.allowed[0] if self.overran else delta)
@@ -239,15 +239,19 @@ class OpenAIResponsesStream(TranscodedStream):
                 self._mark_output_seen()
             return self._stop() if ends else ""
         if kind in _BEGINS:
-            self._started = split_object(found.response)
-            return "" if response_of(found.response).plain else None
+            self._started = split_object(parsed_event.response)
+            return "" if response_of(parsed_event.response).plain else None
         if kind in _ENDS:
-            return self._look_at_end(found)
+            return self._look_at_end(parsed_event)
         if kind in _PARTS:
-            return None if found.output_index is None else self._look_at_part(kind, found.output_index, found)
+            return (
+                None
+                if parsed_event.output_index is None
+                else self._look_at_part(kind, parsed_event.output_index, parsed_event)
+            )
         if kind == "response.refusal.delta":
             self.output_seen = self.output_seen or delta.strip() != ""
-            place = found.output_index, found.content_index
+            place = parsed_event.output_index, parsed_event.content_index
             ends = self.refuse(delta)
             if (part := self._parts.get(place)) is not None:
                 part.append(self.allowed[1] if self.overran else delta)
@@ -260,25 +264,25 @@ class OpenAIResponsesStream(TranscodedStream):
             if self.overran and kind.startswith(_ARGUMENTS):
                 self.beside.pop()  # truncated arguments are useless
                 self.allowed = ("", "")
-            self._made.setdefault(found.output_index or 0, []).append(self.allowed[1] if self.overran else delta)
+            self._made.setdefault(parsed_event.output_index or 0, []).append(self.allowed[1] if self.overran else delta)
             if self.first_at is None and delta.strip():
                 self._mark_output_seen()
             return self._stop() if ends else ""
         return ""
 
-    def _look_at_part(self, kind: str, place: int, found: ResponseEvent) -> End | None:
+    def _look_at_part(self, kind: str, place: int, parsed_event: ResponseEvent) -> End | None:
         """Process an event by which an item or a part of one begins or ends."""
         if kind == "response.content_part.added":
-            if self._id_of(place) != found.item_id or found.content_index is None:
+            if self._id_of(place) != parsed_event.item_id or parsed_event.content_index is None:
                 return None
-            self._parts.setdefault((place, found.content_index), [])
+            self._parts.setdefault((place, parsed_event.content_index), [])
             return ""
-        item = item_of(found.item)
+        item = item_of(parsed_event.item)
         if kind == "response.output_item.added":
             return self._begin_item(place, item)
         if self._id_of(place) != item.id:
             return None
-        self._done[place] = bytes(found.item)
+        self._done[place] = bytes(parsed_event.item)
         if item.opaque:
             self._mark_output_seen()
         return ""
@@ -298,18 +302,18 @@ class OpenAIResponsesStream(TranscodedStream):
                 self._mark_output_seen()
         return ""
 
-    def _look_at_end(self, found: ResponseEvent) -> End | None:
-        reply = response_of(found.response)
+    def _look_at_end(self, parsed_event: ResponseEvent) -> End | None:
+        reply = response_of(parsed_event.response)
         count = len(reply.output or ())
         known = self.begun or (count == len(self._done) and reply.plain)
         if reply.broken or not reply.ended or not self._started or not known:
             return None
-        raw = bytes(found.response)
+        raw = bytes(parsed_event.response)
         if count < len(self._done):
             raw = join_object(split_object(raw), {"output": self._output()})
         self.usage, counted = reply.counted()
         self._ends(reply.ending(called=bool(self.calls)))
-        self._answer = (found.type or "", raw, counted)
+        self._answer = (parsed_event.type or "", raw, counted)
         return "done"
 
     def _shown_part(self, payload: bytes) -> bytes:
@@ -422,9 +426,9 @@ class OpenAIResponsesStream(TranscodedStream):
             place = next(place for place, number in decoder.calls.items() if number == event.index)
             self.calls[place] = (event.id, event.name)
 
-    def _beginning(self, found: ResponseEvent) -> bytes:
-        response = rewrite_begun_response(found.response, self._model, self._asked)
-        return self._final_event(found.type or "", found.sequence_number or 0, response)
+    def _beginning(self, parsed_event: ResponseEvent) -> bytes:
+        response = rewrite_begun_response(parsed_event.response, self._model, self._asked)
+        return self._final_event(parsed_event.type or "", parsed_event.sequence_number or 0, response)
 
     def _output(self) -> bytes:
         return b"[" + b",".join(self._done.values()) + b"]"

@@ -228,15 +228,15 @@ _any = msgspec.json.Decoder(dict[str, Any])
 _counts = msgspec.json.Decoder(_Counts)
 
 
-def _usage_of(told: _Counts, tier: str) -> tuple[WireUsage, bool]:
+def _usage_of(counts: _Counts, tier: str) -> tuple[WireUsage, bool]:
     """Return the usage as ``read_counts`` does, and whether it has every count that clients rely on."""
-    given, made = told.input_tokens_details, told.output_tokens_details
+    given, made = counts.input_tokens_details, counts.output_tokens_details
     cached, written, thought = given.cached_tokens, given.cache_write_tokens, made.reasoning_tokens
     plain = cached is not msgspec.UNSET and written is not msgspec.UNSET and thought is not msgspec.UNSET
     thought = None if thought is msgspec.UNSET else thought
     usage = WireUsage(
-        input_tokens=told.input_tokens,
-        output_tokens=with_reasoning(told.input_tokens, told.output_tokens, thought, told.total_tokens),
+        input_tokens=counts.input_tokens,
+        output_tokens=with_reasoning(counts.input_tokens, counts.output_tokens, thought, counts.total_tokens),
         cached_tokens=None if cached is msgspec.UNSET else cached,
         cache_write_tokens=None if written is msgspec.UNSET else written,
         reasoning_tokens=thought, tier=tier.lower(),
