@@ -445,15 +445,15 @@ class CallAttempt:
         if self._entry is not None:
             await self._entry.close(ending)
 
-    def _output_tokens(self, made: CallResult) -> int | None:
+    def _output_tokens(self, result: CallResult) -> int | None:
         """Return the tokens of the answer as reported; for a conversion, those of the text it produced."""
-        out = made.usage.output_tokens
-        if made.transcript is not None:
-            out = self._tokens(made.transcript.text)
-        elif made.looped or (made.overran and out is None):
-            out = self._tokens(made.text + made.beside)
+        out = result.usage.output_tokens
+        if result.transcript is not None:
+            out = self._tokens(result.transcript.text)
+        elif result.looped or (result.overran and out is None):
+            out = self._tokens(result.text + result.beside)
         elif self._job.step.op == "read":
-            out = self._tokens("\n".join(lines_to_text(lines) for lines in made.lines))
+            out = self._tokens("\n".join(lines_to_text(lines) for lines in result.lines))
         return out
 
     def _tokens(self, text: str) -> int:

@@ -165,22 +165,22 @@ class CheckSubject(Value, frozen=True):
     tokens: int = 0
 
 
-def run_check(op: str, made: CheckSubject) -> CheckFinding:
+def run_check(op: str, subject: CheckSubject) -> CheckFinding:
     """Run one check of the plan. A check that this version does not know finds nothing."""
     inspect = _INSPECTIONS.get(op)
-    return inspect(made) if inspect is not None else CheckFinding()
+    return inspect(subject) if inspect is not None else CheckFinding()
 
 
-def _transcript(made: CheckSubject) -> CheckFinding:
-    transcript, name = made.product.transcript, made.facts.name
+def _transcript(subject: CheckSubject) -> CheckFinding:
+    transcript, name = subject.product.transcript, subject.facts.name
     if transcript is None or not transcript.text:
         return CheckFinding(
             problem="empty", message=voices_without_words(transcript, name) or f"no speech was found in {name}"
         )
     if is_looping(transcript) or repeats(transcript.text):
         return CheckFinding(problem="looped", message=f"the transcript of {name} repeats itself")
-    languages = made.endpoint.model.languages if made.endpoint is not None else ()
-    spoken, stated = transcript.language, made.language
+    languages = subject.endpoint.model.languages if subject.endpoint is not None else ()
+    spoken, stated = transcript.language, subject.language
     if stated and spoken and spoken != stated:
         return CheckFinding(problem="language", message=f"{name} was heard in {spoken}, not in {stated}")
     if languages and spoken and spoken not in languages:
@@ -266,11 +266,11 @@ def sparse_speech(transcript: Transcript) -> tuple[int, float]:
     return sum(words for words, _ in found), sum(seconds for _, seconds in found)
 
 
-def _reading(made: CheckSubject) -> CheckFinding:
-    lines = [line for of_picture in made.product.lines for line in of_picture if line.text.strip() or line.unread]
-    name = made.facts.name
+def _reading(subject: CheckSubject) -> CheckFinding:
+    lines = [line for of_picture in subject.product.lines for line in of_picture if line.text.strip() or line.unread]
+    name = subject.facts.name
     if not lines:
-        promised = _expected_text_share(made)
+        promised = _expected_text_share(subject)
         if promised < _TEXT:
             return CheckFinding()
         return CheckFinding(
@@ -282,16 +282,19 @@ def _reading(made: CheckSubject) -> CheckFinding:
         return CheckFinding(
             problem="confidence", message=f"the text read from {name} is a guess (confidence {mean:.0%})"
         )
-    pages = [page.number for page in _read_pages(made)]
+    pages = [page.number for page in _read_pages(subject)]
     return (
-        _legible(lines, name, made.facts, pages) or _inspect_size(made, characters) or _totals(made) or CheckFinding()
+        _legible(lines, name, subject.facts, pages)
+        or _inspect_size(subject, characters)
+        or _totals(subject)
+        or CheckFinding()
     )
 
 
-def _totals(made: CheckSubject) -> CheckFinding | None:
+def _totals(subject: CheckSubject) -> CheckFinding | None:
     """Return the finding on totals that are one digit off the sum of the amounts above; None if there are none."""
-    found = [each for lines in made.product.lines for each in mismatched_totals(lines_to_text(lines))]
-    return CheckFinding(problem="confidence", message=describe_mismatch(found, made.facts.name)) if found else None
+    found = [each for lines in subject.product.lines for each in mismatched_totals(lines_to_text(lines))]
+    return CheckFinding(problem="confidence", message=describe_mismatch(found, subject.facts.name)) if found else None
 
 
 def _legible(
@@ -346,40 +349,44 @@ def _of(count: int, lines: int) -> str:
     return f"{count:,} of {lines:,} lines" if lines > 1 else "the only line"
 
 
-def _inspect_size(made: CheckSubject, characters: int) -> CheckFinding | None:
+def _inspect_size(subject: CheckSubject, characters: int) -> CheckFinding | None:
     """Return the finding if far fewer letters were read than were counted by their edges."""
-    pages = _read_pages(made)
-    counts = [page.letters for page in pages] or [made.facts.letters]
-    if made.facts.kind == "video" or _expected_text_share(made) < _TEXT or not all(count.known for count in counts):
+    pages = _read_pages(subject)
+    counts = [page.letters for page in pages] or [subject.facts.letters]
+    if (
+        subject.facts.kind == "video"
+        or _expected_text_share(subject) < _TEXT
+        or not all(count.known for count in counts)
+    ):
         return None
     least = sum(count.low for count in counts)
     if characters >= _LEAST_READ_SHARE * least:
         return None
     return CheckFinding(
         problem="confidence",
-        message=f"{characters:,} letters were read from {made.facts.name} where {least:,.0f} and more are seen: "
+        message=f"{characters:,} letters were read from {subject.facts.name} where {least:,.0f} and more are seen: "
         "some of its words may be missing",
     )
 
 
-def _read_pages(made: CheckSubject) -> list[PageFacts]:
-    read = {piece.page for piece in made.product.pieces if isinstance(piece, TextInput) and piece.page}
-    return [page for page in made.facts.pages if page.number in read]
+def _read_pages(subject: CheckSubject) -> list[PageFacts]:
+    read = {piece.page for piece in subject.product.pieces if isinstance(piece, TextInput) and piece.page}
+    return [page for page in subject.facts.pages if page.number in read]
 
 
-def _expected_text_share(made: CheckSubject) -> float:
+def _expected_text_share(subject: CheckSubject) -> float:
     """Return the share of text in the densest of the images that were read, at its middle estimate; 0 if unknown."""
-    densities = [page.text_density for page in _read_pages(made)]
-    return max((density.mid for density in densities or [made.facts.text_density] if density.known), default=0.0)
+    densities = [page.text_density for page in _read_pages(subject)]
+    return max((density.mid for density in densities or [subject.facts.text_density] if density.known), default=0.0)
 
 
-def _size(made: CheckSubject) -> CheckFinding:
+def _size(subject: CheckSubject) -> CheckFinding:
     """Compare the tokens that a call produced, or the characters of a transform, with the plan."""
-    estimate = made.step.estimate
-    if isinstance(made.step, Call):
-        return _in_range(float(made.tokens), estimate.output_tokens, "tokens", made.facts.name)
-    characters = sum(len(piece.text) for piece in made.product.pieces if isinstance(piece, TextInput))
-    return _in_range(float(characters), estimate.text, "characters", made.facts.name)
+    estimate = subject.step.estimate
+    if isinstance(subject.step, Call):
+        return _in_range(float(subject.tokens), estimate.output_tokens, "tokens", subject.facts.name)
+    characters = sum(len(piece.text) for piece in subject.product.pieces if isinstance(piece, TextInput))
+    return _in_range(float(characters), estimate.text, "characters", subject.facts.name)
 
 
 def _in_range(found: float, planned: Quantity, unit: str, name: str) -> CheckFinding:
@@ -536,12 +543,12 @@ def _by_one_digit(one: int, other: int) -> bool:
     return len(some) == len(more) and one * other > 0 and sum(a != b for a, b in zip(some, more, strict=True)) == 1
 
 
-def describe_mismatch(found: Sequence[MismatchedTotal], name: str, *, read: bool = True) -> str:
+def describe_mismatch(mismatched_totals: Sequence[MismatchedTotal], name: str, *, read: bool = True) -> str:
     """Return a sentence about mismatched totals.
 
     ``read``: they were read from an image; otherwise they are in the document's own text.
     """
-    first = found[0]
+    first = mismatched_totals[0]
     label = f" {first.label!r}" if first.label else ""
     where = f"{'read from' if read else 'in'} {name}"
     return (

@@ -143,11 +143,13 @@ def _how(facts: PartFacts, how: TextSource) -> TextSource:
     return how if facts.kind == "video" else ""
 
 
-def product_of_result(step: Call, facts: PartFacts, pictures: tuple[ImageInput, ...], made: CallResult) -> StepProduct:
+def product_of_result(
+    step: Call, facts: PartFacts, pictures: tuple[ImageInput, ...], result: CallResult
+) -> StepProduct:
     """Return the product of a finished call."""
-    if made.transcript is not None:
-        return product_of_transcript(step, facts, made.transcript)
-    return product_of_lines(step, facts, image_origins(pictures), made.lines)
+    if result.transcript is not None:
+        return product_of_transcript(step, facts, result.transcript)
+    return product_of_lines(step, facts, image_origins(pictures), result.lines)
 
 
 # ---- the cache ------------------------------------------------------------------------------------

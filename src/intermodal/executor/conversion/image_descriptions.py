@@ -131,10 +131,10 @@ def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, wor
     )
 
 
-def _refuse_refusal(done: FinishedCall, endpoint: Endpoint, step: Call) -> None:
+def _refuse_refusal(finished_call: FinishedCall, endpoint: Endpoint, step: Call) -> None:
     """Raise a refusal with the model's reason. No other endpoint is tried."""
-    if done.made.finish_reason == "content_filter" and not done.made.text.strip():
-        reason = " ".join(done.made.refusal.split())[:300]
+    if finished_call.made.finish_reason == "content_filter" and not finished_call.made.text.strip():
+        reason = " ".join(finished_call.made.refusal.split())[:300]
         quoted = f': "{reason}"' if reason else ""
         raise errors.ContentRefused(
             f"refused to describe an image{quoted}",
@@ -145,5 +145,5 @@ def _refuse_refusal(done: FinishedCall, endpoint: Endpoint, step: Call) -> None:
         )
 
 
-def _text(found: FinishedCall | str) -> str:
-    return found if isinstance(found, str) else found.made.text.strip()
+def _text(call_or_reason: FinishedCall | str) -> str:
+    return call_or_reason if isinstance(call_or_reason, str) else call_or_reason.made.text.strip()

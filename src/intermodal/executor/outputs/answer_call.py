@@ -57,7 +57,7 @@ from intermodal.protocols.request_fields import scale_thinking
 
 
 async def validated_answer(
-    run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput, speaker: CommitGate
+    run: RouteRun, job: CallJob, finished_call: FinishedCall, schema: JsonOutput, speaker: CommitGate
 ) -> tuple[FinishedCall, object]:
     """Return the call that answered, and the data of its JSON answer.
 
@@ -67,47 +67,53 @@ async def validated_answer(
         OutputInvalid: the answer does not match its schema after the repair call.
         OutputUnchecked, SchemaInvalid: it cannot be checked.
     """
-    if done.made.called:
-        return done, None
-    parsed = await _parse_answer(run, job, done, schema)
-    cut = done.made.finish_reason == "length"
+    if finished_call.made.called:
+        return finished_call, None
+    parsed = await _parse_answer(run, job, finished_call, schema)
+    cut = finished_call.made.finish_reason == "length"
     if parsed.problem and not speaker.committed and not cut and job.chat is not None:
         reason = f"{job.endpoint.id} gave an answer that breaks the schema"
         await run.state.emit(Retrying(step=job.step.id, reason=reason))
         speaker.retract()
         repair = msgspec.structs.replace(
-            job.chat, messages=prompt.with_repair(job.chat.messages, done.made.text, parsed.problem)
+            job.chat, messages=prompt.with_repair(job.chat.messages, finished_call.made.text, parsed.problem)
         )
-        first = done.actual
+        first = finished_call.actual
         work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was measured
         repaired_job = msgspec.structs.replace(job, chat=repair, step=remaining_estimate(job.step, first), work=work)
         try:
-            done = await run.do(repaired_job, speaker)
+            finished_call = await run.do(repaired_job, speaker)
         except BaseException:
             run.state.caller.hint(StepFinished(actual=first))  # it is paid for, whatever became of its repair
             raise
-        done = msgspec.structs.replace(done, actual=add_actuals(first, done.actual))
-        parsed = await _parse_answer(run, job, done, schema)
-        cut = done.made.finish_reason == "length"
+        finished_call = msgspec.structs.replace(finished_call, actual=add_actuals(first, finished_call.actual))
+        parsed = await _parse_answer(run, job, finished_call, schema)
+        cut = finished_call.made.finish_reason == "length"
     fault = json_answer.fault(
         parsed, shown=speaker.committed, cut=cut, whole=schema.whole, endpoint=job.endpoint.id, step=job.step.id
     )
     if fault is not None:
-        await run.state.emit(StepFinished(actual=done.actual))  # the attempt is paid for, and its usage is known
+        await run.state.emit(
+            StepFinished(actual=finished_call.actual)
+        )  # the attempt is paid for, and its usage is known
         raise fault
     if parsed.problem or (parsed.mended and speaker.committed):
-        return done, None
+        return finished_call, None
     if parsed.mended:
         what = "; ".join(parsed.mended)
         await run.state.emit(Note(text=f"the answer was put right without asking again: {what}", step=job.step.id))
-    if not speaker.committed and parsed.text != done.made.text.strip():  # for programs: without surrounding text
+    if (
+        not speaker.committed and parsed.text != finished_call.made.text.strip()
+    ):  # for programs: without surrounding text
         speaker.correct(parsed.text)
-        done = msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=parsed.text))
-    return done, parsed.data
+        finished_call = msgspec.structs.replace(
+            finished_call, made=msgspec.structs.replace(finished_call.made, text=parsed.text)
+        )
+    return finished_call, parsed.data
 
 
 async def _parse_answer(
-    run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput
+    run: RouteRun, job: CallJob, finished_call: FinishedCall, schema: JsonOutput
 ) -> json_answer.ParsedAnswer:
     """Return the answer, parsed and compared with its schema.
 
@@ -117,13 +123,15 @@ async def _parse_answer(
         SchemaInvalid: the schema cannot be used, and the caller did not check it.
     """
     try:
-        return await json_answer.run_bounded(partial(json_answer.parse, done.made.text, schema.schema))
+        return await json_answer.run_bounded(partial(json_answer.parse, finished_call.made.text, schema.schema))
     except InvalidSchema as error:
-        await run.state.emit(StepFinished(actual=done.actual))
+        await run.state.emit(StepFinished(actual=finished_call.actual))
         what = f"the schema cannot be used at {error.place[:200] or 'its top'}: {error.what}"
         raise errors.SchemaInvalid(what, todo=error.todo, step=job.step.id) from None
     except BudgetExhausted as error:
-        await run.state.emit(StepFinished(actual=done.actual))  # the attempt is paid for, and its usage is known
+        await run.state.emit(
+            StepFinished(actual=finished_call.actual)
+        )  # the attempt is paid for, and its usage is known
         raise json_answer.unchecked_error(error, endpoint=job.endpoint.id, step=job.step.id) from None
 
 
@@ -275,21 +283,21 @@ def is_brief(step: Call) -> bool:
     return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF_SECONDS
 
 
-def _is_refusal(done: FinishedCall, speaker: CommitGate) -> bool:
+def _is_refusal(finished_call: FinishedCall, speaker: CommitGate) -> bool:
     """Return True if the model refused without an answer: an error with its reason, and no other endpoint is tried."""
-    made = done.made
+    made = finished_call.made
     return not speaker.committed and is_refusal(made.finish_reason, (made.text,), called=made.called)
 
 
-def _loops(done: FinishedCall, schema: JsonOutput | None) -> bool:
+def _loops(finished_call: FinishedCall, schema: JsonOutput | None) -> bool:
     """Return True if an answer repeats itself, whether it was stopped or not. JSON may have equal lines."""
-    return done.made.looped or (schema is None and checks.repeats(done.made.text))
+    return finished_call.made.looped or (schema is None and checks.repeats(finished_call.made.text))
 
 
-async def _remark(run: RouteRun, done: FinishedCall, step: Call, limit: int | None, *, looped: bool) -> None:
-    made = done.made
-    tokens = done.actual.usage.output_tokens or limit
-    thought = done.actual.usage.reasoning_tokens
+async def _remark(run: RouteRun, finished_call: FinishedCall, step: Call, limit: int | None, *, looped: bool) -> None:
+    made = finished_call.made
+    tokens = finished_call.actual.usage.output_tokens or limit
+    thought = finished_call.actual.usage.reasoning_tokens
     for note in answer_notes(
         made.finish_reason, made.text, tokens, called=bool(made.parts), thought=thought, repeats=looped,
         stopped=stop_note(step.endpoint, limit, looped=made.looped, overran=made.overran),

@@ -93,7 +93,7 @@ def _transcript_source(name: str, transcript: Transcript) -> EvidenceSource:
 
 
 async def check_evidence(
-    run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, speaker: CommitGate,
+    run: RouteRun, job: CallJob, json_answer: JsonAnswer, schema: JsonOutput, speaker: CommitGate,
     stands_for: Mapping[int, tuple[ModelInput, ...]], ask: Ask | None,
 ) -> JsonAnswer:  # fmt: skip
     """Return the answer with evidence for its values; request missing values once more if the plan allows it.
@@ -103,37 +103,37 @@ async def check_evidence(
     reported.
     """
     state, policy = run.state, run.state.request.policy
-    if policy.evidence == "off" or found.data is None:
-        return found
+    if policy.evidence == "off" or json_answer.data is None:
+        return json_answer
     transcripts = {made.part: made.transcript for made in state.products.values() if made.transcript is not None}
     sources = sources_of(state.request, stands_for, state.opened.facts, transcripts)
-    found = await _with_evidence(found, schema, sources)
-    if not found.evidence:
-        return found
+    json_answer = await _with_evidence(json_answer, schema, sources)
+    if not json_answer.evidence:
+        return json_answer
     suffix = ""
-    if found.unverified and ask is not None and not speaker.committed and run.may_ask_again():
-        first, (better, took, suffix) = found.done, await _ask_again(run, job, found, schema, sources, ask)
-        found = better if len(better.unverified) < len(found.unverified) else found
-        speaker.correct(found.done.made.text)
+    if json_answer.unverified and ask is not None and not speaker.committed and run.may_ask_again():
+        first, (better, took, suffix) = json_answer.done, await _ask_again(run, job, json_answer, schema, sources, ask)
+        json_answer = better if len(better.unverified) < len(json_answer.unverified) else json_answer
+        speaker.correct(json_answer.done.made.text)
         if took is not None:
-            found = msgspec.structs.replace(found, done=_both(found.done, first, took))
-    fields = found.unverified
-    remark = describe_unverified(found.data, fields, suffix) if fields else ""
+            json_answer = msgspec.structs.replace(json_answer, done=_both(json_answer.done, first, took))
+    fields = json_answer.unverified
+    remark = describe_unverified(json_answer.data, fields, suffix) if fields else ""
     await state.emit(
         Checked(step=job.step.id, check="evidence", problem="unverified" if fields else "", message=remark)
     )  # fmt: skip
     if remark:
         await state.emit(Note(text=remark, step=job.step.id, warns=True))
-    return found
+    return json_answer
 
 
-async def _with_evidence(found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources) -> JsonAnswer:
-    evidence = await offload(_long(found, sources), evidence_of, found.data, schema.schema, sources)
-    return msgspec.structs.replace(found, evidence=evidence)
+async def _with_evidence(json_answer: JsonAnswer, schema: JsonOutput, sources: EvidenceSources) -> JsonAnswer:
+    evidence = await offload(_long(json_answer, sources), evidence_of, json_answer.data, schema.schema, sources)
+    return msgspec.structs.replace(json_answer, evidence=evidence)
 
 
-def _long(found: JsonAnswer, sources: EvidenceSources) -> bool:
-    return sum(len(source.text) for source in sources.texts) + len(found.done.made.text) > _LONG
+def _long(json_answer: JsonAnswer, sources: EvidenceSources) -> bool:
+    return sum(len(source.text) for source in sources.texts) + len(json_answer.done.made.text) > _LONG
 
 
 def describe_unverified(data: Any, fields: Sequence[str], suffix: str = "") -> str:
@@ -160,7 +160,7 @@ def _quote_value(value: Any) -> str:
 
 
 async def _ask_again(
-    run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources, ask: Ask
+    run: RouteRun, job: CallJob, json_answer: JsonAnswer, schema: JsonOutput, sources: EvidenceSources, ask: Ask
 ) -> tuple[JsonAnswer, Actual | None, str]:
     """Request the unverified values again.
 
@@ -170,13 +170,13 @@ async def _ask_again(
     """
     import anyio
 
-    first, left = found.done.actual, run.state.caller.remaining
+    first, left = json_answer.done.actual, run.state.caller.remaining
     if left is not None and left * (1 - _REST) < first.seconds:
-        return found, None, ", and there was no time to ask again"
+        return json_answer, None, ", and there was no time to ask again"
     assert job.chat is not None
-    part = _part(schema, found)
+    part = _part(schema, json_answer)
     if part is not None and part.codes:
-        part = _among(part, await offload(_long(found, sources), codes_of, sources))
+        part = _among(part, await offload(_long(json_answer, sources), codes_of, sources))
     call = _asking_for(job.chat, schema if part is None else part.output, ask)
     reason = f"{job.endpoint.id} gave values that occur in none of the files"
     await run.state.emit(Retrying(step=job.step.id, reason=reason))
@@ -188,14 +188,14 @@ async def _ask_again(
         with anyio.move_on_after(None if left is None else left * (1 - _REST)):
             done = await run.do(second, aside)
     except errors.BudgetExceeded:
-        return found, None, ", and there was no money left to ask again"
+        return json_answer, None, ", and there was no money left to ask again"
     except (errors.IntermodalError, Reroute):
         pass  # the attempt reports the failure; the first answer stays
     if done is None:
-        return found, None, ", and asking again failed"
+        return json_answer, None, ", and asking again failed"
     suffix = ", also when asked again"
-    better = await _merge_answers(found, done, schema, part)
-    return (found if better is None else await _with_evidence(better, schema, sources)), done.actual, suffix
+    better = await _merge_answers(json_answer, done, schema, part)
+    return (json_answer if better is None else await _with_evidence(better, schema, sources)), done.actual, suffix
 
 
 class _Part(NamedTuple):
@@ -209,14 +209,14 @@ class _Part(NamedTuple):
     codes: frozenset[str]
 
 
-def _part(schema: JsonOutput, found: JsonAnswer) -> _Part | None:
+def _part(schema: JsonOutput, json_answer: JsonAnswer) -> _Part | None:
     """Return a schema of the fields with unverified values only; None if the schema cannot be split.
 
     A number is requested as it is written in the text: JSON has no commas between thousands, and a small model that
     wants to write "5,860.19" where a number is required ends it after the five.
     """
     properties = schema.schema.get("properties")
-    names = list(dict.fromkeys(steps(field)[0] for field in found.unverified if field))
+    names = list(dict.fromkeys(steps(field)[0] for field in json_answer.unverified if field))
     if not isinstance(properties, dict) or schema.schema.keys() - _PLAIN or not names:
         return None
     if any(name not in properties for name in names):
@@ -261,12 +261,12 @@ def _asking_for(call: ChatCall, schema: JsonOutput, ask: Ask) -> ChatCall:
 
 
 async def _merge_answers(
-    found: JsonAnswer, done: FinishedCall, schema: JsonOutput, part: _Part | None
+    found: JsonAnswer, finished_call: FinishedCall, schema: JsonOutput, part: _Part | None
 ) -> JsonAnswer | None:
     """Return the first answer with the repeated values in place; None if that is not a valid answer."""
     target = schema if part is None else part.output
     try:
-        parsed = await run_bounded(partial(json_answer.parse, done.made.text, target.schema))
+        parsed = await run_bounded(partial(json_answer.parse, finished_call.made.text, target.schema))
         if parsed.problem or (part is not None and not isinstance(parsed.data, dict)):
             return None
         text, data = parsed.text, parsed.data
@@ -277,7 +277,10 @@ async def _merge_answers(
                 return None
     except (BudgetExhausted, InvalidSchema):
         return None
-    return JsonAnswer(done=msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=text)), data=data)
+    return JsonAnswer(
+        done=msgspec.structs.replace(finished_call, made=msgspec.structs.replace(finished_call.made, text=text)),
+        data=data,
+    )
 
 
 def _select_values(data: dict[str, Any], part: _Part) -> dict[str, Any]:

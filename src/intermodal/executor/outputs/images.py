@@ -57,29 +57,29 @@ def _diffusion_work(run: RouteRun, endpoint: Endpoint) -> dict[str, float]:
     return {"denoised": round(strokes.denoised, 6), "made": round(strokes.made, 6)}
 
 
-async def _mask(run: RouteRun, endpoint: Endpoint, given: ImageInput) -> bytes:
+async def _mask(run: RouteRun, endpoint: Endpoint, image: ImageInput) -> bytes:
     """Return the mask as a PNG in the form that the model or host reads.
 
     It is read from the original file, since an image that is converted for a model loses its transparency.
     """
     opened = run.state.opened
     part = input_images(opened.facts)[-1]
-    shrunk = (part.width, part.height) != (given.width, given.height)
-    data = given.data if shrunk else opened.data(part.index)
+    shrunk = (part.width, part.height) != (image.width, image.height)
+    data = image.data if shrunk else opened.data(part.index)
     transparent = IMAGE_MASK in endpoint.host.quirks
     return (await run.state.world.media.mask(data, transparent=transparent, name=part.name)).data
 
 
 def image_call(
     endpoint: Endpoint, step: Call, output: ImageOutput, sampling: Sampling, prompt: str,
-    given: tuple[ImageInput, ...], mask: bytes = b"",
+    images: tuple[ImageInput, ...], mask: bytes = b"",
 ) -> ImageCall:  # fmt: skip
     """Return the call with those settings of the plan that the host's protocol has fields for."""
     drawn, has = DrawImage.of(step), supported_image_options(endpoint.host)
     return ImageCall(
         model=endpoint.served_as or endpoint.model.id,
         prompt=prompt,
-        images=tuple(WireImage(data=each.data, media_type=each.media_type) for each in given),
+        images=tuple(WireImage(data=each.data, media_type=each.media_type) for each in images),
         size=drawn.size if has & {SIZE, RATIO} else None,
         count=output.count,
         seed=sampling.seed,
@@ -100,14 +100,14 @@ def _pictures(stands_for: Mapping[int, tuple[ModelInput, ...]]) -> tuple[ImageIn
     return tuple(piece for index in sorted(stands_for) for piece in stands_for[index] if isinstance(piece, ImageInput))
 
 
-async def _in_format(run: RouteRun, step: Call, made: Drawn, output: ImageOutput) -> Drawn:
+async def _in_format(run: RouteRun, step: Call, drawn_image: Drawn, output: ImageOutput) -> Drawn:
     """Return the image in the requested format. Any format is converted to PNG; other mismatches are noted."""
-    media_type = _TYPES.get(output.format, made.media_type)
-    if made.media_type == media_type:
-        return made
+    media_type = _TYPES.get(output.format, drawn_image.media_type)
+    if drawn_image.media_type == media_type:
+        return drawn_image
     if media_type == "image/png":
-        converted = await run.state.world.media.picture(made.data, name="the image that was drawn")
-        return msgspec.structs.replace(made, data=converted.data, media_type=converted.media_type)
-    what = f"{step.endpoint} sent {made.media_type}, and {media_type} was asked for"
+        converted = await run.state.world.media.picture(drawn_image.data, name="the image that was drawn")
+        return msgspec.structs.replace(drawn_image, data=converted.data, media_type=converted.media_type)
+    what = f"{step.endpoint} sent {drawn_image.media_type}, and {media_type} was asked for"
     await run.state.emit(Note(text=what, step=step.id))
-    return made
+    return drawn_image

@@ -74,16 +74,18 @@ def parse(text: str, schema: dict[str, Any], budget: StepBudget, digest: bytes =
     return (valid or checked)[0]
 
 
-def _validate(found: ParsedAnswer, schema: dict[str, Any], budget: StepBudget, digest: bytes) -> ParsedAnswer:
+def _validate(parsed_answer: ParsedAnswer, schema: dict[str, Any], budget: StepBudget, digest: bytes) -> ParsedAnswer:
     """Return a value validated against its schema, corrected if that makes it valid."""
     known = cached_schema(schema, budget, digest)
-    violation = known.violation(found.data, budget)
+    violation = known.violation(parsed_answer.data, budget)
     if violation is None:
-        return found
-    made, changes = align_value(found.data, schema, budget)
+        return parsed_answer
+    made, changes = align_value(parsed_answer.data, schema, budget)
     if changes and known.violation(made, budget) is None:
-        return ParsedAnswer(data=made, text=json.dumps(made, ensure_ascii=False), mended=(*found.mended, *changes))
-    return msgspec.structs.replace(found, problem=str(violation))
+        return ParsedAnswer(
+            data=made, text=json.dumps(made, ensure_ascii=False), mended=(*parsed_answer.mended, *changes)
+        )
+    return msgspec.structs.replace(parsed_answer, problem=str(violation))
 
 
 def _values(text: str, budget: StepBudget) -> list[ParsedAnswer]:

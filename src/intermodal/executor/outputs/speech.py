@@ -177,11 +177,11 @@ async def _input_text(run: RouteRun, step: Call) -> str:
     return "\n".join(found)
 
 
-def _remarks(made: CallResult, text: str, languages: tuple[str, ...]) -> list[str]:
+def _remarks(result: CallResult, text: str, languages: tuple[str, ...]) -> list[str]:
     remarks = []
-    if made.silent:
-        left = ", ".join(f'"{line[:40]}"' for line in made.silent[:3])
-        remarks.append(f"the voice has no sound for {len(made.silent)} of its lines, which are left out: {left}")
+    if result.silent:
+        left = ", ".join(f'"{line[:40]}"' for line in result.silent[:3])
+        remarks.append(f"the voice has no sound for {len(result.silent)} of its lines, which are left out: {left}")
     letters = unknown_letters(text, languages)
     if letters:
         more = "..." if len(letters) > _MAX_QUOTED_LETTERS else ""
@@ -210,22 +210,22 @@ def chat_output(run: RouteRun, step: Call) -> Output:
     return SpeechOutput(format=output.format, voice=output.voice if stated is None else stated)
 
 
-async def native_speech(run: RouteRun, step: Call, made: CallResult) -> Speech | None:
+async def native_speech(run: RouteRun, step: Call, result: CallResult) -> Speech | None:
     """Return the audio of an answer that its model spoke; None if text was requested."""
     output = run.state.request.output
     if not isinstance(output, SpeechOutput) or not run.answers(step):
         return None
-    if not made.pcm:
+    if not result.pcm:
         raise errors.OutputInvalid(
             "answered in words and sent no speech",
             where=step.endpoint,
             todo=hint("let a voice speak the answer: leave {model} out, or name a model that speaks"),
             step=step.id,
         )
-    return await encode_speech(made, step, output)
+    return await encode_speech(result, step, output)
 
 
-async def encode_speech(made: CallResult, step: Call, output: Output) -> Speech:
+async def encode_speech(result: CallResult, step: Call, output: Output) -> Speech:
     """Return samples as a file in the requested format."""
     import anyio.to_thread
 
@@ -234,11 +234,11 @@ async def encode_speech(made: CallResult, step: Call, output: Output) -> Speech:
     parameters = parameters_of(step)
     planned = parameters.format if isinstance(parameters, GenerateAnswer | SpeakText) else ""
     output_format = planned or (output.format if isinstance(output, SpeechOutput) else "wav")
-    seconds = round(len(made.pcm) / 2 / made.rate, 3) if made.rate else 0.0
+    seconds = round(len(result.pcm) / 2 / result.rate, 3) if result.rate else 0.0
     if output_format == "pcm16":
-        data = await anyio.to_thread.run_sync(resample, made.pcm, made.rate, SPEECH_RATE)
+        data = await anyio.to_thread.run_sync(resample, result.pcm, result.rate, SPEECH_RATE)
         return Speech(data=data, media_type="audio/pcm", seconds=seconds)
     if output_format == "mp3":
-        data = await anyio.to_thread.run_sync(mp3, made.pcm, made.rate)
+        data = await anyio.to_thread.run_sync(mp3, result.pcm, result.rate)
         return Speech(data=data, media_type="audio/mpeg", seconds=seconds)
-    return Speech(data=wav(made.pcm, made.rate), seconds=seconds)
+    return Speech(data=wav(result.pcm, result.rate), seconds=seconds)

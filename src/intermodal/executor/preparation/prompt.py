@@ -183,15 +183,15 @@ def _page(piece: ModelInput) -> int:
     return piece.page if isinstance(piece, (TextInput, ImageInput)) else 0
 
 
-def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
+def _message_parts(items: Sequence[PromptItem]) -> tuple[WirePart, ...]:
     """Return media and blocks of data in order, then the prompt; adjacent texts are joined into one part.
 
     If the prompt is in several places, each piece may be about the file beside it, and stays there.
     """
-    text_places = [place for place, each in enumerate(given) if isinstance(each, str)]
+    text_places = [place for place, each in enumerate(items) if isinstance(each, str)]
     if text_places and text_places[-1] - text_places[0] == len(text_places) - 1:
-        given = [*(each for each in given if not isinstance(each, str)), *given[text_places[0] : text_places[-1] + 1]]
-    blocks = [each for each in given if isinstance(each, DataBlock)]
+        items = [*(each for each in items if not isinstance(each, str)), *items[text_places[0] : text_places[-1] + 1]]
+    blocks = [each for each in items if isinstance(each, DataBlock)]
     texts = [text for block in blocks for text in (block.label, *block.body) if isinstance(text, str)]
     word = boundary_of(texts) if texts else ""
     parts: list[WirePart] = []
@@ -203,7 +203,7 @@ def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
             waiting.clear()
         parts.append(_media(media))
 
-    for each in given:
+    for each in items:
         if isinstance(each, str):
             waiting.append(each)
         elif isinstance(each, DataBlock):

@@ -43,7 +43,7 @@ async def count_on_servers(
     opened: OpenedRequest,
     request: Request,
     catalog: Catalog,
-    known: ServerCounts,
+    server_counts: ServerCounts,
     vain: FailedCounts,
     env: Mapping[str, str],
     *,
@@ -61,7 +61,8 @@ async def count_on_servers(
     def is_needed(endpoint: Endpoint, digest: str) -> bool:
         key = (endpoint.model.tokenizer, digest)
         return (
-            endpoint.model.tokenizer not in known.get(digest, {}) and now - vain.get(key, -RETRY_AFTER) >= RETRY_AFTER
+            endpoint.model.tokenizer not in server_counts.get(digest, {})
+            and now - vain.get(key, -RETRY_AFTER) >= RETRY_AFTER
         )
 
     long = [part for part in opened.facts.parts if part.kind == "text" and part.chars >= MIN_CHARS]
@@ -78,18 +79,18 @@ async def count_on_servers(
     made = tool_definitions(request.tools) if request.tools else None
     tooled = [] if made is None else [e for e in servers if is_needed(e, made.facts.digest)]
     if texts or tooled:
-        await _count(texts, tooled, made, known, env)
+        await _count(texts, tooled, made, server_counts, env)
         requests = [(e, digest) for e, digest, _ in texts]
         requests += [(e, made.facts.digest) for e in tooled if made is not None]
         for e, digest in requests:
-            if e.model.tokenizer not in known.get(digest, {}):
+            if e.model.tokenizer not in server_counts.get(digest, {}):
                 vain[e.model.tokenizer, digest] = now
-    return _with_counts(opened, known)
+    return _with_counts(opened, server_counts)
 
 
 async def _count(
     texts: Sequence[tuple[Endpoint, str, Callable[[], str]]], tooled: list[Endpoint], tools: ToolDefinitions | None,
-    known: ServerCounts, env: Mapping[str, str],
+    server_counts: ServerCounts, env: Mapping[str, str],
 ) -> None:  # fmt: skip
     import anyio
 
@@ -98,7 +99,7 @@ async def _count(
     async def one(endpoint: Endpoint, digest: str, text: Callable[[], str]) -> None:
         found = await _count_on_server(endpoint, text(), transport, env)
         if found is not None:
-            _note(known, digest, endpoint, found)
+            _note(server_counts, digest, endpoint, found)
 
     async def of_tools(endpoint: Endpoint) -> None:
         if tools is None:
@@ -108,7 +109,7 @@ async def _count(
         if whole is None or bare is None or whole < bare:
             return
         if whole > bare or endpoint.host.counts_text == "llama.cpp":  # older versions of vLLM ignore tools here
-            _note(known, tools.facts.digest, endpoint, whole - bare)
+            _note(server_counts, tools.facts.digest, endpoint, whole - bare)
 
     try:
         with anyio.move_on_after(SECONDS):
@@ -122,27 +123,27 @@ async def _count(
             await transport.aclose()
 
 
-def _note(known: ServerCounts, digest: str, endpoint: Endpoint, count: int) -> None:
-    known[digest] = {**known.get(digest, {}), endpoint.model.tokenizer: count}
+def _note(server_counts: ServerCounts, digest: str, endpoint: Endpoint, count: int) -> None:
+    server_counts[digest] = {**server_counts.get(digest, {}), endpoint.model.tokenizer: count}
 
 
-def _with_counts(opened: OpenedRequest, known: ServerCounts) -> OpenedRequest:
-    if not known:
+def _with_counts(opened: OpenedRequest, server_counts: ServerCounts) -> OpenedRequest:
+    if not server_counts:
         return opened
     parts = tuple(
-        msgspec.structs.replace(part, tokens={**part.tokens, **known[part.digest]})
-        if part.kind == "text" and part.digest in known
+        msgspec.structs.replace(part, tokens={**part.tokens, **server_counts[part.digest]})
+        if part.kind == "text" and part.digest in server_counts
         else part
         for part in opened.facts.parts
     )
     tools = opened.facts.tools
-    if tools is not None and tools.digest in known:
-        counts = {name: count for name, count in known[tools.digest].items() if name.startswith(_OWN)}
+    if tools is not None and tools.digest in server_counts:
+        counts = {name: count for name, count in server_counts[tools.digest].items() if name.startswith(_OWN)}
         tools = msgspec.structs.replace(tools, rendered=counts)
     made = copy.copy(opened)
     schema = opened.facts.schema
-    if schema is not None and schema.digest in known:
-        schema = msgspec.structs.replace(schema, tokens={**schema.tokens, **known[schema.digest]})
+    if schema is not None and schema.digest in server_counts:
+        schema = msgspec.structs.replace(schema, tokens={**schema.tokens, **server_counts[schema.digest]})
     made.facts = msgspec.structs.replace(opened.facts, parts=parts, tools=tools, schema=schema)
     return made
 
