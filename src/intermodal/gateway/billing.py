@@ -148,9 +148,9 @@ class KeyAllowance:
     is charged so far. ``drawn``: an endpoint whose rate the reservation has drawn from for a call that is not made yet.
     """
 
-    def __init__(self, ledger: QuotaManager | None, given: QuotaReservation | None = None) -> None:
+    def __init__(self, ledger: QuotaManager | None, reservation: QuotaReservation | None = None) -> None:
         self.ledger = ledger
-        self.given = given
+        self.given = reservation
         self.drawn = ""
         self.charges = RunCharges()
 

@@ -192,9 +192,9 @@ def _unknown(client: ServerClient, name: str) -> str:
     return ""
 
 
-def check_virtual_keys(client: ServerClient, known: tuple[VirtualKey, ...]) -> Iterator[ConfigFinding]:
+def check_virtual_keys(client: ServerClient, virtual_keys: tuple[VirtualKey, ...]) -> Iterator[ConfigFinding]:
     """Report keys that allow models or policies that do not exist."""
-    for key in known:
+    for key in virtual_keys:
         for name in key.models if key.revoked is None else ():
             what = _unknown(client, name)
             if what:

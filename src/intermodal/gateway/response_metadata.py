@@ -92,10 +92,19 @@ def _unverified_header(evidence: Iterable[FieldEvidence]) -> dict[str, str]:
     return {"x-intermodal-unverified": _short(fields)} if fields else {}
 
 
-def _where(found: FieldEvidence) -> dict[str, Any]:
+def _where(field_evidence: FieldEvidence) -> dict[str, Any]:
     """Return where a value was found, without inapplicable fields."""
-    place = {name: getattr(found, name) for name in ("file", "page", "line", "text") if getattr(found, name)}
-    return {"field": found.field, "status": found.status, **place, **({"at": found.at} if found.at >= 0 else {})}
+    place = {
+        name: getattr(field_evidence, name)
+        for name in ("file", "page", "line", "text")
+        if getattr(field_evidence, name)
+    }
+    return {
+        "field": field_evidence.field,
+        "status": field_evidence.status,
+        **place,
+        **({"at": field_evidence.at} if field_evidence.at >= 0 else {}),
+    }
 
 
 def cost_headers(cost: float | None, attempts: int) -> dict[str, str]:

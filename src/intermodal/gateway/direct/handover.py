@@ -28,9 +28,9 @@ class Handover(NamedTuple):
                 settle(ledger, self.given, self.tried.ending)
 
 
-def settle(ledger: QuotaManager, given: QuotaReservation, ending: AttemptEnding) -> None:
+def settle(ledger: QuotaManager, reservation: QuotaReservation, ending: AttemptEnding) -> None:
     """Charge an attempt to a budget: its cost and tokens if reported, else their upper bounds."""
     ledger.settle(
-        given, cost=ending.counts, tokens=ending.tokens, unreported=ending.unreported,
+        reservation, cost=ending.counts, tokens=ending.tokens, unreported=ending.unreported,
         unreported_tokens=ending.unreported_tokens,
     )  # fmt: skip

@@ -192,14 +192,14 @@ async def _embed_texts(
     context: GatewayContext,
     request: GatewayRequest,
     fields: Mapping[str, Raw],
-    wanted: wire.EmbeddingRequest,
+    embedding_request: wire.EmbeddingRequest,
     known: frozenset[str],
 ) -> EmbeddingResponse:
     """Embed several texts concurrently, each as its own request."""
-    call = wanted.call
+    call = embedding_request.call
     policy = await policy_of(context, request, call.model, fields)
-    if wanted.tokens:
-        call = replace(call, texts=await _decode_token_ids(wanted.tokens, call.model, context.client.config))
+    if embedding_request.tokens:
+        call = replace(call, texts=await _decode_token_ids(embedding_request.tokens, call.model, context.client.config))
     if empty := [f"input[{place}]" for place, text in enumerate(call.texts) if not text.strip()]:
         raise RequestRefused(f"{', '.join(empty[:10])} holds no text to embed", status=400, todo="leave it out")
     ignored = unknown_fields(fields, known)
@@ -226,20 +226,20 @@ async def _embed_texts(
     return EmbeddingResponse(vectors, sum(each.tokens[0] for each in made), about, head)
 
 
-def _merge_metadata(made: list[RunResult]) -> dict[str, Any]:
+def _merge_metadata(run_results: list[RunResult]) -> dict[str, Any]:
     """Return the metadata of several runs: summed costs and attempts, and the route of the first run."""
-    costs = [each.finished.cost for each in made]
+    costs = [each.finished.cost for each in run_results]
     cost = None if None in costs else sum(cost or 0.0 for cost in costs)
-    attempts = sum(each.about["attempts"] for each in made)
-    notes = list(dict.fromkeys(note for each in made for note in each.about["notes"]))
-    about = {**made[0].about, "cost": cost, "attempts": attempts, "notes": notes}
-    return about | {"sends": _hosts_of(made)}
+    attempts = sum(each.about["attempts"] for each in run_results)
+    notes = list(dict.fromkeys(note for each in run_results for note in each.about["notes"]))
+    about = {**run_results[0].about, "cost": cost, "attempts": attempts, "notes": notes}
+    return about | {"sends": _hosts_of(run_results)}
 
 
-def _hosts_of(made: list[RunResult]) -> list[dict[str, str]]:
+def _hosts_of(run_results: list[RunResult]) -> list[dict[str, str]]:
     """Return the transfers of the first run, and those of the other runs to further hosts."""
-    sends: list[dict[str, str]] = list(made[0].about["sends"])
-    for each in made[1:]:
+    sends: list[dict[str, str]] = list(run_results[0].about["sends"])
+    for each in run_results[1:]:
         named = {send["host"] for send in sends}
         sends += [send for send in each.about["sends"] if send["host"] not in named]
     return sends
@@ -310,16 +310,18 @@ class _DrawingRequest(NamedTuple):
 
 
 async def _draw(
-    context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, wanted: _DrawingRequest
+    context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, drawing_request: _DrawingRequest
 ) -> None:
-    call = wanted.call
+    call = drawing_request.call
     output = ImageOutput(
         size=call.size, count=call.count, steps=call.steps, guidance=call.guidance, sampler=call.sampler,  # type: ignore[arg-type]
-        negative=call.negative, strength=call.strength, mask=wanted.mask, quality=call.quality, format=call.format,
+        negative=call.negative, strength=call.strength, mask=drawing_request.mask, quality=call.quality, format=call.format,
     )  # fmt: skip
     check_output(output, call.seed)
-    run_request = _request((Text(text=call.prompt), *wanted.parts), output, wanted.policy, Sampling(seed=call.seed))
-    made = await _run(context, request, run_request, wanted.ignored)
+    run_request = _request(
+        (Text(text=call.prompt), *drawing_request.parts), output, drawing_request.policy, Sampling(seed=call.seed)
+    )
+    made = await _run(context, request, run_request, drawing_request.ignored)
     given, out = made.tokens
     usage = {"input_tokens": given, "output_tokens": out, "total_tokens": given + out, "intermodal": made.about}
     files = [(drawn.data, drawn.prompt) for drawn in made.finished.images]

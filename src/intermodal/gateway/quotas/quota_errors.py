@@ -42,8 +42,8 @@ _IDEMPOTENCY_REFUSALS: dict[IdempotencyConflict, QuotaRefusal] = {
 }  # fmt: skip
 
 
-def idempotency_refusal(found: IdempotencyConflict) -> QuotaRefusal:
-    return _IDEMPOTENCY_REFUSALS[found]
+def idempotency_refusal(conflict: IdempotencyConflict) -> QuotaRefusal:
+    return _IDEMPOTENCY_REFUSALS[conflict]
 
 
 def price_unknown(key: VirtualKey) -> QuotaRefusal:

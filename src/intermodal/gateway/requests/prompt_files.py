@@ -159,10 +159,10 @@ def _prompt_of_call(call: ChatCall, client: ServerClient) -> str:
     return by_id or by_model
 
 
-def _check_version(kept: LoadedPrompt, call: ChatCall) -> None:
+def _check_version(loaded_prompt: LoadedPrompt, call: ChatCall) -> None:
     wanted = call.prompt.version if call.prompt is not None else ""
-    if wanted and wanted != kept.version:
-        what = f"prompt {kept.name} has version {kept.version}, and {wanted[:40]!r} is asked for"
+    if wanted and wanted != loaded_prompt.version:
+        what = f"prompt {loaded_prompt.name} has version {loaded_prompt.version}, and {wanted[:40]!r} is asked for"
         raise RequestRefused(what, status=404, todo="leave the version out, or see /v1/prompts", code="prompt_version")
 
 

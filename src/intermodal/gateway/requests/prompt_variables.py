@@ -154,11 +154,11 @@ def _source(file: PromptFile, argument: Argument, value: Any, name: str) -> Byte
 
 
 def render_prompt(
-    kept: LoadedPrompt, call: ChatCall, given: Mapping[str, Any], config: Any, base: Policy, most: int
+    loaded_prompt: LoadedPrompt, call: ChatCall, given: Mapping[str, Any], config: Any, base: Policy, most: int
 ) -> RenderedPrompt:  # fmt: skip
-    file, own = kept.file, messages_from_call(call)
+    file, own = loaded_prompt.file, messages_from_call(call)
     tools = call.tools
-    with source_text.cached_texts(kept.texts, closed=True):
+    with source_text.cached_texts(loaded_prompt.texts, closed=True):
         made = prompt.request_of(
             file, given, {}, config, history=own if file.history else (), tools=tools
         )  # fmt: skip
@@ -172,7 +172,7 @@ def render_prompt(
     only = call.tool_choice == "required" and bool(tools)  # one of the client's own tools is to be called
     merged = replace(
         call,
-        output=_output(kept, made, call),
+        output=_output(loaded_prompt, made, call),
         sampling=_sampling(made.sampling, call.sampling),
         settings=_settings(made.settings, call.settings),
         tools=tools if only else made.tools,
@@ -181,28 +181,28 @@ def render_prompt(
     sources = (medium.part.source for _, medium in argument_values.media_of(given))
     urls = frozenset(source.url for source in sources if isinstance(source, UrlSource))
     models = () if policy.model else file.model_names
-    return RenderedPrompt(kept, merged, policy, messages, models, urls, str, [])
+    return RenderedPrompt(loaded_prompt, merged, policy, messages, models, urls, str, [])
 
 
-def _output(kept: LoadedPrompt, made: Request, call: ChatCall) -> Any:
+def _output(loaded_prompt: LoadedPrompt, new_request: Request, call: ChatCall) -> Any:
     """Return the file's output if it declares one; a client may only request the same output."""
-    if not isinstance(made.output, JsonOutput):
+    if not isinstance(new_request.output, JsonOutput):
         return call.output
-    if isinstance(call.output, JsonOutput) and call.output.schema != made.output.schema:
-        what = f"prompt {kept.name} has a schema of its answer, and another is asked for"
+    if isinstance(call.output, JsonOutput) and call.output.schema != new_request.output.schema:
+        what = f"prompt {loaded_prompt.name} has a schema of its answer, and another is asked for"
         raise RequestRefused(what, status=400, todo="leave the format of the answer out")
-    return made.output
+    return new_request.output
 
 
-def _sampling(file: Sampling, asked: Sampling) -> Sampling:
+def _sampling(file: Sampling, sampling: Sampling) -> Sampling:
     """Return the combined sampling: the client's values take precedence, the lower token limit holds."""
-    stated = _stated_options(asked)
-    limits = [limit for limit in (file.max_tokens, asked.max_tokens) if limit is not None]
+    stated = _stated_options(sampling)
+    limits = [limit for limit in (file.max_tokens, sampling.max_tokens) if limit is not None]
     return replace(file, **{**stated, "max_tokens": min(limits, default=None)})
 
 
-def _settings(file: Settings, asked: Settings) -> Settings:
-    return replace(file, **_stated_options(asked))
+def _settings(file: Settings, settings: Settings) -> Settings:
+    return replace(file, **_stated_options(settings))
 
 
 def _stated_options(options: Sampling | Settings) -> dict[str, Any]:

@@ -127,9 +127,9 @@ class HangDetector:
             return self.silent >= END_SECONDS
         return self.silent >= SILENT_SECONDS and self._hangs(activity())
 
-    def _hangs(self, found: ProcessActivity | None) -> bool:
-        if found is None:
+    def _hangs(self, activity: ProcessActivity | None) -> bool:
+        if activity is None:
             return True
-        if found.state in "Dt":  # it waits for a disk and cannot be killed either; a debugger holds it
+        if activity.state in "Dt":  # it waits for a disk and cannot be killed either; a debugger holds it
             return False
-        return found.state != "R" or found.cpu - self._cpu >= _CPU_SECONDS
+        return activity.state != "R" or activity.cpu - self._cpu >= _CPU_SECONDS
