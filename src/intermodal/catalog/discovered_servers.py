@@ -283,20 +283,20 @@ class ModelReport(Value):
     parameters: float | None = None
 
 
-def merge_reports(said: Sequence[ModelReport], forwarded: Sequence[str] = ()) -> tuple[DiscoveredModel, ...]:
+def merge_reports(reports: Sequence[ModelReport], forwarded: Sequence[str] = ()) -> tuple[DiscoveredModel, ...]:
     """Merge the reports of several replies into models; later replies take precedence.
 
     ``forwarded``: name patterns of forwarded models.
     """
-    names = dict.fromkeys(each.model for each in said if each.model)
-    return tuple(_merge_reports(name, [s for s in said if s.model in ("", name)], forwarded) for name in names)
+    names = dict.fromkeys(each.model for each in reports if each.model)
+    return tuple(_merge_reports(name, [s for s in reports if s.model in ("", name)], forwarded) for name in names)
 
 
-def _merge_reports(name: str, said: Sequence[ModelReport], forwarded: Sequence[str]) -> DiscoveredModel:
+def _merge_reports(name: str, reports: Sequence[ModelReport], forwarded: Sequence[str]) -> DiscoveredModel:
     last: dict[str, object] = {}
     takes: dict[Kind, bool] = {}
     claims: list[ServerClaim] = []
-    for each in said:
+    for each in reports:
         for kind in KINDS:
             if kind in each.takes:
                 takes[kind] = each.takes[kind]

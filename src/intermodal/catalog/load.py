@@ -248,7 +248,7 @@ def why_uncallable(row: SnapshotRow, models: Snapshot) -> tuple[str, str] | None
 
 def with_discovered_models(
     catalog: Catalog,
-    found: tuple[DiscoveredServer, ...],
+    discovered_servers: tuple[DiscoveredServer, ...],
     *,
     user: tuple[HostRow, ...] = (),
     measured: Mapping[str, tuple[Strength, ...]] | None = None,
@@ -259,12 +259,12 @@ def with_discovered_models(
     A server that computes on this machine needs no consent; if it forwards models to a remote service, those models do.
     ``user`` and the rest are as in :func:`load_catalog`.
     """
-    if not found:
+    if not discovered_servers:
         return catalog
     base, models = shipped_rows(), load_snapshot(own_snapshot)
-    endpoints = {endpoint.id: with_server_report(endpoint, found) for endpoint in catalog.endpoints}
+    endpoints = {endpoint.id: with_server_report(endpoint, discovered_servers) for endpoint in catalog.endpoints}
     allowed = {*catalog.consent}
-    for row, server, told in discovered_hosts(found, {row.id: row for row in user}):
+    for row, server, told in discovered_hosts(discovered_servers, {row.id: row for row in user}):
         if row.zone == "network":  # such a host can only come from an address in the config
             allowed.add(row.id)
         for served in row.models:

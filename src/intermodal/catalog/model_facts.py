@@ -157,12 +157,12 @@ def _can(model: Model, rows: Sequence[SnapshotRow]) -> frozenset[str]:
     return every if "text" in model.output else every - _INSTRUCTION_CAPABILITIES
 
 
-def missing_facts(found: Iterable[ModelFact], model: Model) -> tuple[str, ...]:
+def missing_facts(facts: Iterable[ModelFact], model: Model) -> tuple[str, ...]:
     """Return the facts that no source states. A context length is omitted for a model without text."""
     names = ["objective", "trained_on", "parameters", "licence", "languages"]
     if "text" in (*model.input, *model.output):
         names.insert(0, "context")
-    said = {figure.name for figure in found}
+    said = {figure.name for figure in facts}
     return tuple(name for name in names if name not in said)
 
 
@@ -170,8 +170,8 @@ def _derived_fact(name: str, value: Any) -> ModelFact:
     return ModelFact(name=name, value=value, source="derived from what follows")
 
 
-def _figure(name: str, said: Iterable[SourcedValue | None]) -> list[ModelFact]:
-    known = [each for each in said if each is not None]
+def _figure(name: str, values: Iterable[SourcedValue | None]) -> list[ModelFact]:
+    known = [each for each in values if each is not None]
     if not known:
         return []
     first, *others = known
@@ -200,10 +200,10 @@ def _of_all(value: tuple[str, ...], rows: Sequence[SnapshotRow], header: Snapsho
 
 
 def _contested_facts(
-    found: AgreedCapabilities, own: ModelRow | None, rows: Sequence[SnapshotRow], header: SnapshotHeader
+    capabilities: AgreedCapabilities, own: ModelRow | None, rows: Sequence[SnapshotRow], header: SnapshotHeader
 ) -> list[ModelFact]:
     """Return the capabilities that rows dispute, except those that the catalog's own row settles."""
-    said = [provenance.describe_dispute(each) for each in interpretation.open_disputes(found.doubts, own)]
+    said = [provenance.describe_dispute(each) for each in interpretation.open_disputes(capabilities.doubts, own)]
     if not said:
         return []
     by = ", ".join(dict.fromkeys(_source(header, row.facts_by or "models.dev") for row in rows if row.input))

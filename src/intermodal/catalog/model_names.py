@@ -256,10 +256,10 @@ def _hosts(catalog: Catalog) -> set[str]:
     return {host for e in catalog.endpoints for host in (e.host.id.lower(), e.id.lower().partition(":")[0])}
 
 
-def require_one_model(name: str, found: list[Endpoint]) -> list[Endpoint]:
+def require_one_model(name: str, endpoints: list[Endpoint]) -> list[Endpoint]:
     """Return the endpoints unchanged. Raises UnknownModel if they belong to several models."""
-    check_unambiguous(name, sorted({endpoint.model.id for endpoint in found}))
-    return found
+    check_unambiguous(name, sorted({endpoint.model.id for endpoint in endpoints}))
+    return endpoints
 
 
 def check_unambiguous(name: str, models: list[str]) -> None:

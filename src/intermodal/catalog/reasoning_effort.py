@@ -86,38 +86,38 @@ def _switch(settings: Settings) -> Literal["", "on", "off"]:
     return ""
 
 
-def sent_thinking_request(asked: ThinkingRequest, host: Host) -> ThinkingRequest:
+def sent_thinking_request(thinking_request: ThinkingRequest, host: Host) -> ThinkingRequest:
     """Return the part of a thinking request that is sent to a host."""
     protocol = PROTOCOL_OF_LOCAL_SERVER.get(host.protocol, host.protocol)
-    if asked is NO_THINKING_REQUEST or asked.protocol == protocol:
-        return asked
+    if thinking_request is NO_THINKING_REQUEST or thinking_request.protocol == protocol:
+        return thinking_request
     told: dict[str, Any] = {}
-    if asked.effort:
-        told |= translate_effort(asked.effort, asked.protocol, protocol, host.quirks)
-    if asked.budget:
-        told |= translate_budget(asked.budget, host.quirks)
+    if thinking_request.effort:
+        told |= translate_effort(thinking_request.effort, thinking_request.protocol, protocol, host.quirks)
+    if thinking_request.budget:
+        told |= translate_budget(thinking_request.budget, host.quirks)
     return ThinkingRequest(protocol, told.get("effort", ""), told.get("thinking", 0)) if told else NO_THINKING_REQUEST
 
 
-def resolve_effort(thinking: ThinkingProfile, asked: ThinkingRequest) -> Effort | Literal["unsaid"]:
+def resolve_effort(thinking: ThinkingProfile, thinking_request: ThinkingRequest) -> Effort | Literal["unsaid"]:
     """Return the effort at which a model reasons, given what its host was sent."""
-    if asked.effort:
-        return "minimal" if asked.effort == "none" and thinking.always else asked.effort
-    if asked.switch == "off":
+    if thinking_request.effort:
+        return "minimal" if thinking_request.effort == "none" and thinking.always else thinking_request.effort
+    if thinking_request.switch == "off":
         return "minimal" if thinking.always else "none"
     thinks = thinking.unasked not in ("none", "unsaid")
-    if asked.budget or asked.switch == "on":
+    if thinking_request.budget or thinking_request.switch == "on":
         return thinking.unasked if thinks else "medium"
     return thinking.unasked
 
 
-def thinking_tokens(thinking: ThinkingProfile, asked: ThinkingRequest) -> TokenRange:
+def thinking_tokens(thinking: ThinkingProfile, thinking_request: ThinkingRequest) -> TokenRange:
     """Return the number of reasoning tokens (low, mid, high) before the answer; a budget is the upper limit."""
-    effort = resolve_effort(thinking, asked)
+    effort = resolve_effort(thinking, thinking_request)
     if effort == "none":
         return _NOTHING
     low, mid, high = thinking.tokens(effort)
-    if asked.budget:
-        most = float(asked.budget)
+    if thinking_request.budget:
+        most = float(thinking_request.budget)
         return (min(low, most), min(mid, most), most)
     return (low, mid, high)

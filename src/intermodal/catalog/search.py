@@ -61,18 +61,18 @@ def _kind(tasks: tuple[str, ...], input: tuple[str, ...], output: tuple[str, ...
     return kind_of(tasks, input, output) if tasks or output else "not known"
 
 
-def filter_rows(rows: Iterable[SnapshotRow], wanted: ModelFilter) -> list[SnapshotRow]:
+def filter_rows(rows: Iterable[SnapshotRow], model_filter: ModelFilter) -> list[SnapshotRow]:
     """Return the rows that match, in their order."""
     found = list(rows)
-    for holds in _tests(wanted):
+    for holds in _tests(model_filter):
         found = [row for row in found if holds(row)]
     return found
 
 
-def _tests(wanted: ModelFilter) -> list[Callable[[SnapshotRow], bool]]:
+def _tests(model_filter: ModelFilter) -> list[Callable[[SnapshotRow], bool]]:
     tests: list[Callable[[SnapshotRow], bool]] = []
     hosts, takes, makes, task, most, name = (
-        wanted.hosts, wanted.takes, wanted.makes, wanted.task, wanted.max_price, wanted.kind,
+        model_filter.hosts, model_filter.takes, model_filter.makes, model_filter.task, model_filter.max_price, model_filter.kind,
     )  # fmt: skip
     if hosts:
         tests.append(lambda row: row.host in hosts)

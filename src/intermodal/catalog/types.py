@@ -635,12 +635,16 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
         return {endpoint.id: endpoint for endpoint in self.endpoints}
 
 
-def _with_shortcoming(endpoint: Endpoint, known: EndpointShortcoming) -> Endpoint:
-    kinds_left = tuple(kind for kind in endpoint.input if kind not in known.lacks)
-    context = min(endpoint.context or known.context, known.context) if known.context else endpoint.context
+def _with_shortcoming(endpoint: Endpoint, shortcoming: EndpointShortcoming) -> Endpoint:
+    kinds_left = tuple(kind for kind in endpoint.input if kind not in shortcoming.lacks)
+    context = (
+        min(endpoint.context or shortcoming.context, shortcoming.context) if shortcoming.context else endpoint.context
+    )
     host = endpoint.host
-    if known.images is not None:
-        most = known.images if host.max_images is None else min(host.max_images, known.images)
+    if shortcoming.images is not None:
+        most = shortcoming.images if host.max_images is None else min(host.max_images, shortcoming.images)
         host = replace(host, max_images=most)
-    evidence = Evidence(level="observed", source=known.message) if kinds_left != endpoint.input else endpoint.evidence
+    evidence = (
+        Evidence(level="observed", source=shortcoming.message) if kinds_left != endpoint.input else endpoint.evidence
+    )
     return replace(endpoint, input=kinds_left, context=context, host=host, evidence=evidence)

@@ -310,17 +310,17 @@ class EstimateOptions(NamedTuple):
 
 
 async def estimate_of(
-    prompt: str, files: tuple[FileLike, ...], wanted: EstimateOptions, config: Config, env: Mapping[str, str]
+    prompt: str, files: tuple[FileLike, ...], estimate_options: EstimateOptions, config: Config, env: Mapping[str, str]
 ) -> Estimate:
     """Return the tokens and the cost of one call with this prompt and these files."""
-    out_tokens = wanted.out_tokens
-    _check(wanted)
+    out_tokens = estimate_options.out_tokens
+    _check(estimate_options)
     if not isinstance(prompt, str):
         raise UsageError(f"the first argument is {type(prompt).__name__}, not a question", todo='write "" for none')
     if not prompt.strip() and not files:
         raise UsageError("nothing to count", todo="give a prompt, a file, or both")
-    when = parse_day(wanted.day)
-    subject = find_priced_model(wanted.model, config, env)
+    when = parse_day(estimate_options.day)
+    subject = find_priced_model(estimate_options.model, config, env)
     rules = rules_of(subject, shipped_families(), when)
     vocabulary = rules.rules.get("text", "")
     by = token_counter(vocabulary, env)
@@ -336,14 +336,19 @@ async def estimate_of(
             )
     if out_tokens is not None:
         pieces.append(CountablePart(kind="output", name=f"output {out_tokens:,}", tokens=out_tokens))
-    return estimate(subject, rules, tuple(pieces), date=when, batch=wanted.batch, cached=wanted.cached)
+    return estimate(
+        subject, rules, tuple(pieces), date=when, batch=estimate_options.batch, cached=estimate_options.cached
+    )
 
 
-def _check(wanted: EstimateOptions) -> None:
-    for name, said in (("model", wanted.model), ("day", wanted.day)):
+def _check(estimate_options: EstimateOptions) -> None:
+    for name, said in (("model", estimate_options.model), ("day", estimate_options.day)):
         if not isinstance(said, str):
             raise UsageError(f"{name}={said!r} is not text", todo='write model="gpt-4o", day="2026-11-25"')
-    counts: tuple[tuple[str, object], ...] = (("out_tokens", wanted.out_tokens or 0), ("cached", wanted.cached))
+    counts: tuple[tuple[str, object], ...] = (
+        ("out_tokens", estimate_options.out_tokens or 0),
+        ("cached", estimate_options.cached),
+    )
     for name, count in counts:
         if not isinstance(count, int) or count < 0:
             raise UsageError(f"{name}={count!r} is not a number of tokens", todo="give 0 or more")
@@ -454,9 +459,9 @@ def estimate(
     )  # fmt: skip
 
 
-def _bill(found: TokenCount, priced: tuple[UsagePrice, ...], cached: int) -> Quantity:
+def _bill(token_count: TokenCount, priced: tuple[UsagePrice, ...], cached: int) -> Quantity:
     """Return the cost. If the price depends on the hour of the day, the range covers all hours."""
-    bills = [price_of_parts(found.parts, each, cached=cached) for each in priced]
+    bills = [price_of_parts(token_count.parts, each, cached=cached) for each in priced]
     if len(bills) == 1 or not all(each.known for each in bills):
         return bills[0]
     low, high = min(each.low for each in bills), max(each.high for each in bills)
@@ -465,12 +470,13 @@ def _bill(found: TokenCount, priced: tuple[UsagePrice, ...], cached: int) -> Qua
     return between(low, bills[0].mid, high, f"{bills[0].basis}, which depends on the hour of the day")
 
 
-def _conflicts(subject: PricedModel, found: TokenCount, usd: Quantity, cached: int) -> tuple[PriceConflict, ...]:
+def _conflicts(subject: PricedModel, token_count: TokenCount, usd: Quantity, cached: int) -> tuple[PriceConflict, ...]:
     """Return the prices of other sources that lie outside the cost's range."""
     if not usd.known:
         return ()
     others = [
-        (each, price_of_parts(found.parts, _embedding_usage(each.vector), cached=cached)) for each in subject.rivals
+        (each, price_of_parts(token_count.parts, _embedding_usage(each.vector), cached=cached))
+        for each in subject.rivals
     ]
     return tuple(
         PriceConflict(by=each.by, since=each.since, usd=other.mid)
@@ -479,10 +485,10 @@ def _conflicts(subject: PricedModel, found: TokenCount, usd: Quantity, cached: i
     )
 
 
-def _with_contradictions(found: TokenCount, doubted: Mapping[str, DisputedCapability]) -> TokenCount:
+def _with_contradictions(token_count: TokenCount, doubted: Mapping[str, DisputedCapability]) -> TokenCount:
     """Add a note to the parts of modalities on which sources disagree."""
     parts = []
-    for part in found.parts:
+    for part in token_count.parts:
         doubt = doubted.get(part.piece.kind)
         if doubt is not None and not part.refused:
             tokens = msgspec.structs.replace(
@@ -490,40 +496,40 @@ def _with_contradictions(found: TokenCount, doubted: Mapping[str, DisputedCapabi
             )
             part = msgspec.structs.replace(part, tokens=tokens)
         parts.append(part)
-    return msgspec.structs.replace(found, parts=tuple(parts))
+    return msgspec.structs.replace(token_count, parts=tuple(parts))
 
 
-def _with_reasoning(found: TokenCount, subject: PricedModel) -> TokenCount:
+def _with_reasoning(token_count: TokenCount, subject: PricedModel) -> TokenCount:
     """Add the default reasoning tokens of the model to the count, since the stated output length excludes reasoning."""
     thinks = thinking_of(subject.id) if subject.model is None else subject.model.thinking
-    tokens = assumed_reasoning(thinks) if thinks is not None and not found.rejected else Quantity()
-    if thinks is None or not tokens.high or not any(part.piece.kind == "output" for part in found.parts):
-        return found
+    tokens = assumed_reasoning(thinks) if thinks is not None and not token_count.rejected else Quantity()
+    if thinks is None or not tokens.high or not any(part.piece.kind == "output" for part in token_count.parts):
+        return token_count
     evidence = thinks.evidence
     source = evidence.citation if evidence.source else ""
     part = CountedPart(piece=CountablePart(kind="output", name="thinking"), tokens=tokens, source=source)
-    whole = found.tokens + tokens if found.tokens.known else found.tokens
-    return msgspec.structs.replace(found, parts=(*found.parts, part), tokens=whole)
+    whole = token_count.tokens + tokens if token_count.tokens.known else token_count.tokens
+    return msgspec.structs.replace(token_count, parts=(*token_count.parts, part), tokens=whole)
 
 
-def _within_context(found: TokenCount, subject: PricedModel) -> TokenCount:
+def _within_context(token_count: TokenCount, subject: PricedModel) -> TokenCount:
     """Reject the count if input and output exceed the model's limits.
 
     Embedding models are exempt, because they process each part separately.
     """
     model = subject.model
-    if found.rejected or model is None or model.output == ("embedding",):
-        return found
+    if token_count.rejected or model is None or model.output == ("embedding",):
+        return token_count
     where = subject.endpoint or subject.id
-    out = sum(part.tokens.low for part in found.parts if part.piece.kind == "output")
-    every = found.tokens.low if found.tokens.known else 0.0
+    out = sum(part.tokens.low for part in token_count.parts if part.piece.kind == "output")
+    every = token_count.tokens.low if token_count.tokens.known else 0.0
     if model.max_output and out > model.max_output:
         why = f"{out:,.0f} tokens out, and {where} writes {model.max_output:,} at most"
     elif model.context and every > model.context:
         why = f"at least {every:,.0f} tokens, and {where} holds {model.context:,}"
     else:
-        return found
-    return msgspec.structs.replace(found, rejected=why)
+        return token_count
+    return msgspec.structs.replace(token_count, rejected=why)
 
 
 def with_token_count(piece: CountablePart, text: str, vocabulary: str, by: _CountText) -> CountablePart:

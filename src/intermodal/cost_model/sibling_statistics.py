@@ -54,10 +54,10 @@ def with_sibling_figures(statistics: Statistics, models: Mapping[str, Iterable[E
 
 
 def _figures(
-    endpoint: Endpoint, known: Iterable[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
+    endpoint: Endpoint, endpoints: Iterable[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
 ) -> dict[str, Quantity]:
     seen: dict[str, list[tuple[Quantity, str]]] = {}
-    for other in known:
+    for other in endpoints:
         near = _place(other) == _place(endpoint)
         for figure, quantity in measured[other.id].items():
             own = figure in _MODEL_FIGURES or figure.startswith(

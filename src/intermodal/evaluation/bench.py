@@ -203,20 +203,20 @@ class Bench:
         prepared = await self.client.prepare(msgspec.structs.replace(request, policy=unlimited))
         return prepared, plan_from(prepared.inputs)
 
-    async def run(self, told: Callable[[BenchSample], None] = lambda sample: None) -> None:
+    async def run(self, on_sample: Callable[[BenchSample], None] = lambda sample: None) -> None:
         """Warm up every endpoint, then measure it level by level. ``told`` is called with each request as it ends."""
         store = self.client.store
         try:
             for endpoint in self._endpoints:
                 store.bench = "alone"
                 warm = await self._one(*await self._prepare(endpoint))
-                told(warm)
+                on_sample(warm)
                 if warm.error:
                     self.left[endpoint.id] = f"its warm-up failed: {warm.message}"
                     continue
                 for concurrency in self.settings.concurrency:
                     store.bench = "crowded" if concurrency > 1 else "alone"
-                    await self._level(endpoint, concurrency, told)
+                    await self._level(endpoint, concurrency, on_sample)
                     if endpoint.id in self.left:
                         break
                     if not self.levels[-1].first.count and self.levels[-1].errors:
@@ -226,7 +226,7 @@ class Bench:
             store.bench = ""
         store.learn()
 
-    async def _level(self, endpoint: Endpoint, concurrency: int, told: Callable[[BenchSample], None]) -> None:
+    async def _level(self, endpoint: Endpoint, concurrency: int, on_sample: Callable[[BenchSample], None]) -> None:
         import anyio
 
         # Planning is not measured.
@@ -242,7 +242,7 @@ class Bench:
                     )
                     return
                 made.append(await self._one(prepared, plan))
-                told(made[-1])
+                on_sample(made[-1])
                 if len(made) >= _IN_A_ROW and all(each.error for each in made[-_IN_A_ROW:]):
                     waiting.clear()
 
@@ -285,17 +285,17 @@ def _throughput(tokens: list[int | None], wall: float) -> float | None:
 
 
 def summarize_level(
-    endpoint: str, concurrency: int, made: list[BenchSample], wall: float, memory: int | None
+    endpoint: str, concurrency: int, samples: list[BenchSample], wall: float, memory: int | None
 ) -> LoadLevel:
     """Summarize the requests of a level. Failed requests count as errors and in nothing else."""
-    good = [each for each in made if not each.error]
+    good = [each for each in samples if not each.error]
     errors: dict[str, int] = {}
-    for each in made:
+    for each in samples:
         if each.error:
             errors[each.error] = errors.get(each.error, 0) + 1
-    costs = [each.cost for each in made]
+    costs = [each.cost for each in samples]
     return LoadLevel(
-        endpoint=endpoint, concurrency=concurrency, requests=len(made), wall=wall,
+        endpoint=endpoint, concurrency=concurrency, requests=len(samples), wall=wall,
         first=percentiles([each.first for each in good]), decode=percentiles([each.decode for each in good]),
         seconds=percentiles([each.seconds for each in good]),
         throughput=_throughput([each.output_tokens for each in good], wall),
@@ -304,7 +304,7 @@ def summarize_level(
         output_tokens=percentiles([each.output_tokens for each in good]),
         errors=errors, memory=memory,
         cost=None if None in costs else sum(cost for cost in costs if cost is not None),
-        message=next((each.message for each in made if each.error), ""),
+        message=next((each.message for each in samples if each.error), ""),
     )  # fmt: skip
 
 

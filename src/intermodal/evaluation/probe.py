@@ -237,9 +237,9 @@ def _is_about_the_part(error: errors.IntermodalError) -> bool:
     return error.taught or isinstance(error, errors.UnsupportedModality) or 400 <= error.status < 500
 
 
-def _evidence(about: LessonSubject, made: CallResult, plain: int | None) -> tuple[bool | None, str]:
+def _evidence(about: LessonSubject, result: CallResult, plain: int | None) -> tuple[bool | None, str]:
     """Return what a successful reply shows, and a message; None if nothing, such as a tool accepted but not called."""
-    tokens = made.usage.input_tokens
+    tokens = result.usage.input_tokens
     if about in ("image", "audio", "document"):
         if tokens is None or plain is None:
             return True, "answered; it does not count, so that it was looked at is not proven"
@@ -247,10 +247,10 @@ def _evidence(about: LessonSubject, made: CallResult, plain: int | None) -> tupl
             return False, f"answered, and left it out: {tokens:,} tokens with it, {plain:,} without"
         return True, f"counts {tokens - plain:,} tokens for it"
     if about == "tools":
-        called = any(isinstance(part, ToolCall) for part in made.parts)
+        called = any(isinstance(part, ToolCall) for part in result.parts)
         return (True, "called it") if called else (None, "took it, and did not call it: whether it would is not shown")
     if about == "json":
-        held = _is_json(made.text)
+        held = _is_json(result.text)
         return held, "kept to the schema" if held else "answered, and not in the schema"
     return True, "answers"
 

@@ -91,13 +91,13 @@ def measure_tiers(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple
     return tuple(_as_sure(one, sum(scores) / len(scores)) if scores else one for one, scores in found)
 
 
-def _as_sure(found: TierMeasurement, sure: float) -> TierMeasurement:
+def _as_sure(measurement: TierMeasurement, sure: float) -> TierMeasurement:
     """Add the mean score of the best label, which shows whether scores are calibrated.
 
     For example, a mean of 0.9 is too high if only half of the answers are right.
     """
-    why = f"{found.why}; its best label was at {sure:.2f} on average"
-    return msgspec.structs.replace(found, sure=sure, why=why)
+    why = f"{measurement.why}; its best label was at {sure:.2f} on average"
+    return msgspec.structs.replace(measurement, sure=sure, why=why)
 
 
 def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Catalog) -> TierMeasurement:
@@ -123,13 +123,15 @@ def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Ca
     )
 
 
-def strength(found: TierMeasurement, data: str, date: str) -> Strength | None:
+def strength(measurement: TierMeasurement, data: str, date: str) -> Strength | None:
     """Return a measurement as evidence; None if it gives no tier."""
-    if found.tier is None:
+    if measurement.tier is None:
         return None
-    sure = f", its best label at {found.sure:.2f} on average" if found.sure else ""
-    source = f"right on {found.right} of {found.items} of {data}{sure}, {date}"
-    return Strength(task=found.task, tier=found.tier, evidence=Evidence(level="measured", source=source, checked=date))
+    sure = f", its best label at {measurement.sure:.2f} on average" if measurement.sure else ""
+    source = f"right on {measurement.right} of {measurement.items} of {data}{sure}, {date}"
+    return Strength(
+        task=measurement.task, tier=measurement.tier, evidence=Evidence(level="measured", source=source, checked=date)
+    )
 
 
 def wilson_interval(right: float, count: int) -> tuple[float, float]:

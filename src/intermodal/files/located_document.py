@@ -65,14 +65,14 @@ def document_of(name: str, value: Any) -> LocatedDocument:
     )
 
 
-def _plain_value(found: LocatedDocument, value: Any, path: Path) -> Any:
+def _plain_value(document: LocatedDocument, value: Any, path: Path) -> Any:
     """Convert dates of TOML to strings, as in the other formats. Raises UsageError for infinity and NaN."""
     if isinstance(value, Mapping):
-        return {key: _plain_value(found, each, (*path, key)) for key, each in value.items()}
+        return {key: _plain_value(document, each, (*path, key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain_value(found, each, (*path, place)) for place, each in enumerate(value)]
+        return [_plain_value(document, each, (*path, place)) for place, each in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{value} is not a finite number", where=found.where(path))
+        raise UsageError(f"{value} is not a finite number", where=document.where(path))
     if isinstance(value, PathLike):
         return str(value)
     return value.isoformat() if isinstance(value, date | time) else value

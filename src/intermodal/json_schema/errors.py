@@ -121,13 +121,13 @@ class Violation:
         return f"at {self.path}: {message}" if self.steps else message
 
 
-def nearest_violation(found: list[Violation], otherwise: Violation) -> Violation:
+def nearest_violation(violations: list[Violation], otherwise: Violation) -> Violation:
     """Return the violation of the branch that matched furthest, since that branch was probably meant.
 
     Returns ``otherwise`` if several branches matched equally far.
     """
-    deepest = max(len(each.steps) for each in found) if found else 0
-    best = [each for each in found if len(each.steps) == deepest]
+    deepest = max(len(each.steps) for each in violations) if violations else 0
+    best = [each for each in violations if len(each.steps) == deepest]
     if len(best) > 1 and not deepest:
         best = [each for each in best if each.keyword != "type"]
     return best[0] if len(best) == 1 else otherwise

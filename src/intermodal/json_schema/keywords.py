@@ -61,7 +61,7 @@ class SchemaNode:
         self.resource = resource
         self.scoped = False
 
-    def apply(self, value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def apply(self, value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         """Return the first violation of a value; None if the value is valid.
 
         ``seen`` collects evaluated members; None if not needed. Raises BudgetExhausted and Cancelled, after which
@@ -75,15 +75,15 @@ class SchemaNode:
             raise budget.too_deep()
         budget.depth = depth + 1
         entered = self.scoped and self._enter(budget)
-        noted = EvaluatedMembers() if self.collects else seen
+        noted = EvaluatedMembers() if self.collects else members
         found = None
         for check in self.checks:
             found = check(value, budget, noted)
             if found is not None:
                 break
         else:
-            if self.collects and seen is not None and noted is not None:
-                seen.add(noted, budget)
+            if self.collects and members is not None and noted is not None:
+                members.add(noted, budget)
         if entered:
             budget.scope.pop()
         budget.depth = depth
@@ -124,12 +124,12 @@ def _type(types: Any, context: Context) -> Check:
     if len(tests) == 1:
         (test,) = tests
 
-        def check_one(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+        def check_one(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
             return None if test(value) else Violation("type", message, value)
 
         return check_one
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         return None if any(test(value) for test in tests) else Violation("type", message, value)
 
     return check
@@ -138,7 +138,7 @@ def _type(types: Any, context: Context) -> Check:
 def _enum(values: Any, context: Context) -> Check:
     allowed = {_canonical(value, context.budget) for value in values}
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if _canonical(value, budget) in allowed:
             return None
         return Violation("enum", "{} is not one of {}", value, values)
@@ -150,7 +150,7 @@ def _const(constant: Any, context: Context) -> Check:
     canonical = _canonical(constant, context.budget)
     length = len(constant) if isinstance(constant, (dict, list)) else -1
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         same_length = (len(value) if isinstance(value, (dict, list)) else -1) == length
         if same_length and _canonical(value, budget) == canonical:
             return None
@@ -164,7 +164,7 @@ def _limit_keyword(keyword: str, message: str, wrong: Callable[[Any, Any], bool]
     """Return the compiler of a keyword that compares a number with a limit."""
 
     def compile_limit(limit: Any, context: Context) -> Check:
-        def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+        def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
             if is_number(value) and wrong(value, limit):
                 return Violation(keyword, f"{{}} is {message} {{}}", value, limit)
             return None
@@ -175,7 +175,7 @@ def _limit_keyword(keyword: str, message: str, wrong: Callable[[Any, Any], bool]
 
 
 def _multiple_of(factor: Any, context: Context) -> Check:
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if is_number(value) and not _is_multiple(value, factor, budget):
             return Violation("multipleOf", "{} is not a multiple of {}", value, factor)
         return None
@@ -198,7 +198,7 @@ def _size(
     def compile_limit(limit: Any, context: Context) -> Check:
         message = f"{{}} {messages[1] if limit == special else messages[0]}"
 
-        def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+        def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
             return Violation(keyword, message, value) if isinstance(value, kind) and wrong(len(value), limit) else None
 
         return check
@@ -209,7 +209,7 @@ def _size(
 def _pattern(written: Any, context: Context) -> Check:
     pattern = context.pattern(written)
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if isinstance(value, str) and not pattern.found(value, budget):
             return Violation("pattern", "{} does not match {}", value, written)
         return None
@@ -221,7 +221,7 @@ def _pattern(written: Any, context: Context) -> Check:
 def _properties(schemas: Any, context: Context) -> Check:
     nodes = {name: context.node(inner, name) for name, inner in schemas.items()}
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
             return None
         budget.spend(len(value))
@@ -229,8 +229,8 @@ def _properties(schemas: Any, context: Context) -> Check:
             node = nodes.get(name)
             if node is None:
                 continue
-            if seen is not None:
-                seen.names.add(name)
+            if members is not None:
+                members.names.add(name)
             wrong = node.apply(inner, budget, None)
             if wrong is not None:
                 return wrong.at(name)
@@ -242,15 +242,15 @@ def _properties(schemas: Any, context: Context) -> Check:
 def _pattern_properties(schemas: Any, context: Context) -> Check:
     nodes = [(context.pattern(written), context.node(inner, written)) for written, inner in schemas.items()]
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
             return None
         for pattern, node in nodes:
             for name, inner in value.items():
                 if not pattern.found(name, budget):
                     continue
-                if seen is not None:
-                    seen.names.add(name)
+                if members is not None:
+                    members.names.add(name)
                 wrong = node.apply(inner, budget, None)
                 if wrong is not None:
                     return wrong.at(name)
@@ -264,7 +264,7 @@ def _additional_properties(schema: Any, context: Context) -> Check:
     named = frozenset(context.beside.get("properties", ()))
     patterns = [context.pattern(written) for written in context.beside.get("patternProperties", ())]
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
             return None
         budget.spend(len(value))
@@ -277,8 +277,8 @@ def _additional_properties(schema: Any, context: Context) -> Check:
             wrong = node.apply(inner, budget, None)
             if wrong is not None:
                 return wrong.at(name)
-        if seen is not None:
-            seen.all_names = True
+        if members is not None:
+            members.all_names = True
         return None
 
     return check
@@ -287,7 +287,7 @@ def _additional_properties(schema: Any, context: Context) -> Check:
 def _property_names(schema: Any, context: Context) -> Check:
     node = context.node(schema)
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if isinstance(value, dict):
             for name in value:
                 wrong = node.apply(name, budget, None)
@@ -299,7 +299,7 @@ def _property_names(schema: Any, context: Context) -> Check:
 
 
 def _compile_required(names: Any, context: Context) -> Check:
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if isinstance(value, dict):
             budget.spend(min(len(names), len(value)) // 4)
             for name in names:
@@ -311,7 +311,7 @@ def _compile_required(names: Any, context: Context) -> Check:
 
 
 def _dependent_required(lists: Any, context: Context) -> Check:
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
             return None
         budget.spend(1 + len(lists))
@@ -330,12 +330,12 @@ def _dependent_required(lists: Any, context: Context) -> Check:
 def _dependent_schemas(schemas: Any, context: Context) -> Check:
     nodes = {name: context.node(inner, name) for name, inner in schemas.items()}
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
             return None
         budget.spend(1 + len(nodes))
         for name, node in nodes.items():
-            wrong = node.apply(value, budget, seen) if name in value else None
+            wrong = node.apply(value, budget, members) if name in value else None
             if wrong is not None:
                 return wrong
         return None
@@ -347,15 +347,15 @@ def _dependent_schemas(schemas: Any, context: Context) -> Check:
 def _prefix_items(schemas: Any, context: Context) -> Check:
     nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, list):
             return None
         for number, (node, item) in enumerate(zip(nodes, value, strict=False)):
             wrong = node.apply(item, budget, None)
             if wrong is not None:
                 return wrong.at(number)
-        if seen is not None:
-            seen.items = max(seen.items, len(nodes))
+        if members is not None:
+            members.items = max(members.items, len(nodes))
         return None
 
     return check
@@ -365,7 +365,7 @@ def _items(schema: Any, context: Context) -> Check:
     node = context.node(schema)
     first = len(context.beside.get("prefixItems", ()))
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, list):
             return None
         if schema is False and len(value) > first:
@@ -374,8 +374,8 @@ def _items(schema: Any, context: Context) -> Check:
             wrong = node.apply(value[number], budget, None)
             if wrong is not None:
                 return wrong.at(number)
-        if seen is not None:
-            seen.all_items = True
+        if members is not None:
+            members.all_items = True
         return None
 
     return check
@@ -385,18 +385,18 @@ def _contains(schema: Any, context: Context) -> Check:
     node = context.node(schema)
     least, most = context.beside.get("minContains", 1), context.beside.get("maxContains")
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, list):
             return None
         found = 0
         for number, item in enumerate(value):
-            if most is None and seen is None and found >= least:
+            if most is None and members is None and found >= least:
                 return None
             if node.apply(item, budget, None) is not None:
                 continue
             found += 1
-            if seen is not None:
-                seen.at.add(number)
+            if members is not None:
+                members.at.add(number)
             if most is not None and found > most:
                 return Violation("maxContains", "Too many items match the given schema (expected at most {})", most)
         if found >= least:
@@ -410,7 +410,7 @@ def _contains(schema: Any, context: Context) -> Check:
 
 
 def _unique_items(required: Any, context: Context) -> Check | None:
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, list) or len(value) < 2:
             return None
         canonical: set[str] = set()
@@ -435,10 +435,10 @@ def _dynamic_ref(reference: Any, context: Context) -> Check:
         return static.apply
     nodes = context.dynamic_nodes(anchor)
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         budget.spend(len(budget.scope))
         node = next((nodes[id(resource)] for resource in budget.scope if id(resource) in nodes), static)
-        return node.apply(value, budget, seen)
+        return node.apply(value, budget, members)
 
     return check
 
@@ -446,9 +446,9 @@ def _dynamic_ref(reference: Any, context: Context) -> Check:
 def _all_of(schemas: Any, context: Context) -> Check:
     nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         for node in nodes:
-            wrong = node.apply(value, budget, seen)
+            wrong = node.apply(value, budget, members)
             if wrong is not None:
                 return wrong
         return None
@@ -459,19 +459,19 @@ def _all_of(schemas: Any, context: Context) -> Check:
 def _any_of(schemas: Any, context: Context) -> Check:
     nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         wrongs: list[Violation] = []
         fits = False
         for node in nodes:
-            own = EvaluatedMembers() if seen is not None else None
+            own = EvaluatedMembers() if members is not None else None
             wrong = node.apply(value, budget, own)
             if wrong is not None:
                 wrongs.append(wrong)
                 continue
-            if own is None or seen is None:
+            if own is None or members is None:
                 return None
             fits = True
-            seen.add(own, budget)
+            members.add(own, budget)
         if fits:
             return None
         return nearest_violation(wrongs, Violation("anyOf", "{} is not valid under any of the given schemas", value))
@@ -482,11 +482,11 @@ def _any_of(schemas: Any, context: Context) -> Check:
 def _one_of(schemas: Any, context: Context) -> Check:
     nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         wrongs: list[Violation] = []
         first: int | None = None
         for number, node in enumerate(nodes):
-            own = EvaluatedMembers() if seen is not None else None
+            own = EvaluatedMembers() if members is not None else None
             wrong = node.apply(value, budget, own)
             if wrong is not None:
                 wrongs.append(wrong)
@@ -497,8 +497,8 @@ def _one_of(schemas: Any, context: Context) -> Check:
                 return Violation("oneOf", message, value)
             else:
                 first = number
-                if own is not None and seen is not None:
-                    seen.add(own, budget)
+                if own is not None and members is not None:
+                    members.add(own, budget)
         if first is not None:
             return None
         return nearest_violation(wrongs, Violation("oneOf", "{} is not valid under any of the given schemas", value))
@@ -509,7 +509,7 @@ def _one_of(schemas: Any, context: Context) -> Check:
 def _not(schema: Any, context: Context) -> Check:
     node = context.node(schema)
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if node.apply(value, budget, None) is not None:
             return None
         return Violation("not", "{} should not be valid under {}", value, schema)
@@ -525,13 +525,13 @@ def _if(schema: Any, context: Context) -> Check:
         for name in ("then", "else")
     )
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
-        own = EvaluatedMembers() if seen is not None else None
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
+        own = EvaluatedMembers() if members is not None else None
         if node.apply(value, budget, own) is not None:
-            return otherwise.apply(value, budget, seen) if otherwise is not None else None
-        if own is not None and seen is not None:
-            seen.add(own, budget)
-        return then.apply(value, budget, seen) if then is not None else None
+            return otherwise.apply(value, budget, members) if otherwise is not None else None
+        if own is not None and members is not None:
+            members.add(own, budget)
+        return then.apply(value, budget, members) if then is not None else None
 
     return check
 
@@ -540,12 +540,12 @@ def _if(schema: Any, context: Context) -> Check:
 def _unevaluated_properties(schema: Any, context: Context) -> Check:
     node = context.node(schema)
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
-        if not isinstance(value, dict) or seen is None or seen.all_names:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
+        if not isinstance(value, dict) or members is None or members.all_names:
             return None
         budget.spend(len(value))
         for name, inner in value.items():
-            if name in seen.names:
+            if name in members.names:
                 continue
             if schema is False:
                 message = "Unevaluated properties are not allowed ({} was unexpected)"
@@ -553,7 +553,7 @@ def _unevaluated_properties(schema: Any, context: Context) -> Check:
             wrong = node.apply(inner, budget, None)
             if wrong is not None:
                 return wrong.at(name)
-        seen.all_names = True
+        members.all_names = True
         return None
 
     return check
@@ -562,17 +562,17 @@ def _unevaluated_properties(schema: Any, context: Context) -> Check:
 def _unevaluated_items(schema: Any, context: Context) -> Check:
     node = context.node(schema)
 
-    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
-        if not isinstance(value, list) or seen is None or seen.all_items:
+    def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
+        if not isinstance(value, list) or members is None or members.all_items:
             return None
         budget.spend(len(value))
-        for number in range(seen.items, len(value)):
-            if number in seen.at:
+        for number in range(members.items, len(value)):
+            if number in members.at:
                 continue
             wrong = node.apply(value[number], budget, None)
             if wrong is not None:
                 return wrong.at(number)
-        seen.all_items = True
+        members.all_items = True
         return None
 
     return check

@@ -160,14 +160,14 @@ class _Repair:
         return ValueError(f"what stands at character {self._at} can be read in more than one way")
 
 
-def _escape(found: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     """Return a character or an escape as JSON requires it within a string."""
-    after, plain = found.groups()
+    after, plain = match.groups()
     if plain is not None:
         return '\\"' if plain == '"' else _CONTROL.get(plain, f"\\u{ord(plain):04x}")
     if after == "'":
         return "'"
-    return found[0]
+    return match[0]
 
 
 # ---- reading ----------------------------------------------------------------------------------------

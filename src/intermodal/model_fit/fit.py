@@ -382,11 +382,11 @@ def report(
     )
 
 
-def _cells(wish: FitQuery, subject: ModelReference, asked: PlacedModel, machine: Machine) -> list[FitCell]:
+def _cells(wish: FitQuery, subject: ModelReference, placed_model: PlacedModel, machine: Machine) -> list[FitCell]:
     found = []
     for name, to in _rows(wish, subject.quantization):
-        for tokens in table_contexts(asked.shape, wish.contexts):
-            placed = place_quantized(asked, with_context(asked.settings, tokens), machine, to)
+        for tokens in table_contexts(placed_model.shape, wish.contexts):
+            placed = place_quantized(placed_model, with_context(placed_model.settings, tokens), machine, to)
             found.append(
                 FitCell(
                     quantization=name, context=tokens, verdict=placed.verdict, check=placed.tightest,

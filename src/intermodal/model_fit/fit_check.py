@@ -115,42 +115,48 @@ def _address(target: str) -> str:
 # ---- a server ----------------------------------------------------------------------------------------
 
 
-def _server(wish: FitQuery, found: ServerFootprint, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
+def _server(wish: FitQuery, footprint: ServerFootprint, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
     if wish.gpus or wish.ram:
         raise UsageError(
             "compares on this machine, and another one is named", where=setting("check"), todo="leave one out"
         )
-    sized = find_model(_file(wish.model, found), weights, env)
+    sized = find_model(_file(wish.model, footprint), weights, env)
     projector, draft = find_projector_and_draft(
-        wish.projector or found.projector, wish.draft or found.draft, weights, env
+        wish.projector or footprint.projector, wish.draft or footprint.draft, weights, env
     )
     machine = this_machine(env)
-    made = compare_memory(sized.shape, found, machine, today(), projector=projector, draft=draft)
+    made = compare_memory(sized.shape, footprint, machine, today(), projector=projector, draft=draft)
     if made.correction is not None:
         made = _save_comparison(made, sized.where, env)
     speed = None
-    if found.settings is not None and (found.written or found.read):
-        on = machine if found.settings.gpu_layers else without_cards(machine)
-        speed = model_speed(sized.shape, found.settings, on)
+    if footprint.settings is not None and (footprint.written or footprint.read):
+        on = machine if footprint.settings.gpu_layers else without_cards(machine)
+        speed = model_speed(sized.shape, footprint.settings, on)
     return FitComparison(
-        model=Path(sized.where).name, rows=made.rows, server=found, correction=made.correction, notes=made.notes,
+        model=Path(sized.where).name, rows=made.rows, server=footprint, correction=made.correction, notes=made.notes,
         written=speed.decode if speed else Quantity(), read=speed.prefill if speed else Quantity(),
     )  # fmt: skip
 
 
-def _save_comparison(made: MemoryComparison, where: str, env: Mapping[str, str]) -> MemoryComparison:
-    if made.correction is not None and save_correction(cache_dir(env), where, made.correction):
-        return made
-    return replace(made, correction=None, notes=(*made.notes, "the cache folder cannot be written: nothing is kept"))
+def _save_comparison(memory_comparison: MemoryComparison, where: str, env: Mapping[str, str]) -> MemoryComparison:
+    if memory_comparison.correction is not None and save_correction(
+        cache_dir(env), where, memory_comparison.correction
+    ):
+        return memory_comparison
+    return replace(
+        memory_comparison,
+        correction=None,
+        notes=(*memory_comparison.notes, "the cache folder cannot be written: nothing is kept"),
+    )
 
 
-def _file(said: str, found: ServerFootprint) -> str:
+def _file(said: str, footprint: ServerFootprint) -> str:
     """Return the model to read: the named one, otherwise the one the server reports."""
     if said:
         return said
-    if found.engine == "vllm" and not Path(found.model).exists() and found.model.count("/") == 1:
-        return f"hf:{found.model}"
-    return found.model
+    if footprint.engine == "vllm" and not Path(footprint.model).exists() and footprint.model.count("/") == 1:
+        return f"hf:{footprint.model}"
+    return footprint.model
 
 
 def _find_server(model: str, weights: WeightsStore, env: Mapping[str, str]) -> ServerFootprint:
@@ -198,11 +204,11 @@ def _server_at(address: str, model: str, env: Mapping[str, str]) -> ServerFootpr
     )  # fmt: skip
 
 
-def _serves(found: ServerFootprint, model: str, where: str) -> bool:
-    path = Path(found.model)
+def _serves(footprint: ServerFootprint, model: str, where: str) -> bool:
+    path = Path(footprint.model)
     if where and path.exists():
         return path.resolve() == Path(where).resolve()
-    return found.model in (model, model.removeprefix("hf:"), f"{model}:latest")
+    return footprint.model in (model, model.removeprefix("hf:"), f"{model}:latest")
 
 
 def _place(name: str, env: Mapping[str, str]) -> ServerRecords | None:
@@ -264,21 +270,21 @@ def _log(wish: FitQuery, path: str, weights: WeightsStore, env: Mapping[str, str
 # ---- words -------------------------------------------------------------------------------------------
 
 
-def document(found: FitComparison) -> dict[str, Any]:
+def document(comparison: FitComparison) -> dict[str, Any]:
     """Return the comparison as JSON data, in bytes or tokens by term."""
-    server = found.server
+    server = comparison.server
     return {
-        "fit_version": FIT_VERSION, "model": found.model,
+        "fit_version": FIT_VERSION, "model": comparison.model,
         "server": None if server is None else {
             "engine": server.engine, "address": server.address, "build": server.build, "model": server.model,
             "context": server.settings.context if server.settings else None,
             "slots": server.settings.slots if server.settings else server.serving.slots if server.serving else None,
         },
-        "compared": rows(found.rows),
+        "compared": rows(comparison.rows),
         "speed": None if server is None or not server.written else {
-            "written": server.written, "predicted": plain_amount(found.written), "read": server.read or None,
-            "predicted_read": plain_amount(found.read),
+            "written": server.written, "predicted": plain_amount(comparison.written), "read": server.read or None,
+            "predicted_read": plain_amount(comparison.read),
         },
-        "correction": correction(found.correction),
-        "notes": list(found.notes),
+        "correction": correction(comparison.correction),
+        "notes": list(comparison.notes),
     }  # fmt: skip

@@ -374,7 +374,7 @@ def plain_amount(amount: Quantity) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def rows(found: Iterable[TermComparison]) -> list[dict[str, Any]]:
+def rows(terms: Iterable[TermComparison]) -> list[dict[str, Any]]:
     """Return predicted and measured terms as JSON data, in bytes or tokens by term.
 
     ``logged`` is present if the value is from a log.
@@ -385,7 +385,7 @@ def rows(found: Iterable[TermComparison]) -> list[dict[str, Any]]:
             "high": row.predicted.high, "real": row.real, **({"logged": row.real} if row.source == "log" else {}),
             "source": row.source, "error": row.error, "inside": row.inside,
         }
-        for row in found
+        for row in terms
     ]  # fmt: skip
 
 

@@ -417,8 +417,8 @@ def _loss(name: str) -> float:
     return min(fewer, default=1.0)
 
 
-def _may_fit(found: FitReport, more: int) -> bool:
-    return all(check.needed.known and check.needed.high + more <= check.certain for check in found.placed.checks)
+def _may_fit(fit_report: FitReport, more: int) -> bool:
+    return all(check.needed.known and check.needed.high + more <= check.certain for check in fit_report.placed.checks)
 
 
 def _why(variant: Variant, refused: list[str], count: int) -> str:
@@ -437,8 +437,8 @@ def _report(
     return replace(found, name=file.rpartition("/")[2])
 
 
-def _traits(found: FitReport, vision: ModelShape | None) -> ModelTraits:
-    shape, pace = found.placed.shape, found.pace
+def _traits(fit_report: FitReport, vision: ModelShape | None) -> ModelTraits:
+    shape, pace = fit_report.placed.shape, fit_report.pace
     encoders = [encoder.kind for encoder in vision.encoders] if vision is not None else []
     context = min(shape.context or CONTEXT, CONTEXT)
 

@@ -96,22 +96,22 @@ class RankingQuery(Value):
 
 
 def rank_models(
-    machine: Machine, weights: WeightsStore, env: Mapping[str, str], wanted: RankingQuery | None = None
+    machine: Machine, weights: WeightsStore, env: Mapping[str, str], query: RankingQuery | None = None
 ) -> tuple[RankedModel, ...]:
     """Return all models: those that fit first, then by tier, evidence and size.
 
     Among equals, models sized by their header come first, then faster ones.
     """
-    wanted = wanted or RankingQuery()
+    query = query or RankingQuery()
     known = {model.id: model for model in open_models(load_snapshot())}
-    found = [*_here(machine, weights, env, wanted), *_pullable(machine, weights, wanted)]
-    found += _open(machine, known, wanted)
+    found = [*_here(machine, weights, env, query), *_pullable(machine, weights, query)]
+    found += _open(machine, known, query)
     named = {each.name for each in found if each.where != "open"}
     left = [each for each in found if each.where != "open" or each.name.rpartition("/")[2] not in named]
     return tuple(sorted(left, key=_rank))
 
 
-def ranking_document(found: tuple[RankedModel, ...]) -> dict[str, Any]:
+def ranking_document(ranked_models: tuple[RankedModel, ...]) -> dict[str, Any]:
     """Return the ranking of ``--all`` as JSON data."""
     return {
         "fit_version": FIT_VERSION,
@@ -122,7 +122,7 @@ def ranking_document(found: tuple[RankedModel, ...]) -> dict[str, Any]:
                 "exact": each.exact, **check_document(each.check), "decode": plain_amount(each.decode),
                 "todo": each.todo,
             }
-            for each in found
+            for each in ranked_models
         ],
     }  # fmt: skip
 
@@ -150,19 +150,19 @@ def strength_size(parameters: float, active: float | None) -> float:
 
 
 def _here(
-    machine: Machine, weights: WeightsStore, env: Mapping[str, str], wanted: RankingQuery
+    machine: Machine, weights: WeightsStore, env: Mapping[str, str], query: RankingQuery
 ) -> Iterator[RankedModel]:
     """Yield local models, sized by their headers; unreadable files are skipped."""
     pulled = [
         (row.name, "intermodal", weights.path(row.name), weights.projector(row.name))
         for row in weights.rows()
-        if row.runtime == "llama" and _does(row_model(row.name, weights), wanted.work)
+        if row.runtime == "llama" and _does(row_model(row.name, weights), query.work)
     ]
     home = Path(env["HOME"]) if env.get("HOME") else None
     stored = [
         (model.name, model.store, Path(model.path), Path(model.projector) if model.projector else None)
         for model in stored_models(env, home)
-        if wanted.work == "chat" or model.projector
+        if query.work == "chat" or model.projector
     ]
     for name, store, path, projector in [*pulled, *stored][:MOST_FILES]:
         if path is None:
@@ -172,9 +172,9 @@ def _here(
             if shape.role != "model" or shape.format != "gguf":
                 continue
             shown = local_model(projector).shape if projector is not None else None
-            tokens = wanted.context or min(shape.context or CONTEXT, CONTEXT)
+            tokens = query.context or min(shape.context or CONTEXT, CONTEXT)
             settings = ServingSettings(
-                context=tokens * wanted.slots, slots=wanted.slots, type_k=wanted.type_k, type_v=wanted.type_v,
+                context=tokens * query.slots, slots=query.slots, type_k=query.type_k, type_v=query.type_v,
                 projector=shown,
             )  # fmt: skip
             measured = load_corrections(cache_dir(env), path) if machine.processor else ()  # of this machine
@@ -195,15 +195,15 @@ def _here(
                 check=placed.tightest,
                 exact=True,
                 weight=strength_size(shape.parameters, shape.active),
-                decode=model_speed(shape, placed.settings, machine, users=wanted.slots).decode,
+                decode=model_speed(shape, placed.settings, machine, users=query.slots).decode,
                 todo=f"intermodal fit {name}",
             )
 
 
-def _pullable(machine: Machine, weights: WeightsStore, wanted: RankingQuery) -> Iterator[RankedModel]:
+def _pullable(machine: Machine, weights: WeightsStore, query: RankingQuery) -> Iterator[RankedModel]:
     for row in weights.rows():
         model = row_model(row.name, weights)
-        if row.runtime != "llama" or weights.path(row.name) is not None or not _does(model, wanted.work):
+        if row.runtime != "llama" or weights.path(row.name) is not None or not _does(model, query.work):
             continue
         needed, parameters = memory_needed(row, model)
         if not needed.known:
@@ -212,22 +212,22 @@ def _pullable(machine: Machine, weights: WeightsStore, wanted: RankingQuery) -> 
         tier, evidence = _tier(model)
         yield RankedModel(
             name=row.name, where="pull", store="", tier=tier, evidence=evidence, exact=False,
-            weight=strength_size(parameters, active), check=_check(machine, needed, wanted),
-            decode=speed_of_parameters(parameters, active, machine, users=wanted.slots).decode,
+            weight=strength_size(parameters, active), check=_check(machine, needed, query),
+            decode=speed_of_parameters(parameters, active, machine, users=query.slots).decode,
             todo=row.pull,
         )  # fmt: skip
 
 
-def _open(machine: Machine, known: Mapping[str, Model], wanted: RankingQuery) -> Iterator[RankedModel]:
-    for model in known.values():
-        if not _does(model, wanted.work):
+def _open(machine: Machine, models: Mapping[str, Model], query: RankingQuery) -> Iterator[RankedModel]:
+    for model in models.values():
+        if not _does(model, query.work):
             continue
         size = model.parameters or 0.0
         tier, evidence = _tier(model)
         yield RankedModel(
             name=model.id, where="open", store="", tier=tier, evidence=evidence, exact=False,
-            weight=strength_size(size, model.active), check=_check(machine, memory_of_parameters(size), wanted),
-            decode=speed_of_parameters(size, model.active or size, machine, users=wanted.slots).decode,
+            weight=strength_size(size, model.active), check=_check(machine, memory_of_parameters(size), query),
+            decode=speed_of_parameters(size, model.active or size, machine, users=query.slots).decode,
             todo="a four-bit GGUF of it on a hub",
         )  # fmt: skip
 
@@ -245,15 +245,13 @@ def _tier(model: Model | None) -> tuple[str, str]:
     return found.tier, found.evidence.level
 
 
-def _check(machine: Machine, needed: Quantity, wanted: RankingQuery) -> CapacityCheck:
+def _check(machine: Machine, needed: Quantity, query: RankingQuery) -> CapacityCheck:
     """Check a model without a header, with the caches of all sequences.
 
     The demand is unknown for contexts longer than ``CONTEXT``.
     """
-    found = check_capacity(
-        needed + cache_of_contexts(wanted.slots - 1, min(wanted.context or CONTEXT, CONTEXT)), machine
-    )
-    if wanted.context <= CONTEXT or found.verdict == "no":
+    found = check_capacity(needed + cache_of_contexts(query.slots - 1, min(query.context or CONTEXT, CONTEXT)), machine)
+    if query.context <= CONTEXT or found.verdict == "no":
         return found
     return replace(found, needed=unknown(f"no header says what texts of more than {CONTEXT:,} tokens take"))
 

@@ -100,9 +100,11 @@ class QuestionReader:
             self._worker = None
 
 
-def _of(told: QuestionFacts, kinds: Collection[Kind]) -> QuestionFacts:
+def _of(question_facts: QuestionFacts, kinds: Collection[Kind]) -> QuestionFacts:
     media = {medium for kind in kinds for medium in _MEDIA.get(kind, ())}
-    return msgspec.structs.replace(told, media=tuple(each for each in told.media if each.medium in media))
+    return msgspec.structs.replace(
+        question_facts, media=tuple(each for each in question_facts.media if each.medium in media)
+    )
 
 
 __all__ = ["QuestionReader"]

@@ -412,7 +412,7 @@ def canonical_path(path: Path) -> str:
     return plain if same else os.path.realpath(path)
 
 
-def _collect_stamps(folder: Path, found: dict[str, FileStamp]) -> None:
+def _collect_stamps(folder: Path, stamps: dict[str, FileStamp]) -> None:
     waiting = [canonical_path(folder)]
     while waiting:
         entries = _entries(waiting.pop())
@@ -430,8 +430,8 @@ def _collect_stamps(folder: Path, found: dict[str, FileStamp]) -> None:
             except OSError:  # a dangling link, or deleted meanwhile
                 continue
             if not entry.is_symlink() or not entry.is_dir():
-                found[entry.path] = (stat.st_size, stat.st_mtime_ns)
-        if len(found) > MOST:
+                stamps[entry.path] = (stat.st_size, stat.st_mtime_ns)
+        if len(stamps) > MOST:
             raise UsageError(
                 f"there are more than {MOST:,} images below it", where=str(folder), todo="name a smaller folder"
             )

@@ -78,7 +78,7 @@ class _ConfigCounts:
 
 
 def _sums(
-    tensors: Sequence[SafeTensor], weights: int, said: _ConfigCounts, config: Mapping[str, Any]
+    tensors: Sequence[SafeTensor], weights: int, counts: _ConfigCounts, config: Mapping[str, Any]
 ) -> tuple[int, int, int, int, int]:
     """Return the bytes of the token embeddings, output matrix, routed experts and all tensors, and the value count."""
     if tensors:
@@ -86,29 +86,29 @@ def _sums(
         output = sum(tensor.size for tensor in tensors if tensor.name.endswith(_OUTPUT))
         routed = sum(tensor.size for tensor in tensors if any(part in tensor.name for part in _EXPERTS))
         return embeddings, output, routed, sum(tensor.size for tensor in tensors), sum(prod(t.dims) for t in tensors)
-    each = said.bytes_each(config)
-    table = min(weights, said.count("vocab_size") * said.count("hidden_size", "n_embd", "d_model") * each)
-    tied = said.values.get("tie_word_embeddings", config.get("tie_word_embeddings")) is True or 2 * table > weights
+    each = counts.bytes_each(config)
+    table = min(weights, counts.count("vocab_size") * counts.count("hidden_size", "n_embd", "d_model") * each)
+    tied = counts.values.get("tie_word_embeddings", config.get("tie_word_embeddings")) is True or 2 * table > weights
     return table, 0 if tied else table, 0, weights, weights // each
 
 
-def _routed_bytes(said: _ConfigCounts, layers: Sequence[Layer], experts: int, whole: int, numbers: int) -> int:
+def _routed_bytes(counts: _ConfigCounts, layers: Sequence[Layer], experts: int, whole: int, numbers: int) -> int:
     """Return the bytes of routed experts computed from their widths, if the single tensors are not known."""
-    width = said.count("moe_intermediate_size", "expert_ffn_hidden_size") or said.count("intermediate_size")
-    mixed = max(0, len(layers) - said.count("first_k_dense_replace"))
-    found = 3 * said.count("hidden_size") * width * experts * mixed
+    width = counts.count("moe_intermediate_size", "expert_ffn_hidden_size") or counts.count("intermediate_size")
+    mixed = max(0, len(layers) - counts.count("first_k_dense_replace"))
+    found = 3 * counts.count("hidden_size") * width * experts * mixed
     return round(min(0.98, found / numbers if numbers else 0.0) * whole)
 
 
-def _layers(said: _ConfigCounts, count: int, weights: int, routed: int) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
-    heads = said.count("num_attention_heads", "n_head")
-    latent, turned = said.count("kv_lora_rank"), said.count("qk_rope_head_dim")
-    kv_heads = said.count("num_key_value_heads", "num_kv_heads") or heads
-    length = said.count("head_dim") or (said.count("hidden_size", "n_embd", "d_model") // heads if heads else 0)
-    kinds, problems = _kinds(said, count, heads)
-    linear_heads, linear_value = said.count("linear_num_value_heads"), said.count("linear_value_head_dim")
-    linear_keys, linear_key = said.count("linear_num_key_heads"), said.count("linear_key_head_dim")
-    kernel = said.count("linear_conv_kernel_dim")
+def _layers(counts: _ConfigCounts, count: int, weights: int, routed: int) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+    heads = counts.count("num_attention_heads", "n_head")
+    latent, turned = counts.count("kv_lora_rank"), counts.count("qk_rope_head_dim")
+    kv_heads = counts.count("num_key_value_heads", "num_kv_heads") or heads
+    length = counts.count("head_dim") or (counts.count("hidden_size", "n_embd", "d_model") // heads if heads else 0)
+    kinds, problems = _kinds(counts, count, heads)
+    linear_heads, linear_value = counts.count("linear_num_value_heads"), counts.count("linear_value_head_dim")
+    linear_keys, linear_key = counts.count("linear_num_key_heads"), counts.count("linear_key_head_dim")
+    kernel = counts.count("linear_conv_kernel_dim")
     each, expert = weights // count if count else 0, routed // count if count else 0
     layers: list[Layer] = []
     for kind in kinds:
@@ -117,36 +117,36 @@ def _layers(said: _ConfigCounts, count: int, weights: int, routed: int) -> tuple
             state = linear_heads * linear_value * linear_key
             layers.append(Layer(heads=heads, cached=False, conv=conv, state=state, weights=each, experts=expert))
             continue
-        window = said.count("sliding_window") if kind in ("sliding_attention", "chunked_attention") else 0
+        window = counts.count("sliding_window") if kind in ("sliding_attention", "chunked_attention") else 0
         layers.append(
             Layer(
                 heads=heads, kv_heads=1 if latent else kv_heads, key=latent + turned if latent else length,
-                value=latent or length, values=not latent, window=window, ff=said.count("intermediate_size"),
+                value=latent or length, values=not latent, window=window, ff=counts.count("intermediate_size"),
                 weights=each, experts=expert,
             )
         )  # fmt: skip
     return tuple(layers), problems
 
 
-def _kinds(said: _ConfigCounts, count: int, heads: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _kinds(counts: _ConfigCounts, count: int, heads: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the attention kind of each layer, as in ``layer_types``, and problems with determining it."""
-    listed = said.values.get("layer_types")
+    listed = counts.values.get("layer_types")
     known = ("full_attention", "sliding_attention", "linear_attention", "chunked_attention")
     if isinstance(listed, list) and len(listed) == count and all(kind in known for kind in listed):
         return tuple(listed), ()
-    every = said.count("full_attention_interval")
-    if said.count("linear_num_value_heads") and every:
+    every = counts.count("full_attention_interval")
+    if counts.count("linear_num_value_heads") and every:
         return tuple("full_attention" if (i + 1) % every == 0 else "linear_attention" for i in range(count)), ()
     if (
         listed
         or not heads
-        or any(key in said.values for key in ("ssm_cfg", "state_size", "mamba_d_state", "hybrid_override_pattern"))
+        or any(key in counts.values for key in ("ssm_cfg", "state_size", "mamba_d_state", "hybrid_override_pattern"))
     ):
         return ("full_attention",) * count, ("which of its layers look back on the whole text is not understood",)
-    pattern = said.count("sliding_window_pattern")
-    if said.count("sliding_window") and pattern > 1:
+    pattern = counts.count("sliding_window_pattern")
+    if counts.count("sliding_window") and pattern > 1:
         return tuple("full_attention" if (i + 1) % pattern == 0 else "sliding_attention" for i in range(count)), ()
-    sliding = said.count("sliding_window") and said.values.get("use_sliding_window") is not False
+    sliding = counts.count("sliding_window") and counts.values.get("use_sliding_window") is not False
     return ("sliding_attention" if sliding else "full_attention",) * count, ()
 
 

@@ -316,9 +316,9 @@ def vllm_command(model: str, serving: VllmSettings, *, fp8: bool = False) -> str
     return shlex.join(words)
 
 
-def fits_all_requests(found: VllmCapacity, slots: int) -> bool:
+def fits_all_requests(capacity: VllmCapacity, slots: int) -> bool:
     """Return whether ``slots`` sequences of full length certainly fit at once."""
-    return found.fits is True and found.texts.low >= slots
+    return capacity.fits is True and capacity.texts.low >= slots
 
 
 def vllm_changes(
@@ -343,12 +343,12 @@ def vllm_changes(
     return tuple(sorted(found, key=lambda change: change.cost))
 
 
-def _vllm_change(model: str, tried: VllmAttempt, made: VllmCapacity, before: Quantity, decode: Decode) -> FitChange:
+def _vllm_change(model: str, tried: VllmAttempt, capacity: VllmCapacity, before: Quantity, decode: Decode) -> FitChange:
     after = Quantity(certainty="unknown") if tried.elsewhere else decode(tried.shape, tried.serving)
     slower = max(0.0, 1 - after.mid / before.mid) if after.known and before.known and before.mid else 0.0
     words = [*tried.gives_up, *([f"{slower:.0%} of its speed"] if slower > 0.05 else [])]
     texts = tried.serving.slots * text_bytes(tried.shape, tried.serving, tried.serving.length)
-    needed = made.weights + made.overhead + Quantity(low=texts, mid=texts, high=texts)
+    needed = capacity.weights + capacity.overhead + Quantity(low=texts, mid=texts, high=texts)
     return FitChange(
         what=tried.what, gives_up=", ".join(words) or "nothing that is measured",
         cost=tried.cost + SPEED_COST * slower, needed=needed,

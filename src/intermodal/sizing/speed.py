@@ -114,14 +114,14 @@ def speed_of_parameters(
     return model_speed(shape, settings, machine, prompt=prompt, users=users)
 
 
-def with_measurements(found: ModelSpeed, decode: Quantity | None, prefill: Quantity | None) -> ModelSpeed:
+def with_measurements(model_speed: ModelSpeed, decode: Quantity | None, prefill: Quantity | None) -> ModelSpeed:
     """Return the speed with decode and prefill replaced by runs on this machine, if there are usable ones."""
-    writes = replace_estimate(found.decode, decode) if decode is not None else found.decode
-    reads = replace_estimate(found.prefill, prefill) if prefill is not None else found.prefill
-    first = found.first_word
+    writes = replace_estimate(model_speed.decode, decode) if decode is not None else model_speed.decode
+    reads = replace_estimate(model_speed.prefill, prefill) if prefill is not None else model_speed.prefill
+    first = model_speed.first_word
     if writes.known and reads.known:
-        first = _inverse(reads).scaled(found.prompt) + _inverse(writes)
-    return replace(found, decode=writes, prefill=reads, first_word=first)
+        first = _inverse(reads).scaled(model_speed.prompt) + _inverse(writes)
+    return replace(model_speed, decode=writes, prefill=reads, first_word=first)
 
 
 def replace_estimate(estimate: Quantity, measured: Quantity) -> Quantity:

@@ -259,16 +259,16 @@ def count_ended(database: Database) -> int:
 # ---- transforms: no attempts, for nothing is spent ----------------------------------------------
 
 
-def add_made(database: Database, made: TransformRow) -> None:
-    expected = made.expected_range
+def add_made(database: Database, transform_row: TransformRow) -> None:
+    expected = transform_row.expected_range
     with database.writing() as connection:
         connection.execute(
             "INSERT INTO transforms (run, step, op, amount, seconds, expected, expected_low, expected_high, busy,"
             " started) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                made.run, made.step, made.op, made.amount, made.seconds, made.expected,
-                expected.low if expected else None, expected.high if expected else None, made.busy,
-                made.started or now(),
+                transform_row.run, transform_row.step, transform_row.op, transform_row.amount, transform_row.seconds, transform_row.expected,
+                expected.low if expected else None, expected.high if expected else None, transform_row.busy,
+                transform_row.started or now(),
             ),
         )  # fmt: skip
 
@@ -544,11 +544,11 @@ def _cost(row: DirectAttemptRow) -> float | None:
     return row.outcome.cost
 
 
-def _common(made: Reservation, process: str) -> tuple[Any, ...]:
+def _common(reservation: Reservation, process: str) -> tuple[Any, ...]:
     return (
-        made.step, made.op, made.task, made.endpoint, made.zone, process, made.output, made.input_tokens,
-        made.output_tokens, made.cost, made.seconds, made.load_seconds, made.cost_high, *_ends(made.input_range),
-        *_ends(made.output_range), *_ends(made.seconds_range),
+        reservation.step, reservation.op, reservation.task, reservation.endpoint, reservation.zone, process, reservation.output, reservation.input_tokens,
+        reservation.output_tokens, reservation.cost, reservation.seconds, reservation.load_seconds, reservation.cost_high, *_ends(reservation.input_range),
+        *_ends(reservation.output_range), *_ends(reservation.seconds_range),
     )  # fmt: skip
 
 

@@ -113,9 +113,9 @@ class Store:
         attempts.move(self._database, attempt, state, outcome)
         self._learn()
 
-    def record_transform(self, made: TransformRow) -> None:
+    def record_transform(self, transform_row: TransformRow) -> None:
         """Record a completed transform."""
-        attempts.add_made(self._database, made)
+        attempts.add_made(self._database, transform_row)
         self._learn()
 
     def learn(self) -> Statistics:

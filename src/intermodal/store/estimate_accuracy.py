@@ -85,7 +85,7 @@ class EstimatePair(NamedTuple):
 
 
 def summary(
-    totals: UsageTotals, rows: Sequence[AttemptRow], made: Sequence[TransformRow], *, newest: Epoch, first: Epoch
+    totals: UsageTotals, rows: Sequence[AttemptRow], transform_rows: Sequence[TransformRow], *, newest: Epoch, first: Epoch
 ) -> Summary:  # fmt: skip
     """Return the data of ``intermodal usage``: usage by endpoint, and the accuracy of estimates by endpoint and value.
 
@@ -95,7 +95,7 @@ def summary(
     attempts = sum(each.attempts for each in every)
     return Summary(
         endpoints=tuple(_usage(each) for each in every),
-        grades=tuple(_grades([*pairs(rows), *transform_pairs(made)], first)),
+        grades=tuple(_grades([*pairs(rows), *transform_pairs(transform_rows)], first)),
         beside=tuple(_beside(each, newest) for each in every if each.compared),
         attempts=attempts,
         runs=totals.runs,
@@ -205,14 +205,14 @@ def _at_least_one(tokens: float | None) -> float | None:
 # ---- drift ----------------------------------------------------------------------------------------
 
 
-def drifts(rows: Sequence[AttemptRow], made: Sequence[TransformRow], newest: Epoch) -> tuple[Drift, ...]:
+def drifts(rows: Sequence[AttemptRow], transform_rows: Sequence[TransformRow], newest: Epoch) -> tuple[Drift, ...]:
     """Return values that are off by more than their stated range.
 
     Compares shipped values with learned ones, then promises with actuals.
     """
-    found = [*_figures_off(rows, newest), *_media_off(made, newest)]
+    found = [*_figures_off(rows, newest), *_media_off(transform_rows, newest)]
     by_kind: dict[tuple[str, str, str], list[EstimatePair]] = {}
-    for pair in (*pairs(without_contention(rows)), *transform_pairs(made)):
+    for pair in (*pairs(without_contention(rows)), *transform_pairs(transform_rows)):
         by_kind.setdefault((pair.endpoint, pair.op, pair.figure), []).append(pair)
     for key in sorted(by_kind):
         promise = _promise_off(by_kind[key], newest)
@@ -262,10 +262,10 @@ def _stated_errors(endpoint: str, figure: str, stated: Quantity, rows: Sequence[
                 yield q_error(sum(before[name].typical * amount for name, amount in seen.amounts), seen.seconds)
 
 
-def _media_off(made: Sequence[TransformRow], newest: Epoch) -> Iterator[Drift]:
+def _media_off(transform_rows: Sequence[TransformRow], newest: Epoch) -> Iterator[Drift]:
     for op, figure in TRANSFORMS.items():
         seen, stated = newest.statistics.get("media", figure), MEDIA[figure]
-        rows = [row for row in made if row.op == op and row.amount > 0 and row.seconds > 0]
+        rows = [row for row in transform_rows if row.op == op and row.amount > 0 and row.seconds > 0]
         if seen is None or len(rows) < _ENOUGH or stated.low <= seen.mid <= stated.high:
             continue
         worker = MEDIA["worker"].mid

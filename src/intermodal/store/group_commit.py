@@ -141,19 +141,19 @@ class GroupCommitter:
         else:
             write.done.set_result(result)
 
-    def _all(self, taken: list[_Write]) -> bool:
+    def _all(self, writes: list[_Write]) -> bool:
         """Write all in one commit; return False if nothing was applied."""
         try:
             self._before()
-            with self._database.writing(later=all(each.later for each in taken)) as connection:
-                made = [_within(connection, each) for each in taken]
+            with self._database.writing(later=all(each.later for each in writes)) as connection:
+                made = [_within(connection, each) for each in writes]
         except StoreError:
             return False
         except BaseException as error:
-            for each in taken:
+            for each in writes:
                 each.done.set_exception(error)
             return True
-        for each, (result, failure) in zip(taken, made, strict=True):
+        for each, (result, failure) in zip(writes, made, strict=True):
             if failure is None:
                 each.done.set_result(result)
             else:

@@ -167,12 +167,12 @@ class Biller:
             lost=tuple(chosen.loses), warnings=chosen.warnings, notes=plan.notes,
         )  # fmt: skip
 
-    def _shares(self, chosen: Candidate, step: Step, kinds: Mapping[int, str]) -> dict[str, Quantity]:
+    def _shares(self, chosen_candidate: Candidate, step: Step, kinds: Mapping[int, str]) -> dict[str, Quantity]:
         """Return the USD of one step of one request, by modality."""
-        if isinstance(step, Call) and step is chosen.answering and step.op in _BY_TOKENS:
+        if isinstance(step, Call) and step is chosen_candidate.answering and step.op in _BY_TOKENS:
             endpoint = self._catalog.by_id[step.endpoint]
             cached = self._cached(endpoint)
-            return _answer(chosen, step, kinds, self._rates_of(endpoint), self._tokens, cached)
+            return _answer(chosen_candidate, step, kinds, self._rates_of(endpoint), self._tokens, cached)
         if step.op == "speak":
             return {"output": step.estimate.cost}
         whole = "audio" if step.op == "transcribe" else "text"  # if the step belongs to no single part
@@ -198,14 +198,14 @@ class Biller:
 
 
 def _answer(
-    chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates, tokens: int | None,
+    chosen_candidate: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates, tokens: int | None,
     cached: tuple[int, float | None],
 ) -> dict[str, Quantity]:  # fmt: skip
     """Return the cost of the answering call by modality.
 
     The modalities are those of unconverted inputs and of converted parts, other text, and output.
     """
-    cost, sources = step.estimate.cost, _sources(chosen, step, kinds, rates)
+    cost, sources = step.estimate.cost, _sources(chosen_candidate, step, kinds, rates)
     if not cost.known:
         return dict.fromkeys(("text", *(modality for modality, _, _ in sources), "output"), unknown("price not known"))
     found: dict[str, Levels] = {}
@@ -236,15 +236,17 @@ def _with_thought(tokens: int, thought: Levels, planned: Quantity) -> Levels:
     return (low, mid, high)
 
 
-def _sources(chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates) -> list[tuple[str, float, Levels]]:
+def _sources(
+    chosen_candidate: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates
+) -> list[tuple[str, float, Levels]]:
     """Return the inputs of a call: modality, USD per token, tokens."""
     prices = {"text": rates.text, "audio": rates.audio}
     found = [
         (kinds.get(each.part, "text"), prices.get(each.kind, rates.image), levels(each.tokens))
-        for each in chosen.takes
+        for each in chosen_candidate.takes
         if each.tokens.known
     ]
-    by_id = {each.id: each for each in chosen.steps}
+    by_id = {each.id: each for each in chosen_candidate.steps}
     for name in input_steps(step):
         endpoint = by_id.get(name)
         if endpoint is None:

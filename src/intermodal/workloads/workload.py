@@ -99,28 +99,28 @@ class Workload(Value):
     max_tokens: int | None = None
 
 
-def _check_document(found: LocatedDocument) -> LocatedDocument:
+def _check_document(document: LocatedDocument) -> LocatedDocument:
     """Validate a document against the schema.
 
     Raises UsageError with file and line, and the nearest known key for an unknown one.
     """
-    if not isinstance(found.value, dict):
-        raise UsageError("is not a workload", where=found.name, todo="begin it with: workload: 1")
-    version = found.value.get("workload")
+    if not isinstance(document.value, dict):
+        raise UsageError("is not a workload", where=document.name, todo="begin it with: workload: 1")
+    version = document.value.get("workload")
     if isinstance(version, int) and not isinstance(version, bool) and version > 1:
         raise UsageError(
-            f"is of version {version} of the format, and this intermodal knows 1", where=found.where(("workload",)),
+            f"is of version {version} of the format, and this intermodal knows 1", where=document.where(("workload",)),
             todo="update intermodal",
         )  # fmt: skip
-    problems = sorted(_validator().iter_errors(found.value), key=lambda each: _order(found, each))
+    problems = sorted(_validator().iter_errors(document.value), key=lambda each: _order(document, each))
     if problems:
-        raise _error(found, problems[0])
-    return found
+        raise _error(document, problems[0])
+    return document
 
 
-def _order(found: LocatedDocument, problem: Any) -> tuple[bool, int]:
+def _order(document: LocatedDocument, problem: Any) -> tuple[bool, int]:
     """Sort unknown keys first, since a typo may be why another key is missing; then by line."""
-    line = found.where(_place(problem)).rpartition(":")[2]
+    line = document.where(_place(problem)).rpartition(":")[2]
     return problem.validator != "additionalProperties", int(line) if line.isdigit() else 0
 
 
@@ -131,9 +131,9 @@ def _place(problem: Any) -> tuple[str | int, ...]:
     return path
 
 
-def _error(found: LocatedDocument, problem: Any) -> UsageError:
+def _error(document: LocatedDocument, problem: Any) -> UsageError:
     place = _place(problem)
-    where = found.where(place)
+    where = document.where(place)
     rule, wanted, given = problem.validator, problem.validator_value, problem.instance
     last = str(place[-1]) if place else "the document"
     shown = json.dumps(given, default=str)[:60]
@@ -294,21 +294,21 @@ def _locate(path: Path) -> LocatedDocument:
     return located_document.read_document(name, text)
 
 
-def _workload(found: LocatedDocument, folder: Path, name: str, names: Names) -> Workload:
+def _workload(document: LocatedDocument, folder: Path, name: str, names: Names) -> Workload:
     """Return the workload of a valid document."""
-    said: dict[str, Any] = found.value
-    parts = tuple(_part(found, place, each, folder) for place, each in enumerate(said.get("parts", ())))
-    _not_too_many(found, parts)
+    said: dict[str, Any] = document.value
+    parts = tuple(_part(document, place, each, folder) for place, each in enumerate(said.get("parts", ())))
+    _not_too_many(document, parts)
     if not parts and not said.get("prompt", "").strip():
-        raise UsageError("nothing is asked", where=found.where(()), todo="give a prompt, parts, or both")
+        raise UsageError("nothing is asked", where=document.where(()), todo="give a prompt, parts, or both")
     output = said.get("output", {})
     if output.get("kind") == "scores" and "labels" not in output:
-        raise UsageError("scores need labels", where=found.where(("output",)), todo="labels: [invoice, letter]")
+        raise UsageError("scores need labels", where=document.where(("output",)), todo="labels: [invoice, letter]")
     return Workload(
         name=said.get("name") or name,
-        requests=_requests(found, said["requests"]),
-        plans=_plans(found, said, names),
-        day=_day(found, said.get("as_of", "")),
+        requests=_requests(document, said["requests"]),
+        plans=_plans(document, said, names),
+        day=_day(document, said.get("as_of", "")),
         prompt=said.get("prompt", ""),
         system=said.get("system", ""),
         parts=parts,
@@ -318,52 +318,52 @@ def _workload(found: LocatedDocument, folder: Path, name: str, names: Names) -> 
     )
 
 
-def _not_too_many(found: LocatedDocument, parts: tuple[WorkloadPart, ...]) -> None:
+def _not_too_many(document: LocatedDocument, parts: tuple[WorkloadPart, ...]) -> None:
     """Raise UsageError if a request has so many parts or pages that planning would take minutes."""
     pages = sum(part.count * part.piece.pages for part in parts if part.piece is not None)
     for many, most, what in ((sum(part.count for part in parts), MOST_PARTS, "parts"), (pages, MOST_PAGES, "pages")):
         if many > most:
             raise UsageError(f"{many:,} {what} in one request, and {most:,} are planned at most",
-                             where=found.where(("parts",)))  # fmt: skip
+                             where=document.where(("parts",)))  # fmt: skip
 
 
-def _requests(found: LocatedDocument, said: Mapping[str, Any]) -> float:
-    where = found.where(("requests",))
+def _requests(document: LocatedDocument, said: Mapping[str, Any]) -> float:
+    where = document.where(("requests",))
     if ("per_day" in said) == ("per_month" in said):
         raise UsageError("give per_day or per_month, one of them", where=where)
     if "per_month" in said and "days" in said:
-        raise UsageError("days belongs to per_day", where=found.where(("requests", "days")), todo="leave it out")
+        raise UsageError("days belongs to per_day", where=document.where(("requests", "days")), todo="leave it out")
     return float(said["per_month"]) if "per_month" in said else float(said["per_day"]) * float(said.get("days", _DAYS))
 
 
-def _day(found: LocatedDocument, said: str) -> str:
+def _day(document: LocatedDocument, said: str) -> str:
     try:
         return date.fromisoformat(said).isoformat() if said else ""
     except ValueError:
-        raise UsageError(f"as_of: {said!r} is not a day", where=found.where(("as_of",)), todo="2026-11-25") from None
+        raise UsageError(f"as_of: {said!r} is not a day", where=document.where(("as_of",)), todo="2026-11-25") from None
 
 
-def _part(found: LocatedDocument, place: int, said: Mapping[str, Any], folder: Path) -> WorkloadPart:
+def _part(document: LocatedDocument, place: int, said: Mapping[str, Any], folder: Path) -> WorkloadPart:
     at = ("parts", place)
     kinds = [kind for kind in _KINDS if kind in said]
     if len(kinds) != 1:
         raise UsageError(
             f"a part is one of {', '.join(_KINDS)}" + (f", not {' and '.join(kinds)}" if kinds else ""),
-            where=found.where(at),
+            where=document.where(at),
         )
     kind = kinds[0]
     for key, fits in _FITS.items():
         if key in said and kind not in fits:
-            raise UsageError(f"{key} does not belong to {kind}", where=found.where((*at, key)), todo="leave it out")
+            raise UsageError(f"{key} does not belong to {kind}", where=document.where((*at, key)), todo="leave it out")
     if kind == "file":
         if "://" in said["file"]:
-            where = found.where((*at, "file"))
+            where = document.where((*at, "file"))
             raise UsageError("file: nothing is fetched for a bill", where=where, todo="save it and name the file")
         return WorkloadPart(name=said.get("name", ""), file=str(folder / said["file"]))
     try:
         piece = _hypothetical_part(kind, said[kind])
     except IntermodalError as error:
-        raise UsageError(f"{kind}: {error.what}", where=found.where((*at, kind)), todo=error.hints.todo) from None
+        raise UsageError(f"{kind}: {error.what}", where=document.where((*at, kind)), todo=error.hints.todo) from None
     return WorkloadPart(
         name=said.get("name", ""), piece=piece, count=said.get("count", 1), density=said.get("text_density"),
         letters=0 if said.get("scanned") else said.get("letters_per_page", LETTERS_PER_PAGE),
@@ -377,16 +377,16 @@ def _hypothetical_part(kind: str, said: Any) -> CountablePart:
     return _GRAMMAR[kind](said)
 
 
-def _plans(found: LocatedDocument, said: Mapping[str, Any], names: Names) -> tuple[PlanSpec, ...]:
+def _plans(document: LocatedDocument, said: Mapping[str, Any], names: Names) -> tuple[PlanSpec, ...]:
     plans: list[PlanSpec] = []
     for place, own in enumerate(said["plans"]):
         if own["name"] in (plan.name for plan in plans):
             raise UsageError(
-                f"two plans are called {own['name']!r}", where=found.where(("plans", place, "name")),
+                f"two plans are called {own['name']!r}", where=document.where(("plans", place, "name")),
                 todo="give each its own name",
             )  # fmt: skip
         merged = {**said.get("policy", {}), **own}
-        where = found.where(("plans", place, "host" if "host" in own else "hosts"))
+        where = document.where(("plans", place, "host" if "host" in own else "hosts"))
         policy = _policy(merged, names, where)
         discounts = {"batch": merged.get("batch", False), "cached": merged.get("cached", 0)}
         plans.append(PlanSpec(name=own["name"], policy=policy, **discounts))

@@ -183,10 +183,10 @@ def _priced_now(row: SnapshotRow, header: SnapshotHeader) -> SnapshotRow:
     return msgspec.structs.replace(row, price_in=found.now.input_mtok, price_out=found.now.output_mtok)
 
 
-def write_snapshot(made: BuiltSnapshot, path: Path) -> None:
+def write_snapshot(built_snapshot: BuiltSnapshot, path: Path) -> None:
     """Write the snapshot atomically: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, made.data, mode=file_mode(path, private=False))
+    replace_file(path, built_snapshot.data, mode=file_mode(path, private=False))
 
 
 def _order(row: SnapshotRow) -> tuple[str, str]:

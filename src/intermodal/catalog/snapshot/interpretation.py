@@ -356,18 +356,20 @@ def is_callable(row: SnapshotRow, protocol: Protocol = "openai") -> bool:
     )
 
 
-def callable_tasks(seen: RowCapabilities, protocol: Protocol = "openai") -> tuple[Task, ...]:
+def callable_tasks(capabilities: RowCapabilities, protocol: Protocol = "openai") -> tuple[Task, ...]:
     """Return the model's tasks that a protocol supports, for a model with one output.
 
     A model that outputs text and images over one API (Google's) is used only for images.
     """
     driven = PROTOCOL_TASKS.get(protocol, ())
-    if seen.output == ("text", "image") and protocol in _DRAWS_IN_CHAT:
+    if capabilities.output == ("text", "image") and protocol in _DRAWS_IN_CHAT:
         driven = IMAGE_TASKS
-    elif seen.output not in _ONE_THING:
+    elif capabilities.output not in _ONE_THING:
         return ()
     return tuple(
-        task for task in seen.tasks if task in driven and ("text" in seen.input or task in _TRANSCRIPTION_TASKS)
+        task
+        for task in capabilities.tasks
+        if task in driven and ("text" in capabilities.input or task in _TRANSCRIPTION_TASKS)
     )
 
 
@@ -420,10 +422,10 @@ def disputes_of(row: SnapshotRow, own: ModelRow | None) -> tuple[DisputedCapabil
     return open_disputes(row.doubts, own)
 
 
-def open_disputes(found: Iterable[DisputedCapability], own: ModelRow | None) -> tuple[DisputedCapability, ...]:
+def open_disputes(disputes: Iterable[DisputedCapability], own: ModelRow | None) -> tuple[DisputedCapability, ...]:
     """Return the disputes that the catalog's own row of the model does not settle."""
     settled = own is not None and bool(own.input)
-    return tuple(each for each in found if not (settled and each.about.endswith(" input")))
+    return tuple(each for each in disputes if not (settled and each.about.endswith(" input")))
 
 
 _REFUSED_BY: dict[str, Kind] = {"no_audio": "audio", "no_video": "video", "no_documents": "document"}
