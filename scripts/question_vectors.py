@@ -194,9 +194,9 @@ def cross_validated(rows: tuple[ExampleRow, ...], vectors: Vectors) -> Counter[t
         for trade in of_trades(FITTED):
             if trade.person in out:
                 facts = question_needs([vectors.of(text).tolist() for text in sentences(trade.question)], examples)
-                count[trade.suffices, trade.texts(facts)] += 1
-                if trade.texts(facts) != trade.suffices:
-                    sys.stdout.write(f"{trade.suffices} told {trade.texts(facts)}: {trade.file} | {trade.question}\n")
+                count[trade.suffices, trade.told(facts)] += 1
+                if trade.told(facts) != trade.suffices:
+                    sys.stdout.write(f"{trade.suffices} told {trade.told(facts)}: {trade.file} | {trade.question}\n")
     return count
 
 

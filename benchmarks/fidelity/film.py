@@ -111,7 +111,7 @@ def _talk(chance: Chance, form: str = "mp4") -> Made:
 
     def make() -> bytes:
         stills = [(_slide(slide, colour), 7.0) for slide, colour in zip(slides, SLIDE_COLOURS, strict=False)]
-        return _film(stills, speech.continue_conversation(lines, starts, 28.0), form=form)
+        return _film(stills, speech.placed(lines, starts, 28.0), form=form)
 
     titles = [slide[0] for slide in slides]
     parts = [" ".join(line.split()[:3]) for line in lines]

@@ -188,7 +188,7 @@ def _times(chance: Chance) -> Made:
     starts = (2.0, 12.0, 26.0, 37.0)
 
     def make() -> bytes:
-        return speech.wav(speech.continue_conversation(lines, starts, 45.0))
+        return speech.wav(speech.placed(lines, starts, 45.0))
 
     checks = [at(part, start, 1.6) for part, start in zip(_parts(lines), starts, strict=True)]
     return Made(make, [*checks, share_of(" ".join(lines), 0.85)], " ".join(lines), "When is it said?", ("timing",))

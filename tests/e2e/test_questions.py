@@ -80,7 +80,7 @@ async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_a
     for asked in asked_outside():
         facts = await reader.needs(asked.question, ("image", "audio", "video", "document"))
         assert facts is not None
-        told = asked.texts(facts)
+        told = asked.told(facts)
         assert (asked.suffices, told) != ("more", "words"), asked
         right += told == asked.suffices
     assert right >= 0.95 * len(list(asked_outside()))
@@ -101,7 +101,7 @@ async def test_verdicts_on_the_frozen_questions_are_as_right_as_they_were_measur
     for trade in trades:
         facts = await reader.needs(trade.question, ("image", "audio", "video", "document"))
         assert facts is not None
-        told = trade.texts(facts)
+        told = trade.told(facts)
         words_only += (trade.suffices, told) == ("more", "words")
         right += told == trade.suffices
     assert right >= 0.95 * len(trades)

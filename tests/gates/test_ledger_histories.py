@@ -59,7 +59,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "gateway.sqlite3"
-        self.forget: set[str] = set()
+        self.gone: set[str] = set()
         self.number = 0
         self.now = 1000 * HOUR
         self.workers = [self.new() for _ in range(3)]
@@ -75,7 +75,7 @@ class Histories(RuleBasedStateMachine):
 
     def new(self) -> Worker:
         self.number += 1
-        made = Worker(self.path, self.number, self.forget)
+        made = Worker(self.path, self.number, self.gone)
         made.key = getattr(self, "key", KEY)
         return made
 
@@ -179,7 +179,7 @@ class Histories(RuleBasedStateMachine):
     def crash(self, number: int, power: bool) -> None:
         """Killed; with ``power`` lost too, its journal is not believed, and all it had drawn may count."""
         worker = self.workers[number]
-        self.forget.add(worker.process)
+        self.gone.add(worker.process)
         for made, usd, tokens, hour in worker.open:
             self.charge(hour, usd, tokens)
             made.open = False

@@ -152,8 +152,8 @@ def _describe(break_even: BreakEven, question: AdviceQuestion, owned: OwnedHardw
         return "the request rate of a machine here is unknown, so there is nothing to compare"
     share = owned.per_month / break_even.capacity.mid
     return (
-        f"buying is cheaper at no volume: a machine that is never idle answers {break_even.capacity.mid:,.0f} requests a "
-        f"month at ${plain_money(share)} each; the host charges ${plain_money(break_even.usd.mid)}"
+        f"buying is cheaper at no volume: a machine that is never idle answers {break_even.capacity.mid:,.0f} "
+        f"requests a month at ${plain_money(share)} each; the host charges ${plain_money(break_even.usd.mid)}"
     )
 
 

@@ -72,7 +72,8 @@ def filter_rows(rows: Iterable[SnapshotRow], model_filter: ModelFilter) -> list[
 def _tests(model_filter: ModelFilter) -> list[Callable[[SnapshotRow], bool]]:
     tests: list[Callable[[SnapshotRow], bool]] = []
     hosts, takes, makes, task, most, name = (
-        model_filter.hosts, model_filter.takes, model_filter.makes, model_filter.task, model_filter.max_price, model_filter.kind,
+        model_filter.hosts, model_filter.takes, model_filter.makes, model_filter.task, model_filter.max_price,
+        model_filter.kind,
     )  # fmt: skip
     if hosts:
         tests.append(lambda row: row.host in hosts)

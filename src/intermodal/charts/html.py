@@ -96,7 +96,8 @@ def monthly_cost_page(monthly_bill: MonthlyCost) -> str:
         f"<li>{_safe(line.strip().removeprefix('- '))}</li>" for line in tables.sentences(monthly_bill, notes=True)
     )
     body = (
-        f'<p class="dim">{_safe(tables.headline(monthly_bill))}; intermodal {_safe(__version__)}</p>\n{svg(monthly_bill)}\n'
+        f'<p class="dim">{_safe(tables.headline(monthly_bill))}; intermodal {_safe(__version__)}</p>\n'
+        f"{svg(monthly_bill)}\n"
         f"<h2>By kind of part</h2>\n{_table(tables.by_modality(monthly_bill))}\n"
         f"<h2>What it takes</h2>\n{_table(tables.plan_requirements(monthly_bill))}\n"
         f"<h2>By step</h2>\n{_table(tables.by_step(monthly_bill))}\n"
@@ -131,8 +132,8 @@ def search_page(find_result: FindResult, thumbnails: Sequence[tuple[bytes, str]]
     """Return the page of a search. ``thumbnails``: of the nearest images in their order, each with its media type."""
     asked = f"looks like {Path(find_result.query).name}" if find_result.by == "picture" else f"“{find_result.query}”"
     head = (
-        f"{with_noun(find_result.pictures, 'image')} compared by {find_result.endpoint}. A score is the cosine of two vectors: it "
-        "says which image is nearer, not how sure anybody is."
+        f"{with_noun(find_result.pictures, 'image')} compared by {find_result.endpoint}. A score is the cosine of two "
+        "vectors: it says which image is nearer, not how sure anybody is."
     )
     rows = []
     for number, (near, (data, media_type)) in enumerate(zip(find_result.nearest, thumbnails, strict=True), 1):

@@ -116,7 +116,8 @@ def _show(find_result: FindResult, options: dict[str, Any]) -> None:
         return
     from intermodal.plans.numbers import with_noun
 
-    what = f"{with_noun(find_result.pictures, 'image')} compared by {find_result.endpoint}, {find_result.looked_at:,} looked at now"
+    compared = with_noun(find_result.pictures, "image")
+    what = f"{compared} compared by {find_result.endpoint}, {find_result.looked_at:,} looked at now"
     click.echo(f"\n{what}; a score orders them and is no probability", err=True)
     if find_result.pictures:
         seen = f"a model that sees would be asked about each of {with_noun(find_result.pictures, 'image')}"

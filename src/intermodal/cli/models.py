@@ -159,7 +159,8 @@ def _rows(snapshot: Snapshot, options: dict[str, Any]) -> list[SnapshotRow]:
     from intermodal.catalog.search import ModelFilter, filter_rows
 
     model_filter = ModelFilter(
-        kind=options["kind"], takes=frozenset(options["takes"]), makes=frozenset(options["makes"]), task=options["task"],
+        kind=options["kind"], takes=frozenset(options["takes"]), makes=frozenset(options["makes"]),
+        task=options["task"],
         hosts=frozenset(options["hosts"]), max_price=options["max_price"],
     )  # fmt: skip
     return filter_rows(snapshot.rows, model_filter)

@@ -443,7 +443,8 @@ def lines(recommendation: Recommendation) -> list[str]:
 
 def document(recommendation: Recommendation) -> dict[str, Any]:
     """Return the proposal with everything that was compared with it."""
-    return {"for": recommendation.work, "why": recommendation.why, "chosen": _plain(recommendation.chosen) if recommendation.chosen is not None else None,
+    return {"for": recommendation.work, "why": recommendation.why,
+            "chosen": _plain(recommendation.chosen) if recommendation.chosen is not None else None,
             "known": [_plain(each) for each in recommendation.known]}  # fmt: skip
 
 

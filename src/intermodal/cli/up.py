@@ -82,7 +82,8 @@ def _start(options: dict[str, Any]) -> tuple[ManagedServer, bool]:
 
     quiet = options["quiet"] or options["as_json"]
     wish = ServerRequest(
-        model=options["model"], projector=options["projector"], name=_checked_name(options["name"]), program=options["program"],
+        model=options["model"], projector=options["projector"], name=_checked_name(options["name"]),
+        program=options["program"],
         context=options["context"] or 0, slots=options["slots"], idle=options["idle"],
     )  # fmt: skip
     wanted = resolve_server(wish, weights_store(), cache_dir(os.environ))

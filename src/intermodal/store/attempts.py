@@ -266,7 +266,8 @@ def add_made(database: Database, transform_row: TransformRow) -> None:
             "INSERT INTO transforms (run, step, op, amount, seconds, expected, expected_low, expected_high, busy,"
             " started) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                transform_row.run, transform_row.step, transform_row.op, transform_row.amount, transform_row.seconds, transform_row.expected,
+                transform_row.run, transform_row.step, transform_row.op, transform_row.amount, transform_row.seconds,
+                transform_row.expected,
                 expected.low if expected else None, expected.high if expected else None, transform_row.busy,
                 transform_row.started or now(),
             ),
@@ -546,8 +547,10 @@ def _cost(row: DirectAttemptRow) -> float | None:
 
 def _common(reservation: Reservation, process: str) -> tuple[Any, ...]:
     return (
-        reservation.step, reservation.op, reservation.task, reservation.endpoint, reservation.zone, process, reservation.output, reservation.input_tokens,
-        reservation.output_tokens, reservation.cost, reservation.seconds, reservation.load_seconds, reservation.cost_high, *_ends(reservation.input_range),
+        reservation.step, reservation.op, reservation.task, reservation.endpoint, reservation.zone, process,
+        reservation.output, reservation.input_tokens,
+        reservation.output_tokens, reservation.cost, reservation.seconds, reservation.load_seconds,
+        reservation.cost_high, *_ends(reservation.input_range),
         *_ends(reservation.output_range), *_ends(reservation.seconds_range),
     )  # fmt: skip
 

@@ -85,7 +85,8 @@ class EstimatePair(NamedTuple):
 
 
 def summary(
-    totals: UsageTotals, rows: Sequence[AttemptRow], transform_rows: Sequence[TransformRow], *, newest: Epoch, first: Epoch
+    totals: UsageTotals, rows: Sequence[AttemptRow], transform_rows: Sequence[TransformRow], *,
+    newest: Epoch, first: Epoch,
 ) -> Summary:  # fmt: skip
     """Return the data of ``intermodal usage``: usage by endpoint, and the accuracy of estimates by endpoint and value.
 

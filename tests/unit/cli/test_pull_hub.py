@@ -330,7 +330,7 @@ def test_a_pinned_commit_that_is_gone_is_said_and_nothing_newer_taken(
     pinned = hub.commit(REPO)
     assert cli("pull", f"hf:{REPO}:Q8_0", "-q").code == 0
     hub.files[REPO] = {**FILES, "README.md": b"rewritten"}
-    hub.forget.add(pinned)
+    hub.gone.add(pinned)
     kept = cli("pull", f"hf:{REPO}:Q8_0")
     assert kept.code == 0 and "here, as pinned" in kept.err and "no such revision" in kept.err
     shutil.rmtree(own_weights / "tiny-q8_0")
@@ -388,7 +388,7 @@ def test_an_expired_token_is_said_to_be_refused_and_not_that_nothing_is_there(
     cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a public repository too, which is pulled without it."""
-    hub.close_idle = "hf_expired"
+    hub.expired = "hf_expired"
     monkeypatch.setenv("HF_TOKEN", "hf_expired")
     for done in (cli("pull", f"hf:{REPO}"), cli("fit", f"hf:{REPO}")):
         assert "refuses the token in HF_TOKEN (401)" in done.err and "unset HF_TOKEN" in done.err, done.err

@@ -30,10 +30,10 @@ class HubServer:
         self.files, self.ranges = files, ranges
         self.gates: set[str] = set()
         self.token = "hf_right"
-        self.close_idle = ""
+        self.expired = ""
         self.sums: dict[str, str] = {}
         self.cuts: list[int] = []
-        self.forget: set[str] = set()
+        self.gone: set[str] = set()
         self.licence = "apache-2.0"
         self.listing: bytes | None = None  # what is listed of any repository, whatever it has
         self.trees = False  # whether it has the older listing alone, as some mirrors do
@@ -59,7 +59,7 @@ class HubServer:
         newest = self.commit(repo)
         commit = newest if revision == "main" else revision
         files = self._commits[repo].get(commit)
-        return None if files is None or commit in self.forget else (commit, files)
+        return None if files is None or commit in self.gone else (commit, files)
 
     def downloads(self, name: str) -> list[str]:
         """Ranges in which a file was asked for, headers apart: "" for all of it."""
@@ -140,7 +140,7 @@ def serving(hub: HubServer) -> Iterator[HubServer]:
 
 def _answer(hub: HubServer, path: str, authorization: str) -> tuple[int, str, bytes | None]:
     """Status, error code or message, and body. As the hub does, of a repository that is not there it says 401."""
-    if hub.close_idle and authorization == f"Bearer {hub.close_idle}":
+    if hub.expired and authorization == f"Bearer {hub.expired}":
         return 401, "Invalid credentials in Authorization header", None
     steps = path.strip("/").split("/")
     listing = steps[:2] == ["api", "models"]

@@ -66,7 +66,7 @@ class Site:
         self.connections = 0
         self.requests: list[bytes] = []
         self.open = 0
-        self.forget = asyncio.Event()
+        self.gone = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -90,7 +90,7 @@ class Site:
             pass
         finally:
             self.open -= 1
-            self.forget.set()
+            self.gone.set()
             writer.close()
 
 
@@ -156,7 +156,7 @@ async def test_a_connection_is_used_again_after_every_whole_reply() -> None:
             for _ in range(5):
                 assert (await ask(pool, target)).whole
             assert (site.connections, pool.opened, pool.reused) == (1, 1, 4)
-        await asyncio.wait_for(site.forget.wait(), 5)
+        await asyncio.wait_for(site.gone.wait(), 5)
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,8 @@ async def _draw(
     call = drawing_request.call
     output = ImageOutput(
         size=call.size, count=call.count, steps=call.steps, guidance=call.guidance, sampler=call.sampler,  # type: ignore[arg-type]
-        negative=call.negative, strength=call.strength, mask=drawing_request.mask, quality=call.quality, format=call.format,
+        negative=call.negative, strength=call.strength, mask=drawing_request.mask,
+        quality=call.quality, format=call.format,
     )  # fmt: skip
     check_output(output, call.seed)
     run_request = _request(

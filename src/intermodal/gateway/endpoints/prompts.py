@@ -26,8 +26,10 @@ def _prompt_document(loaded_prompt: LoadedPrompt) -> dict[str, Any]:
     file, wrong = loaded_prompt.file, loaded_prompt.error
     schema = file.output.schema if isinstance(file.output, JsonOutput) else None
     return {
-        "id": PROMPT + loaded_prompt.name, "object": "prompt", "name": loaded_prompt.name, "description": file.description,
-        "format": file.format, "file": loaded_prompt.place, "version": loaded_prompt.version, "model": file.model or None,
+        "id": PROMPT + loaded_prompt.name, "object": "prompt", "name": loaded_prompt.name,
+        "description": file.description,
+        "format": file.format, "file": loaded_prompt.place, "version": loaded_prompt.version,
+        "model": file.model or None,
         "input_modalities": prompt_input_kinds(file), "arguments": [_argument(each) for each in file.arguments],
         "more_arguments": file.open_ended, "output_schema": schema,
         "error": _error(wrong) if wrong is not None else None,

@@ -138,7 +138,8 @@ class Supervisor:
     def _ready(self, port: int, key: str, capabilities: ReportedCapabilities, seconds: float) -> None:
         assert self._child is not None
         self._state = msgspec.structs.replace(
-            self._state, context=capabilities.context or self._wanted.context, sees=capabilities.sees, hears=capabilities.hears,
+            self._state, context=capabilities.context or self._wanted.context, sees=capabilities.sees,
+            hears=capabilities.hears,
             load_seconds=round(seconds, 3), memory=resident_memory(self._child.pid),
         )  # fmt: skip
         self._record("ready")

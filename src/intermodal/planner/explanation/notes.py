@@ -40,7 +40,8 @@ def plan_notes(case: PlanningCase, chosen_route: Route, candidate: Candidate) ->
             unsaid = unsaid or "sound there"
         why = f", as no price of {unsaid} is known" if unsaid else ""
         found.append(
-            f"the price of {joined_names(_without_price(candidate) or [chosen_route.endpoint.id])} is not known{why}{ends}"
+            f"the price of {joined_names(_without_price(candidate) or [chosen_route.endpoint.id])} "
+            f"is not known{why}{ends}"
         )
     stated = case.request.sampling.max_tokens
     full_length = min(answer_length(case), chosen_route.rates.most_out)
@@ -52,7 +53,8 @@ def plan_notes(case: PlanningCase, chosen_route: Route, candidate: Candidate) ->
     found += _perhaps_without_a_word(case, chosen_route, candidate)
     if not (chosen_route.endpoint.context or chosen_route.endpoint.model.context) and case.job == "generate":
         found.append(
-            f"the context length of {chosen_route.endpoint.id} is unknown; {chosen_route.rates.context:,.0f} tokens are assumed"
+            f"the context length of {chosen_route.endpoint.id} is unknown; "
+            f"{chosen_route.rates.context:,.0f} tokens are assumed"
         )
     found += _tools_perhaps_too_long(case, chosen_route)
     found += _images_perhaps_too_long(case, chosen_route)

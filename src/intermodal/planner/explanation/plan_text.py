@@ -98,7 +98,8 @@ def counting_source(basis: str, source: str) -> str:
 
 def tools_text(count: int, tokens: Quantity, source: str, tool_support: ToolSupport) -> str:
     """Return the number of tools, the tokens they add, and the evidence that they are supported."""
-    evidence = f"it takes tools ({tool_support.evidence.level}{f': {tool_support.evidence.citation}' if tool_support.evidence.source else ''})"
+    stated = tool_support.evidence
+    evidence = f"it takes tools ({stated.level}{f': {stated.citation}' if stated.source else ''})"
     support = evidence if tool_support.takes else "it is not stated that it accepts tools"
     what = f"{count} tool{'s' if count != 1 else ''} {numbers.tokens(tokens)}"
     return f"{what}: {counting_source(tokens.basis, source)}; {support}"
