@@ -655,7 +655,7 @@ def _bill(workload: Workload, spec: PlanSpec, base: Inputs, env: Mapping[str, st
         raise type(error)(f"plan {spec.name!r}: {error.what}", where=error.where, todo=error.hints.todo) from None
     biller = Biller(
         catalog, lambda endpoint: endpoint_rates(endpoint, inputs.statistics, inputs.as_of), requests=workload.requests,
-        tokens=workload.tokens, cached=priced.cached,
+        tokens=workload.tokens, cached=priced.cached_tokens,
     )  # fmt: skip
     bill = biller.bill(spec.name, plan, inputs.facts)
     return replace(bill, warnings=(*bill.warnings, *priced.said(catalog, plan)))

@@ -107,7 +107,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
         decoder = codec.Decoder(job.endpoint.id, headers=response.headers)
         decoder.reasonless = NO_REASON in job.endpoint.host.quirks
         async for event in _events(response, decoder, whole=not job.chat.stream):
-            kept = await offload(output_length(event) > LONG, state.kept, event)
+            kept = await offload(output_length(event) > LONG, state.record_event, event)
             if kept is not None:
                 answer.add(kept)
                 await _report(kept, line)

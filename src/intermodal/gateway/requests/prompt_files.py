@@ -115,7 +115,7 @@ class PromptFiles:
                 made = await offload(
                     True, prompt_variables.render_prompt, kept, call, given, client.config, base, limits.text
                 )
-            return made._replace(shown=folder.shown)
+            return made._replace(shown=folder.relative_place)
         except IntermodalError as error:
             if kept.error is not None and isinstance(error, PromptError) and error.what in kept.error.error:
                 raise RequestRefused(str(kept.error), status=503, code="prompt_unreadable") from None

@@ -137,8 +137,9 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
     if settled.instead is not None:
         before = settled.instead
         return [
-            f"{chosen_route.endpoint.id} is {tier_name(chosen_route.tier)}, below the floor {tier_name(DEFAULT_FLOOR)}, "
-            f"and keeps what the question seems to need; {before.endpoint.id} would lose it, "
+            f"{chosen_route.endpoint.id} is {tier_name(chosen_route.tier)}, below the floor "
+            f"{tier_name(DEFAULT_FLOOR)}, and keeps what the "
+            f"question seems to need; {before.endpoint.id} would lose it, "
             f"with a weakest link that is {tier_name(before.tier)}, too"
         ]
     low: list[tuple[Job, int]] = []

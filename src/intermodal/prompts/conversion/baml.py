@@ -163,28 +163,28 @@ class _Walk(Walk):
         elif called in self._baml.project.strings:
             yield from self._string(called, node, loops)
         elif called.startswith(("_.", "ctx.")):
-            raise self._refused(node, called)
+            raise self._not_convertible(node, called)
         else:
             yield from super()._nodes_of(node, loops)
 
     def _path(self, node: Any, loops: tuple[str, ...]) -> Path:
         if type(node).__name__ == "Name" and node.name in ("_", "ctx"):
-            raise self._refused(node, node.name)
+            raise self._not_convertible(node, node.name)
         return super()._path(node, loops)
 
     def _role(self, node: Any, words: tuple[Any, ...]) -> MessageRole:
         if len(words) != 1:
-            raise self._refused(node, "a role with more than its name")
+            raise self._not_convertible(node, "a role with more than its name")
         word = words[0]
         if type(word).__name__ != "Const" or word.value not in _ROLES:
-            raise self._refused(node, "a role that is a value")
+            raise self._not_convertible(node, "a role that is a value")
         return _ROLES[word.value]
 
     def _format(self, node: Any) -> Iterator[Node]:
         """Yield the runtime's description of the type, or a mark if the schema is stated beside the template."""
         project, block = self._baml.project, self._baml.block
         if self._within and not project.output_format.words(block, project.runtime):
-            raise self._refused(node, "ctx.output_format within a template string")
+            raise self._not_convertible(node, "ctx.output_format within a template string")
         told = not project.kinds.is_object(block.type)
         yield TextNode(project.output_format.words(block, project.runtime) if told else _MARK)
 
@@ -192,7 +192,7 @@ class _Walk(Walk):
         """Yield a template string with its parameters replaced by the call's arguments."""
         block = self._baml.project.called[name]
         if name in self._within or len(self._within) > _MOST_DEEP:
-            raise self._refused(node, f"template_string {name}, which leads back to itself,")
+            raise self._not_convertible(node, f"template_string {name}, which leads back to itself,")
         arguments = [self._path(each, loops) for each in node.args]
         named = {each.key: self._path(each.value, loops) for each in node.kwargs}
         named |= {field.name: path for field, path in zip(block.fields, arguments, strict=False)}

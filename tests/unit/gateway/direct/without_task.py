@@ -53,12 +53,12 @@ def _prepared(self: Connection, request: GatewayRequest, reply: ResponseWriter) 
                 compiled = await _known(gateway, request)
                 if compiled is None:
                     break
-                passage = gateway.pass_on(request, reply, self._passed)
+                passage = gateway.pass_on(request, reply, self._on_direct_end)
                 if passage is not None or not gateway.client.upstreams.free(compiled.endpoint.id, monotonic()):
                     break
                 await asyncio.sleep(0.005)  # for what is being learned or opened
         except asyncio.CancelledError:
-            self._answered(request, reply)
+            self._on_answered(request, reply)
             raise
         except Exception:  # the task says what is wrong with it
             passage = None
