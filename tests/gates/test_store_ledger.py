@@ -118,7 +118,7 @@ store = Store(Path(sys.argv[1]))
 print("up", flush=True)
 while True:
     key = store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e", cost_high=0.01))
-    store.sent(key)
+    store.mark_sent(key)
     store.settle(key, AttemptOutcome(cost=0.01))
 """
 

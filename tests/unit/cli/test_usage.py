@@ -69,7 +69,7 @@ from intermodal.store.database import Store
 from intermodal.store.rows import Reservation, RunRow
 store = Store(Path(sys.argv[1]))
 store.start_run(RunRow(id=sys.argv[2], plan="p", endpoint="cloud:m"))
-store.sent(store.reserve(Reservation(run=sys.argv[2], step="s", op="generate", task="t", endpoint="cloud:m")))
+store.mark_sent(store.reserve(Reservation(run=sys.argv[2], step="s", op="generate", task="t", endpoint="cloud:m")))
 print("sent", flush=True)
 sys.stdin.read()
 """

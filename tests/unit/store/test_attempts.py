@@ -120,7 +120,7 @@ from intermodal.store.database import Store
 from intermodal.store.rows import Reservation
 store = Store(Path(sys.argv[1]))
 def row(): return store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e", cost_high=0.01))
-row(); store.sent(row()); print("ready", flush=True)
+row(); store.mark_sent(row()); print("ready", flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
