@@ -36,7 +36,7 @@ def test_llama_cpp_takes_user_defined_tokens_from_a_text_even_without_special_on
             asked = {"content": text, "parse_special": False}
             return len(httpx.post(f"{url}/tokenize", json=asked).json()["tokens"])
 
-        assert count("<think>") == 1 < count("<|im_end|>") and count(special_tokens().broken("<think>")) > 1
+        assert count("<think>") == 1 < count("<|im_end|>") and count(special_tokens().break_tokens("<think>")) > 1
 
 
 def test_a_folder_says_it_in_its_tokenizers_config(tmp_path: Path) -> None:
@@ -67,4 +67,4 @@ def test_each_mark_is_one_token_of_llama_cpp_and_none_once_it_is_broken_up() -> 
         assert len(special) == len(marks)
         for mark in marks:
             for text in (mark, f"a{mark}{mark}b"):
-                assert not special & {*tokens(own.broken(text))}, text
+                assert not special & {*tokens(own.break_tokens(text))}, text

@@ -149,7 +149,7 @@ LOOKED_AT = {
     "what can be seen of a text": strip_invisible,
     "text of a file as a model gets it": prompt.sanitize,
     "whether it repeats itself": checks.repeats,
-    "whether it begins to": lambda text: answer_state.LoopGuard().looped(text),
+    "whether it begins to": lambda text: answer_state.LoopGuard().record_piece(text),
     "Markdown, without its signs": speech.strip_markdown,
     "the lines that a voice speaks": speech.speech_lines,
     "what of a host's words is quoted": classification.quote,

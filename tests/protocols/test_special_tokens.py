@@ -18,10 +18,10 @@ from intermodal.protocols.special_tokens import SpecialTokens, special_tokens, w
 def test_the_marks_of_every_family_are_broken_up_once(mark: str) -> None:
     known = special_tokens()
     for text in (mark, f"a{mark}b", f"{mark}{mark}", f"<|im_{mark}end|>", f"{mark[:3]}{mark}{mark[3:]}"):
-        broken = known.broken(text)
+        broken = known.break_tokens(text)
         assert mark not in broken and broken.replace(" ", "") == text.replace(" ", "")
-        assert known.broken(broken) == broken and known.intact(broken) == ()
-    assert known.broken(mark) == f"{mark[:-1]} {mark[-1]}"
+        assert known.break_tokens(broken) == broken and known.intact(broken) == ()
+    assert known.break_tokens(mark) == f"{mark[:-1]} {mark[-1]}"
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_the_marks_of_every_family_are_broken_up_once(mark: str) -> None:
     ],
 )  # fmt: skip
 def test_text_without_special_tokens_is_not_changed(text: str) -> None:
-    assert special_tokens().broken(text) is text
+    assert special_tokens().break_tokens(text) is text
 
 
 def test_a_tag_that_is_broken_up_is_the_same_tag_to_a_reader_of_markup() -> None:
     from bs4 import BeautifulSoup
 
     page = "<p><s>old</s> <video></video></p>"
-    broken = special_tokens().broken(page)
+    broken = special_tokens().break_tokens(page)
     assert broken != page
     assert [tag.name for tag in BeautifulSoup(broken, "html.parser").find_all()] == ["p", "s", "video"]
 
@@ -48,8 +48,8 @@ def test_a_tag_that_is_broken_up_is_the_same_tag_to_a_reader_of_markup() -> None
 def test_a_models_own_marks_are_broken_up_among_thousands() -> None:
     own = (*(f"<own{number}>" for number in range(5_000)), "<own", " ", "x", "")
     found = SpecialTokens(own, known=False)
-    assert found.broken("a<own4321>b <|im_end|> x") == "a<ow n4321 >b <|im_end|> x"
-    assert special_tokens(("<turn!>",)).broken("<turn!><|im_end|>") == "<turn! ><|im_end| >"
+    assert found.break_tokens("a<own4321>b <|im_end|> x") == "a<ow n4321 >b <|im_end|> x"
+    assert special_tokens(("<turn!>",)).break_tokens("<turn!><|im_end|>") == "<turn! ><|im_end| >"
 
 
 def test_no_string_of_a_call_has_a_mark_however_it_was_escaped() -> None:

@@ -190,7 +190,7 @@ class LoopGuard:
         self._new: list[str] = []
         self._size = 0
 
-    def looped(self, piece: str) -> bool:
+    def record_piece(self, piece: str) -> bool:
         """Record a piece; return True if the answer loops. Checks only every few pieces, since a check is expensive."""
         self._new.append(piece)
         self._size += len(piece)
@@ -289,7 +289,7 @@ class AnswerState:
         return self.stopped == "limit"
 
     @property
-    def looped(self) -> bool:
+    def stopped_for_loop(self) -> bool:
         """True if it was stopped for repeating itself."""
         return self.stopped == "loop"
 
@@ -327,7 +327,7 @@ class AnswerState:
                 if words.isspace():
                     return self._blank(len(words))
                 self.worded = True
-            if self._guard is not None and not self.stopped and self._guard.looped(words):
+            if self._guard is not None and not self.stopped and self._guard.record_piece(words):
                 self.stopped = "loop"
         return self.stopped != ""
 

@@ -366,7 +366,7 @@ class WireUsage(Value, frozen=True, tag_field="wire_event", tag="usage"):
         return replace(self, **wrong) if wrong else self
 
     @property
-    def unreported(self) -> tuple[str, ...]:
+    def missing_counts(self) -> tuple[str, ...]:
         """The counts that the host did not report. A client whose types need a number gets 0 for them."""
         counts = (("input_tokens", self.input_tokens), ("output_tokens", self.output_tokens))
         return tuple(name for name, count in counts if count is None)

@@ -313,7 +313,7 @@ class _Growing:
         self.pieces = [piece]
         self.signature = self.id = self.name = ""
 
-    def whole(self) -> WirePart:
+    def build(self) -> WirePart:
         text = "".join(self.pieces)
         if self.kind is ToolCall:
             # A call without arguments has an empty object, which some protocols omit.
@@ -358,7 +358,7 @@ class TurnBuilder:
 
     def turn(self) -> AssistantTurn:
         return AssistantTurn(
-            parts=tuple(part.whole() if isinstance(part, _Growing) else part for part in self._parts),
+            parts=tuple(part.build() if isinstance(part, _Growing) else part for part in self._parts),
             usage=self._usage,
             finish=self._finish,
             error=self._error,

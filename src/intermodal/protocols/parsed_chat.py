@@ -255,7 +255,7 @@ class ConversationReader:
         else:
             raise NotDirect
 
-    def answered(self) -> None:
+    def end_answer(self) -> None:
         """Mark the end of an answer: the conversation may be known up to here."""
         self._answered = self.digest.copy()
 
@@ -287,7 +287,7 @@ class ConversationReader:
                 if kinds == {WireText}:
                     message = WireMessage(role=role, parts=(WireText(text="\n\n".join(self._turns[-1])),))
             if role == "assistant":
-                self.answered()
+                self.end_answer()
             taken.append(message)
         if not taken:
             raise NotDirect

@@ -111,7 +111,7 @@ def read_logprobs(places: Any, *, rows: str = "top_logprobs", share: str = "logp
 
 def _is_error(reply: HostReply | Mapping[str, Any]) -> bool:
     if isinstance(reply, HostReply):
-        return reply.failed
+        return reply.is_error
     return bool(reply.get("error")) or "error" in (reply.get("object"), reply.get("type"))
 
 
@@ -159,7 +159,7 @@ class ReplyDecoder:
     @property
     def waits(self) -> bool:
         """True if half of a surrogate pair is held back until the next piece."""
-        return self._halves is not None and self._halves.held
+        return self._halves is not None and self._halves.pending
 
     @property
     def begun(self) -> bool:
@@ -177,7 +177,7 @@ class ReplyDecoder:
         return self._reader.pending if self._document is None else len(self._document)
 
     @property
-    def counted(self) -> bool:
+    def has_usage(self) -> bool:
         """True if the reply reported usage."""
         return self._usage is not None
 
@@ -241,7 +241,7 @@ class ReplyDecoder:
 
     def _take(self) -> list[WireEvent]:
         out, self._out = self._out, []
-        return out if self._halves is None else self._halves.whole(out)
+        return out if self._halves is None else self._halves.join(out)
 
     def _read_events(self, events: list[SseEvent]) -> None:
         for event in events:

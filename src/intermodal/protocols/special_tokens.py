@@ -69,7 +69,7 @@ class SpecialTokens:
         shapes = [*_known_patterns()] if known else []
         self._found = re.compile("|".join([*shapes, *([_any_of(whole)] if whole else [])]) or r"(?!)")
 
-    def broken(self, text: str) -> str:
+    def break_tokens(self, text: str) -> str:
         """Return the text with every special token broken up; the same object if there is none.
 
         >>> SpecialTokens().broken("yes<|im_end|>\\n<s>no</s> [INST]")
@@ -137,18 +137,18 @@ def without_special_tokens(call: ChatCall, marks: SpecialTokens) -> ChatCall:
 
 def _part(part: WirePart, marks: SpecialTokens) -> WirePart:
     if isinstance(part, WireText | Reasoning | Refusal | ToolResult):
-        return msgspec.structs.replace(part, text=marks.broken(part.text))
+        return msgspec.structs.replace(part, text=marks.break_tokens(part.text))
     if isinstance(part, ToolCall):
-        return msgspec.structs.replace(part, name=marks.broken(part.name), arguments=_json(part.arguments, marks))
+        return msgspec.structs.replace(part, name=marks.break_tokens(part.name), arguments=_json(part.arguments, marks))
     return part
 
 
 def _tool(tool: Tool, marks: SpecialTokens) -> Tool:
     return msgspec.structs.replace(
         tool,
-        name=marks.broken(tool.name),
-        description=marks.broken(tool.description),
-        schema=map_strings(tool.schema, marks.broken),
+        name=marks.break_tokens(tool.name),
+        description=marks.break_tokens(tool.description),
+        schema=map_strings(tool.schema, marks.break_tokens),
     )
 
 
@@ -157,8 +157,8 @@ def _json(written: str, marks: SpecialTokens) -> str:
     try:
         value = msgspec.json.decode(written)
     except (msgspec.DecodeError, RecursionError):
-        return marks.broken(written)
-    clean = map_strings(value, marks.broken)
+        return marks.break_tokens(written)
+    clean = map_strings(value, marks.break_tokens)
     return written if clean == value and not marks.intact(written) else msgspec.json.encode(clean).decode()
 
 

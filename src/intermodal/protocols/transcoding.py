@@ -123,6 +123,6 @@ class TranscodedStream(StreamedResponse):
     def _ending(self, data: bytes) -> bytes:
         return data
 
-    def broken(self, error: BaseException) -> bytes:
+    def failure_event(self, error: BaseException) -> bytes:
         writing = self._writing if self.begun else self._fresh()  # held output was not shown
         return writing.feed(Error(error=error))  # type: ignore[arg-type]

@@ -124,7 +124,7 @@ class ReplyReader(Protocol):
         """Return the encoder that writes a whole answer as a stream, without its usage."""
         ...
 
-    def broken(self, error: BaseException, /) -> bytes:
+    def failure_event(self, error: BaseException, /) -> bytes:
         """Return the last event of a stream that failed."""
         ...
 
@@ -205,9 +205,9 @@ class UpstreamResponse(AnswerState):
             then, self._then = self._then, None
             then(self.error)
 
-    def broken(self, error: BaseException) -> bytes:
+    def failure_event(self, error: BaseException) -> bytes:
         """Return the last event of a stream that failed."""
-        return self._reader.broken(error)
+        return self._reader.failure_event(error)
 
     # ---- for the two kinds
 

@@ -137,7 +137,7 @@ def test_blanks_without_end_are_no_answer_unless_a_word_came() -> None:
 def test_a_stream_that_repeats_itself_is_stopped_where_it_is_guarded_and_a_whole_answer_is_not() -> None:
     again = "What does one do with a loop? "
     state = AnswerState("h:m", guarded=True)
-    assert any(state.say(again) for _ in range(20)) and state.looped
+    assert any(state.say(again) for _ in range(20)) and state.stopped_for_loop
     assert not AnswerState("h:m", guarded=True, streamed=False).say(again * 60)
     assert not AnswerState("h:m").say(again * 60)
 

@@ -195,7 +195,7 @@ class CompiledPlan:
             elif name in chat.written:
                 made += [begin, *chat.written[name]]
             elif name in fields:
-                made += [begin, *chat.body.whole(memoryview(fields[name]))]
+                made += [begin, *chat.body.restore(memoryview(fields[name]))]
         for name, begin in self._identifiers:
             if (raw := fields.get(name)) is not None and bytes(raw) != b"null":
                 made += [begin, memoryview(raw)]

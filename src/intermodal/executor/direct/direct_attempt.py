@@ -350,7 +350,7 @@ class DirectAttempt:
         """Bill the attempt, and return the metadata of its answer."""
         self._bill()
         seconds, notes = time.monotonic() - self._began, self._notes("".join(exchange.text))
-        return self._sink.metadata(self._account.counts, seconds, notes, self._usage.unreported)
+        return self._sink.metadata(self._account.counts, seconds, notes, self._usage.missing_counts)
 
     @property
     def _reported_usage(self) -> WireUsage:
@@ -368,7 +368,7 @@ class DirectAttempt:
         exchange = self._exchange
         made, thought = self._reported_usage.output_tokens, self._reported_usage.reasoning_tokens
         stopped = exchange.stopped and stop_note(
-            self._compiled.endpoint.id, self._limit, looped=exchange.looped, overran=exchange.overran
+            self._compiled.endpoint.id, self._limit, looped=exchange.stopped_for_loop, overran=exchange.overran
         )
         return answer_notes(
             exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought, stopped=stopped,
@@ -474,7 +474,7 @@ class DirectAttempt:
             time.monotonic(), usage, out=usage.output_tokens if ours is None else ours, code=code,
             cut=exchange.finish == "length",
             counted=not exchange.stopped
-            or usage_is_complete(usage, looped=exchange.looped, overran=exchange.overran),
+            or usage_is_complete(usage, looped=exchange.stopped_for_loop, overran=exchange.overran),
         )  # fmt: skip
 
     def _record_success(self) -> None:
@@ -535,7 +535,7 @@ class DirectAttempt:
     def _break_off(self, error: BaseException) -> None:
         """End a partly sent answer with the error."""
         self._sink.break_off(error)
-        self._writer.last(self._exchange.broken(error))
+        self._writer.last(self._exchange.failure_event(error))
 
     def _record_failure(self, error: errors.CallError) -> Unanswered | None:
         compiled, exchange = self._compiled, self._exchange

@@ -137,7 +137,7 @@ class ProtocolAdapter:
     def encoder(self, model: str, **more: Any) -> ReplyEncoder:
         return self.dialect.encoder(model, **self.quiet, **more)
 
-    def broken(self, error: BaseException) -> bytes:
+    def failure_event(self, error: BaseException) -> bytes:
         """Return the last event of a stream that failed midway."""
         return self.dialect.encoder("").feed(Error(error=error))  # type: ignore[arg-type]
 

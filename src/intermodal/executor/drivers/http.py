@@ -118,7 +118,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
             if state.stopped and job.chat.stream:
                 answer.usage = WireUsage()  # counts before the end are not those of the whole answer
                 break  # closing the connection tells the server to stop
-    if state.looped:
+    if state.stopped_for_loop:
         return answer.looped(beside="".join(state.beside))
     cut = detect_truncated_prompt(job.endpoint, job.work, answer.usage.input_tokens, lambda: _texts(job))
     if cut is not None:
@@ -153,7 +153,7 @@ async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> 
     while not decoder.done:
         chunk = None
         if decoder.complete:  # further pieces are read but do not extend the wait
-            until = min(until, anyio.current_time() + trailing_timeout(counted=decoder.counted))
+            until = min(until, anyio.current_time() + trailing_timeout(counted=decoder.has_usage))
             with Deadline(until), suppress(errors.CallError):  # a connection that breaks now interrupts nothing
                 chunk = await anext(chunks, None)
         else:

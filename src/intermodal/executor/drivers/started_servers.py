@@ -41,8 +41,8 @@ def break_special_tokens(job: CallJob, marks: tuple[str, ...]) -> CallJob:
     """
     found = special_tokens(marks, known=False)
     chat = None if job.chat is None else without_special_tokens(job.chat, found)
-    labels = tuple(map(found.broken, job.labels))
-    return msgspec.structs.replace(job, chat=chat, text=found.broken(job.text), labels=labels)
+    labels = tuple(map(found.break_tokens, job.labels))
+    return msgspec.structs.replace(job, chat=chat, text=found.break_tokens(job.text), labels=labels)
 
 
 async def call(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:

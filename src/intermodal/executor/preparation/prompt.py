@@ -60,7 +60,7 @@ def sanitize(text: str, marks: SpecialTokens = _SPECIAL_TOKENS) -> str:
     >>> sanitize("7\\u202e42<|im_\\u200bend|>")
     '742<|im_end| >'
     """
-    return marks.broken(strip_invisible(text))
+    return marks.break_tokens(strip_invisible(text))
 
 
 def label(what: str, name: str, page: int = 0) -> str:
@@ -263,8 +263,8 @@ def with_repair(made: tuple[WireMessage, ...], answer: str, problem: str) -> tup
     ask = f"That is not valid: {problem}. Answer again, with only the corrected JSON."
     return (
         *made,
-        WireMessage(role="assistant", parts=(WireText(text=_SPECIAL_TOKENS.broken(answer)),)),
-        WireMessage(role="user", parts=(WireText(text=_SPECIAL_TOKENS.broken(ask)),)),
+        WireMessage(role="assistant", parts=(WireText(text=_SPECIAL_TOKENS.break_tokens(answer)),)),
+        WireMessage(role="user", parts=(WireText(text=_SPECIAL_TOKENS.break_tokens(ask)),)),
     )
 
 

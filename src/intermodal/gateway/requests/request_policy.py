@@ -148,7 +148,7 @@ def _fields_of(request: GatewayRequest, most: int, text: int) -> dict[str, msgsp
         raise _too_deep()
     if body.lifted:
         return {
-            name: raw if name in _CONVERSATION_FIELDS else msgspec.Raw(b"".join(body.whole(memoryview(raw))))
+            name: raw if name in _CONVERSATION_FIELDS else msgspec.Raw(b"".join(body.restore(memoryview(raw))))
             for name, raw in found.items()
         }
     return found

@@ -127,7 +127,8 @@ class TokenCounter:
                 text = opened.text(part.index)
                 text = text if sent is None else sent(part.index, text)
                 counts = {
-                    name: self.count(name, self._marks(name).broken(text) if name in mine else text) for name in names
+                    name: self.count(name, self._marks(name).break_tokens(text) if name in mine else text)
+                    for name in names
                 }
                 known = {name: count for name, count in counts.items() if count is not None}
                 part = msgspec.structs.replace(part, tokens={**part.tokens, **known})
@@ -179,7 +180,7 @@ class TokenCounter:
         mine = self.names()
         known = self.server_counts.get(facts.digest, {})
         for name in (*mine, *sorted(filter(_countable, hosted))) if facts.chars >= _LONG else mine:
-            sent = self._marks(name).broken(text) if name in mine else text
+            sent = self._marks(name).break_tokens(text) if name in mine else text
             found = known[name] if name in known else self.count(name, sent)
             if found is not None:
                 counts[name] = found

@@ -226,7 +226,7 @@ class AnthropicStream(StreamedResponse):
 
     def _record_text(self, parsed_event: AnthropicEvent) -> AnthropicEvent:
         """Record the event's text, with split characters joined."""
-        if parsed_event.text and (parsed_event.halved or self._halves.held):
+        if parsed_event.text and (parsed_event.halved or self._halves.pending):
             text = self._halves.join(parsed_event.text)
             seen = text.strip() != ""
             parsed_event = parsed_event._replace(text=text, visible=seen, alive=seen)

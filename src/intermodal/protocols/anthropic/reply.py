@@ -287,7 +287,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
         usage, counted = _read_usage(bytes(reply.usage))
     except NOT_DECODED:
         return None
-    if reply.type != "message" or reply.failed:
+    if reply.type != "message" or reply.is_error:
         return None
     texts, beside, calls = [], [], []
     for place, block in enumerate(reply.content or ()):
@@ -338,7 +338,7 @@ def event_of(data: bytes) -> AnthropicEvent | None:
         if not found:
             return AnthropicEvent("")
         event, valid, halved = found[0]
-    if event.failed:
+    if event.is_error:
         return None
     kind = event.type or ""
     if kind == "content_block_delta":

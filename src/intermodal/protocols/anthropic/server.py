@@ -242,7 +242,7 @@ class AnthropicAssistantMessage(_Message, gc=False, tag="assistant"):
 
     def tell(self, turns: MergedTurns) -> None:
         super().tell(turns)
-        turns.receiver.answered()
+        turns.receiver.end_answer()
 
 
 ROLES = ("user", "assistant", "system")
@@ -531,4 +531,4 @@ def write_usage(usage: WireUsage) -> dict[str, Any]:
 def write_error(error: BaseException) -> dict[str, Any]:
     """Return the error object."""
     told = error_response(error)
-    return {"type": "error", "error": {"type": told.anthropic, "message": told.message, **told.told}}
+    return {"type": "error", "error": {"type": told.anthropic, "message": told.message, **told.summary_field}}

@@ -102,7 +102,7 @@ class ErrorResponse(Value, frozen=True):
     about: Mapping[str, Any] = {}
 
     @property
-    def told(self) -> dict[str, Any]:
+    def summary_field(self) -> dict[str, Any]:
         """The field of an error body that holds the summary; empty if there is none."""
         return {"intermodal": self.about} if self.about else {}
 
@@ -191,7 +191,7 @@ class RunEventEncoder:
         if event.speech is not None:
             calls.append(SpeechDelta(data=event.speech.data))
         if self._about is not None:
-            unreported = () if self._cached else self._usage.unreported
+            unreported = () if self._cached else self._usage.missing_counts
             about = {**self._about(event), **({"unreported": list(unreported)} if unreported else {})}
             self._usage = replace(self._usage, about=about)
         return [*calls, self._usage, Finish(reason=event.finish_reason)]

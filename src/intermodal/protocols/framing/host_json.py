@@ -38,7 +38,7 @@ class HostReply(HostObject):
     error: Any = None
 
     @property
-    def failed(self) -> bool:
+    def is_error(self) -> bool:
         """True if it is an error, or holds one."""
         return bool(self.error) or "error" in (self.type, self.object)
 

@@ -79,7 +79,7 @@ class ExtractedBody:
         """Return True if a word is the placeholder of extracted media."""
         return word.startswith(_WORD)
 
-    def whole(self, text: memoryview) -> list[memoryview]:
+    def restore(self, text: memoryview) -> list[memoryview]:
         """Return a piece of the text with the media restored."""
         if not self._media:
             return [text]

@@ -114,13 +114,13 @@ class SurrogateJoiner:
     """Joins pieces of a text. ``held``: the half that the next piece may complete, "" for none."""
 
     def __init__(self) -> None:
-        self.held = ""
+        self.pending = ""
 
     def join(self, piece: str) -> str:
         """Return the text that can be passed on now."""
-        said = self.held + piece
-        self.held = said[-1:] if "\ud800" <= said[-1:] <= "\udbff" else ""
-        return join_surrogates(said.removesuffix(self.held)) if self.held else join_surrogates(said)
+        said = self.pending + piece
+        self.pending = said[-1:] if "\ud800" <= said[-1:] <= "\udbff" else ""
+        return join_surrogates(said.removesuffix(self.pending)) if self.pending else join_surrogates(said)
 
 
 class EventSurrogateJoiner:
@@ -131,10 +131,10 @@ class EventSurrogateJoiner:
         self._of: _Piece | None = None  # an event of the stream to which the held half belongs
 
     @property
-    def held(self) -> bool:
-        return bool(self._halves.held)
+    def pending(self) -> bool:
+        return bool(self._halves.pending)
 
-    def whole(self, events: Iterable[WireEvent]) -> list[WireEvent]:
+    def join(self, events: Iterable[WireEvent]) -> list[WireEvent]:
         return [said for event in events for said in self._join_event(event)]
 
     def _join_event(self, event: WireEvent) -> Iterator[WireEvent]:
@@ -161,12 +161,12 @@ class EventSurrogateJoiner:
             said = self._halves.join(event.text)
             whole = replace(event, text=said)
             empty = not (said or (isinstance(event, ReasoningDelta) and event.signature))
-        self._of = event if self._halves.held else None
+        self._of = event if self._halves.pending else None
         if not empty:
             yield whole
 
     def _alone(self) -> Iterator[WireEvent]:
-        event, self._of, self._halves.held = self._of, None, ""
+        event, self._of, self._halves.pending = self._of, None, ""
         if isinstance(event, ToolCallDelta):
             yield ToolCallDelta(index=event.index, arguments=REPLACEMENT)
         elif event is not None:

@@ -47,7 +47,7 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
     given = read_turns(require_list(loads(bytes(fields["messages"])), "messages"), _coded_image)
     taken = turns.take(given, lambda image: turns.image_data(image.coded))
     settings = settings_in(fields, _NOT_ASKED, frozenset())
-    written = body.whole(memoryview(dumps(write_turns(taken))))
+    written = body.restore(memoryview(dumps(write_turns(taken))))
     return turns.chat("ollama", body, (fields, model, stream), settings, written={"messages": written})
 
 

@@ -65,7 +65,7 @@ class OllamaLine(HostReply):
     eval_count: Any = msgspec.UNSET
     logprobs: Any = None
 
-    def counted(self) -> WireUsage:
+    def read_usage(self) -> WireUsage:
         """Return the usage; counts that are not valid are left out."""
         return WireUsage(
             input_tokens=as_token_count(self.prompt_eval_count), output_tokens=as_token_count(self.eval_count)
@@ -123,7 +123,7 @@ class OllamaDecoder(ReplyDecoder):
 
     def _read_counts(self, line: OllamaLine) -> None:
         if line.done:
-            self._usage = line.counted()
+            self._usage = line.read_usage()
 
     def _read_call(self, call: OllamaToolCall) -> None:
         """Read a whole call. A call without an id gets one, so that its result can refer to it."""
@@ -150,7 +150,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
         return None
     said, reason = reply.message or _NOTHING, reply.done_reason
     usual = reply.done and reason and reason in FINISH_REASONS and reply.created_at is not None
-    if not usual or said.role != "assistant" or said.content is None or reply.failed or reply.odd_counts:
+    if not usual or said.role != "assistant" or said.content is None or reply.is_error or reply.odd_counts:
         return None
     given = said.tool_calls or ()
     if not (bytes(reply.model) and all(call.plain for call in given)):
@@ -159,7 +159,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     calls = tuple((place, call.id or "", functions[place].name or "") for place, call in enumerate(given))
     arguments = [bytes(function.arguments).decode(errors="replace") for function in functions]
     return ReplyChunk(
-        said.content, True, "", finish_reason(reason or "", called=bool(calls)), reply.counted(), UNCOUNTED,
+        said.content, True, "", finish_reason(reason or "", called=bool(calls)), reply.read_usage(), UNCOUNTED,
         bytes(reply.model), calls, beside="".join([said.thinking or "", *arguments]),
     )  # fmt: skip
 
@@ -176,7 +176,7 @@ def plain_line(data: bytes) -> tuple[bytes, str, str] | None:
     said = line.message
     if said is None or said.content is None or said.role != "assistant" or said.tool_calls is not None:
         return None
-    if line.done is not False or line.created_at is None or line.failed:
+    if line.done is not False or line.created_at is None or line.is_error:
         return None
     return bytes(line.model), said.content, said.thinking or ""
 

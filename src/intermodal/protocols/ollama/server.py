@@ -260,7 +260,7 @@ def _line(tree: Mapping[str, Any]) -> bytes:
 def write_error(error: BaseException) -> dict[str, Any]:
     """Return the error, which is a plain string here, with the summary of the run beside it."""
     told = error_response(error)
-    return {"error": told.message, **told.told}
+    return {"error": told.message, **told.summary_field}
 
 
 def read_embed(body: bytes) -> EmbeddingRequest:

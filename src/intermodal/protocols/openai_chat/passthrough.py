@@ -148,7 +148,7 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
         messages = _messages.decode(fields["messages"])
     except msgspec.ValidationError:
         messages = list(map(_without_empty_fields, _whole_messages.decode(fields["messages"])))
-        written = {"messages": body.whole(memoryview(dumps(messages)))}
+        written = {"messages": body.restore(memoryview(dumps(messages)))}
     for message in messages:
         if message.content.__class__ is not str and not _goes_on(message):
             return None
@@ -205,7 +205,7 @@ class OpenAIChatStream(StreamedResponse):
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Process an event; append the part of it to forward to ``through``."""
-        if self._like is not None and not self._halves.held and (text := self._like.words(event)) is not None:
+        if self._like is not None and not self._halves.pending and (text := self._like.words(event)) is not None:
             ends = self.say(text)
             if ends and self._cuts(through):
                 return "stopped"
@@ -228,7 +228,7 @@ class OpenAIChatStream(StreamedResponse):
             return self._process_event(b"data: [DONE]", through)
         if piece is None or ((piece.calls or piece.finish) and self._odd(piece)):
             return self._reread_event(event, through)
-        if piece.indexes != self._ours or piece.halved or self._halves.held:
+        if piece.indexes != self._ours or piece.halved or self._halves.pending:
             looked = self._first_choice(payload, piece)
             if looked is None:
                 return ""
@@ -314,7 +314,7 @@ class OpenAIChatStream(StreamedResponse):
                 if ours is None or not (ours.indexes or ours.usage):
                     return None
                 piece = ours
-        if piece.halved or self._halves.held:
+        if piece.halved or self._halves.pending:
             text = self._halves.join(piece.text)
             seen = bool(text.strip() or (piece.visible and not piece.text))
             piece = replace(piece, text=text, visible=seen, alive=seen or (piece.alive and not piece.text))

@@ -108,7 +108,7 @@ class Choice(HostObject):
     index: Any = None
     logprobs: Any = None
 
-    def said(self, *, whole: bool) -> AnswerPiece:
+    def answer_piece(self, *, whole: bool) -> AnswerPiece:
         """Return the answer, or a piece of it. Some hosts send both in either (Perplexity)."""
         first, second = (self.message, self.delta) if whole else (self.delta, self.message)
         return first or second or _NOTHING
@@ -122,7 +122,7 @@ class ChatReply(HostReply):
     model: msgspec.Raw = msgspec.Raw()
     service_tier: str | None = None
 
-    def counted(self) -> tuple[WireUsage | None, bytes]:
+    def read_usage(self) -> tuple[WireUsage | None, bytes]:
         """Return the usage, None if it has none, and the usage object for clients. Raises MsgspecError."""
         raw = bytes(self.usage)
         if not raw or raw == _NULL:
@@ -296,7 +296,7 @@ class OpenAIChatDecoder(ReplyDecoder):
 
     def _read_counts(self, reply: ChatReply) -> None:
         with suppress(msgspec.MsgspecError):  # it is not an object
-            self._usage = reply.counted()[0] or self._usage
+            self._usage = reply.read_usage()[0] or self._usage
 
     def _ours(self, reply: ChatReply) -> Choice | None:
         """Return the choice that is the answer; None for a chunk with usage only, which has no choice."""
@@ -306,7 +306,7 @@ class OpenAIChatDecoder(ReplyDecoder):
         return next((choice for choice in choices if (choice.index or 0) == self.chosen), None)
 
     def _read_choice(self, choice: Choice, *, whole: bool) -> None:
-        said = choice.said(whole=whole)
+        said = choice.answer_piece(whole=whole)
         thoughts = _join_texts(said.reasoning_content or said.reasoning)
         content, told = said.content, bool(said.content)
         if isinstance(content, list):
@@ -397,16 +397,16 @@ def read(data: bytes | memoryview, *, whole: bool = True) -> ReplyChunk | None:
     """
     try:
         reply = _reply(data)
-        usage, counted = (None, b"") if reply.usage is _UNSAID else reply.counted()
+        usage, counted = (None, b"") if reply.usage is _UNSAID else reply.read_usage()
     except NOT_DECODED:
         return _read_split_chunk(bytes(data), whole=whole)
-    if reply.failed:
+    if reply.is_error:
         return None
     model = bytes(reply.model)
     if not reply.choices:
         return ReplyChunk("", False, "", "", usage, counted, model, (), alive=False, indexes=())
     choice = reply.choices[0]
-    said = choice.said(whole=whole)
+    said = choice.answer_piece(whole=whole)
     text, thoughts = said.content or "", said.reasoning_content or said.reasoning or ""
     refusal, calls, reason = said.refusal or "", said.tool_calls, choice.finish_reason or ""
     if type(text) is not str or type(thoughts) is not str or type(refusal) is not str or said.audio:
@@ -452,7 +452,7 @@ def _read_split_chunk(data: bytes, *, whole: bool) -> ReplyChunk | None:
     if piece is None or not piece.text:
         return piece
     (told,) = _replies.read(data)
-    text = (told.reply.choices or [_NO_CHOICE])[0].said(whole=whole).content
+    text = (told.reply.choices or [_NO_CHOICE])[0].answer_piece(whole=whole).content
     return replace(piece, text=text, halved=True)
 
 

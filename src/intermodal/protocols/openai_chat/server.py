@@ -239,7 +239,7 @@ class OpenAIAssistantMessage(_Message, gc=False, tag="assistant"):
             turns.call(call.id, call.function.name, call.function.arguments)
         if self.function_call:  # the predecessor of tools: its result gets the same id
             turns.call(None, self.function_call.name, self.function_call.arguments)
-        turns.answered()
+        turns.end_answer()
 
 
 class _ResultMessage(_Message, gc=False):
@@ -547,7 +547,7 @@ def write_error(error: BaseException) -> dict[str, Any]:
     """Return the error object."""
     told = error_response(error)
     code = told.code or getattr(error, "code", "") or None  # a string or null: typed clients decode nothing else
-    return {"message": told.message, "type": told.openai, "param": None, "code": code, **told.told}
+    return {"message": told.message, "type": told.openai, "param": None, "code": code, **told.summary_field}
 
 
 def sse_event(tree: Mapping[str, Any], event: str = "") -> bytes:

@@ -79,7 +79,7 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
         return None
     tree = {name: loads(bytes(fields[name])) for name in ("instructions", "input") if name in fields}
     taken = turns.take(read_turns(tree, image=_coded_image), lambda image: turns.image_url(image.coded, image.detail))
-    written = body.whole(memoryview(dumps(write_turns(taken))))
+    written = body.restore(memoryview(dumps(write_turns(taken))))
     return turns.chat("responses", body, opened, settings_in(fields, _NOT_ASKED), written={"input": written})
 
 
@@ -217,7 +217,7 @@ class OpenAIResponsesStream(TranscodedStream):
             if found.delta:
                 found.delta = self._halves.join(loads_with_surrogates(payload)["delta"])
         else:
-            if self._halves.held and found.delta:
+            if self._halves.pending and found.delta:
                 found.delta = self._halves.join(found.delta)
         return found
 
@@ -225,7 +225,7 @@ class OpenAIResponsesStream(TranscodedStream):
         """Process an event and return the end that it brings; None if the event is not as expected."""
         kind, number, delta = parsed_event.type or "", parsed_event.sequence_number, parsed_event.delta
         delta = "" if delta is None else delta
-        if number is None or parsed_event.failed or type(delta) is not str:
+        if number is None or parsed_event.is_error or type(delta) is not str:
             return None
         if number > self._number:
             self._number = number
@@ -311,7 +311,7 @@ class OpenAIResponsesStream(TranscodedStream):
         raw = bytes(parsed_event.response)
         if count < len(self._done):
             raw = join_object(split_object(raw), {"output": self._output()})
-        self.usage, counted = reply.counted()
+        self.usage, counted = reply.read_usage()
         self._ends(reply.ending(called=bool(self.calls)))
         self._answer = (parsed_event.type or "", raw, counted)
         return "done"
@@ -472,13 +472,13 @@ class OpenAIResponsesStream(TranscodedStream):
         self._reply.last(data + self._final_event(kind, self._number, response))
         self._succeed()
 
-    def broken(self, error: BaseException) -> bytes:
+    def failure_event(self, error: BaseException) -> bytes:
         if not (self._through and self.begun):
             return super().broken(error)
         answer = error_response(error)
         failed = {
             "status": b'"failed"', "output": self._output(),
-            "error": dumps({"code": answer.code or answer.openai, "message": answer.message, **answer.told}),
+            "error": dumps({"code": answer.code or answer.openai, "message": answer.message, **answer.summary_field}),
         }  # fmt: skip
         response = rewrite_begun_response(join_object(self._started, failed), self._model, self._asked)
         return self._final_event("response.failed", self._number + 1, response)

@@ -164,7 +164,7 @@ class ResponseObject(HostReply):
     @property
     def broken(self) -> bool:
         """True if the host failed to answer."""
-        return self.status == "failed" or self.failed
+        return self.status == "failed" or self.is_error
 
     @property
     def ended(self) -> bool:
@@ -183,7 +183,7 @@ class ResponseObject(HostReply):
         """True if the model refused to answer, in whatever words."""
         return any(part.type == "refusal" for item in self.output or () for part in item.content or ())
 
-    def counted(self) -> tuple[WireUsage | None, bytes]:
+    def read_usage(self) -> tuple[WireUsage | None, bytes]:
         """Return the usage, and the usage object for clients. Raises MsgspecError if it is not an object."""
         raw = bytes(self.usage)
         if not raw or raw == _NULL:
@@ -334,7 +334,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
     def _read_counts(self, reply: ResponseObject | ResponseEvent) -> None:
         if isinstance(reply, ResponseObject):
             with suppress(msgspec.MsgspecError):
-                self._usage = reply.counted()[0] or self._usage
+                self._usage = reply.read_usage()[0] or self._usage
 
     def _read_end(self, response: ResponseObject, *, whole: bool) -> None:
         self._read_counts(response)
@@ -361,7 +361,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
         reply = response_of(data)
         if reply.broken or not reply.ended or not reply.plain or reply.output is None:
             return None
-        usage, counted = reply.counted()
+        usage, counted = reply.read_usage()
     except NOT_DECODED:
         return None
     calls = tuple(

@@ -410,7 +410,7 @@ class OpenAIResponsesStreamEncoder:
         if isinstance(event, Error):
             self.error = event.error
             told = error_response(event.error)
-            failed = {"code": told.code or told.openai, "message": told.message, **told.told}
+            failed = {"code": told.code or told.openai, "message": told.message, **told.summary_field}
             self.response |= {"status": "failed", "error": failed}
             return self._event("response.failed", response=self.response)
         if self._keep is not None:

@@ -84,7 +84,7 @@ def test_usage_of_a_response_is_read_as_everywhere_else_and_goes_on_where_it_is_
     raw, expected = json.dumps(usage).encode(), read_usage(usage, tier)
     whole = all(f'"{name}"'.encode() in raw for name in RELIED_ON) and has_valid_counts(usage, NEEDED)
     whole &= expected == read_counts(usage, tier)
-    found = response_of(json.dumps({"usage": usage, "service_tier": tier}).encode()).counted()
+    found = response_of(json.dumps({"usage": usage, "service_tier": tier}).encode()).read_usage()
     assert found == (expected, raw if whole else dumps(write_usage(expected)))
 
 

@@ -59,8 +59,8 @@ def same(read: Callable[[ExtractedBody, str, TextMeasurer], ParsedChat | None], 
     apart = {"body": None, "fields": None, "conversation_digest": None}
     assert replace(with_media, **apart) == replace(without, **apart)
     for name, value in without.fields.items():
-        assert b"".join(small.whole(memoryview(value))) == bytes(with_media.fields[name])
-    assert b"".join(small.whole(memoryview(small.text))) == body
+        assert b"".join(small.restore(memoryview(value))) == bytes(with_media.fields[name])
+    assert b"".join(small.restore(memoryview(small.text))) == body
     return without
 
 
