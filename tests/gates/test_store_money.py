@@ -86,7 +86,7 @@ async def test_c1_parallel_calls_never_reserve_more_than_the_budget(tmp_path: Pa
             return
         admitted += 1
         most = max(most, ledger.spent + ledger.reserved)
-        await entry.written()
+        await entry.wait_until_written()
         await anyio.sleep(0)
         charge = Charge("settled", 0.004, maybe_paid=True)
         await entry.close(AttemptEnding(charge, AttemptOutcome(cost=0.004), 0.004))

@@ -54,11 +54,11 @@ class ChatAnswer:
         elif isinstance(event, Finish):
             self._reason = event.reason
 
-    def looped(self, beside: str) -> CallResult:
+    def stopped_for_loop(self, beside: str) -> CallResult:
         """Return an answer that was stopped for repeating itself. ``beside``: output other than its text."""
         return CallResult(text="".join(self._text), finish_reason="length", looped=True, beside=beside)
 
-    def made(self, beside: str | None = None, stop_reason: str = "") -> CallResult:
+    def result(self, beside: str | None = None, stop_reason: str = "") -> CallResult:
         """Return the whole answer.
 
         ``beside``: output other than its text, if it was stopped at a token limit that its host ignored.

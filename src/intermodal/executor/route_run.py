@@ -209,7 +209,7 @@ class RouteRun:
 
     async def _convert_one(self, step: Step) -> None:
         if isinstance(step, Transform):
-            async with self.state.places.taken(DECODER_USE):
+            async with self.state.places.hold(DECODER_USE):
                 self.stop_for_replan()
                 await self.state.emit(StepStarted(step=step.id, title=step.title, op=step.op))
                 began = self.now()
@@ -285,7 +285,7 @@ class RouteRun:
         language = checked_language(
             conversions.language_of(step, state.request.policy.language)
         )  # before anything is decoded
-        async with state.places.taken(decoder_use(step)):
+        async with state.places.hold(decoder_use(step)):
             if step.op == "transcribe":
                 sounds = await state.prepare.sounds(step, state.products, endpoint, self.progress(step))
             else:
@@ -342,7 +342,7 @@ class RouteRun:
 
     def _turn(self, job: CallJob) -> AbstractAsyncContextManager[None]:
         places = self.state.places
-        return places.taken(core_use(job.endpoint, places.cores))
+        return places.hold(core_use(job.endpoint, places.cores))
 
     async def _begin(self, step: Call) -> None:
         title = step.title or step.op

@@ -122,7 +122,7 @@ class CoreSlots:
         self._waiting: dict[Any, CoreUse] = {}  # an event for each waiting step, in order of arrival
 
     @asynccontextmanager
-    async def taken(self, use: CoreUse) -> AsyncIterator[None]:
+    async def hold(self, use: CoreUse) -> AsyncIterator[None]:
         """Hold the cores of a step; return immediately for a remote step."""
         if not use.cores:
             yield

@@ -185,7 +185,7 @@ async def test_cancelled_steps_give_back_what_they_had_and_leave_the_queue() -> 
     order: list[str] = []
 
     async def step(name: str, use: CoreUse) -> None:
-        async with places.taken(use):
+        async with places.hold(use):
             order.append(name)
             await anyio.sleep_forever()
 
@@ -202,7 +202,7 @@ async def test_cancelled_steps_give_back_what_they_had_and_leave_the_queue() -> 
         group.start_soon(step, "third", DECODER_USE)
         await until(lambda: order == ["first", "third"])
         group.cancel_scope.cancel()
-    async with places.taken(CoreUse(2, "reader")):
+    async with places.hold(CoreUse(2, "reader")):
         order.append("all of it")
     assert order[-1] == "all of it"
 
@@ -213,7 +213,7 @@ async def test_who_needs_many_cores_is_not_overtaken_for_ever() -> None:
     go = {name: anyio.Event() for name in ("a", "b", "reader", "c")}
 
     async def step(name: str, use: CoreUse) -> None:
-        async with places.taken(use):
+        async with places.hold(use):
             order.append(name)
             await go[name].wait()
 
@@ -237,7 +237,7 @@ async def test_who_waits_for_a_busy_process_keeps_nobody_else_waiting() -> None:
         begun: list[str] = []
 
         async def step(name: str, use: CoreUse) -> None:
-            async with places.taken(use):
+            async with places.hold(use):
                 begun.append(name)
                 await anyio.sleep_forever()
 

@@ -81,7 +81,7 @@ class Sink:
 
     def abandon(self, failure: Unanswered) -> None: ...
 
-    def planned(self) -> None:
+    def record_plan(self) -> None:
         self.told.append("planned")
 
     def wait(self) -> None: ...
@@ -93,14 +93,14 @@ class Sink:
     def metadata(self, cost: float | None, seconds: float, notes: Sequence[str], unreported: tuple[str, ...]) -> bytes:
         return json.dumps({"cost": cost}).encode()
 
-    def whole(self, body: bytes, cost: float | None) -> None:
+    def write_whole(self, body: bytes, cost: float | None) -> None:
         self.writer.status = 200
         self.writer.last(body)
 
-    def ended(self, report: CallReport) -> None:
+    def record_end(self, report: CallReport) -> None:
         self.report = report
 
-    def answered(self, text: str, calls: tuple[ToolCall, ...], items: Sequence[Mapping[str, Any]]) -> None:
+    def store_turn(self, text: str, calls: tuple[ToolCall, ...], items: Sequence[Mapping[str, Any]]) -> None:
         self.told.append(f"answered {text}")
 
     def fail(self, error: Exception) -> None:
@@ -112,9 +112,9 @@ class Sink:
     def interruption(self) -> BaseException:
         return RuntimeError("it stops")
 
-    def cancelled(self) -> None: ...
+    def end_cancelled(self) -> None: ...
 
-    def done(self, failure: Unanswered | None) -> None: ...
+    def continue_after(self, failure: Unanswered | None) -> None: ...
 
     def close(self) -> None:
         self.told.append("close")

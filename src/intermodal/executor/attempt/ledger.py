@@ -281,7 +281,7 @@ class AttemptEntry:
         if self._free:
             self._store.ready()
         else:
-            await self.written()
+            await self.wait_until_written()
         self._ledger.contacted.add(self._row.endpoint)
 
     def after(self) -> None:
@@ -315,7 +315,7 @@ class AttemptEntry:
 
         return reserve
 
-    async def written(self) -> None:
+    async def wait_until_written(self) -> None:
         """Wait until the row is written. Raises StoreError."""
         import anyio
 
@@ -338,7 +338,7 @@ class AttemptEntry:
         write = {"settled": self._store.settle, "estimated": self._store.estimate, "void": self._store.void}[state]
         try:
             if self._writing is not None or self._later is not None:
-                await self.written()
+                await self.wait_until_written()
             if not self._open:
                 return
             self._forget(ending)

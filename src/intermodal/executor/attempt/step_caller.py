@@ -288,7 +288,7 @@ class PriorAttempt:
 
     @cached_property
     def _result(self) -> CallResult:
-        return ChatAnswer(self._events).made()
+        return ChatAnswer(self._events).result()
 
     def actual(self, before: tuple[float | None, ...]) -> Actual:
         """Return the actual figures of the step."""
@@ -340,7 +340,7 @@ class CallAttempt:
         return self._caller.remaining
 
     async def sending(self) -> None:
-        await self.record().written()
+        await self.record().wait_until_written()
         self._account.sending(self._clock())
 
     def record(self) -> AttemptEntry:
@@ -363,7 +363,7 @@ class CallAttempt:
         if self._think is not None:
             await self._think(thought)
 
-    def loaded(self, seconds: float) -> None:
+    def report_load_seconds(self, seconds: float) -> None:
         self._account.load_seconds = seconds
 
     def progress(self, fraction: float | None, note: str = "") -> None:
@@ -393,7 +393,7 @@ class CallAttempt:
         except BaseException:
             await self._close(account.cancel(self._clock(), sent=self.sent, code="internal"))
             raise
-        refused = is_refusal(made.finish_reason, (made.text,), called=made.called)
+        refused = is_refusal(made.finish_reason, (made.text,), called=made.calls_tool)
         tariff = self._caller.world.tariff(job.endpoint)
         account.billed = settle(job.endpoint, made.usage, job.work, tariff, self._moment, made=len(made.drawn))
         self._peak = made.peak_memory

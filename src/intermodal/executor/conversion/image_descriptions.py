@@ -73,7 +73,7 @@ async def describe(
 ) -> tuple[StepProduct, Actual]:
     """Describe each image of a step. An image already described for this question is not sent again."""
     question = converters.question if conversions.includes_question(step) else ""
-    async with state.places.taken(decoder_use(step)):
+    async with state.places.hold(decoder_use(step)):
         pictures = await state.prepare.pictures(step, state.products, endpoint)
     if not pictures:
         return StepProduct(part=step.part), Actual(step=step.id, seconds=0.0)

@@ -108,7 +108,7 @@ class DirectAttempt:
             return Unanswered(None, _FAILED_LATELY)
         if not self._note_in_journal():
             return Unanswered(None, "its row cannot be written")
-        self._sink.planned()
+        self._sink.record_plan()
         self._asks()
         self._listen()
         future: asyncio.Future[Unanswered | None] = self._loop.create_future()
@@ -170,12 +170,12 @@ class DirectAttempt:
             pool.give_back(connection)
             self._sink.release()
             return False
-        self._over = self._sink.done
+        self._over = self._sink.continue_after
         self._sink.confirm_admission()
         self._asks()
         self._listen()
         self._send(connection)  # first of all: everything else happens while the request is on its way
-        self._sink.planned()
+        self._sink.record_plan()
         return True
 
     # ---- both ----------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ class DirectAttempt:
         try:
             self._abandon()  # its usage is reported with the rest
             self._on_server_stop()
-            self._sink.cancelled()
+            self._sink.end_cancelled()
         finally:
             self._let_go()
             self._call_over(None)
@@ -487,11 +487,11 @@ class DirectAttempt:
             body = compiled.adapter.write_reply(
                 exchange.raw, chat.model, exchange.counted or compiled.adapter.uncounted, metadata, **more
             )
-            self._sink.whole(body, self._account.counts)
+            self._sink.write_whole(body, self._account.counts)
         ending = self._end_billed()
         self._write(ending)
         self._report(ending, "answered")
-        self._sink.answered(text, calls_of(exchange.calls) if exchange.calls else (), exchange.items)
+        self._sink.store_turn(text, calls_of(exchange.calls) if exchange.calls else (), exchange.items)
 
     def _hand_over(self) -> Unanswered:
         """Return an unusable answer that was not shown yet; a run continues from there."""
@@ -577,7 +577,7 @@ class DirectAttempt:
         exchange, account, reported = self._exchange, self._account, self._reported_usage
         complete = how in ("answered", "unusable")
         first = account.first_at if self._chat.stream else None
-        self._sink.ended(
+        self._sink.record_end(
             CallReport(
                 ending, how, code, sent,
                 usage=ending.outcome.usage if complete else reported_usage(reported, reported.output_tokens),

@@ -131,7 +131,7 @@ class ProtocolAdapter:
     def decoder(self, endpoint: str, headers: Mapping[str, str]) -> ReplyDecoder:
         return self.decode(endpoint, headers=headers)
 
-    def whole(self, events: Iterable[WireEvent]) -> bytes:
+    def encode_reply(self, events: Iterable[WireEvent]) -> bytes:
         return self.dialect.encode(events, "")[1]
 
     def encoder(self, model: str, **more: Any) -> ReplyEncoder:

@@ -81,7 +81,7 @@ class DirectSink(Protocol):
         """Settle a call that no run will continue."""
         ...
 
-    def planned(self) -> None:
+    def record_plan(self) -> None:
         """Record the plan."""
         ...
 
@@ -102,17 +102,17 @@ class DirectSink(Protocol):
         """
         ...
 
-    def whole(self, body: bytes, cost: float | None) -> None:
+    def write_whole(self, body: bytes, cost: float | None) -> None:
         """Write an answer that is not streamed."""
         ...
 
     # ---- its end
 
-    def ended(self, report: CallReport) -> None:
+    def record_end(self, report: CallReport) -> None:
         """Charge and record a call that ended."""
         ...
 
-    def answered(self, text: str, calls: tuple[ToolCall, ...], items: Sequence[Mapping[str, Any]]) -> None:
+    def store_turn(self, text: str, calls: tuple[ToolCall, ...], items: Sequence[Mapping[str, Any]]) -> None:
         """Store what the next turn of the conversation needs."""
         ...
 
@@ -128,11 +128,11 @@ class DirectSink(Protocol):
         """Return the error of a stream that ends because the caller stops."""
         ...
 
-    def cancelled(self) -> None:
+    def end_cancelled(self) -> None:
         """End a request whose client left or whose server stops."""
         ...
 
-    def done(self, failure: Unanswered | None) -> None:
+    def continue_after(self, failure: Unanswered | None) -> None:
         """Continue after a call without a task: with the client's next request, or with a run if it failed."""
         ...
 

@@ -32,7 +32,7 @@ async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext) ->
         )
         transcripts.append(made.transcript)
         load, memory = load + made.load_seconds, max(memory, made.peak_memory)
-    line.loaded(load)
+    line.report_load_seconds(load)
     return CallResult(
         transcript=transcripts[0] if len(transcripts) == 1 else merge_channels(transcripts[0], transcripts[1]),
         peak_memory=memory,
@@ -62,7 +62,7 @@ async def recognize_text(job: CallJob, world: Dependencies, line: AttemptContext
         lines.append(reading.lines)
         load_seconds += reading.load_seconds
         peak = max(peak, reading.peak_memory)
-        line.loaded(load_seconds)
+        line.report_load_seconds(load_seconds)
         line.progress((number + 1) / len(job.pictures), "")
     return CallResult(lines=tuple(lines), peak_memory=peak)
 
@@ -76,7 +76,7 @@ async def embed_sentences(job: CallJob, world: Dependencies, line: AttemptContex
     """Embed a text, and its labels if there are any."""
     await line.sending()
     embedded = await world.runtimes.embed(job.endpoint, job.text)
-    line.loaded(embedded.load_seconds)
+    line.report_load_seconds(embedded.load_seconds)
     tokens, peak = embedded.tokens, embedded.peak_memory
     vectors = [embedded.vector]
     for number, label in enumerate(job.labels):
@@ -110,7 +110,7 @@ async def embed_contrastive(job: CallJob, world: Dependencies, line: AttemptCont
         line.progress((number + 1) / (len(pictures) + bool(texts)), "")
     if texts:
         found.append(await world.runtimes.place(job.endpoint, texts))
-    line.loaded(sum(each.load_seconds for each in found))
+    line.report_load_seconds(sum(each.load_seconds for each in found))
     first = found[0]
     vectors = tuple(vector for each in found for vector in each.vectors)
     return CallResult(
@@ -141,7 +141,7 @@ async def run_head(job: CallJob, world: Dependencies, line: AttemptContext) -> C
         found = await world.runtimes.fill(job.endpoint, job.text, job.labels)
     else:
         found = await world.runtimes.classify(job.endpoint, job.text)
-    line.loaded(found.load_seconds)
+    line.report_load_seconds(found.load_seconds)
     scores = tuple(zip(found.labels, found.scores, strict=True))
     return CallResult(
         head_scores=HeadScores(scores=scores, windows=found.windows, cut=bool(found.cut)),
@@ -172,7 +172,7 @@ async def generate_images(job: CallJob, world: Dependencies, line: AttemptContex
     made = await world.runtimes.draw(
         job.endpoint, settings, picture, call.mask, progress=line.progress, sketched=report_preview
     )
-    line.loaded(made.load_seconds)
+    line.report_load_seconds(made.load_seconds)
     drawn = tuple(Drawn(data=data, media_type=_TYPES[call.format]) for data in made.pictures)
     return CallResult(drawn=drawn, seed=made.seed if call.seed is None else None, peak_memory=made.peak_memory)
 
@@ -181,5 +181,5 @@ async def speak(job: CallJob, world: Dependencies, line: AttemptContext) -> Call
     """Speak lines with the voice, which is a separate program."""
     await line.sending()
     spoken = await world.runtimes.speak(job.endpoint, job.lines, progress=line.progress)
-    line.loaded(spoken.load_seconds)
+    line.report_load_seconds(spoken.load_seconds)
     return CallResult(pcm=spoken.pcm, rate=spoken.rate, silent=spoken.silent, peak_memory=spoken.peak_memory)

@@ -119,11 +119,11 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
                 answer.usage = WireUsage()  # counts before the end are not those of the whole answer
                 break  # closing the connection tells the server to stop
     if state.stopped_for_loop:
-        return answer.looped(beside="".join(state.beside))
+        return answer.stopped_for_loop(beside="".join(state.beside))
     cut = detect_truncated_prompt(job.endpoint, job.work, answer.usage.input_tokens, lambda: _texts(job))
     if cut is not None:
         raise cut
-    return answer.made("".join(state.beside), state.stop_reason) if state.overran else answer.made()
+    return answer.result("".join(state.beside), state.stop_reason) if state.overran else answer.made()
 
 
 async def _report(event: WireEvent, line: AttemptContext) -> None:

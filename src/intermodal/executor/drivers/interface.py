@@ -112,7 +112,7 @@ class CallResult(Value, frozen=True):
     peak_memory: int | None = None
 
     @property
-    def called(self) -> bool:
+    def calls_tool(self) -> bool:
         """True if it calls a tool."""
         return any(isinstance(part, ToolCall) for part in self.parts)
 
@@ -143,7 +143,7 @@ class AttemptContext(Protocol):
     async def think(self, thought: Thought) -> None:
         """Report a piece of the reasoning."""
 
-    def loaded(self, seconds: float) -> None:
+    def report_load_seconds(self, seconds: float) -> None:
         """Report the seconds that starting or loading the runtime took."""
 
     def progress(self, fraction: float | None, note: str = "") -> None: ...

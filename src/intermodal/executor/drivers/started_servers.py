@@ -21,7 +21,7 @@ TEMPERATURE = 0.0
 async def chat(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     """Make a chat call of the embedded llama.cpp server."""
     served = await world.runtimes.chat_url(job.endpoint)
-    line.loaded(served.load_seconds)
+    line.report_load_seconds(served.load_seconds)
     job = break_special_tokens(steady(job), served.marks)
     return await http.chat(job, world, line, HostAddress(served.base_url, served.key, "bearer"))
 
@@ -48,6 +48,6 @@ def break_special_tokens(job: CallJob, marks: tuple[str, ...]) -> CallJob:
 async def call(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     """Make a call of a server that is shared by all of the user's processes."""
     served = await world.runtimes.serving(job.endpoint)
-    line.loaded(served.load_seconds)
+    line.report_load_seconds(served.load_seconds)
     job = break_special_tokens(steady(job), served.marks)
     return await http.at(HostAddress(served.base_url, served.key, "bearer"), job, world, line)

@@ -67,7 +67,7 @@ async def validated_answer(
         OutputInvalid: the answer does not match its schema after the repair call.
         OutputUnchecked, SchemaInvalid: it cannot be checked.
     """
-    if finished_call.made.called:
+    if finished_call.made.calls_tool:
         return finished_call, None
     parsed = await _parse_answer(run, job, finished_call, schema)
     cut = finished_call.made.finish_reason == "length"
@@ -286,7 +286,7 @@ def is_brief(step: Call) -> bool:
 def _is_refusal(finished_call: FinishedCall, speaker: CommitGate) -> bool:
     """Return True if the model refused without an answer: an error with its reason, and no other endpoint is tried."""
     made = finished_call.made
-    return not speaker.committed and is_refusal(made.finish_reason, (made.text,), called=made.called)
+    return not speaker.committed and is_refusal(made.finish_reason, (made.text,), called=made.calls_tool)
 
 
 def _loops(finished_call: FinishedCall, schema: JsonOutput | None) -> bool:

@@ -175,7 +175,7 @@ class ClientSink:
     def abandon(self, failure: Unanswered) -> None:
         Handover(failure.tried, self._given).abandon(self._context.ledger)
 
-    def planned(self) -> None:
+    def record_plan(self) -> None:
         """Record the plan in the plan history, the request record and the span."""
         plan, served = self._compiled.plan, self._asked.served
         self._context.plans[self._asked.owner, plan.id] = plan
@@ -219,12 +219,12 @@ class ClientSink:
         noted = (*planned.notes, *(words(each, "http") for each in notes)) if notes else planned.notes
         return planned.about + b"," + _encode(_RunMetadata(cost, 1, round(seconds, 3), noted, unreported))[1:]
 
-    def whole(self, body: bytes, cost: float | None) -> None:
+    def write_whole(self, body: bytes, cost: float | None) -> None:
         self.writer.ready(f"{self._heads}{header_lines(cost_headers(cost, 1))}", _JSON, body)
 
     # ---- its end
 
-    def ended(self, report: CallReport) -> None:
+    def record_end(self, report: CallReport) -> None:
         if not report.sent:
             self.release()
             return
@@ -246,7 +246,7 @@ class ClientSink:
         elif report.how != "left":
             context.metrics.attempt(compiled.endpoint.id, report.code)
 
-    def answered(self, text: str, calls: tuple[ToolCall, ...], items: Sequence[Mapping[str, Any]]) -> None:
+    def store_turn(self, text: str, calls: tuple[ToolCall, ...], items: Sequence[Mapping[str, Any]]) -> None:
         context = self._context
         self._asked.served.direct = True
         if items and bytes(self._chat.fields.get("store", b"")) != b"false":
@@ -267,10 +267,10 @@ class ClientSink:
     def interruption(self) -> BaseException:
         return shutdown_refusal(self.writer)
 
-    def cancelled(self) -> None:
+    def end_cancelled(self) -> None:
         answer_cancelled(self._asked, self.writer)
 
-    def done(self, failure: Unanswered | None) -> None:
+    def continue_after(self, failure: Unanswered | None) -> None:
         over, self._over = self._over, None
         if over is not None:
             over(self._asked, self.writer, None if failure is None else self.handover(failure))
