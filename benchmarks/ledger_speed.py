@@ -75,7 +75,7 @@ def measure(processes: int) -> list[dict[str, float]]:
             for _ in range(processes)
         ]
         found = [json.loads(child.communicate()[0]) for child in started]
-        (spent,) = (row.spent for row in quota_store.spent() if "usd" in row.account)
+        (spent,) = (row.spent for row in quota_store.spending() if "usd" in row.account)
         quota_store.close()
         settled = processes * (REQUESTS // TOGETHER * TOGETHER) * round(COST * NANODOLLARS)
         assert spent == settled, f"booked {spent}, settled {settled}"

@@ -142,6 +142,6 @@ def test_a_full_disk_stops_what_costs_money_and_nothing_else(disk: Disk, wall: F
     rows = Store(disk.home / "data" / "store.sqlite3").attempts(-1)
     assert sum(row.reservation.endpoint.endswith("strong") and row.spent > 0 for row in rows) == paid
     quota_store = SqliteQuotaStore(disk.home / "data" / FILE)
-    (spent,) = (each for each in quota_store.spent() if each.account.startswith("open/usd/"))
+    (spent,) = (each for each in quota_store.spending() if each.account.startswith("open/usd/"))
     assert spent.spent >= round(sum(row.spent for row in rows) * NANODOLLARS) > 0 == spent.held
     quota_store.close()

@@ -97,7 +97,7 @@ class Histories(RuleBasedStateMachine):
             lacking = [(lease, need) for lease, need in parts if lease.free < need or not lease.ready]
             drawn = [(lease, need, lease.want(need, need)) for lease, need in lacking]
             grants = worker.quota_store.take(worker.id, [want for _, _, want in drawn], self.now)
-            worker.lease_pool.granted(drawn, grants, self.now)
+            worker.lease_pool.add_grants(drawn, grants, self.now)
             made = worker.lease_pool.reserve(worker.key, parts)
         if made is not None:
             worker.open.append((made, usd, tokens, key_leases.usd[0].start))
@@ -163,10 +163,10 @@ class Histories(RuleBasedStateMachine):
         lines = worker.lease_pool.tick(self.now)
         left = worker.quota_store.write(worker.id, [line for _, line in lines], self.now) if lines else ()
         if lost:
-            worker.lease_pool.failed(lines)
+            worker.lease_pool.mark_unwritten(lines)
             lines = worker.lease_pool.tick(self.now)
             left = worker.quota_store.write(worker.id, [line for _, line in lines], self.now) if lines else ()
-        worker.lease_pool.written(lines, left)
+        worker.lease_pool.mark_written(lines, left)
         if worker.key is self.key:
             self.heard_of(number)
 
@@ -235,7 +235,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def the_quota_store_agrees(self) -> None:
-        for row in self.workers[0].quota_store.spent():
+        for row in self.workers[0].quota_store.spending():
             name = row.account + row.start
             unit = next((unit for unit in self.most if unit in name), "")
             if unit:
@@ -248,7 +248,7 @@ class Histories(RuleBasedStateMachine):
         try:
             for number in range(3):
                 self.leave(number)
-            for row in self.workers[0].quota_store.spent():
+            for row in self.workers[0].quota_store.spending():
                 name = row.account + row.start
                 if "unpriced" not in name and name not in self.loose:
                     truth = self.charged.get(name, 0)
@@ -293,7 +293,7 @@ def test_C1_what_is_drawn_under_a_higher_limit_is_not_set_aside_under_a_lower_on
     drawn = [(lease, need, lease.want(need, need)) for lease, need in parts]
     grants = worker.quota_store.take(worker.id, [want for _, _, want in drawn], history.now)
     history.change(look={0, 1, 2}, usd=USD, tokens=100)  # while the draw is on its way
-    worker.lease_pool.granted(drawn, grants, history.now)
+    worker.lease_pool.add_grants(drawn, grants, history.now)
     history.admit(number=0, usd=0, tokens=30)
     history.admitted_never_exceeds_the_budget()
     history.tick(number=0, lost=False)  # what was drawn goes back

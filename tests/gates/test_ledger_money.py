@@ -108,7 +108,7 @@ def make(file: Path, *budgets: Budget, rate: RateLimit | None = None) -> Virtual
 
 def row(file: Path, account: str) -> AccountSpending:
     quota_store = SqliteQuotaStore(file)
-    (found,) = (row for row in quota_store.spent() if row.account == account)
+    (found,) = (row for row in quota_store.spending() if row.account == account)
     quota_store.close()
     return found
 

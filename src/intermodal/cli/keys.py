@@ -237,7 +237,7 @@ def _list(*, everything: bool, as_json: bool) -> None:
     quota_store, now = _quota_store(), time.time()
     try:
         found = [key for key in quota_store.every_key() if everything or key.revoked is None]
-        spent = {(row.account, row.start): row for row in quota_store.spent()}
+        spent = {(row.account, row.start): row for row in quota_store.spending()}
     finally:
         quota_store.close()
     documents = [_key_fields(key, spent, now) for key in found]
@@ -275,7 +275,7 @@ def set_limits(**options: Any) -> None:
     quota_store = _quota_store()
     try:
         key = quota_store.change(_find(options["name"], quota_store.every_key(), "keys set").id, edit)
-        spent = {(row.account, row.start): row for row in quota_store.spent()}
+        spent = {(row.account, row.start): row for row in quota_store.spending()}
     finally:
         quota_store.close()
     _remark(key)

@@ -196,13 +196,13 @@ async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, optio
                 if "host" not in options:
                     error.where = key_location(client.config.path, ("serve", "host"))
                 raise
-            gateway.tell = log.served
+            gateway.tell = log.log_request
             if check:
                 return await check_gateway(gateway, quota_store, settings.workers, as_json)
             await gateway.start()
             if worker is None:  # several workers have a parent, which watches them
                 ServiceWatchdog().beat_while_turning(asyncio.get_running_loop())
-            whom = "with keys" if ledger.access.keyed else "for this machine only, without keys"
+            whom = "with keys" if ledger.access.needs_key else "for this machine only, without keys"
             if worker is None or worker.post.first:
                 many = f", {worker.post.workers} workers" if worker is not None else ""
                 log.say("info", f"serving at {gateway.url} ({whom}{many}); stop it with Ctrl-C", always=True)
@@ -329,7 +329,7 @@ def _report(
     return {
         "ready": all(ready.values()), "checks": ready, "config": config.path, "host": gateway.host,
             "port": gateway.port,
-        "names": list(config.serve.names), "origins": list(config.serve.origins), "keys": gateway.keyed,
+        "names": list(config.serve.names), "origins": list(config.serve.origins), "keys": gateway.needs_key,
         "models": [row["id"] for row in made], "endpoints": endpoints, "policies": list(config.policies),
         "prompts": [prompt.name for prompt in gateway.context.prompts.visible_to(ANONYMOUS)],
         "aliases": config.serve.aliases, "asked_for": msgspec.to_builtins(named),

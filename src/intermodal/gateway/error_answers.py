@@ -30,7 +30,7 @@ def answer_error(
     about = report_failure(error, served) if asks and served is not None else {}
     status = error_response(error).status
     body = ERROR_ENCODERS[error_format(head.path if head is not None else "")](error)
-    reply.whole(status, body, {"content-type": "application/json", **about, **retry_headers(error)})
+    reply.write_whole(status, body, {"content-type": "application/json", **about, **retry_headers(error)})
 
 
 def answer_failure(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, error: Exception) -> None:

@@ -73,7 +73,7 @@ class Metrics:
         self.unpriced = 0
         self.broken: Counter[tuple[str, str]] = Counter()
 
-    def answered(self, served: RequestRecord) -> None:
+    def count_request(self, served: RequestRecord) -> None:
         """Count a request.
 
         ``status`` 0 means that the client left before a response began. A stream that broke off keeps the status it
@@ -125,7 +125,7 @@ class Metrics:
             else:
                 self.tokens[direction] += count
 
-    def passed(self, endpoint: str, given: int | None, made: int | None, cost: float | None) -> None:
+    def count_direct(self, endpoint: str, given: int | None, made: int | None, cost: float | None) -> None:
         """Count an answer that was forwarded without a run. ``given``, ``made``: input and output tokens, None if not
         reported. ``cost``: USD.
         """

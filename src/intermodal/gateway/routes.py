@@ -31,12 +31,12 @@ def _chats(dialect: ClientApi, body: str = "") -> HttpRoute:
 
 async def _preflight(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """Answer a CORS preflight request."""
-    reply.whole(204, b"", preflight_headers(request.head))
+    reply.write_whole(204, b"", preflight_headers(request.head))
 
 
 async def _get_openapi(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /openapi.json``: the OpenAPI document of this table."""
-    reply.whole(200, _openapi(), models.JSON_HEADERS)
+    reply.write_whole(200, _openapi(), models.JSON_HEADERS)
 
 
 @cache

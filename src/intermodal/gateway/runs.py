@@ -55,7 +55,7 @@ async def plan_request(
         plan = await plan_inputs(prepared.inputs)
     else:
         prepared = await client.prepare(request, counting=True, also=rendered.models)
-        prepared, plan = await rendered.planned(prepared, plan_inputs)
+        prepared, plan = await rendered.plan_with_models(prepared, plan_inputs)
     context.plans[owner, plan.id] = plan
     return prepared, plan
 
@@ -100,5 +100,7 @@ async def remember_turn(
     if not finished.endpoint:
         return
     digest = await offload(is_long(request.messages), conversation_digest, request, metadata.text, finished, owner)
-    context.conversations.put(digest, finished.endpoint, request.policy, instead=isinstance(metadata.now, Rerouted))
+    context.conversations.store_route(
+        digest, finished.endpoint, request.policy, instead=isinstance(metadata.now, Rerouted)
+    )
     context.signatures.keep(digest, finished, owner)

@@ -200,7 +200,7 @@ class Gateway:
     def _end_record(self, served: RequestRecord, reply: ResponseWriter) -> None:
         """Count a request that has ended and report it."""
         self._report(served, reply)
-        self.context.metrics.answered(served)
+        self.context.metrics.count_request(served)
 
     def _report(self, served: RequestRecord, reply: ResponseWriter) -> None:
         served.ended(reply.status, reply.sent, whole=reply.ended)
@@ -262,7 +262,7 @@ class Gateway:
             if isinstance(found, StoredReply):
                 again = dict(line.split(": ", 1) for line in found.headers.splitlines())
                 about = {"content-type": found.content_type, "idempotency-replayed": "true"}
-                reply.whole(found.status, found.body, {**again, **about})
+                reply.write_whole(found.status, found.body, {**again, **about})
             elif found is not None and self.ledger is not None:
                 async with store_idempotent(self.ledger, found, request, reply):
                     await self._answer(request, reply)
@@ -272,9 +272,9 @@ class Gateway:
             served.failed(error_code(error))
             answer_error(request.head, error, reply, served)
         finally:
-            self.ended(request, reply)
+            self.finish_request(request, reply)
 
-    def ended(self, request: GatewayRequest, reply: ResponseWriter) -> None:
+    def finish_request(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Count and report a request that was answered or failed."""
         self.active -= 1
         self._end_record(request.served, reply)
@@ -371,9 +371,9 @@ class Gateway:
         self.port = self._servers[0].sockets[0].getsockname()[1]
 
     @property
-    def keyed(self) -> bool:
+    def needs_key(self) -> bool:
         """True if clients need a key."""
-        return self.ledger is not None and self.ledger.access.keyed
+        return self.ledger is not None and self.ledger.access.needs_key
 
     @property
     def url(self) -> str:

@@ -207,7 +207,7 @@ class ClientSink:
     def _comment(self) -> None:
         self._open()
         waited = time.monotonic() - self._began
-        self.writer.put(b": %b: no word yet, %d s\n\n" % (self._compiled.step.op.encode(), waited))
+        self.writer.write_unbuffered(b": %b: no word yet, %d s\n\n" % (self._compiled.step.op.encode(), waited))
         if self._silence is not None:
             self._silence.last(response_writer.COMMENT_SECONDS)
 
@@ -240,7 +240,7 @@ class ClientSink:
         )  # fmt: skip
         if report.how == "answered":
             usage = ending.outcome.usage
-            context.metrics.passed(compiled.endpoint.id, usage.input_tokens, usage.output_tokens, ending.counts)
+            context.metrics.count_direct(compiled.endpoint.id, usage.input_tokens, usage.output_tokens, ending.counts)
         elif report.how == "unusable":
             context.metrics.count_tokens(ending.outcome.usage.input_tokens, ending.outcome.usage.output_tokens)
         elif report.how != "left":
@@ -254,7 +254,7 @@ class ClientSink:
             for item in items:
                 keep(item)
         name = digest_with_answer(self._chat.conversation_digest, text, calls)
-        context.conversations.put(name, self._compiled.endpoint.id, self._compiled.policy)
+        context.conversations.store_route(name, self._compiled.endpoint.id, self._compiled.policy)
 
     def fail(self, error: Exception) -> None:
         answer_failure(self._context, self._asked, self.writer, error)

@@ -294,7 +294,7 @@ class ChatStream:
         self._asked.served.failed(error_code(error), broken=True)
         self._begin()
         response_metadata.report_failure(error, self._asked.served)
-        self._reply.put(self._encoder.feed(Error(error=error)))  # type: ignore[arg-type]
+        self._reply.write_unbuffered(self._encoder.feed(Error(error=error)))  # type: ignore[arg-type]
         self._reply.end()
 
     def _begin(self) -> None:
@@ -323,5 +323,5 @@ class ChatStream:
     def _comment(self) -> None:
         doing = " ".join("".join(c if c.isprintable() else " " for c in self._doing).split())[:200]
         self._begin()
-        self._reply.put(self._dialect.comment % doing.encode("utf-8", "replace"))
+        self._reply.write_unbuffered(self._dialect.comment % doing.encode("utf-8", "replace"))
         self._silence.last(response_writer.COMMENT_SECONDS)

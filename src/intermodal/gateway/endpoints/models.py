@@ -184,7 +184,7 @@ async def list_models(context: GatewayContext, request: GatewayRequest, reply: R
     data = _all(context, request.key)
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     more = {"first_id": first, "last_id": last, "has_more": False}  # as Anthropic's clients page
-    reply.whole(200, dumps({"object": "list", "data": data, **more}), JSON_HEADERS)
+    reply.write_whole(200, dumps({"object": "list", "data": data, **more}), JSON_HEADERS)
 
 
 async def get_model(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
@@ -193,7 +193,7 @@ async def get_model(context: GatewayContext, request: GatewayRequest, reply: Res
 
     name = unquote(request.head.path.removeprefix("/v1/models/"))
     await context.prompts.current()
-    reply.whole(200, dumps(_row_of(context, request.key, name, "/v1/models")), JSON_HEADERS)
+    reply.write_whole(200, dumps(_row_of(context, request.key, name, "/v1/models")), JSON_HEADERS)
 
 
 # ---- Ollama's ------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ async def ollama_tags(context: GatewayContext, request: GatewayRequest, reply: R
     listed = [
         _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(context, request.key) if _chats(row)
     ]
-    reply.whole(200, dumps({"models": listed}), JSON_HEADERS)
+    reply.write_whole(200, dumps({"models": listed}), JSON_HEADERS)
 
 
 async def ollama_running(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
@@ -215,7 +215,7 @@ async def ollama_running(context: GatewayContext, request: GatewayRequest, reply
         row for row in model_rows(context.client.catalog, request.key) if _chats(row) and here & set(row["endpoints"])
     ]
     listed = [_ollamas(row) | {"context_length": row["context_length"]} for row in there]
-    reply.whole(200, dumps({"models": listed}), JSON_HEADERS)
+    reply.write_whole(200, dumps({"models": listed}), JSON_HEADERS)
 
 
 def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,9 +253,9 @@ async def ollama_show(context: GatewayContext, request: GatewayRequest, reply: R
         "model_info": {"general.architecture": family, f"{family}.context_length": row["context_length"]},
         "capabilities": able,
     }  # fmt: skip
-    reply.whole(200, dumps(body), JSON_HEADERS)
+    reply.write_whole(200, dumps(body), JSON_HEADERS)
 
 
 async def ollama_version(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /api/version``, by which Ollama's clients detect a server and its features."""
-    reply.whole(200, dumps({"version": OLLAMA_VERSION, "intermodal": __version__}), JSON_HEADERS)
+    reply.write_whole(200, dumps({"version": OLLAMA_VERSION, "intermodal": __version__}), JSON_HEADERS)

@@ -35,12 +35,12 @@ _SOUND += _SAMPLES
 
 async def healthz(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /healthz``: 200 while the event loop runs."""
-    reply.whole(200, dumps({"status": "ok"}), JSON_HEADERS)
+    reply.write_whole(200, dumps({"status": "ok"}), JSON_HEADERS)
 
 
 async def root(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /``, by which Ollama's clients detect a server."""
-    reply.whole(200, b"intermodal is running", {"content-type": "text/plain; charset=utf-8"})
+    reply.write_whole(200, b"intermodal is running", {"content-type": "text/plain; charset=utf-8"})
 
 
 async def readyz(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
@@ -48,10 +48,12 @@ async def readyz(context: GatewayContext, request: GatewayRequest, reply: Respon
     in progress.
     """
     if context.server.stopping:
-        reply.whole(503, dumps({"status": "stopping"}), JSON_HEADERS)
+        reply.write_whole(503, dumps({"status": "stopping"}), JSON_HEADERS)
         return
     ready = await readiness(context)
-    reply.whole(200 if all(ready.values()) else 503, dumps({"status": _word(ready), "checks": ready}), JSON_HEADERS)
+    reply.write_whole(
+        200 if all(ready.values()) else 503, dumps({"status": _word(ready), "checks": ready}), JSON_HEADERS
+    )
 
 
 def _word(ready: dict[str, bool]) -> str:
@@ -101,4 +103,4 @@ async def _has_endpoints(client: ServerClient) -> bool:
 async def get_metrics(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /metrics``: the counters of all workers, whichever one answers."""
     counted, now = context.server.counters()
-    reply.whole(200, counted.text(now).encode(), {"content-type": METRICS_TYPE})
+    reply.write_whole(200, counted.text(now).encode(), {"content-type": METRICS_TYPE})

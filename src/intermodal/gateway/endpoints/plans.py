@@ -41,7 +41,7 @@ async def explain_chat(context: GatewayContext, request: GatewayRequest, reply: 
     job = await plan_chat(context, request, await _dialect(context, request), exact=True)
     head = {**JSON_HEADERS, "x-intermodal-plan": job.plan.id, **ignored_header(job.ignored)}
     long = is_long_request(job.request)
-    reply.whole(200, await offload(long, _plan_json, job.plan), head)
+    reply.write_whole(200, await offload(long, _plan_json, job.plan), head)
 
 
 async def _dialect(context: GatewayContext, request: GatewayRequest) -> ClientApi:
@@ -64,7 +64,7 @@ async def get_plan(context: GatewayContext, request: GatewayRequest, reply: Resp
     found = context.plans.of(request.owner, name)
     if found is None:
         raise RequestRefused("there is no such plan, or it is no longer kept", status=404, code="not_found")
-    reply.whole(200, await offload(len(found.chosen.last.inputs) > MANY, _plan_json, found), JSON_HEADERS)
+    reply.write_whole(200, await offload(len(found.chosen.last.inputs) > MANY, _plan_json, found), JSON_HEADERS)
 
 
 async def count_tokens(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
@@ -78,7 +78,7 @@ async def count_tokens(context: GatewayContext, request: GatewayRequest, reply: 
     counted = job.plan.chosen.answering.estimate.input_tokens
     counts: dict[str, Any] = {"input_tokens": round(counted.mid)}
     counts["intermodal"] = {"low": counted.low, "high": counted.high, "basis": counted.basis, "plan": job.plan.id}
-    reply.whole(200, dumps(counts), {**JSON_HEADERS, "x-intermodal-plan": job.plan.id})
+    reply.write_whole(200, dumps(counts), {**JSON_HEADERS, "x-intermodal-plan": job.plan.id})
 
 
 def _with_a_limit(body: bytes) -> bytes:

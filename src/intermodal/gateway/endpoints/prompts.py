@@ -48,7 +48,7 @@ def _argument(argument: Argument) -> dict[str, Any]:
 async def list_prompts(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /v1/prompts``: prompts that this key may request, and files that cannot be used."""
     await context.prompts.current()
-    reply.whole(200, await offload(True, _list, context.prompts, request.key), JSON_HEADERS)
+    reply.write_whole(200, await offload(True, _list, context.prompts, request.key), JSON_HEADERS)
 
 
 def _list(prompts: PromptFiles, key: VirtualKey) -> bytes:
@@ -67,4 +67,4 @@ async def get_prompt(context: GatewayContext, request: GatewayRequest, reply: Re
     name = unquote(request.head.path.removeprefix("/v1/prompts/")).removeprefix(PROMPT)
     await check_model_allowed(request.key, PROMPT + name, context.client)
     _, kept = await context.prompts.find(name, request.key)
-    reply.whole(200, dumps(_prompt_document(kept)), JSON_HEADERS)
+    reply.write_whole(200, dumps(_prompt_document(kept)), JSON_HEADERS)

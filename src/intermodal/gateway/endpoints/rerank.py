@@ -53,7 +53,7 @@ async def rerank(context: GatewayContext, request: GatewayRequest, reply: Respon
     request.served.called(
         ModelCall(op="score", step="rank", endpoint=endpoint, usage=usage, cost=cost, seconds=seconds)
     )
-    context.metrics.passed(endpoint.id, ranked.tokens, 0, cost or 0.0)
+    context.metrics.count_direct(endpoint.id, ranked.tokens, 0, cost or 0.0)
     found = [(each.index, each.score) for each in ranked.results]
     body = await offload(call.texts, wire.write_rerank, call, found, request.served.id, ranked.tokens)
     head = {

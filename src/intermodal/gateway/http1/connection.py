@@ -129,7 +129,7 @@ class HttpApplication(Protocol):
     async def answer(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Answer a request. Raises only CancelledError."""
 
-    def ended(self, request: GatewayRequest, reply: ResponseWriter) -> None:
+    def finish_request(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Finish a request that was answered without a task."""
 
     def leave_to_task(self) -> None:
@@ -530,7 +530,7 @@ class Connection(asyncio.Protocol):
     def _on_direct_end(self, request: GatewayRequest, reply: ResponseWriter, failure: Handover | None) -> None:
         if failure is None:
             try:
-                self._serving.ended(request, reply)
+                self._serving.finish_request(request, reply)
             finally:
                 self._on_answered(request, reply)
         else:

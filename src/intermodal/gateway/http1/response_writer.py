@@ -140,7 +140,7 @@ class ResponseWriter:
         """Call ``do`` each time a slow reader has caught up."""
         self._line.when_caught_up(do)
 
-    def whole(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+    def write_whole(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Write the whole response at once."""
         self.status, self.ended, self.sent = status, True, len(body)
         if self.kept is not None:
@@ -156,7 +156,7 @@ class ResponseWriter:
         for the reader: the connection holds the data.
         """
         if len(body) <= WRITE_PIECE or self._headless:
-            self.whole(status, body, headers)
+            self.write_whole(status, body, headers)
             return
         self.status = status
         if self.kept is not None:
@@ -215,7 +215,7 @@ class ResponseWriter:
             self.keep_alive = False
             self._line.write(self._head(status, headers))
 
-    def put(self, data: bytes) -> None:
+    def write_unbuffered(self, data: bytes) -> None:
         """Write a piece of a stream without waiting for a slow reader: for small and rare pieces."""
         if data:
             self.sent += len(data)
@@ -227,7 +227,7 @@ class ResponseWriter:
     async def write(self, data: bytes) -> None:
         """Write a piece of a stream; wait while the reader is behind, which slows the run down with it."""
         if data:
-            self.put(data)
+            self.write_unbuffered(data)
             await self._line.writable()
 
     def end(self) -> None:

@@ -70,7 +70,7 @@ class RequestLog:
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
-    def served(self, served: RequestRecord) -> None:
+    def log_request(self, served: RequestRecord) -> None:
         """Log a request that was answered or turned away."""
         level = log_level(served)
         if LEVELS[level] >= self._least:

@@ -99,7 +99,7 @@ class Authenticator:
         self._open = is_loopback_host(host) and not self._known
 
     @property
-    def keyed(self) -> bool:
+    def needs_key(self) -> bool:
         """True if a key is needed."""
         return bool(self._known) or not self._open
 

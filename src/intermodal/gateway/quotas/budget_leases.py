@@ -176,7 +176,7 @@ class Lease:
             spent_reported=self._spent_reported,
         )
 
-    def granted(self, want: LeaseRequest, grant: LeaseGrant, need: int, now: float) -> None:
+    def add_grant(self, want: LeaseRequest, grant: LeaseGrant, need: int, now: float) -> None:
         """Add the store's grant for ``want``. ``need``: the amount that waiting requests need."""
         if not self.ready:
             self.ready = True
@@ -319,7 +319,7 @@ class QuotaReservation:
         self.exposed: dict[Unit, int] = {}
         self.taken = True
 
-    def held(self, lease: Lease, part: int) -> int:
+    def reserved_amount(self, lease: Lease, part: int) -> int:
         """Return the amount reserved from a lease now."""
         return part + self.more.get(lease.unit, 0)
 
@@ -479,7 +479,7 @@ class LeasePool:
             return
         reservation.open = False
         for lease, part in reservation.parts:
-            unit, held, risk = lease.unit, reservation.held(lease, part), reservation.risk(lease, part)
+            unit, held, risk = lease.unit, reservation.reserved_amount(lease, part), reservation.risk(lease, part)
             if unit == "usd" and cost is not None:
                 bound = to_nanodollars(unreported) if unreported else 0
                 lease.settle(held, to_nanodollars(cost), risk=risk, unreported=bound)
@@ -496,14 +496,15 @@ class LeasePool:
         if reservation.open:
             reservation.open = False
             for lease, part in reservation.parts:
-                lease.settle(reservation.held(lease, part), 0, risk=reservation.risk(lease, part))
+                lease.settle(reservation.reserved_amount(lease, part), 0, risk=reservation.risk(lease, part))
 
     @staticmethod
     def short_of(reservation: QuotaReservation, usd: int, tokens: int) -> list[LeaseAmount]:
         """Return each lease in which less than ``usd`` nanodollars or ``tokens`` are reserved, and what it lacks."""
         wanted = {"usd": usd, "tokens": tokens}
         lacks = [
-            (lease, wanted.get(lease.unit, 0) - reservation.held(lease, part)) for lease, part in reservation.parts
+            (lease, wanted.get(lease.unit, 0) - reservation.reserved_amount(lease, part))
+            for lease, part in reservation.parts
         ]
         return [(lease, amount) for lease, amount in lacks if amount > 0]
 
@@ -544,11 +545,11 @@ class LeasePool:
         lease.active = True
         self._active.append(lease)
 
-    def granted(
+    def add_grants(
         self, drawn: Iterable[tuple[Lease, int, LeaseRequest]], grants: Iterable[LeaseGrant], now: float
     ) -> None:
         for (lease, need, want), grant in zip(drawn, grants, strict=True):
-            lease.granted(want, grant, need, now)
+            lease.add_grant(want, grant, need, now)
             if not lease.active:
                 self._activate(lease)
 
@@ -578,14 +579,14 @@ class LeasePool:
                 lease.end()
                 self._ending.append((lease, lease.report(over=True)))
 
-    def written(self, reports: list[tuple[Lease, LeaseReport]], left: Iterable[int]) -> None:
+    def mark_written(self, reports: list[tuple[Lease, LeaseReport]], left: Iterable[int]) -> None:
         for (lease, report), rest in zip(reports, left, strict=True):
             lease.report_written(report, rest)
             if report.over:
                 lease.drop()
         self._ending = [each for each in self._ending if all(each[1] is not report for _, report in reports)]
 
-    def failed(self, reports: list[tuple[Lease, LeaseReport]]) -> None:
+    def mark_unwritten(self, reports: list[tuple[Lease, LeaseReport]]) -> None:
         """Mark the leases of these reports to report again, since the reports may not have been written."""
         for lease, report in reports:
             if not report.over:

@@ -358,7 +358,7 @@ class QuotaManager:
         finally:
             for lease, _, _ in drawn:
                 lease.drawing -= 1
-        self._lease_pool.granted(drawn, grants, self._clock())
+        self._lease_pool.add_grants(drawn, grants, self._clock())
 
     def _serve(self) -> bool:
         """Admit or refuse waiting requests in order; return True if some still wait."""
@@ -464,12 +464,12 @@ class QuotaManager:
         try:
             left = await self._in_thread(lambda: self._write_reports(values))
         except StoreError:
-            self._lease_pool.failed(reports)
+            self._lease_pool.mark_unwritten(reports)
             self._failed = True
             raise
         finally:
             self._reporting -= 1
-        self._lease_pool.written(reports, left)
+        self._lease_pool.mark_written(reports, left)
         self._failed = False
 
     def _write_reports(self, values: Sequence[LeaseReport]) -> Sequence[int]:

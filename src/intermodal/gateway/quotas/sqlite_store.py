@@ -208,7 +208,7 @@ class SqliteQuotaStore:
         with self._database.writing() as connection:
             revoke(connection, key, now)
 
-    def spent(self) -> tuple[AccountSpending, ...]:
+    def spending(self) -> tuple[AccountSpending, ...]:
         with self._reader.reading() as connection:
             if connection is None:
                 return ()

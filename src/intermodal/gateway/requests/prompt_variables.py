@@ -53,7 +53,7 @@ class RenderedPrompt(NamedTuple):
     shown: Callable[[str], str]
     notes: list[str]
 
-    async def planned(
+    async def plan_with_models(
         self, prepared: PreparedRequest, plan: Callable[[Inputs], Awaitable[Plan]]
     ) -> tuple[PreparedRequest, Plan]:
         """Return the first plan found: with the file's models, else with any. Raises whatever planning raises."""

@@ -63,11 +63,11 @@ class ResponseItems:
         def keep(item: Mapping[str, Any]) -> None:
             data = self._kept[owner, item["id"]] = dumps(item)
             if self._shared is not None:
-                self._shared.put(row_key(owner, item["id"]), data)
+                self._shared.store(row_key(owner, item["id"]), data)
 
         return keep
 
-    def found(self, owner: str, name: str) -> Any:
+    def look_up(self, owner: str, name: str) -> Any:
         """Return an item by its id; None if there is none or it belongs to another owner."""
         item = self._json(owner, name)
         return None if item is None else loads(item)
@@ -142,11 +142,11 @@ class Conversations:
                     place = self._places[name] = _decode(data)
         return place
 
-    def put(self, name: bytes, endpoint: str, policy: Policy, *, instead: bool = False) -> None:
+    def store_route(self, name: bytes, endpoint: str, policy: Policy, *, instead: bool = False) -> None:
         """Store the route of a conversation."""
         place = self._places[name] = ConversationRoute(endpoint, policy, instead)
         if self._shared is not None:
-            self._shared.put(name, _encode(place))
+            self._shared.store(name, _encode(place))
 
 
 def continue_conversation(request: Request, place: ConversationRoute | None) -> Request:
@@ -252,7 +252,7 @@ class ToolCallSignatures:
 
     async def restore_signatures(self, request: Request, owner: str) -> Request:
         """Return the request with known signatures added; existing signatures are kept."""
-        if self._kept.found(_of(owner), _ANY) is None:
+        if self._kept.look_up(_of(owner), _ANY) is None:
             return request
         return await offload(is_long(request.messages), self._restore_signatures, request, owner)
 
@@ -278,7 +278,7 @@ class ToolCallSignatures:
 
     def _signature_of_call(self, call: ToolCall, number: int, owner: str, digest: Callable[[], bytes]) -> str:
         whose = _of(owner)
-        kept = self._kept.found(whose, _by_id(call)) or self._kept.found(whose, _by_place(digest(), number))
+        kept = self._kept.look_up(whose, _by_id(call)) or self._kept.look_up(whose, _by_place(digest(), number))
         return str(kept["signature"]) if kept is not None and kept["tool"] == call.name else ""
 
 

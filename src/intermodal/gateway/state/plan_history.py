@@ -44,7 +44,7 @@ class PlanHistory:
             now = time.monotonic()
             if now - self._shared_at.get(key, -_AGAIN) >= _AGAIN:
                 self._shared_at[key] = now
-                self._shared.put(row_key(*key), data)
+                self._shared.store(row_key(*key), data)
 
     def of(self, owner: str, name: str) -> Plan | None:
         """Return a plan by its id, if it was made for this owner and is still kept."""

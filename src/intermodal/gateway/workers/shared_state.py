@@ -49,7 +49,7 @@ class SharedTable:
         self._sets = len(view) // (row * _WAYS)
         self.room = row - _HEAD.size  # bytes of data in a row
 
-    def put(self, name: bytes, data: bytes) -> bool:
+    def store(self, name: bytes, data: bytes) -> bool:
         """Store data, replacing the oldest row if there is no room; return False if it is too long for a row."""
         if len(data) > self.room:
             return False
@@ -91,13 +91,13 @@ class ChunkedSharedTable:
         self._table = table
         self._piece = table.room - self._HEAD.size
 
-    def put(self, name: bytes, data: bytes) -> bool:
+    def store(self, name: bytes, data: bytes) -> bool:
         """Store data; return False if it is too long to be shared."""
         if len(data) > MAX_BYTES:
             return False
         head = self._HEAD.pack(len(data), crc32(data))
         for number, start in enumerate(range(0, max(len(data), 1), self._piece)):
-            self._table.put(_part(name, number), head + data[start : start + self._piece])
+            self._table.store(_part(name, number), head + data[start : start + self._piece])
         return True
 
     def get(self, name: bytes) -> bytes | None:

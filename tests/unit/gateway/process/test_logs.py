@@ -36,7 +36,7 @@ def logged(form: str = "json", level: str = "info", drain: float = 2.0) -> Itera
     reading, writing = os.pipe()
     lines: list[str] = []
     log = RequestLog(form, level, writing)  # type: ignore[arg-type]
-    with GatewayServer(before=lambda gateway: setattr(gateway, "tell", log.served), drain=drain) as house:
+    with GatewayServer(before=lambda gateway: setattr(gateway, "tell", log.log_request), drain=drain) as house:
         yield house, lines
     log.close()
     os.close(writing)
@@ -194,7 +194,7 @@ def test_a_reader_who_stops_reading_holds_nobody_up(configured: Path, monkeypatc
     reading, writing = os.pipe()
     log = RequestLog("json", "info", writing)
     for _ in range(5000):  # far more than a pipe holds
-        log.served(RequestRecord(method="GET", path="/" + "x" * 100, status=200))
+        log.log_request(RequestRecord(method="GET", path="/" + "x" * 100, status=200))
         if log.dropped:
             break
         time.sleep(0.0005)
@@ -273,12 +273,12 @@ def test_a_reader_who_is_gone_ends_the_log_and_nothing_else(configured: Path) ->
     reading, writing = os.pipe()
     log = RequestLog("text", "info", writing)
     os.close(reading)
-    with GatewayServer(before=lambda gateway: setattr(gateway, "tell", log.served)) as house:
+    with GatewayServer(before=lambda gateway: setattr(gateway, "tell", log.log_request)) as house:
         assert [house.http.get("/v1/models").status_code for _ in range(3)] == [200] * 3
     log.close()
     assert not log._thread.is_alive()
     known = log.dropped
-    log.served(RequestRecord())
+    log.log_request(RequestRecord())
     assert log.dropped == known + 1  # and what nobody will read is not kept
     os.close(writing)
 

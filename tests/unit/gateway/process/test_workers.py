@@ -28,33 +28,33 @@ def test_a_row_is_read_whole_or_not_at_all() -> None:
     view = memoryview(bytearray(4 * 256))
     table = SharedTable(view, 256)
     assert table.get(named(1)) is None
-    assert table.put(named(1), b"where it was") and table.get(named(1)) == b"where it was"
+    assert table.store(named(1), b"where it was") and table.get(named(1)) == b"where it was"
     at = bytes(view).index(b"where")
     view[at] ^= 1
     assert table.get(named(1)) is None, "half of what two wrote at once"
-    assert table.put(named(1), b"again") and table.get(named(1)) == b"again"
-    assert not table.put(named(2), bytes(256)), "longer than a row"
+    assert table.store(named(1), b"again") and table.get(named(1)) == b"again"
+    assert not table.store(named(2), bytes(256)), "longer than a row"
 
 
 def test_what_is_longer_than_a_row_comes_back_whole_or_not_at_all() -> None:
     table = SharedTable(memoryview(bytearray(64 * 256)), 256)
     kept, long, short = ChunkedSharedTable(table), bytes(range(256)) * 4, b"short"
-    assert kept.put(named(1), long) and kept.get(named(1)) == long
-    assert kept.put(named(1), short) and kept.get(named(1)) == short
-    assert kept.put(named(1), b"") and kept.get(named(1)) == b""
-    assert kept.put(named(1), long)
-    ChunkedSharedTable(table).put(named(1), long[::-1])
+    assert kept.store(named(1), long) and kept.get(named(1)) == long
+    assert kept.store(named(1), short) and kept.get(named(1)) == short
+    assert kept.store(named(1), b"") and kept.get(named(1)) == b""
+    assert kept.store(named(1), long)
+    ChunkedSharedTable(table).store(named(1), long[::-1])
     assert kept.get(named(1)) == long[::-1]
-    assert not kept.put(named(2), bytes(2 << 20)) and kept.get(named(2)) is None
+    assert not kept.store(named(2), bytes(2 << 20)) and kept.get(named(2)) is None
     for number in range(200):  # those that come later take some of its pieces
-        table.put(named(number + 10), b"other")
+        table.store(named(number + 10), b"other")
     assert kept.get(named(1)) is None
 
 
 def test_the_oldest_row_makes_room() -> None:
     table = SharedTable(memoryview(bytearray(4 * 256)), 256)
     for number in (1, 2, 3, 4, 1, 5):
-        table.put(named(number), str(number).encode())
+        table.store(named(number), str(number).encode())
     assert [table.get(named(number)) for number in range(1, 6)] == [b"1", None, b"3", b"4", b"5"]
 
 
@@ -150,12 +150,12 @@ def test_who_is_killed_while_writing_how_much_it_counted_has_counted_nothing() -
 def test_counts_of_several_are_the_counts_of_one_that_did_it_all() -> None:
     one, other, both = Metrics(), Metrics(), Metrics()
     for metrics in (one, both):
-        metrics.passed("cloud:a", 3, 5, 0.25)
+        metrics.count_direct("cloud:a", 3, 5, 0.25)
         metrics.count_rejected("/v1/models", 401)
     for metrics in (other, both):
-        metrics.passed("cloud:a", 7, 1, None)
-        metrics.passed("cloud:b", 1, 1, 0.5)
-        metrics.passed("cloud:b", 1, None, 0.5)
+        metrics.count_direct("cloud:a", 7, 1, None)
+        metrics.count_direct("cloud:b", 1, 1, 0.5)
+        metrics.count_direct("cloud:b", 1, None, 0.5)
     total = Metrics()
     total.add(one.counts())
     total.add(other.counts())

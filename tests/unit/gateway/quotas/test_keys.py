@@ -310,7 +310,7 @@ def test_an_attempt_that_the_budget_has_no_room_for_is_not_made(
 def tokens(own_home: Path, key: str) -> tuple[int, int]:
     """Tokens, and how many of them nobody told."""
     with closing(SqliteQuotaStore(own_home / "data" / FILE)) as quota_store:
-        rows = [row for row in quota_store.spent() if row.account.startswith(f"{key}/tokens/")]
+        rows = [row for row in quota_store.spending() if row.account.startswith(f"{key}/tokens/")]
     return sum(row.spent for row in rows), sum(row.unknown for row in rows)
 
 
@@ -419,7 +419,7 @@ def test_who_leaves_pays_the_upper_bound_and_no_more(keyed: GatewayServer, host:
 def spent(own_home: Path, key: str) -> tuple[float, float]:
     """USD, and how much of it nobody told."""
     with closing(SqliteQuotaStore(own_home / "data" / FILE)) as quota_store:
-        rows = [row for row in quota_store.spent() if row.account.startswith(f"{key}/usd/")]
+        rows = [row for row in quota_store.spending() if row.account.startswith(f"{key}/usd/")]
     return sum(row.spent for row in rows) / NANODOLLARS, sum(row.unknown for row in rows) / NANODOLLARS
 
 

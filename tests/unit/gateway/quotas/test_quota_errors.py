@@ -111,7 +111,7 @@ async def test_an_unknown_price_is_never_nothing(tmp_path: Path, clock: Clock) -
     ledger.settle(await got(ledger, free, cost=None), cost=0.02, tokens=10)
     ledger.settle(await got(ledger, bounded, cost=0.3), cost=None, tokens=None)
     await ledger.close()
-    spent = {row.account: row for row in SqliteQuotaStore(tmp_path / FILE).spent()}
+    spent = {row.account: row for row in SqliteQuotaStore(tmp_path / FILE).spending()}
     assert spent["f/unpriced/month"].spent == 1, "counted as a request of unknown price"
     assert spent["f/usd/month"].spent == 20_000_000
     assert (spent["k/usd/month"].spent, spent["k/usd/month"].unknown) == (300_000_000, 300_000_000)
@@ -137,7 +137,7 @@ async def test_more_than_was_set_aside_is_charged_as_it_was_and_counts(tmp_path:
     assert (await refused(ledger, key, cost=0.2)).code == "insufficient_quota"
     await got(ledger, key, cost=0.1)
     await ledger.close()
-    (row,) = (row for row in SqliteQuotaStore(tmp_path / FILE).spent() if row.account == "k/usd/total")
+    (row,) = (row for row in SqliteQuotaStore(tmp_path / FILE).spending() if row.account == "k/usd/total")
     assert row.spent == NANODOLLARS
 
 
@@ -219,7 +219,7 @@ async def test_nothing_is_done_while_nobody_asks(tmp_path: Path, clock: Clock) -
         while ledger._ticking is not None and len(ticks) <= 100:
             await asyncio.sleep(0.02)
     assert ledger._ticking is None, "an idle gateway wakes for nothing"
-    (row,) = (row for row in SqliteQuotaStore(tmp_path / FILE).spent() if row.account == "k/usd/month")
+    (row,) = (row for row in SqliteQuotaStore(tmp_path / FILE).spending() if row.account == "k/usd/month")
     assert (row.spent, row.held) == (NANODOLLARS // 10, 0), "and nothing lies idle in it"
     await ledger.close()
 
@@ -257,7 +257,7 @@ async def test_a_worker_of_another_host_is_taken_for_dead_after_ten_silent_minut
     assert after.recover() == 0
     now[0] += 101
     assert after.recover() == 1
-    (row,) = (row for row in after.spent() if row.account == "k/usd/total")
+    (row,) = (row for row in after.spending() if row.account == "k/usd/total")
     assert (row.spent, row.unknown, row.held) == (NANODOLLARS // 4, NANODOLLARS // 4, 0)
     late = VirtualKey(id="late", name="late", budgets=(Budget(unit="usd", limit=NANODOLLARS),))
     assert (await refused(ledger, late, cost=0.1)).status == 503, "who was taken for dead admits nothing more"
@@ -269,7 +269,7 @@ def test_another_process_that_looks_in_leaves_what_is_in_use(tmp_path: Path) -> 
     path = tmp_path / FILE
     quota_store = SqliteQuotaStore(path)
     quota_store.enter()
-    quota_store.spent()
+    quota_store.spending()
     look = (
         f"from pathlib import Path; from {SqliteQuotaStore.__module__} import SqliteQuotaStore as B;"
         f" b = B(Path({str(path)!r}));"
@@ -295,7 +295,7 @@ async def written(clock: Clock) -> None:
 
 
 def spent_in(folder: Path) -> float:
-    return {row.account: row.spent for row in SqliteQuotaStore(folder / FILE).spent()}["k/usd/month"] / NANODOLLARS
+    return {row.account: row.spent for row in SqliteQuotaStore(folder / FILE).spending()}["k/usd/month"] / NANODOLLARS
 
 
 async def test_a_budget_that_is_made_smaller_holds_at_once_and_forgets_nothing(tmp_path: Path, clock: Clock) -> None:
@@ -374,7 +374,7 @@ async def test_what_was_spent_long_ago_is_forgotten_and_sums_stay(tmp_path: Path
         clock.now += 36 * 86400
     quota_store = SqliteQuotaStore(tmp_path / FILE, clock=clock)
     quota_store.prune()
-    rows = [row for row in quota_store.spent() if "/usd/" in row.account]
+    rows = [row for row in quota_store.spending() if "/usd/" in row.account]
     starts = {period: sorted(row.start for row in rows if row.account.endswith(period))
               for period in ("hour", "day", "month", "total")}  # fmt: skip
     assert starts["hour"] == []
@@ -383,7 +383,7 @@ async def test_what_was_spent_long_ago_is_forgotten_and_sums_stay(tmp_path: Path
     assert next(row.spent for row in rows if row.account.endswith("total")) == 1.5 * NANODOLLARS
     clock.now += 420 * 86400
     assert quota_store.prune() == 3
-    assert next(row.spent for row in quota_store.spent() if row.account == "k/usd/total") == 1.5 * NANODOLLARS
+    assert next(row.spent for row in quota_store.spending() if row.account == "k/usd/total") == 1.5 * NANODOLLARS
 
 
 class SlowQuotaStore(SqliteQuotaStore):
@@ -458,7 +458,7 @@ def test_what_was_spent_is_told_whole_while_two_draws_are_on_their_way(tmp_path:
         return max(lease.total_spent for lease, _ in parts if lease.unit == "usd")
 
     first = asked()
-    lease_pool.granted(first, answered(first), clock.now)
+    lease_pool.add_grants(first, answered(first), clock.now)
     made = lease_pool.reserve(key, parts)
     assert made is not None
     before = asked()
@@ -466,9 +466,9 @@ def test_what_was_spent_is_told_whole_while_two_draws_are_on_their_way(tmp_path:
     lease_pool.settle(made, 0.5, 1)
     lines = lease_pool.tick(clock.now)
     after = asked()
-    lease_pool.granted(before, known, clock.now)
+    lease_pool.add_grants(before, known, clock.now)
     assert spent() == NANODOLLARS // 2
-    lease_pool.written(lines, quota_store.write(entered.id, [line for _, line in lines], clock.now))
-    lease_pool.granted(after, answered(after), clock.now)
+    lease_pool.mark_written(lines, quota_store.write(entered.id, [line for _, line in lines], clock.now))
+    lease_pool.add_grants(after, answered(after), clock.now)
     assert spent() == NANODOLLARS // 2
     quota_store.close()

@@ -106,7 +106,7 @@ async def spent(quota_store: Held, clock: Clock, cost: float) -> QuotaManager:
 
 
 def held(quota_store: SqliteQuotaStore) -> int:
-    return sum(row.held for row in quota_store.spent() if row.account == "k/usd/total")
+    return sum(row.held for row in quota_store.spending() if row.account == "k/usd/total")
 
 
 async def test_a_lease_that_ends_takes_no_part_of_the_next_one_with_it(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ async def test_a_lease_does_not_end_while_it_is_drawn_for(tmp_path: Path) -> Non
     await until(lambda: ledger._ticking is None)
     assert "k/usd/total" not in quota_store.ended
     await ledger.close()
-    (row,) = (row for row in SqliteQuotaStore(tmp_path / FILE).spent() if row.account == "k/usd/total")
+    (row,) = (row for row in SqliteQuotaStore(tmp_path / FILE).spending() if row.account == "k/usd/total")
     assert (row.spent, row.held) == (to_nanodollars(61), 0)
 
 
