@@ -79,7 +79,7 @@ def svg(advice: Advice, name: str = "") -> str:
     for line in below:
         picture.text(MARGIN, y, line, "ink", size=SIZE)
         y += ROW
-    return picture.whole(f"Advice: {headline(advice)}", text(advice))
+    return picture.render(f"Advice: {headline(advice)}", text(advice))
 
 
 def _next(advice: Advice) -> list[tuple[str, RoutePick]]:

@@ -39,7 +39,7 @@ def picture(levels: Sequence[LoadLevel]) -> str:
         f"{_figure(level.decode.median)} tokens a second each, {_figure(level.throughput)} together"
         for level in levels
     )
-    return drawing.whole("Endpoints compared on one request", said)
+    return drawing.render("Endpoints compared on one request", said)
 
 
 def _figure(value: float | None) -> str:

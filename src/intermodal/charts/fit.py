@@ -41,7 +41,7 @@ def svg(report: FitReport) -> str:
         top += 16
     _table(drawing, rows, top + 14)
     told = "\n".join([verdict(report), *said])
-    return drawing.whole(f"Does {report.name} fit?", told)
+    return drawing.render(f"Does {report.name} fit?", told)
 
 
 def vllm_svg(report: VllmReport) -> str:
@@ -62,7 +62,7 @@ def vllm_svg(report: VllmReport) -> str:
         )
         words = "?" if not texts.known else f"{texts.mid:,.0f}" if texts.mid >= 10 else f"{texts.mid:.1f}"
         _cell(drawing, left, top + 8, words, enough)
-    return drawing.whole(f"Does {report.name} fit?", said)
+    return drawing.render(f"Does {report.name} fit?", said)
 
 
 def _drawing(report: FitReport | VllmReport, machine: str, said: str, high: float) -> Drawing:

@@ -98,7 +98,7 @@ class Layout(Value):
 
 def layout(graph: PlanGraph, sent: dict[str, list[str]]) -> Layout:
     """Place a graph with its top left corner at 0, 0. ``sent``: descriptions of the data sent, by host."""
-    return _Layout(graph, sent).made()
+    return _Layout(graph, sent).build()
 
 
 def _wrap_lines(lines: tuple[CardLine, ...], room: float, most: int = 3) -> WrappedLines:
@@ -126,7 +126,7 @@ class _Layout:
         self._edges = self._edges_with_lanes()
         self._words = {node.key: self._content(node) for node in graph.nodes}
 
-    def made(self) -> Layout:
+    def build(self) -> Layout:
         lefts, widths = self._placed_columns()
         axes, end = self._placed_lanes()
         cards = self._cards_here(lefts, widths, axes)
@@ -338,7 +338,7 @@ def plan_svg(plan: Plan, name: str = "") -> str:
     route = graph(plan.chosen)
     at = layout(route, _sent_by_host(plan.chosen))
     wide = max(at.wide, _NARROWEST) + 2 * _MARGIN
-    head = _Text(wide).put(plan.headline, "ink bold", 15).put(f"policy: {plan.policy_line}", "soft", TEXT)
+    head = _Text(wide).add(plan.headline, "ink bold", 15).add(f"policy: {plan.policy_line}", "soft", TEXT)
     lists = _lists(plan, wide)
     top = _MARGIN + head.high + 12
     picture = drawing.Drawing(name or f"im-plan-{_safe(plan.id)}", wide, top + at.high + 16 + lists.high + _MARGIN)
@@ -351,7 +351,7 @@ def plan_svg(plan: Plan, name: str = "") -> str:
     for card in at.cards:
         mover.card(card)
     lists.draw(picture, top + at.high + 16)
-    return picture.whole(plan.headline, explain(plan))
+    return picture.render(plan.headline, explain(plan))
 
 
 def _safe(text: str) -> str:
@@ -494,7 +494,7 @@ class _Text:
         self._lines: list[tuple[str, str, str, float]] = []
         self.high = 0.0
 
-    def put(self, words: str, style: str, size: float, label: str = "", most: int = 0) -> _Text:
+    def add(self, words: str, style: str, size: float, label: str = "", most: int = 0) -> _Text:
         room = (self._room - (_LABEL if label else 0)) / (drawing.BOLD if "bold" in style else 1.0)
         for place, line in enumerate(drawing.wrap_lines(words, size, room, most)):
             self._lines.append((label if not place else " " if label else "", line, style, size))
@@ -519,35 +519,35 @@ def _lists(plan: Plan, wide: float) -> _Text:
     """Return the text below the graph: totals, destinations, notes, other routes. Long lists are shortened."""
     text = _Text(wide)
     chosen = plan.chosen
-    text.put(f"{total_line(chosen)}; weakest link {chosen.tier}", "ink bold", TEXT + 1, "total")
+    text.add(f"{total_line(chosen)}; weakest link {chosen.tier}", "ink bold", TEXT + 1, "total")
     if not chosen.sends:
-        text.put("nothing leaves this machine", "ink", TEXT, "sends")
+        text.add("nothing leaves this machine", "ink", TEXT, "sends")
     for host, things in sent_data(chosen).items():
         words = [f"{each.what} (from {each.origin})" for each in things]
-        text.put(f"{', '.join(words)} → {host}", "away", TEXT, "sends", most=4)
+        text.add(f"{', '.join(words)} → {host}", "away", TEXT, "sends", most=4)
     checks = list(dict.fromkeys(check for some in checks_by_step(chosen).values() for check in some))
     if any(condition(check) for check in checks):
-        text.put("dashed parts cost something only if their check finds a problem", "maybe", TEXT, "checks")
+        text.add("dashed parts cost something only if their check finds a problem", "maybe", TEXT, "checks")
     for check in checks:
         if check.op == "size":
-            text.put(f"{check.title or check.op}: {check.note}", "maybe", TEXT, "checks")
+            text.add(f"{check.title or check.op}: {check.note}", "maybe", TEXT, "checks")
     for note in plan.notes:
-        text.put(note, "warn", TEXT, "note", most=4)
+        text.add(note, "warn", TEXT, "note", most=4)
     for place, candidate in enumerate(plan.fallbacks[:MOST], 1):
-        text.put(_with_dots(brief(candidate)), "ink", TEXT, f"fallback {place}", most=3)
+        text.add(_with_dots(brief(candidate)), "ink", TEXT, f"fallback {place}", most=3)
     for other in plan.outranked[:ROUTES]:
-        text.put(_with_dots(outranked_text(other)), "soft", TEXT, "not chosen", most=3)
+        text.add(_with_dots(outranked_text(other)), "soft", TEXT, "not chosen", most=3)
     rows = [row for row in fold_rejections(plan.rejected) if row.rule not in _HIDDEN]
     for row in rows[:MOST]:
-        text.put(_with_dots(rejection_text(row)), "soft", TEXT, "rejected", most=2)
+        text.add(_with_dots(rejection_text(row)), "soft", TEXT, "rejected", most=2)
     for label, count, most in (
         ("fallbacks", len(plan.fallbacks), MOST),
         ("not chosen", len(plan.outranked), ROUTES),
         ("rejected", len(rows), MOST),
     ):
         if count > most:
-            text.put(f"{count - most} more (intermodal explain says them all)", "soft", TEXT, label)
+            text.add(f"{count - most} more (intermodal explain says them all)", "soft", TEXT, label)
     when = (
         f"inputs {plan.inputs or '-'}, catalog {plan.catalog or '-'}, statistics {plan.statistics}, as of {plan.as_of}"
     )
-    return text.put(f"plan {plan.id}: {when}", "soft", TEXT - 1)
+    return text.add(f"plan {plan.id}: {when}", "soft", TEXT - 1)

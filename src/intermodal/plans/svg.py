@@ -172,7 +172,7 @@ class Drawing:
     def close(self) -> None:
         self._shapes.append("</g>")
 
-    def whole(self, title: str, description: str) -> str:
+    def render(self, title: str, description: str) -> str:
         """Return the SVG text, with a title and a description for screen readers."""
         name, wide, high = self._name, number(self._width), number(self._height)
         described = "\n".join(map(clean, description.split("\n")))

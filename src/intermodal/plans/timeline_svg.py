@@ -24,7 +24,7 @@ TITLE, TITLE_LINE = 15.0, 20.0  # font size and line height of the title
 
 def svg(plan: Plan, timeline: Timeline, name: str = "") -> str:
     """Return the timeline as SVG text. ``name`` is the prefix of ids and classes, as in ``plan_svg``."""
-    return _Chart(plan, timeline, name).whole()
+    return _Chart(plan, timeline, name).render()
 
 
 class _Chart:
@@ -45,7 +45,7 @@ class _Chart:
         safe = "".join(char for char in plan.id if char.isascii() and char.isalnum())
         self._picture = drawing.Drawing(name or f"im-time-{safe}", self._wide, high)
 
-    def whole(self) -> str:
+    def render(self) -> str:
         picture, sheet = self._picture, self._timeline
         for place, line in enumerate(self._title):
             picture.text(MARGIN, 34 + TITLE_LINE * place, line, "ink bold", size=TITLE)
@@ -58,7 +58,7 @@ class _Chart:
         for place, row in enumerate(sheet.rows):
             self._row(row, self._head + ROW * place)
         self._marks()
-        return picture.whole(f"Estimate against actual: {self._plan.headline}", timeline_as_text(sheet, 100))
+        return picture.render(f"Estimate against actual: {self._plan.headline}", timeline_as_text(sheet, 100))
 
     @staticmethod
     def _words(at: float | None, words: str) -> str:

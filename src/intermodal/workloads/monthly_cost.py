@@ -477,7 +477,7 @@ class _Chart:
         for place, plan in enumerate(cost.plans):
             self._row(plan, HEAD + ROW * place)
         described = "; ".join(f"{plan.name}: {plan.refused or _whole_dollars(plan.total)}" for plan in cost.plans)
-        return picture.whole(headline(cost), described)
+        return picture.render(headline(cost), described)
 
     def _x(self, usd: float) -> float:
         return self._left + min(usd / self._end, 1.0) * AXIS
