@@ -95,7 +95,7 @@ async def _media_kinds(fetcher: CachingFetcher) -> frozenset[Kind]:
     from intermodal.media.request_media import sniff_loaded
 
     found: set[Kind] = set()
-    for loaded in fetcher.loaded:
+    for loaded in fetcher.files:
         with suppress(InputError):
             found.add((await sniff_loaded(loaded.data, loaded.name))[0])
     return frozenset(found - {"text"})

@@ -259,7 +259,7 @@ class CachingFetcher(Fetcher):
         return found[1]
 
     @property
-    def loaded(self) -> tuple[LoadedFile, ...]:
+    def files(self) -> tuple[LoadedFile, ...]:
         """The files that were read so far."""
         return tuple(loaded for _, loaded in self._loaded.values())
 

@@ -93,7 +93,7 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
         async with anyio.create_task_group() as group:
             for index, part in opening.files:
                 group.start_soon(open_one, index, part)
-    return await offload(is_long(request.messages), opening.opened)
+    return await offload(is_long(request.messages), opening.result)
 
 
 class _RequestOpener:
@@ -119,7 +119,7 @@ class _RequestOpener:
                 self.failed[index] = error
                 return
 
-    def opened(self) -> OpenedRequest:
+    def result(self) -> OpenedRequest:
         """Return all opened parts. Raises the error of the first part that failed, or InputTooLarge."""
         if self.failed:
             raise self.failed[min(self.failed)]

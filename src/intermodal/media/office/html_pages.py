@@ -140,7 +140,7 @@ def remove_hidden(soup: BeautifulSoup, inside: Found | None) -> list[str]:
         hidden += bool(element.get_text(strip=True))
         element.decompose()
     sheets = StyleSheets(_sheets(soup, inside), _HIDING_PROPERTIES)
-    found = _elements_hidden_by(sheets, soup) if any(map(_hides, sheets.declared)) else []
+    found = _elements_hidden_by(sheets, soup) if any(map(_hides, sheets.declarations)) else []
     notes = ["its style sheets are too long to tell all that they hide"] if sheets.exhausted else []
     with_words = [element for element in found if element.get_text(strip=True)]
     if with_words:

@@ -82,7 +82,7 @@ class StyleSheets:
         return bool(self._found)
 
     @property
-    def declared(self) -> Iterator[dict[str, str]]:
+    def declarations(self) -> Iterator[dict[str, str]]:
         """What the rules declare, rule after rule."""
         return (rule.declared for found in self._found.values() for rule in found)
 
