@@ -84,6 +84,6 @@ async def test_a_child_that_works_for_somebody_is_not_ended_to_make_room(space: 
     finally:
         if child.is_running():
             child.resume()
-    assert len(vectors) == 1 and space.loaded() == (E5.id,)
+    assert len(vectors) == 1 and space.loaded_endpoints() == (E5.id,)
     await space.unload(E5.id, idle=True)
-    assert space.loaded() == () and not child.is_running()
+    assert space.loaded_endpoints() == () and not child.is_running()

@@ -61,7 +61,7 @@ async def test_the_second_call_finds_it_up(models: EmbeddedRuntimes) -> None:
     first = await models.chat_url(SMOLLM2)
     second = await models.chat_url(SMOLLM2)
     assert (second.base_url, second.key, second.load_seconds) == (first.base_url, first.key, 0.0)
-    assert models.loaded() == (SMOLLM2.id,)
+    assert models.loaded_endpoints() == (SMOLLM2.id,)
     row = load_catalog(installed={}, weights=frozenset()).by_id["embedded:huggingfacetb/smollm2-135m-instruct"]
     await post(first, asked("hello"), key=first.key)
     whole = ((row.context or 0) - (SMOLLM2.context or 0)) * 23_040  # bytes of the cache of a token
@@ -117,7 +117,7 @@ async def test_closing_ends_the_server_and_its_process() -> None:
     served = await models.chat_url(SMOLLM2)
     child = models._slots[SMOLLM2.id].worker.pid
     await models.close()
-    assert models.loaded() == ()
+    assert models.loaded_endpoints() == ()
     assert not await anyio.Path(f"/proc/{child}").exists()
     with pytest.raises(httpx.ConnectError):
         await post(served, asked("hello"))
@@ -170,6 +170,6 @@ async def test_a_file_that_is_no_model_is_one_clear_error(tmp_path: Path, data: 
         with pytest.raises(RuntimeCrashed, match=r"could not be loaded|died") as caught:
             await models.chat_url(SMOLLM2)
         assert str(tmp_path) not in str(caught.value)
-        assert models.loaded() == ()
+        assert models.loaded_endpoints() == ()
     finally:
         await models.close()

@@ -63,7 +63,7 @@ async def test_loading_is_told_apart_from_work_and_progress_comes_line_by_line(v
     assert [line for _, line in seen] == ["One.", "Two and three."]
     assert seen[-1][0] == 1.0
     assert 50e6 < first.peak_memory < 1e9
-    assert voice.loaded() == (JOE.id,)
+    assert voice.loaded_endpoints() == (JOE.id,)
 
 
 async def test_a_line_without_sound_is_left_out_and_the_others_are_spoken(voice: EmbeddedRuntimes) -> None:

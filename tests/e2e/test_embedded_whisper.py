@@ -177,7 +177,7 @@ async def test_a_transcriber_that_dies_is_one_clear_error_and_the_next_call_work
     samples = pcm(media / "jfk.wav")
     try:
         await ears.transcribe(TINY_EN, samples)
-        assert ears.loaded() == (TINY_EN.id,)
+        assert ears.loaded_endpoints() == (TINY_EN.id,)
         child = ears._slots[TINY_EN.id].worker.pid
         assert child is not None
 
@@ -189,7 +189,7 @@ async def test_a_transcriber_that_dies_is_one_clear_error_and_the_next_call_work
             group.start_soon(murder)
             with pytest.raises(RuntimeCrashed, match="died"):
                 await ears.transcribe(TINY_EN, samples * 30)  # it is not done so soon, however late it is killed
-        assert ears.loaded() == ()
+        assert ears.loaded_endpoints() == ()
         heard = await ears.transcribe(TINY_EN, samples, language="en")
         assert words(heard.transcript.text) == JFK
         assert heard.load_seconds > 0
@@ -205,7 +205,7 @@ async def test_cancelling_stops_the_transcriber(media: Path) -> None:
         child = ears._slots[TINY_EN.id].worker.pid
         with anyio.move_on_after(0.3):
             await ears.transcribe(TINY_EN, samples)
-        assert ears.loaded() == ()
+        assert ears.loaded_endpoints() == ()
         assert not Path(f"/proc/{child}/exe").exists()
     finally:
         await ears.close()

@@ -439,7 +439,7 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
     """Yield the servers that were found, with their models."""
     from intermodal.cli.rendering.server_text import MOST, forwarding_host, model_words, title, unusable
 
-    if not client.known.wanted:
+    if not client.known.is_enabled:
         yield DoctorFinding(area="server", name="", state="unused", what="discovery of local servers is off",
                       todo="to turn it on: enabled = true in [discovery], and unset INTERMODAL_DISCOVERY")  # fmt: skip
     for server in servers:

@@ -537,7 +537,7 @@ def _plan(
         if not (same and store.path(plan.model.name) is not None and anyio.run(store.verify, plan.model.name)):
             return plan
         if not options.dry_run:
-            store.lock.put(plan.model)  # another commit has the same bytes
+            store.lock.pin(plan.model)  # another commit has the same bytes
         if not options.quiet:
             click.echo(f"{plan.model.name}: the newest already, at {plan.model.revision[:12]}", err=True)
         return None

@@ -126,7 +126,7 @@ def _with_vocabulary_counts(
     opened: OpenedRequest, request: Request, names: frozenset[str], by: TokenCounter
 ) -> OpenedRequest:
     schema = request.output.schema if isinstance(request.output, JsonOutput) else None
-    return by.counted(opened, names, request.tools, _as_sent(request), schema)
+    return by.count_request(opened, names, request.tools, _as_sent(request), schema)
 
 
 def _as_sent(request: Request) -> Callable[[int, str], str] | None:

@@ -50,7 +50,7 @@ class ServerDirectory:
     @property
     def servers(self) -> tuple[DiscoveredServer, ...]:
         """Return the servers of the last scan by any process; () if discovery is off."""
-        if not self.wanted:
+        if not self.is_enabled:
             return ()
         if self._kept is None:
             allowed = {server.base_url for server in self._places(keys=False)}
@@ -58,12 +58,12 @@ class ServerDirectory:
         return self._kept
 
     @property
-    def wanted(self) -> bool:
+    def is_enabled(self) -> bool:
         return self._config.discovery.enabled and self._env.get(OFF, "").strip().lower() not in ("off", "0", "no")
 
     async def look(self, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
         """Scan for servers and return the result. A recent or running scan is not repeated unless ``anew``."""
-        if not self.wanted:
+        if not self.is_enabled:
             return ()
         from intermodal.local.discovery.scanner import scan_servers  # most programs read the last scan
 

@@ -265,7 +265,7 @@ class EmbeddedRuntimes:
             peak_memory=self.peak_memory(endpoint.id) or 0,
         )
 
-    def loaded(self) -> tuple[str, ...]:
+    def loaded_endpoints(self) -> tuple[str, ...]:
         """Return the ids of endpoints whose model is in memory."""
         return tuple(sorted(name for name, slot in self._slots.items() if slot.up))
 

@@ -105,7 +105,7 @@ async def start_server(
             return _managed_server(place, before, await _wait_until_ready(place, tell)), False
         await _clean_up(place)
         if later:
-            place.want(spec)
+            place.write_wanted(spec)
             if before is None or not before.same(spec):
                 place.clear_state()
             return _managed_server(place, spec, place.state()), False
@@ -123,7 +123,7 @@ async def stop_server(name: str, env: Mapping[str, str]) -> bool:
     state = place.state()
     if state is not None and state.lives and state.phase != "ready":
         _signal(state.supervisor, signal.SIGTERM)  # a process that is starting it holds the lock until that fails
-    async with place.held():
+    async with place.hold_lock():
         with anyio.CancelScope(shield=True):
             await _end(place)
             place.forget()
@@ -141,7 +141,7 @@ async def ensure_serving(
     """
     place = ServerRecords(state_dir(env), name)
     begun = time.monotonic()
-    async with place.held(shared=True):
+    async with place.hold_lock(shared=True):
         wanted, state = place.read_wanted(), place.state()
         if wanted is None:
             raise NotInstalled("is not known any more", where=f"up.{name}", todo="run: intermodal up MODEL")
@@ -218,7 +218,7 @@ async def _hold_lock(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
             yield
             return
     tell("another process is starting or ending it; waiting")
-    async with place.held():
+    async with place.hold_lock():
         yield
 
 
@@ -230,7 +230,7 @@ async def _start(
 
     machine = machine_snapshot()
     check_memory(spec, machine.free, machine.memory, load_corrections(cache_dir(env), spec.model))
-    place.want(spec)
+    place.write_wanted(spec)
     place.clear_state()
     try:
         await _spawn(place)
@@ -327,7 +327,7 @@ async def _end(place: ServerRecords) -> None:
     wanted = place.read_wanted()
     if wanted is not None:
         with suppress(StoreError):  # if nothing can be written, the supervisor cannot write its record either
-            place.want(wanted)  # rewritten, so that a supervisor without a record sees the change and exits
+            place.write_wanted(wanted)  # rewritten, so that a supervisor without a record sees the change and exits
     state = place.state()
     if state is None:
         return

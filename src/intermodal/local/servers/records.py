@@ -157,7 +157,7 @@ class ServerRecords:
     def foreseen(self) -> MemoryForecast | None:
         return _read(self.folder / "foreseen.json", MemoryForecast)
 
-    def want(self, spec: ServerSpec) -> None:
+    def write_wanted(self, spec: ServerSpec) -> None:
         self._write("wanted.json", spec)
 
     def save_forecast(self, foreseen: MemoryForecast) -> None:
@@ -214,7 +214,7 @@ class ServerRecords:
     # ---- locks: the kernel releases them when a process dies, so none can be left behind ------------
 
     @asynccontextmanager
-    async def held(self, *, shared: bool = False) -> AsyncIterator[None]:
+    async def hold_lock(self, *, shared: bool = False) -> AsyncIterator[None]:
         """Hold the lock of this name, waiting without a timeout."""
         import anyio
 

@@ -106,7 +106,7 @@ def _same_file(path: Path, weights: WeightsStore) -> WeightsRow | None:
 
 def _rows_by_weights(weights: WeightsStore) -> Mapping[str, ServedRow]:
     """Return the models of embedded runtimes, by the name of their weights."""
-    pulled = {served.weights: served for served in weights.served()}
+    pulled = {served.weights: served for served in weights.llama_rows()}
     return {
         **pulled,
         **{served.weights: served for host in shipped_rows().hosts for served in host.models if served.weights},

@@ -100,7 +100,7 @@ class TokenCounter:
         ids: list[int] | None = None if made is None else made.ids
         return ids
 
-    def counted(
+    def count_request(
         self,
         opened: OpenedRequest,
         hosted: frozenset[str] = frozenset(),

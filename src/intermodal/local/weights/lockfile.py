@@ -135,7 +135,7 @@ class LockedModel(Value):
             needs=int(self.traits.memory[1]) or known.needs,
         )
 
-    def opened(self) -> ServedRow:
+    def onnx_row(self) -> ServedRow:
         """Return the ONNX model as served by its embedded runtime."""
         traits = self.traits
         return ServedRow(
@@ -161,7 +161,7 @@ class LockedModel(Value):
             found |= contrastive_speed_of_sizes(vision, text, self.traits.pictures)
         return SpeedRow(basis=SIZE_OF_FILES, **{name: (each.low, each.mid, each.high) for name, each in found.items()})
 
-    def served(self) -> ServedRow | None:
+    def llama_row(self) -> ServedRow | None:
         """Return the model as served by embedded llama.cpp; None for an embedding model or an ONNX model."""
         if self.runtime != "llama":
             return None
@@ -218,7 +218,7 @@ class WeightsLock:
             self._stamp = stamp
         return self._models
 
-    def put(self, model: LockedModel) -> None:
+    def pin(self, model: LockedModel) -> None:
         """Pin a model, replacing an earlier pin of the same name."""
         self._change(lambda models: (*(each for each in models if each.name != model.name), model))
 

@@ -109,18 +109,18 @@ class WeightsStore:
         """Return the rows as shipped, regardless of pulls."""
         return shipped_weights() if self._rows is None else self._rows
 
-    def served(self) -> tuple[ServedRow, ...]:
+    def llama_rows(self) -> tuple[ServedRow, ...]:
         """Return models pulled from a hub, as served by embedded llama.cpp."""
-        rows = (model.served() for model in self.lock.models())
+        rows = (model.llama_row() for model in self.lock.models())
         return tuple(row for row in rows if row is not None)
 
-    def opened(self) -> tuple[ServedRow, ...]:
+    def onnx_rows(self) -> tuple[ServedRow, ...]:
         """Return ONNX models pulled from a hub, as served by their embedded runtimes."""
-        return tuple(model.opened() for model in self.lock.models() if model.runtime != "llama")
+        return tuple(model.onnx_row() for model in self.lock.models() if model.runtime != "llama")
 
     def hub_rows(self) -> tuple[ServedRow, ...]:
         """Return all models pulled from a hub that an embedded runtime serves."""
-        return (*self.served(), *self.opened())
+        return (*self.llama_rows(), *self.onnx_rows())
 
     def row(self, name: str) -> WeightsRow:
         """Return the row of this name. Raises ``UnknownModel``."""
@@ -247,7 +247,7 @@ class WeightsStore:
                 LockedFile(path=file.path, size=marker.files[file.name].size, sha256=marker.files[file.name].sha256)
                 for file in model.files
             )
-            self.lock.put(msgspec.structs.replace(model, files=files))
+            self.lock.pin(msgspec.structs.replace(model, files=files))
             for path in (self.root / model.name).iterdir():
                 if path.name != MARKER and path.name not in marker.files and not path.is_dir():
                     path.unlink(missing_ok=True)
@@ -346,7 +346,7 @@ class WeightsStore:
                 except SourceFailed as failed:
                     reasons.append(failed.reason)
                     todo = todo or failed.todo
-                    if not fetchers.said(failed) and origin is not origins[-1]:
+                    if not fetchers.was_reported(failed) and origin is not origins[-1]:
                         progress(file.name, 0, file.size, f"{failed.reason}; {NEXT_SOURCE}")
                     break
                 size = part.stat().st_size
@@ -419,7 +419,7 @@ class _Fetchers:
         self._addresses = addresses
         self._unreachable: set[str] = {told} if told else set()
 
-    def said(self, failed: SourceFailed) -> bool:
+    def was_reported(self, failed: SourceFailed) -> bool:
         """Return whether this failure was already reported. An unreachable hub is reported once, not for each file."""
         known = failed.reason in self._unreachable
         if failed.unreachable:

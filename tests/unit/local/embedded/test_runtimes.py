@@ -41,7 +41,7 @@ async def test_a_protocol_that_is_not_embedded_is_refused(tmp_path: Path, protoc
 
 async def test_nothing_is_loaded_before_the_first_call_and_closing_nothing_is_fine(tmp_path: Path) -> None:
     idle = runtimes(tmp_path)
-    assert idle.loaded() == ()
+    assert idle.loaded_endpoints() == ()
     assert idle.peak_memory(E5.id) is None
     await idle.unload(E5.id)
     await idle.close()

@@ -86,7 +86,7 @@ def test_a_short_text_does_not_wait_for_a_large_vocabulary(tmp_path: Path) -> No
 async def test_a_vocabulary_is_read_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker of the gateway that read it on its loop, on a busy machine, was taken for hung and killed."""
     threads: list[bool] = []
-    counted = TokenCounter.counted
+    counted = TokenCounter.count_request
 
     def watched(self: TokenCounter, *args: Any, **kwargs: Any) -> Any:
         threads.append(threading.get_ident() == loop)
