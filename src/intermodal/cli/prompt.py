@@ -368,7 +368,7 @@ def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as
     made = convert_prompt(found, target, place)
     for loss in made.lost:
         click.echo(f"{found.path}:{loss.line}: not converted: {loss.what}", err=True)
-    if made.changed and not lossy:
+    if made.meaning_losses and not lossy:
         raise _meaning_changed_error(found.path, made, target)
     if out:
         write_atomically(place, made.text.encode("utf-8"))
@@ -397,8 +397,8 @@ def _check_place(path: str, out: str | None, target: TargetFormat, replaces: boo
 
 
 def _meaning_changed_error(path: str, converted_prompt: ConvertedPrompt, target: TargetFormat) -> PromptError:
-    first = converted_prompt.changed[0]
-    more = f", and {len(converted_prompt.changed) - 1} more" if len(converted_prompt.changed) > 1 else ""
+    first = converted_prompt.meaning_losses[0]
+    more = f", and {len(converted_prompt.meaning_losses) - 1} more" if len(converted_prompt.meaning_losses) > 1 else ""
     what = f"cannot say the same in {target.name}: {first.what}{more}"
     return PromptError(what, where=f"{path}:{first.line}", todo="choose another format, or give --lossy")
 

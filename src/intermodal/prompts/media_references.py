@@ -124,7 +124,7 @@ def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
 
 def with_media(schema: Mapping[str, Any], value: Any, name: str, make: Make) -> Any:
     """Replace names of media in a value by media. Raises SchemaMismatch if the value does not match the schema."""
-    return _Walk(schema, make).put(schema, value, name, 0)
+    return _Walk(schema, make).with_media(schema, value, name, 0)
 
 
 class _Walk:
@@ -132,7 +132,7 @@ class _Walk:
         self._root = root
         self._make = make
 
-    def put(self, schema: Any, value: Any, at: str, depth: int) -> Any:
+    def with_media(self, schema: Any, value: Any, at: str, depth: int) -> Any:
         if depth > _MOST_DEEP:
             raise SchemaMismatch(at, "is nested too deep")
         choices = _choices(schema, self._root)
@@ -163,7 +163,9 @@ class _Walk:
         if kind == "array":
             if not isinstance(value, list | tuple):
                 raise SchemaMismatch(at, f"takes a list, not {_value_title(value)}")
-            return [self.put(schema.get("items", {}), each, f"{at}[{n}]", depth + 1) for n, each in enumerate(value)]
+            return [
+                self.with_media(schema.get("items", {}), each, f"{at}[{n}]", depth + 1) for n, each in enumerate(value)
+            ]
         if type(value) not in _TYPES.get(str(kind), ()):
             raise SchemaMismatch(at, f"takes {kind}, not {_value_title(value)}")
         return value
@@ -182,7 +184,7 @@ class _Walk:
             inner = fields.get(name, more)
             if inner is False:
                 raise SchemaMismatch(f"{at}.{name}", f"is not declared; fields are {', '.join(fields)}")
-            made[name] = self.put(inner, each, f"{at}.{name}", depth + 1) if inner else each
+            made[name] = self.with_media(inner, each, f"{at}.{name}", depth + 1) if inner else each
         return made
 
 

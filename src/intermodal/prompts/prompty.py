@@ -167,9 +167,9 @@ class _Reader:
 
     def _template(self, slots: Mapping[str, Slot]) -> PromptyTemplate:
         marks = Placeholders[Slot]()
-        text = ROLE.sub(lambda found: marks.put(Slot("role", found[1].lower())), self._body)
+        text = ROLE.sub(lambda found: marks.add(Slot("role", found[1].lower())), self._body)
         if self._old:
-            text = _PICTURE.sub(lambda found: marks.put(Slot("media", found[1])), text)
+            text = _PICTURE.sub(lambda found: marks.add(Slot("media", found[1])), text)
         return PromptyTemplate.of(self._path, text, self._first, marks, slots)
 
     # ---- front matter ---------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class Placeholders(Generic[M]):
         self.kept: list[M] = []
         self._word = secrets.token_hex(16)
 
-    def put(self, what: M) -> str:
+    def add(self, what: M) -> str:
         """Store a part; return its mark."""
         self.kept.append(what)
         return f"{self._word}:{len(self.kept) - 1};"

@@ -100,13 +100,13 @@ def test_every_example_is_the_same_prompt_in_every_format_or_says_why_not(path: 
         return
     made = into(file, to)
     why = REFUSED.get((path.name, to))
-    assert bool(made.changed) == bool(why), made.lost
+    assert bool(made.meaning_losses) == bool(why), made.lost
     if why:
-        assert any(why in loss.what for loss in made.changed), made.lost
+        assert any(why in loss.what for loss in made.meaning_losses), made.lost
         return
     back = next(name for name, target in TARGETS.items() if target.name == file.format)
     again = into(made.file, back)
-    assert not again.changed, again.lost
+    assert not again.meaning_losses, again.lost
     given = {each.name: _given(each.kind, each.many) for each in file.arguments}
     assert said(file, given) == said(made.file, given) == said(again.file, given)
     assert asked(file) == asked(made.file) == asked(again.file)
@@ -175,15 +175,15 @@ def test_whatever_a_template_says_is_said_in_every_format_with_branches(tmp_path
     losses = Losses()
     writer = HandlebarsWriter(losses)
     writer.nodes(join_texts(nodes))
-    if losses.found:
+    if losses.all:
         pytest.skip("Handlebars has no way to write this")
     file = read(tmp_path, "grown.prompt", FRONT + writer.text)
     photo = BytesSource(data=b"x", name="x")
     for to in ("prompty", "poml", "baml"):
         made = into(file, to)
-        assert not made.changed, (made.changed, made.text)
+        assert not made.meaning_losses, (made.meaning_losses, made.text)
         again = into(made.file, "dotprompt")
-        assert not again.changed, (again.changed, again.text)
+        assert not again.meaning_losses, (again.meaning_losses, again.text)
         for rows in ([], ["r"], ["r {{x}}", "s\n  t"]):
             for flag in (True, False):
                 given = {"name": "b", "flag": flag, "rows": rows, "row": {"a": "<i>"}, "photo": photo}
@@ -242,9 +242,9 @@ def test_text_that_would_be_a_tag_elsewhere_stays_text(tmp_path: Path, name: str
         return
     made = into(file, to)
     if to == "github" and name != "x.prompt.yml":  # it has no way to write {{not}} as text
-        assert ["{{not}}" in loss.what for loss in made.changed] == [True]
+        assert ["{{not}}" in loss.what for loss in made.meaning_losses] == [True]
         return
-    assert not made.changed, (made.changed, made.text)
+    assert not made.meaning_losses, (made.meaning_losses, made.text)
     assert said(made.file, {"n": "1"}) == said(file, {"n": "1"})
 
 
@@ -252,7 +252,7 @@ def test_text_that_would_be_a_tag_elsewhere_stays_text(tmp_path: Path, name: str
 def test_a_line_of_text_that_prompty_takes_for_a_role_stays_text(tmp_path: Path, word: str) -> None:
     file = read(tmp_path, "x.prompt", f"---\nmodel: m\n---\nThe log has:\n{word}\nWhat is it?")
     made = into(file, "prompty")
-    assert not made.changed
+    assert not made.meaning_losses
     assert said(made.file, {}) == [("user", [f"The log has:\n{word}\nWhat is it?"])]
 
 
@@ -328,7 +328,7 @@ def test_messages_of_one_role_stay_apart_or_it_is_said_that_they_become_one(tmp_
     file = read(tmp_path, "x.prompt", '{{role "system"}}a{{role "system"}}\nb {{{x}}}{{role "user"}}c')
     for to, one in (("github", False), ("prompty", False), ("poml", True), ("baml", True)):
         made = into(file, to)
-        assert not made.changed, made.lost
+        assert not made.meaning_losses, made.lost
         what = f"a message of system after another one: {TARGETS[to].name} makes one of both"
         assert any(loss.what == what for loss in made.lost) == one
         assert len(said(made.file, {"x": "y"})) == 3 - one
@@ -345,9 +345,9 @@ def test_what_public_files_say_is_converted_or_named(tmp_path: Path) -> None:
     text = f"---\n{front}---\n{{{{it}}}}"
     file = read(tmp_path, "x.prompt", text)
     for to in ("prompty", "baml"):
-        assert not into(file, to).changed, to
+        assert not into(file, to).meaning_losses, to
     text = "---\nname: x\n---\nsystem:\nSee.\nuser:\n![a](https://example.com/a.png)\nWhat is it?"
-    assert not into(read(tmp_path, "x.prompty", text), "poml").changed
+    assert not into(read(tmp_path, "x.prompty", text), "poml").meaning_losses
 
 
 REFUSALS = [
@@ -412,7 +412,7 @@ def test_loops_in_loops_are_converted_and_compared_without_going_through_them_fo
     deep = 40  # with two items of each list the comparison went through 2^40
     loops = "{{#each a}}" * deep + "{{this}}" + "{{/each}}" * deep
     made = into(read(tmp_path, "case.prompt", f"---\nmodel: x/y\n---\n{loops}"), to)
-    assert not made.changed and len(made.text) < 100 * deep
+    assert not made.meaning_losses and len(made.text) < 100 * deep
 
 
 def test_a_schema_that_is_large_in_words_keeps_its_definitions() -> None:
@@ -440,9 +440,9 @@ def test_a_template_nested_too_deep_is_refused_or_converted(tmp_path: Path) -> N
 
 def test_a_writer_that_says_something_else_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = read(tmp_path, "x.prompt", "---\ninput: {schema: {'a?': string}}\n---\nhello{{#if a}} {{a}}{{/if}}")
-    assert not into(file, "prompty").changed
+    assert not into(file, "prompty").meaning_losses
     monkeypatch.setattr(prompty.JinjaWriter, "test", lambda self, test: "not a")
-    (first, *_) = into(file, "prompty").changed
+    (first, *_) = into(file, "prompty").meaning_losses
     assert first.what.startswith("the prompt as it was: with every argument it renders otherwise: 'hello'")
 
 
@@ -473,7 +473,7 @@ def test_template_strings_of_baml_stand_in_the_file_with_what_they_are_called_wi
     }
     for to in ("prompty", "poml"):
         made = into(file, to)
-        assert not made.changed, (made.changed, made.text)
+        assert not made.meaning_losses, (made.meaning_losses, made.text)
         assert said(made.file, given) == said(file, given)
         assert "WARM" in str(said(made.file, given))  # the words of ctx.output_format, which no schema says
 
@@ -488,7 +488,7 @@ def test_a_function_as_its_docs_write_it_becomes_a_prompt_of_a_system_and_a_user
     file = read(tmp_path, "x.baml", text)
     for to in ("dotprompt", "prompty", "poml", "github"):
         made = into(file, to)
-        assert not made.changed, (made.changed, made.text)
+        assert not made.meaning_losses, (made.meaning_losses, made.text)
         assert said(made.file, {"document": "d"})[0] == (
             "system", ["Look for items like:\n- Names\n\nAnd nothing else."]
         )  # fmt: skip
@@ -511,7 +511,7 @@ def test_answers_and_tests_of_baml_are_those_of_the_file(tmp_path: Path) -> None
     )
     file = read(tmp_path, "x.prompt.yml", text)
     made = into(file, "baml")
-    assert not made.changed, (made.changed, made.text)
+    assert not made.meaning_losses, (made.meaning_losses, made.text)
     for line in ('  kind "a b" | "c"', "  n int?", "  lines PayLines[]", "  more map<string, float>?",
                  "function Pay(it: string) -> PayAnswer {", '    model "gpt-4o"', "    max_tokens 9"):  # fmt: skip
         assert line in made.text.splitlines(), made.text
@@ -537,7 +537,7 @@ def test_a_converted_baml_file_stands_beside_those_of_its_folder(tmp_path: Path)
         (tmp_path / f"{name}.baml").write_text(made.text, encoding="utf-8")
     assert {formats.load(tmp_path / f"{name}.baml").name for name in ("a", "b")} == {"A", "B"}
     made = into(read(tmp_path, "a-.prompt", body), "baml")  # its function would be A, too
-    assert any("cannot be read as BAML" in loss.what for loss in made.changed)
+    assert any("cannot be read as BAML" in loss.what for loss in made.meaning_losses)
 
 
 # ---- public examples --------------------------------------------------------------------------------
@@ -579,7 +579,7 @@ def test_published_cases_of_dotprompt_render_the_same_when_converted(
         texts = to == "baml" and any("there it is a text" in loss.what for loss in made.lost)
         if texts and not all(isinstance(value, str) for value in known.values()):
             continue  # it was said that nothing else goes there
-        if not made.changed and known == given:
+        if not made.meaning_losses and known == given:
             try:
                 wanted = said(file, given)
             except PromptError:
@@ -598,8 +598,8 @@ def test_published_examples_of_poml_are_converted_or_say_why_not(path: Path, to:
         assert "cannot be converted" in error.what
         assert error.where.startswith(str(path))
         return
-    if made.changed:
-        assert all(loss.what and loss.line for loss in made.changed)
+    if made.meaning_losses:
+        assert all(loss.what and loss.line for loss in made.meaning_losses)
     elif not any(each.required for each in file.arguments):
         assert media_and_words(file) == media_and_words(made.file)
 

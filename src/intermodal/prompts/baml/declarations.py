@@ -522,7 +522,7 @@ class BamlTypes:
     def __init__(self, blocks: Mapping[str, Declaration]) -> None:
         self._blocks = blocks
 
-    def taken(self, type: BamlType) -> BamlArgument:
+    def to_argument(self, type: BamlType) -> BamlArgument:
         """Convert a type to that of an argument."""
         plain, required = self._without_null(self._resolve(type))
         media = MEDIA.get(plain.name, "file") if plain.kind == "name" and plain.name in MEDIA else None

@@ -297,7 +297,7 @@ class _Function:
         block, project = self._block, self._project
         text = block.settings.get("prompt", "")
         first = getattr(text, "line", block.line)
-        taken = {each.name: project.kinds.taken(each.type) for each in block.fields}
+        taken = {each.name: project.kinds.to_argument(each.type) for each in block.fields}
         arguments = tuple(self._argument(each, taken[each.name]) for each in block.fields)
         model_line = block.lines.get("client", block.line)
         settings = client_settings(block.settings.get("client"), model_line, project.blocks, str(self._path))

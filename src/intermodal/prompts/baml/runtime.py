@@ -98,10 +98,10 @@ class BamlRuntime:
             made = getattr(self._library, kind.capitalize())
             return made.from_base64(mark) if kind == "pdf" else made.from_base64(_TYPES[kind], mark)
         if isinstance(value, Mapping):
-            return {mender.broken(key): self._runtime_value(each, marks, mender) for key, each in value.items()}
+            return {mender.escape(key): self._runtime_value(each, marks, mender) for key, each in value.items()}
         if isinstance(value, list):
             return [self._runtime_value(each, marks, mender) for each in value]
-        return mender.broken(value)
+        return mender.escape(value)
 
     def parse(self, function: str, text: str, *, partial: bool = False) -> Any:
         """Return an answer as plain data. ``partial``: the answer is incomplete. Raises OutputInvalid."""
@@ -176,14 +176,14 @@ class _MarkEscaper:
             what = "arguments make a mark of BAML's own reader when they stand side by side"
             raise TemplateError(what, todo="take it out of them: it ends in DELIMITER")
 
-    def broken(self, value: Any) -> Any:
+    def escape(self, value: Any) -> Any:
         if isinstance(value, str):
             if not self._break:
                 return value
             return MARKS.sub(lambda found: found[0].replace("_", f"_{self._break}", 1), value)
         return value
 
-    def whole(self, text: str) -> str:
+    def unescape(self, text: str) -> str:
         return text.replace(self._break, "") if self._break else text
 
 
@@ -239,7 +239,7 @@ def _messages(body: Mapping[str, Any], marks: Mapping[str, MediaPart], mender: _
         parts: list[Part] = []
         for part in content["parts"]:
             if "text" in part:
-                text = mender.whole(part["text"])
+                text = mender.unescape(part["text"])
                 letters += len(text)
                 parts += [Text(text=text)] if text.strip() else []
                 continue

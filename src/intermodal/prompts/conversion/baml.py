@@ -312,7 +312,7 @@ def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, told: bo
         isinstance(each, RoleNode) for each in iterate_nodes(nodes)
     ):
         nodes = (RoleNode("user"), *nodes)
-    return _plain_tags(BamlWriter(losses).written(nodes)).strip()
+    return _plain_tags(BamlWriter(losses).write(nodes)).strip()
 
 
 _SCHEMA = TextNode("\0schema\0")  # a text that occurs in no file: it is written as the tag

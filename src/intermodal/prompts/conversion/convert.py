@@ -285,7 +285,7 @@ class ConvertedPrompt:
     lost: tuple[Loss, ...]
 
     @property
-    def changed(self) -> tuple[Loss, ...]:
+    def meaning_losses(self) -> tuple[Loss, ...]:
         """The losses that change the meaning of the prompt."""
         return tuple(loss for loss in self.lost if loss.meaning)
 
@@ -328,11 +328,11 @@ def _convert(file: PromptFile, target: TargetFormat, place: Path, looser: bool) 
         return ConvertedPrompt(text, file, _in_order(losses))
     names = {each.name for each in target_file.arguments}
     for each in file.arguments:
-        if each.name not in names and not any(f"argument {each.name!r}" in loss.what for loss in losses.found):
+        if each.name not in names and not any(f"argument {each.name!r}" in loss.what for loss in losses.all):
             losses.say(each.line, f"argument {each.name!r}, which the template does not take")
     if target.joins:
         _record_merged_messages(read, target, losses)
-    if not any(loss.meaning for loss in losses.found):  # otherwise the named losses make the difference
+    if not any(loss.meaning for loss in losses.all):  # otherwise the named losses make the difference
         differences = request_differences(read, target_file, joins=target.joins)
         for sentence in islice(chain(_beside(file, target_file, target), differences), _MOST_SAID):
             losses.say(1, f"the prompt as it was: {sentence}", meaning=True)
@@ -348,7 +348,7 @@ def _record_merged_messages(read: TemplateTree, target: TargetFormat, losses: Lo
 
 
 def _in_order(losses: Losses) -> tuple[Loss, ...]:
-    return tuple(sorted(losses.found, key=lambda loss: loss.line))
+    return tuple(sorted(losses.all, key=lambda loss: loss.line))
 
 
 def _aside(file: PromptFile, target: TargetFormat, losses: Losses) -> None:

@@ -351,7 +351,7 @@ class _Written:
         self._letters = 0
         self.line = 1
 
-    def put(self, text: str) -> None:
+    def append(self, text: str) -> None:
         """Append text. Raises TemplateError if the length limit of a prompt is exceeded."""
         if not text:
             return
@@ -374,7 +374,7 @@ class _Written:
             self.line -= piece.count("\n") - kept.count("\n")
             if kept:
                 self._pieces.append(kept)
-                self.put("\n")
+                self.append("\n")
                 return
 
     @property
@@ -420,7 +420,7 @@ class HandlebarsWriter:
         elif isinstance(node, RoleNode):
             self._written.end_line()
             self._tag(f'role "{_ROLES[node.role]}"')
-            self._written.put("\n")
+            self._written.append("\n")
         elif isinstance(node, HistoryNode):
             self._tag("history")
         elif isinstance(node, IfNode):
@@ -487,14 +487,14 @@ class HandlebarsWriter:
     def _words(self, text: str) -> None:
         if "\\{{" in text:
             self._losses.say(1, "a backslash before two opening braces", meaning=True)
-        self._written.put(text.replace("{{", "\\{{"))
+        self._written.append(text.replace("{{", "\\{{"))
 
     def _tag(self, inner: str) -> None:
         if self._written.ends_in("\\"):
-            self._written.put("\\")  # a single backslash would escape the tag
+            self._written.append("\\")  # a single backslash would escape the tag
         elif self._written.ends_in("{"):
             self._losses.say(self._written.line, "an opening brace right before a value", meaning=True)
-        self._written.put(f"{{{{{inner}}}}}")
+        self._written.append(f"{{{{{inner}}}}}")
 
     def _block_tag(self, inner: str) -> None:
         """Write a block tag, followed by a line break if it begins a line.
@@ -503,7 +503,7 @@ class HandlebarsWriter:
         """
         begins = self._written.empty or self._written.ends_in("\n")
         self._tag(inner)
-        self._written.put("\n" if begins else "")
+        self._written.append("\n" if begins else "")
 
     def _name(self, path: Path) -> str:
         root, *rest = path

@@ -138,11 +138,11 @@ class _Marker:
         opened = self._branches(element, condition, loop, loops)
         inner = (*loops, *(mark.item for mark in opened if mark.item))
         layout = "inline" if tag in _INLINE else "item" if tag == "item" else "block"
-        begins = "".join(self.marks.put(mark) for mark in opened)
+        begins = "".join(self.marks.add(mark) for mark in opened)
         for mark in opened:
             mark.layout = layout
         made = self._one(tag, element, attributes, inner, pre)
-        ends = "".join(self.marks.put(_Mark(layout=layout)) for _ in opened)
+        ends = "".join(self.marks.add(_Mark(layout=layout)) for _ in opened)
         if layout == "inline":
             return [begins, *made, ends]
         if layout == "item":
@@ -180,7 +180,7 @@ class _Marker:
         if tag in SRC and "src" in attributes and tag != "table":
             medium = self._medium(tag, element, loops)
             if medium is not None:
-                return [Element("p", {}, [self.marks.put(_Mark(node=medium))], element.line)]
+                return [Element("p", {}, [self.marks.add(_Mark(node=medium))], element.line)]
         for name, word in attributes.items():
             if name in DATA.get(tag, ()) or self._reads_arguments(word, element):
                 raise TemplateError(f"{name} of <{element.tag}>, a value, cannot be converted", element.line, _TODO)
@@ -243,7 +243,7 @@ class _Marker:
             if not self._takes(tree) and not any(name in loops for name in expressions.names(tree)):
                 made.append(f"{{{{{piece}}}}}")  # of values that the document defines, with <let>
                 continue
-            made.append(self.marks.put(_Mark(node=self._node(tree, element, loops))))
+            made.append(self.marks.add(_Mark(node=self._node(tree, element, loops))))
             self.folds = self.folds or not pre
         return "".join(made)
 
@@ -462,10 +462,10 @@ class _Writer:
 
         Media directly in a paragraph would end it and fold the rest.
         """
-        text = self.written(nodes)
+        text = self.write(nodes)
         return f"<span>{text}</span>" if any(isinstance(each, MediumNode) for each in nodes) else text
 
-    def written(self, nodes: Sequence[Node]) -> str:
+    def write(self, nodes: Sequence[Node]) -> str:
         return "".join(self._node(each) for each in nodes)
 
     def _node(self, node: Node) -> str:
@@ -487,12 +487,12 @@ class _Writer:
         if len(node.path) == 1 and node.path[0] in self._media:
             self._items[node.item] = self._media[str(node.path[0])]
         name = self._name(node.path)
-        made = f"<span for='{node.item} in {name}'>{self.written(node.body)}</span>"
+        made = f"<span for='{node.item} in {name}'>{self.write(node.body)}</span>"
         empty = self._span("if", f"!({name} && {name}.length !== 0)", node.otherwise) if node.otherwise else ""
         return made + empty
 
     def _span(self, attribute: str, word: str, nodes: Sequence[Node]) -> str:
-        return f"<span {attribute}='{{{{ {word} }}}}'>{self.written(nodes)}</span>"
+        return f"<span {attribute}='{{{{ {word} }}}}'>{self.write(nodes)}</span>"
 
     def _medium(self, node: MediumNode) -> str:
         if not node.path:

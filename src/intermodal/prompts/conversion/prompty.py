@@ -235,7 +235,7 @@ def write_prompty(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> 
     if any(isinstance(each, RoleNode) for each in iterate_nodes(nodes)) and not isinstance(first_node(nodes), RoleNode):
         body.append("user:\n")
     history = any(isinstance(each, HistoryNode) for each in iterate_nodes(nodes))
-    body.append(writer.written(nodes))
+    body.append(writer.write(nodes))
     front = _prompty_front(read, losses, history=history)
     return f"---\n{front_matter.yaml_of(front)}---\n{''.join(body).strip()}\n"
 
@@ -348,7 +348,7 @@ class JinjaWriter:
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
 
-    def written(self, nodes: Sequence[Node], *, nested: bool = False) -> str:
+    def write(self, nodes: Sequence[Node], *, nested: bool = False) -> str:
         """Return the nodes as Jinja. ``nested``: they follow a block tag on the same line."""
         text, opened = "", False  # the text of a role begins here
         for node in nodes:
@@ -393,8 +393,8 @@ class JinjaWriter:
         else:
             assert isinstance(node, LoopNode)
             opening, then, closing = f"for {node.item} in {self.name(node.path)}", node.body, "endfor"
-        body = self.written(then, nested=True)
-        other = f"{self.tag('else')}{self.written(node.otherwise, nested=True)}" if node.otherwise else ""
+        body = self.write(then, nested=True)
+        other = f"{self.tag('else')}{self.write(node.otherwise, nested=True)}" if node.otherwise else ""
         return f"{self.tag(opening)}{body}{other}{self.tag(closing)}"
 
     def tag(self, inner: str) -> str:

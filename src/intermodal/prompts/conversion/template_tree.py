@@ -169,7 +169,7 @@ class Losses:
     _found: dict[Loss, None] = field(default_factory=dict)
 
     @property
-    def found(self) -> tuple[Loss, ...]:
+    def all(self) -> tuple[Loss, ...]:
         return tuple(self._found)
 
     def say(self, line: int, what: str, *, meaning: bool = False) -> None:

@@ -266,7 +266,7 @@ _HELPERS_KNOWN = f"helpers are {', '.join(sorted({*HELPERS, *BLOCKS} - {'log'}))
 
 
 def _helpers(marks: Placeholders[Slot], budget: RenderingBudget) -> dict[str, Helper]:
-    put = marks.put
+    put = marks.add
 
     def role(words: list[Any], options: Any) -> str:
         return put(Slot("role", str(words[0]))) if words else ""

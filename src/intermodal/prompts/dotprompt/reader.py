@@ -106,7 +106,7 @@ def _message(role: Role, text: str) -> list[Message]:
 def _template_of(path: Path, text: str, first: int) -> LitellmTemplate:
     """Return the template of a body. Raises PromptError with file and line."""
     marks = Placeholders[Slot]()
-    text = _ROLE.sub(lambda found: marks.put(Slot("role", found[1].lower())), text)
+    text = _ROLE.sub(lambda found: marks.add(Slot("role", found[1].lower())), text)
     return LitellmTemplate.of(path, text, first, marks)
 
 

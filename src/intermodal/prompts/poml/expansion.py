@@ -370,7 +370,7 @@ class Expansion:
                     what, todo = error.args
                     raise TemplateError(what, element.line, todo) from None
                 part = part_of(part.source, SRC[tag]) if isinstance(part.source, PathSource) else part
-            pieces.append(f"<p>{self.media.put(part)}</p>")
+            pieces.append(f"<p>{self.media.add(part)}</p>")
         return "".join(pieces)
 
     def _table(self, word: str, element: Element, names: Mapping[str, Any]) -> list[Any]:

@@ -27,7 +27,7 @@ Node = tuple[Any, ...]  # a kind and its operands
 
 def parse(text: str) -> Node:
     """Return the tree of an expression. Raises TemplateError, without a line."""
-    return _Parser(text).whole()
+    return _Parser(text).parse()
 
 
 def names(node: Node) -> list[str]:
@@ -68,7 +68,7 @@ class _Parser:
         """Return whether a value comes next, in which case a slash begins a pattern instead of dividing."""
         return not self._tokens or (self._tokens[-1][0] == "sign" and self._tokens[-1][1] not in (")", "]", "}"))
 
-    def whole(self) -> Node:
+    def parse(self) -> Node:
         if not self._tokens:
             raise TemplateError("an expression is empty", todo="write a name")
         node = self._choice()
