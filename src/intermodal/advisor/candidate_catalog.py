@@ -126,7 +126,7 @@ def candidate_catalog(
             speed_on_cards(each, hardware.machine) if each.host.zone == _BUILT_IN_ZONE else each for each in ready
         )
     ready = tuple(each for each in ready if not JUDGE_MODELS.search(each.model.id))
-    paid = tuple(each for each in ready if not each.rationed)
+    paid = tuple(each for each in ready if not each.is_free_tier)
     kept = without_doubted_prices(paid)
     here = tuple(own_servers(hardware, models))
     said = [(each, terms_rejection(each, policy) or _unknown_licence(each, policy)) for each in (*kept, *here)]

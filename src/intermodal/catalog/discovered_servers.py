@@ -167,15 +167,17 @@ def _with_own_ids(rows: tuple[ServedRow, ...], host: str) -> tuple[ServedRow, ..
     times = Counter(row.id for row in rows)
     return tuple(
         row
-        if times[row.id] == 1 or _of_path(row.called) == row.called
-        else msgspec.structs.replace(row, id=f"{host}/{re.sub('[^a-z0-9._-]+', '-', _of_path(row.called).lower())}")
+        if times[row.id] == 1 or _of_path(row.served_name) == row.served_name
+        else msgspec.structs.replace(
+            row, id=f"{host}/{re.sub('[^a-z0-9._-]+', '-', _of_path(row.served_name).lower())}"
+        )
         for row in rows
     )
 
 
 def _served_row(row: HostRow, model: DiscoveredModel) -> ServedRow:
     plain = model_id_for(row.id, model.name)
-    said = frozenset(supported_kinds(row.protocol, row.taken))
+    said = frozenset(supported_kinds(row.protocol, row.input_kinds))
     kinds: tuple[Kind, ...] = tuple(kind for kind in model.input if kind in said)
     settable = row.discovery is not None and row.discovery.sets_context
     return ServedRow(

@@ -218,7 +218,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
     checked: str = ""
 
     @property
-    def called(self) -> str:
+    def served_name(self) -> str:
         return self.served_as or self.id
 
     def model_facts(self, known: Model | None) -> Model:
@@ -434,12 +434,12 @@ class HostRow(Value, forbid_unknown_fields=True):
     checked: str = ""
 
     @property
-    def taken(self) -> tuple[Kind, ...]:
+    def input_kinds(self) -> tuple[Kind, ...]:
         """The modalities that reach its models, beyond text and images."""
         return self.carries or _CARRIES.get(self.protocol, ())
 
     @property
-    def keyed(self) -> bool:
+    def needs_key(self) -> bool:
         """Whether the host needs an API key."""
         return bool(self.key_env) or self.key == "keyring"
 
@@ -449,7 +449,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             name=self.name or self.id,
             base_url=self.base_url,
             protocol=self.protocol,
-            auth=self.auth or (_AUTH.get(self.protocol, "bearer") if self.keyed else "none"),
+            auth=self.auth or (_AUTH.get(self.protocol, "bearer") if self.needs_key else "none"),
             key_env=self.key_env,
             zone=self.zone or ("process" if self.protocol in FOLDER_PROTOCOLS else zone_of(self.base_url)),
             forced_json=bool(self.forced_json),
@@ -475,8 +475,8 @@ class HostRow(Value, forbid_unknown_fields=True):
         }
         if own.protocol == HostRow(id=own.id).protocol:
             changes.pop("protocol")  # not stated: the shipped host keeps its protocol
-        named = {row.called for row in own.models}
-        kept = tuple(row for row in self.models if row.called not in named)
+        named = {row.served_name for row in own.models}
+        kept = tuple(row for row in self.models if row.served_name not in named)
         if own.base_url and own.zone is None:
             changes["zone"] = None  # the shipped zone was that of another address
         return msgspec.structs.replace(self, **changes, models=(*own.models, *kept))

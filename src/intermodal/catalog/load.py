@@ -138,7 +138,7 @@ def load_catalog(
             missing_here = missing_protocol(row.protocol, endpoint.model) if row.id in allowed else None
             add(endpoint, missing or missing_here or _missing_weights(row, served, weights))
         if row.id in allowed and _is_as_published(row, models, own):
-            for endpoint in endpoints_of_host(models, row, frozenset(served.called for served in row.models)):
+            for endpoint in endpoints_of_host(models, row, frozenset(served.served_name for served in row.models)):
                 add(endpoint, missing)
     beyond = tuple(
         _listed_endpoint(endpoint, measured)
@@ -268,7 +268,7 @@ def with_discovered_models(
         if row.zone == "network":  # such a host can only come from an address in the config
             allowed.add(row.id)
         for served in row.models:
-            endpoint = as_reported(_endpoint(base, models, row, row.host(), served), server, told[served.called])
+            endpoint = as_reported(_endpoint(base, models, row, row.host(), served), server, told[served.served_name])
             endpoints.setdefault(endpoint.id, _listed_endpoint(endpoint, measured))
     every = tuple(endpoints.values())
     return msgspec.structs.replace(
@@ -367,7 +367,7 @@ def _elsewhere(models: Snapshot, allowed: set[str], own: Mapping[str, HostRow]) 
 
 
 def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
-    known = models.find_by_host(row.id, served.called) if row.base_url else None
+    known = models.find_by_host(row.id, served.served_name) if row.base_url else None
     written = base.rows.get(served.id)
     model = base.models.get(served.id)
     if known is not None and written is not None:
@@ -398,11 +398,11 @@ def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, ser
         id=f"{row.id}:{served.id}",
         model=model,
         host=host,
-        served_as=served.called,
+        served_as=served.served_name,
         input=interpretation.without_refused_kinds(
             served.input
             or (
-                interpretation.accepted_kinds(model, price, row.protocol, row.taken)
+                interpretation.accepted_kinds(model, price, row.protocol, row.input_kinds)
                 if row.protocol in http_protocols()
                 else model.input
             ),

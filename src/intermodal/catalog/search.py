@@ -234,7 +234,7 @@ def _of_host(catalog: Catalog, models: Snapshot, host: str) -> list[Endpoint | S
 
 
 def _lookup_names(each: Endpoint | SnapshotRow) -> EndpointNames:
-    return each.called() if isinstance(each, SnapshotRow) else names_of(each)
+    return each.names() if isinstance(each, SnapshotRow) else names_of(each)
 
 
 def _near_hosts(host: str, places: Iterable[str]) -> str:

@@ -501,7 +501,7 @@ class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint a
         return self.model.translates if by else ()
 
     @property
-    def rationed(self) -> bool:
+    def is_free_tier(self) -> bool:
         """Whether this is a free tier: it costs nothing, and is limited in rate and per day."""
         return self.served_as.endswith(FREE_TIER)
 
@@ -593,7 +593,7 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
     beyond: tuple[Endpoint, ...] = ()
 
     @cached_property
-    def whole(self) -> Catalog:
+    def with_beyond(self) -> Catalog:
         """The catalog with the endpoints of ``beyond`` added to its endpoints."""
         return self.among(tuple({each.id: each for each in (*self.beyond, *self.endpoints)}.values()))
 

@@ -374,7 +374,7 @@ def _about_hosted(row: HostRow, allowed: bool, env: Mapping[str, str]) -> Doctor
     if not allowed:
         return DoctorFinding(area="host", name=row.id, state="unused", what=f"a key is {key}, but there is no consent",
                        todo=f"to allow it: intermodal hosts add {row.id}")  # fmt: skip
-    if row.keyed and not _has_key(row, env):
+    if row.needs_key and not _has_key(row, env):
         return DoctorFinding(area="host", name=row.id, state="missing", what=f"allowed, but no key {key}",
                        todo=f"export {row.key_env}=…")  # fmt: skip
     needs = f"key {key}" if row.key == "keyring" or row.key_env else "no key needed"
@@ -419,7 +419,7 @@ async def _ask(row: HostRow, key: str) -> DoctorFinding:
         return DoctorFinding(
             area="host", name=row.id, state="broken", what=f"{row.base_url} {said.what}", todo=said.todo
         )
-    gone = [model.called for model in row.models if model.called not in there]
+    gone = [model.served_name for model in row.models if model.served_name not in there]
     if gone:
         return DoctorFinding(
             area="host",

@@ -188,7 +188,7 @@ class CatalogIndex:
         found: dict[str, float] = {}
         for endpoint in self.catalog.endpoints:
             price = endpoint.price.output_mtok or endpoint.price.input_mtok
-            if price and not endpoint.rationed:
+            if price and not endpoint.is_free_tier:
                 found[endpoint.model.id] = min(price, found.get(endpoint.model.id, price))
         return found
 
@@ -333,7 +333,7 @@ def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
             host.max_images, model.languages, model.tokenizer, model.vocabulary, model.image_tokens, host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
             (model.drawn, model.diffusion, supported_image_options(host)) if "image" in model.output else None,
-            endpoint.rationed,
+            endpoint.is_free_tier,
             endpoint.doubts, endpoint_terms(endpoint), "strict_subset" in host.quirks, endpoint.translates,
             model.labels, model.independent,
         )  # fmt: skip

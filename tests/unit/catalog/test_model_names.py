@@ -273,7 +273,7 @@ def test_an_index_of_names_finds_what_a_look_through_every_model_finds() -> None
     models = Snapshot()
     chance = random.Random(20_261_129)
     rows = chance.sample(models.rows, 600)
-    index = NameIndex(rows, SnapshotRow.called)
+    index = NameIndex(rows, SnapshotRow.names)
     words = {"", "g", "gp", "gpt", "claude-", "nobody/knows-it"}
     for row in chance.sample(rows, 40):
         for name in (row.id.lower(), row.name.lower(), row.id.lower().rpartition("/")[2]):

@@ -158,7 +158,7 @@ def test_the_cheapest_models_that_take_media_are_named_in_the_shipped_header() -
     """They are chosen when a snapshot is made; by the rules of today most would be chosen again."""
     shipped = Snapshot()
     hosts = {row.id: row for row in known_hosts() if row.base_url}
-    named = {(row.id, served.called) for row in hosts.values() for served in row.models}
+    named = {(row.id, served.served_name) for row in hosts.values() for served in row.models}
     rest = [row for row in shipped.rows if (row.host, row.name) not in named]
     now = set(cheapest_models(rest, shipped.header, snapshot_host_rows(shipped.header) | hosts))
     assert len(now & set(shipped.header.cheapest)) > 0.7 * len(now)

@@ -60,7 +60,7 @@ def test_a_host_of_ones_own_is_asked_for_its_models(cli: Cli) -> None:
     assert done.document["zone"] == "machine"
     (row,) = load_config(os.environ).hosts
     assert row.base_url == fake.base_url
-    rows = {model.called: (model.id, model.tasks) for model in row.models}
+    rows = {model.served_name: (model.id, model.tasks) for model in row.models}
     assert rows == {
         "qwen3:8b": ("qwen/qwen3-8b", ()),  # known by that name to the catalog
         "acme/eyes-7b": ("acme/eyes-7b", ()),
@@ -73,7 +73,7 @@ def test_only_the_models_named_are_added(cli: Cli) -> None:
     with FakeHost(models=("a", "b", "c")) as fake:
         done = cli("hosts", "add", "box", "--base-url", fake.base_url, "--model", "b=qwen/qwen3-8b", "--model", "z")
     assert done.code == 0
-    assert [(m.called, m.id) for m in load_config(os.environ).hosts[0].models] == [
+    assert [(m.served_name, m.id) for m in load_config(os.environ).hosts[0].models] == [
         ("b", "qwen/qwen3-8b"),
         ("z", "box/z"),
     ]

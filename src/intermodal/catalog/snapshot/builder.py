@@ -94,7 +94,7 @@ def build_snapshot(
     """
     models, prices = sources.models, sources.prices
     spelt, hosts = name_spellings(), tuple(hosts)
-    ours = {(host.id, served.called): served.id for host in hosts for served in host.models if host.base_url}
+    ours = {(host.id, served.served_name): served.id for host in hosts for served in host.models if host.base_url}
     rows_of_hosts = {host.id: host for host in hosts if host.base_url}
     protocols: dict[str, Protocol] = {name: host.protocol for name, host in rows_of_hosts.items()}
     rows = _with_versions(_newer(_rows(models, prices, ours, spelt), sources, spelt, made), made)

@@ -134,7 +134,7 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[SnapshotRow]) -> I
             host=forced if "json" in each.can else prompted,
             served_as=each.name,
             input=interpretation.without_refused_kinds(
-                interpretation.accepted_kinds(model, price, row.protocol, row.taken), row.quirks
+                interpretation.accepted_kinds(model, price, row.protocol, row.input_kinds), row.quirks
             ),
             context=model.context,
             price=price,
@@ -194,7 +194,7 @@ def rows_by_name(models: Snapshot, name: str) -> list[SnapshotRow]:
         return models.names.pick(word)
     rows = models.of_host(host)
     return [row for row in rows if row.endpoint.lower() == f"{host}:{word}"] or match_name(
-        rows, word, SnapshotRow.called
+        rows, word, SnapshotRow.names
     )
 
 
@@ -206,7 +206,7 @@ def _likely(models: Snapshot, name: str) -> list[SnapshotRow]:
     if tagged := models_of_tag(name, models.by_model):
         return [row for id in tagged for row in models.by_model[id]]
     host, word = split_name(name, models.places)
-    names = NameIndex(models.of_host(host), SnapshotRow.called) if host in models.places else models.names
+    names = NameIndex(models.of_host(host), SnapshotRow.names) if host in models.places else models.names
     return names.near(word.rpartition("/")[2], _NEAR, 0.75)
 
 
@@ -250,7 +250,7 @@ def _reachable_kinds(row: SnapshotRow, price: Price, host: HostRow, header: Snap
     model = interpretation.model_of(row, shipped_rows().rows.get(row.id), header)
     return set(
         interpretation.without_refused_kinds(
-            interpretation.accepted_kinds(model, price, host.protocol, host.taken), host.quirks
+            interpretation.accepted_kinds(model, price, host.protocol, host.input_kinds), host.quirks
         )
     )
 

@@ -140,7 +140,7 @@ class SnapshotRow(Struct, frozen=True, array_like=True, gc=False):
     def rival_prices(self) -> tuple[RivalPrice, ...]:
         return msgspec.json.decode(self.rivals, type=tuple[RivalPrice, ...])
 
-    def called(self) -> EndpointNames:
+    def names(self) -> EndpointNames:
         """Return the names by which the model can be looked up."""
         return EndpointNames(self.endpoint.lower(), self.id.lower(), self.name.lower())
 
@@ -247,7 +247,7 @@ class Snapshot:
     @cached_property
     def names(self) -> NameIndex[SnapshotRow]:
         """An index of every model at every host by its names."""
-        return NameIndex(self.rows, SnapshotRow.called)
+        return NameIndex(self.rows, SnapshotRow.names)
 
     def find_by_host(self, host: str, name: str) -> SnapshotRow | None:
         """Return the model that a host calls by this name; None if there is none."""

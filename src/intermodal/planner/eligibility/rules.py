@@ -201,7 +201,7 @@ def rationed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     They may be exhausted when the plan runs.
     """
     objective = case.without_free_tiers
-    if not group.first.rationed or not objective:
+    if not group.first.is_free_tier or not objective:
         return ""
     if case.named is not None and job == case.job and any(e.id in case.named for e in group.members):
         return ""

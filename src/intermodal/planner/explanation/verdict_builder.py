@@ -369,7 +369,9 @@ def _keeping(case: PlanningCase, chosen_route: Route, search_result: SearchResul
     and cheaper routes come first. Includes hosts without consent and weights that are not installed.
     """
     if case.index.catalog.beyond and case.named is None:
-        case = make_case(case.request, case.facts, case.index.catalog.whole, case.machine, case.statistics, case.as_of)
+        case = make_case(
+            case.request, case.facts, case.index.catalog.with_beyond, case.machine, case.statistics, case.as_of
+        )
     able = _keepers(case, case.index.groups, chosen_route, search_result)
     return _nearest(case, able, floor) or _elsewhere(case, chosen_route)
 

@@ -138,4 +138,4 @@ def test_two_files_of_one_model_stay_two_models() -> None:
     server = DiscoveredServer(address="http://127.0.0.1:8080", kind="llama.cpp", models=models)
     (found,) = discovered_hosts((server,), {})
     assert [row.id for row in found.row.models] == ["llama.cpp/qwen3-8b-q4_k_m", "llama.cpp/qwen3-8b-q8_0"]
-    assert [row.called for row in found.row.models] == list(files), "it is asked for as it calls itself"
+    assert [row.served_name for row in found.row.models] == list(files), "it is asked for as it calls itself"
