@@ -78,7 +78,7 @@ class History:
             error = self.chance.choice(["", "", "", "unreachable", "server_error"])
             at = time.time() - self.chance.random() * 100 * DAY
             rows.append(passed(self.number, self.chance.choice(ENDPOINTS), cost, at=at, error=error))
-        self.store.passed(rows)
+        self.store.record_direct_calls(rows)
 
     def own(self) -> None:
         endpoint = self.chance.choice(ENDPOINTS)
@@ -140,7 +140,7 @@ def test_what_was_used_adds_up_to_the_same_whatever_is_pruned(seed: int, read: i
 def filled(path: Path, many: int, *, at: float) -> Store:
     store = Store(path)
     for start in range(0, many, 5000):
-        store.passed([
+        store.record_direct_calls([
             passed(number, ENDPOINTS[number % 4], None if number % 11 == 0 else number * 1e-7, at=at + number / 1000)
             for number in range(start, min(start + 5000, many))
         ])  # fmt: skip
@@ -208,7 +208,7 @@ def test_who_writes_meanwhile_waits_for_moments_and_nothing_of_it_is_lost(tmp_pa
         other, number = Store(path), 1 << 40
         while not over.is_set():
             began = time.monotonic()
-            other.passed([passed(number, "cloud:new", 0.001, at=time.time())])
+            other.record_direct_calls([passed(number, "cloud:new", 0.001, at=time.time())])
             waits.append(time.monotonic() - began)
             number += 1
             time.sleep(0.002)
@@ -260,7 +260,7 @@ def test_free_pages_are_used_again(tmp_path: Path) -> None:
     for round_ in range(4):
         store = Store(path)
         at = time.time() - 40 * DAY
-        store.passed([passed(round_ * 10_000 + number, "cloud:a", 0.1, at=at) for number in range(5000)])
+        store.record_direct_calls([passed(round_ * 10_000 + number, "cloud:a", 0.1, at=at) for number in range(5000)])
         store.prune(ALL_OLD, rest=lambda seconds: None)
         store.close()
         sizes.append(path.stat().st_size)

@@ -245,7 +245,7 @@ class RouteRun:
         state.products[step.id] = product
         if conversions.is_cacheable(product):
             await write_in_thread(
-                lambda: state.world.derived.put(self._keys[step.id], conversions.cache_value(product, step.endpoint))
+                lambda: state.world.derived.store(self._keys[step.id], conversions.cache_value(product, step.endpoint))
             )
         if product.lines:
             await write_in_thread(lambda: self._keep_unread(step, product))

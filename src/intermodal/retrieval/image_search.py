@@ -170,7 +170,7 @@ class ImageFinder:
         if not picture:
             in_utf8(query, "query")
         stamps = list_images(paths)
-        files, known = self._vectors.files(), self._vectors.known(self._model)
+        files, known = self._vectors.files(), self._vectors.stored_digests(self._model)
         made = {
             path: digest
             for path, size, modified, digest in files
@@ -296,7 +296,7 @@ class ImageFinder:
         return await anyio.to_thread.run_sync(self._vectors.vector, self._model, digest)
 
     async def _keep(self, digest: str, vector: Sequence[float]) -> bytes:
-        return await anyio.to_thread.run_sync(self._vectors.put, self._model, digest, vector)
+        return await anyio.to_thread.run_sync(self._vectors.store, self._model, digest, vector)
 
     def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[FoundImage, ...], int]:
         """Return the nearest images, and the number compared.

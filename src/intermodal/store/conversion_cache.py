@@ -103,7 +103,7 @@ class ConversionCache:
                 os.utime(self._path(key))  # marks it as recently used, so it is evicted later
         return value
 
-    def put(self, key: str, value: CachedConversion) -> None:
+    def store(self, key: str, value: CachedConversion) -> None:
         """Store a value atomically."""
         body = msgspec.json.encode(value)
         if len(body) > self.capacity:

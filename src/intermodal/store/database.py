@@ -165,7 +165,7 @@ class Store:
             what = f"cannot be made ({error.strerror or type(error).__name__})"
             raise StoreError(what, where=display_path(self._journal_folder), todo="free some space") from None
 
-    def passed(self, rows: Sequence[DirectAttemptRow]) -> None:
+    def record_direct_calls(self, rows: Sequence[DirectAttemptRow]) -> None:
         """Record ended direct calls."""
         attempts.add_direct(self._database, rows)
         if time.monotonic() >= self._learn_at:

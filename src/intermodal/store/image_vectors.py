@@ -63,7 +63,7 @@ class ImageVectors:
         """Return every processed file: its path, its stamp at that time, and its digest."""
         return list(map(tuple, self._read("SELECT path, size, modified, digest FROM files")))
 
-    def known(self, model: str) -> set[str]:
+    def stored_digests(self, model: str) -> set[str]:
         """Return the digests of the images for which a model's vectors are stored."""
         return {digest for (digest,) in self._read("SELECT digest FROM vectors WHERE model = ?", model)}
 
@@ -97,7 +97,7 @@ class ImageVectors:
         """Return one vector; None if it is not stored."""
         return next((vector for _, vector in next(self._of_few(model, [digest]))), None)
 
-    def put(self, model: str, digest: str, vector: Sequence[float]) -> bytes:
+    def store(self, model: str, digest: str, vector: Sequence[float]) -> bytes:
         """Store a vector; return it as stored."""
         kept = pack_vector(vector)
         self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", [(model, digest, kept)])

@@ -27,7 +27,7 @@ def remember_reading(
     ``sure``: number of lines that it was sure of, and of all lines; (0, 0) if most words could not be read at all.
     """
     op = "doubted" if sure[1] else "script"
-    cache.put(_key(part, page, op, readers), CachedConversion(name=part.name, op=op, maker=by, sure=sure))
+    cache.store(_key(part, page, op, readers), CachedConversion(name=part.name, op=op, maker=by, sure=sure))
 
 
 def remember_hearing(cache: ConversionCache, part: PartFacts, *, by: str, sure: tuple[int, int], language: str) -> None:
@@ -39,7 +39,7 @@ def remember_hearing(cache: ConversionCache, part: PartFacts, *, by: str, sure: 
     """
     key = _heard_key(part, language)
     if sure[1]:
-        cache.put(key, CachedConversion(name=part.name, op="doubted", maker=by, sure=sure))
+        cache.store(key, CachedConversion(name=part.name, op="doubted", maker=by, sure=sure))
         return
     kept = cache.look(key)
     if kept is not None and kept.maker == by:

@@ -18,10 +18,12 @@ HEARD, READ, OLD = "ab12" + "0" * 60, "ab12" + "f" * 60, "cd34" + "0" * 60
 def held(own_home: Path) -> ConversionCache:
     cache = ConversionCache(own_home / "cache" / "derived")
     said = Transcript(language="en", segments=(Segment(start=0, end=1, text="The crane is here."),))
-    cache.put(HEARD, CachedConversion(transcript=said, name="call.wav", op="transcribe", maker="embedded:whisper-base"))
+    cache.store(
+        HEARD, CachedConversion(transcript=said, name="call.wav", op="transcribe", maker="embedded:whisper-base")
+    )
     lines = ((ReadLine(text="KONTOR 7", confidence=0.9),), (ReadLine(text="page two", confidence=0.9),))
-    cache.put(READ, CachedConversion(pages=(1, 2), lines=lines, name="scan.pdf", op="read", maker="embedded:ocr"))
-    cache.put(OLD, CachedConversion(texts=("a photograph of a cat",)))  # as versions before this one wrote them
+    cache.store(READ, CachedConversion(pages=(1, 2), lines=lines, name="scan.pdf", op="read", maker="embedded:ocr"))
+    cache.store(OLD, CachedConversion(texts=("a photograph of a cat",)))  # as versions before this one wrote them
     for age, key in enumerate((HEARD, READ, OLD)):
         os.utime(cache.root / key[:2] / f"{key}.json", (1_700_000_000 - age,) * 2)
     return cache

@@ -22,7 +22,7 @@ def derived(text: str = "words") -> CachedConversion:
 def test_a_value_comes_back_as_it_was(tmp_path: Path) -> None:
     cache = ConversionCache(tmp_path)
     assert cache.get(KEY) is None
-    cache.put(KEY, derived())
+    cache.store(KEY, derived())
     assert cache.get(KEY) == derived()
 
 
@@ -44,14 +44,14 @@ def test_whatever_differs_is_another_key(other: str) -> None:
 
 def test_values_are_the_owners_alone(tmp_path: Path) -> None:
     cache = ConversionCache(tmp_path / "derived")
-    cache.put(KEY, derived())
+    cache.store(KEY, derived())
     (file,) = (tmp_path / "derived").glob("*/*")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_a_damaged_value_is_a_miss(tmp_path: Path) -> None:
     cache = ConversionCache(tmp_path)
-    cache.put(KEY, derived())
+    cache.store(KEY, derived())
     (file,) = tmp_path.glob("*/*.json")
     file.write_bytes(file.read_bytes()[:20])
     assert cache.get(KEY) is None
@@ -62,24 +62,24 @@ def test_the_least_recently_used_leaves_first(tmp_path: Path) -> None:
     one = 0
     cache = ConversionCache(tmp_path)
     for age, key in enumerate(keys[:2]):
-        cache.put(key, derived())
+        cache.store(key, derived())
         (file,) = tmp_path.glob(f"*/{key}.json")
         one = file.stat().st_size
         os.utime(file, (1000 + age, 1000 + age))
     assert cache.get(keys[0]) is not None, "used just now"
     cache.capacity = 2 * one
-    cache.put(keys[2], derived())
+    cache.store(keys[2], derived())
     assert cache.get(keys[1]) is None and cache.get(keys[0]) is not None and cache.get(keys[2]) is not None
 
 
 def test_a_value_larger_than_the_cache_is_not_kept(tmp_path: Path) -> None:
     cache = ConversionCache(tmp_path, capacity=10)
-    cache.put(KEY, derived())
+    cache.store(KEY, derived())
     assert cache.get(KEY) is None and not list(tmp_path.rglob("*.json"))
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "root").write_text("in the way")
     cache = ConversionCache(tmp_path / "root")
-    cache.put(KEY, derived())
+    cache.store(KEY, derived())
     assert cache.get(KEY) is None

@@ -95,7 +95,7 @@ async def describe(
                 described = CachedConversion(
                     texts=(done.made.text.strip(),), name=name, op=step.op, maker=step.endpoint
                 )
-                await write_in_thread(lambda: state.world.derived.put(key, described))
+                await write_in_thread(lambda: state.world.derived.store(key, described))
         state.caller.hint(StepProgress(step=step.id, fraction=len(found) / len(pictures)))
 
     at_once = 1 if endpoint.host.zone in NEAR else AT_ONCE

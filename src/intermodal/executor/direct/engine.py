@@ -112,7 +112,7 @@ class AttemptWriter:
         rows, self._waiting = self._waiting, []
         slots, self._slots = self._slots, []
         store = self._store()
-        written = asyncio.wrap_future(store.together(lambda: store.passed(rows), later=True))
+        written = asyncio.wrap_future(store.together(lambda: store.record_direct_calls(rows), later=True))
         try:
             await asyncio.shield(written)
         except asyncio.CancelledError:  # it is unknown whether it commits: its rows stay in the journal
