@@ -270,7 +270,7 @@ def test_every_schema_has_an_end(
         before = grown()
         wrong = [why for name, case in cases if (why := _differs(house, host, door, name, case))]
         assert not wrong, "\n".join(wrong)
-        assert budgets and all(each.spent <= each.total <= STEPS for each in budgets)
+        assert budgets and all(each.steps_taken <= each.total <= STEPS for each in budgets)
         assert grown() - before < MEMORY
 
 
@@ -326,7 +326,7 @@ def test_others_are_answered_while_a_check_is_in_its_middle(
         goes_on.set()
         asking.join(120)
     assert said[0].status_code == 502 and MUCH in said[0].text
-    assert max(each.spent for each in budgets) == json_answer.STEPS, "the whole budget, and no step more"
+    assert max(each.steps_taken for each in budgets) == json_answer.STEPS, "the whole budget, and no step more"
 
 
 def test_no_schema_makes_the_gateway_fetch_anything(configured: Path, host: FakeHost) -> None:
@@ -363,7 +363,7 @@ def test_a_client_that_leaves_ends_the_check(
         goes_on.set()
         until(lambda: json_answer._TURN.acquire(blocking=False))  # the thread let go of its turn: it has ended
         json_answer._TURN.release()
-    assert max(each.spent for each in budgets) < 10_000
+    assert max(each.steps_taken for each in budgets) < 10_000
 
 
 def test_an_answer_that_could_not_be_checked_is_paid_for(configured: Path, host: FakeHost) -> None:

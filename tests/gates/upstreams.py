@@ -57,7 +57,7 @@ def besides_at_once(protocol: str, thought: str, argument: str) -> ScriptedReply
     if protocol != "openai":
         calls = (("weather", {"at": argument}),) if argument else ()
         said = FakeAnswer(tokens=(), reason="tools" if argument else "stop", thought=thought, calls=calls)
-        return refusal(200, _DIALECTS[protocol]().whole(_attempt(()), said), paid=True)
+        return refusal(200, _DIALECTS[protocol]().whole_reply(_attempt(()), said), paid=True)
     message = {"role": "assistant", "content": None, **_openai(thought, argument)}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if argument else "stop"}
     counts = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
@@ -86,7 +86,9 @@ def document(protocol: str, tokens: Sequence[str]) -> ScriptedReply:
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         counts = {"prompt_tokens": 7, "completion_tokens": len(tokens), "total_tokens": 7 + len(tokens)}
         return refusal(200, {"id": "w", "choices": [choice], "usage": counts}, paid=True)
-    return refusal(200, _DIALECTS[protocol]().whole(_attempt(tokens), FakeAnswer(tokens=tuple(tokens))), paid=True)
+    return refusal(
+        200, _DIALECTS[protocol]().whole_reply(_attempt(tokens), FakeAnswer(tokens=tuple(tokens))), paid=True
+    )
 
 
 def whole(protocol: str, tokens: Sequence[str], pause: float = 0.0) -> ScriptedReply:

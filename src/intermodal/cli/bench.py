@@ -120,7 +120,7 @@ def _measure(bench_run: Bench, bridge: SyncBridge, *, quiet: bool) -> None:
     from intermodal.cli.rendering.tables import money as dollars
 
     if not quiet:
-        bound = f", at most {dollars(bench_run.bound)}" if bench_run.bound else ", free of charge"
+        bound = f", at most {dollars(bench_run.cost_bound)}" if bench_run.cost_bound else ", free of charge"
         endpoints = "1 endpoint" if len(bench_run.subjects) == 1 else f"{len(bench_run.subjects)} endpoints"
         click.echo(f"{endpoints}, {bench_run.total} requests{bound}", err=True)
     done, failed = 0, 0
@@ -214,7 +214,7 @@ def document(bench_run: Bench) -> dict[str, Any]:
         "levels": [plain_data(each) for each in bench_run.levels],
         "left_out": bench_run.left,
         "tokens": bench_run.settings.tokens,
-        "bound": bench_run.bound,
+        "bound": bench_run.cost_bound,
     }
 
 

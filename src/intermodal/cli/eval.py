@@ -200,7 +200,9 @@ def run(evaluation: Evaluation, bridge: SyncBridge, options: Mapping[str, Any]) 
     quiet = options["quiet"] or options["as_json"]
     with evaluation.journal.writing(fresh=options["fresh"]):
         _follow(bridge, evaluation.plan, "Planning", lambda: _items(evaluation), quiet)
-        reused = sum(evaluation.journal.done((e.digest, r.id, n)) is not None for e, r, _, _, n in evaluation.runs())
+        reused = sum(
+            evaluation.journal.finished_trial((e.digest, r.id, n)) is not None for e, r, _, _, n in evaluation.runs()
+        )
         if not quiet:
             click.echo(_announcement(evaluation, reused), err=True)
         try:
@@ -246,7 +248,7 @@ def _announcement(evaluation: Evaluation, reused: int) -> str:
     most = evaluation.most_it_costs()
     price = "some of unknown price" if math.isinf(most) else f"at most {dollars(most)}"
     kept = f", {reused} of them kept from before" if reused else ""
-    hidden = f"; {evaluation.hidden} more routes with --most-routes" if evaluation.hidden else ""
+    hidden = f"; {evaluation.hidden_routes} more routes with --most-routes" if evaluation.hidden_routes else ""
     return (
         f"{_items(evaluation)} items, {len(evaluation.routes)} routes, {runs} runs{kept}, {price}{hidden}\n"
         f"runs are kept in {evaluation.journal.path}"

@@ -617,7 +617,7 @@ def _sentence(plan: HubPull) -> str:
         return verdict(plan.report)
     does = ", ".join(plan.model.traits.tasks)
     room = f"{plan.room / GIB:.1f} GiB are free"
-    return f"{SAID[plan.verdict]}: needs {gib(plan.needed)} GiB, and {room}; {does} by {plan.model.runtime}"
+    return f"{SAID[plan.verdict]}: needs {gib(plan.needed_memory)} GiB, and {room}; {does} by {plan.model.runtime}"
 
 
 def _moved_note(plan: HubPull) -> str:
@@ -694,7 +694,7 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
         "quantization": model.quantization or None, "why": plan.why or None, "size": model.size,
         "files": [{"path": file.path, "size": file.size, "sha256": file.sha256 or None} for file in model.files],
         "projector": model.projector or None, "licence": model.licence or None, "verdict": plan.verdict,
-        "sentence": _sentence(plan), "memory": plain_amount(plan.needed),
+        "sentence": _sentence(plan), "memory": plain_amount(plan.needed_memory),
         "room": check.room if check is not None else plan.room or None,
         "decode": plain_amount(plan.report.pace.decode) if plan.report is not None else None,
         "runtime": model.runtime, "labels": list(model.traits.labels),

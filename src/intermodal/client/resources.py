@@ -191,7 +191,7 @@ class ClientResources:
 
     def known_question_needs(self, question: str, kinds: Collection[Kind] = PICTURES) -> QuestionFacts | None:
         """Return an earlier result of ``question_needs``; None if there is none."""
-        return self._questions.known(question, kinds)
+        return self._questions.cached_facts(question, kinds)
 
     @property
     def machine_now(self) -> Machine:

@@ -149,7 +149,7 @@ class Bench:
         return len(self._endpoints) * (1 + sum(map(self.settings.count, self.settings.concurrency)))
 
     @property
-    def bound(self) -> float:
+    def cost_bound(self) -> float:
         """Return the maximum cost in USD; infinite if a price is unknown."""
         each = self.total / max(1, len(self._endpoints))
         return sum(subject.high_cost * each for subject in self.subjects)
@@ -181,8 +181,8 @@ class Bench:
                     high_cost=chosen.total.cost.for_limit(),
                 )
             )  # fmt: skip
-        if self.bound > self.settings.most:
-            words = "an unknown price" if math.isinf(self.bound) else f"up to ${self.bound:.4f}"
+        if self.cost_bound > self.settings.most:
+            words = "an unknown price" if math.isinf(self.cost_bound) else f"up to ${self.cost_bound:.4f}"
             raise BudgetExceeded(
                 f"{self.total} requests would cost {words}, and ${self.settings.most:g} is allowed",
                 where=setting("max-cost"),

@@ -147,7 +147,7 @@ class Evaluation:
         self.routes = {key: known[key] for key in ordered[: self.settings.most_routes]}
 
     @property
-    def hidden(self) -> int:
+    def hidden_routes(self) -> int:
         """Return the number of routes that were found but are not run."""
         return len({key for each in self.planned for key in each.routes}) - len(self.routes)
 
@@ -168,7 +168,7 @@ class Evaluation:
         return sum(
             candidate.total.cost.for_limit()
             for each, route, candidate, _, repeat in self.runs()
-            if self.journal.done((each.digest, route.id, repeat)) is None
+            if self.journal.finished_trial((each.digest, route.id, repeat)) is None
         )
 
     def trials(self) -> list[Trial]:
@@ -190,7 +190,7 @@ class Evaluation:
         failed: Counter[str] = Counter()
         for each, route, candidate, rank, repeat in self.runs():
             key = (each.digest, route.id, repeat)
-            if route.id in self.left_out or self.journal.done(key) is not None:
+            if route.id in self.left_out or self.journal.finished_trial(key) is not None:
                 continue
             if not self._affordable(candidate, route):
                 if self.stopped:
@@ -347,7 +347,7 @@ def report(evaluation: Evaluation, date: str, reused: int = 0) -> EvaluationRepo
         measured=tiers.measure_tiers(runs, evaluation.client.catalog),
         spent=evaluation.journal.spent,
         max_cost=evaluation.settings.max_cost,
-        hidden=evaluation.hidden,
+        hidden=evaluation.hidden_routes,
         stopped=evaluation.stopped,
         graded=rows,
     )

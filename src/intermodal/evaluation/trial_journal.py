@@ -205,7 +205,7 @@ class TrialJournal:
         except OSError as error:
             raise self._error("written", error) from None
 
-    def done(self, key: tuple[str, str, int]) -> Trial | None:
+    def finished_trial(self, key: tuple[str, str, int]) -> Trial | None:
         """Return the finished run for a key; a run that failed temporarily (``AGAIN``) is not finished."""
         trial = self.trials.get(key)
         return None if trial is None or trial.error in AGAIN else trial

@@ -87,7 +87,7 @@ async def billed_run(
             yield watched
     finally:
         charges = allowance.charges
-        request.served.spent(charges.cost)
+        request.served.add_cost(charges.cost)
         if ledger is not None and allowance.given is not None:
             request.sent -= not (progress.finished or charges.taken)
             if progress.began:
@@ -121,7 +121,7 @@ async def billed_call(
         yield record
     finally:
         tokens, cost = took
-        request.served.spent(cost)
+        request.served.add_cost(cost)
         if ledger is not None and given is not None:
             ledger.settle(given, cost=cost, tokens=tokens, unreported=0.0)
 

@@ -36,7 +36,7 @@ def answer_error(
 def answer_failure(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, error: Exception) -> None:
     """Log a failed request and, if nothing was sent yet, answer it with the error."""
     context.note_failure(error)
-    request.served.failed(error_code(error), broken=bool(reply.status))
+    request.served.record_failure(error_code(error), broken=bool(reply.status))
     if not reply.status:
         answer_error(request.head, error, reply, request.served)
     clear_tracebacks(error)
@@ -46,7 +46,7 @@ def answer_cancelled(request: GatewayRequest, reply: ResponseWriter) -> None:
     """Close a cancelled request; if the server is stopping and nothing was sent yet, inform the client."""
     if not reply.status and not reply.disconnected:
         reply.keep_alive = False
-        request.served.failed("stopping")
+        request.served.record_failure("stopping")
         answer_error(request.head, shutdown_refusal(reply), reply, request.served)
 
 

@@ -75,7 +75,7 @@ def run_plan(
     reads along. ``after``: the attempt made before the run. Raises RequestRefused.
     """
     tried, given = after or (None, None)
-    request.served.planned(plan, live=live)
+    request.served.record_plan(plan, live=live)
     allowance = KeyAllowance(context.ledger, given)
     running = context.client.execute(prepared, plan, live=live, tried=tried, allowance=allowance)
     events = _watch(running, context.metrics, request.served)

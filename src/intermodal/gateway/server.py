@@ -180,7 +180,7 @@ class Gateway:
     def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
         """Answer a request with an error before its body is read."""
         served = self._begin_record(head, RequestRecord(), 0)
-        served.failed(error_code(error))
+        served.record_failure(error_code(error))
         reply.extra = {"x-request-id": served.id, **(self._guard.cors_headers(head) if head is not None else {})}
         answer_error(head, error, reply)
         self.context.metrics.count_rejected(served.route, reply.status)
@@ -203,7 +203,7 @@ class Gateway:
         self.context.metrics.count_request(served)
 
     def _report(self, served: RequestRecord, reply: ResponseWriter) -> None:
-        served.ended(reply.status, reply.sent, whole=reply.ended)
+        served.record_end(reply.status, reply.sent, whole=reply.ended)
         if self.tell is not None:
             self.tell(served)
 
@@ -269,7 +269,7 @@ class Gateway:
             else:
                 await self._answer(request, reply)
         except RequestRefused as error:
-            served.failed(error_code(error))
+            served.record_failure(error_code(error))
             answer_error(request.head, error, reply, served)
         finally:
             self.finish_request(request, reply)

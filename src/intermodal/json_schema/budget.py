@@ -55,7 +55,7 @@ class StepBudget:
         self._granted = self.left = min(SLICE, total)
 
     @property
-    def spent(self) -> int:
+    def steps_taken(self) -> int:
         """The steps taken so far, at most ``total``."""
         return min(self.total, self._spent + self._granted - self.left)
 
@@ -79,7 +79,7 @@ class StepBudget:
 
     def part(self, steps: int) -> StepBudget:
         """Return a budget of at most ``steps`` for a part of the task; it is cancelled together with this one."""
-        return StepBudget(min(steps, self.total - self.spent), self._pause, of=self)
+        return StepBudget(min(steps, self.total - self.steps_taken), self._pause, of=self)
 
     def too_deep(self) -> BudgetExhausted:
         return BudgetExhausted(f"more than {DEPTH} schemas would be applied inside each other", deep=True)

@@ -77,7 +77,7 @@ def usable_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
         what = f"holding even an empty object against the schema takes more than {part.total:,} steps"
         raise InvalidSchema(what, todo="let fewer alternatives refer to each other") from None
     finally:
-        budget.spend(part.spent)
+        budget.spend(part.steps_taken)
     return compiled
 
 

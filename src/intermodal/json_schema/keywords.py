@@ -210,7 +210,7 @@ def _pattern(written: Any, context: Context) -> Check:
     pattern = context.pattern(written)
 
     def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
-        if isinstance(value, str) and not pattern.found(value, budget):
+        if isinstance(value, str) and not pattern.occurs_in(value, budget):
             return Violation("pattern", "{} does not match {}", value, written)
         return None
 
@@ -247,7 +247,7 @@ def _pattern_properties(schemas: Any, context: Context) -> Check:
             return None
         for pattern, node in nodes:
             for name, inner in value.items():
-                if not pattern.found(name, budget):
+                if not pattern.occurs_in(name, budget):
                     continue
                 if members is not None:
                     members.names.add(name)
@@ -269,7 +269,7 @@ def _additional_properties(schema: Any, context: Context) -> Check:
             return None
         budget.spend(len(value))
         for name, inner in value.items():
-            if name in named or any(pattern.found(name, budget) for pattern in patterns):
+            if name in named or any(pattern.occurs_in(name, budget) for pattern in patterns):
                 continue
             if schema is False:
                 message = "Additional properties are not allowed ({} was unexpected)"

@@ -59,7 +59,7 @@ class Pattern:
         self._program = sum(compiled.programsize for compiled, _ in parts)
         self.memory = sum(compiled.options.max_mem for compiled, _ in parts)
 
-    def found(self, text: str, budget: StepBudget) -> bool:
+    def occurs_in(self, text: str, budget: StepBudget) -> bool:
         """Return whether the pattern occurs in the text. RE2's worst case is charged in advance."""
         least, most = self._length
         if len(text) < least or (most is not None and len(text) > most):

@@ -44,7 +44,7 @@ def repair(text: str, begin: int, budget: StepBudget) -> tuple[str, int]:
     """
     if len(text) - begin > LONGEST:
         raise ValueError("it is too long to be put right")
-    return _Repair(text, begin, budget).whole()
+    return _Repair(text, begin, budget).repair()
 
 
 class _Repair:
@@ -55,7 +55,7 @@ class _Repair:
         self._open: list[str] = []
         self._made: list[str] = []
 
-    def whole(self) -> tuple[str, int]:
+    def repair(self) -> tuple[str, int]:
         """Repair value after value, each with the separator before it."""
         self._begin()
         while self._open:

@@ -102,10 +102,10 @@ class HubPull(Value):
 
     @property
     def verdict(self) -> Verdict:
-        return self.report.verdict if self.report is not None else verdict_on(self.needed, self.room)
+        return self.report.verdict if self.report is not None else verdict_on(self.needed_memory, self.room)
 
     @property
-    def needed(self) -> Quantity:
+    def needed_memory(self) -> Quantity:
         if self.report is None:
             return between(*self.model.traits.memory, SIZE_OF_FILES)
         check = self.report.placed.tightest
@@ -494,7 +494,7 @@ def check_fits(pull: HubPull) -> None:
         if pull.verdict == "no":
             room = f"{pull.room / GIB:.1f} GiB are free"
             raise DoesNotFit(
-                f"needs {gib(pull.needed)} GiB and {room} ({size(pull.model.size)} to fetch)",
+                f"needs {gib(pull.needed_memory)} GiB and {room} ({size(pull.model.size)} to fetch)",
                 where=pull.model.name, todo=hint("free some memory; to fetch it all the same: {force}"),
             )  # fmt: skip
         return

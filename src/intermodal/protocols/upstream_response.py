@@ -191,7 +191,7 @@ class UpstreamResponse(AnswerState):
             self._fail(self._classify(b"".join(self._body)[:MAX_ERROR]))
         self._run_callback()
 
-    def failed(self, error: errors.CallError) -> None:
+    def on_failure(self, error: errors.CallError) -> None:
         if self.over or self.judging:
             return
         if not 200 <= self._status < 300 and self._status:  # only the status is available

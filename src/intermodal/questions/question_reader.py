@@ -48,7 +48,7 @@ class QuestionReader:
     def pid(self) -> int | None:
         return None if self._worker is None else self._worker.pid
 
-    def known(self, question: str, kinds: Collection[Kind]) -> QuestionFacts | None:
+    def cached_facts(self, question: str, kinds: Collection[Kind]) -> QuestionFacts | None:
         """Return the cached estimate for a question; None if it was not asked before."""
         found = self._known.get(question)
         return None if found is None else _of(found, kinds)

@@ -133,7 +133,7 @@ async def read_small_file(
     """Return a whole file of a repository, of at most ``most`` bytes. Raises ``SourceFailed``."""
     reader = _RemoteReader(hub_of(env))
     try:
-        return await reader.whole(msgspec.structs.replace(reference, revision=revision), name, most)
+        return await reader.read_whole(msgspec.structs.replace(reference, revision=revision), name, most)
     finally:
         await reader.close()
 
@@ -212,10 +212,10 @@ class _RemoteReader:
                 "has neither GGUF files nor a config.json with *.safetensors", where=reference.repo,
                 todo="name a repository with one of them",
             )  # fmt: skip
-        config = _config(await self.whole(reference, "config.json", MAX_CONFIG), reference.repo)
+        config = _config(await self.read_whole(reference, "config.json", MAX_CONFIG), reference.repo)
         where = f"hf:{reference.repo}"
         if safetensors.INDEX in names:
-            index = await self.whole(reference, safetensors.INDEX, safetensors.MAX_INDEX)
+            index = await self.read_whole(reference, safetensors.INDEX, safetensors.MAX_INDEX)
             index_files, _ = safetensors.parse_index(index, safetensors.INDEX)
             shape = config_shape(config, name=reference.repo, weights=index_files or sum(size for _, size in weights))
             return SizedModel(shape=shape, where=where, files=weights, read=self._read, requests=self._requests)
@@ -241,7 +241,7 @@ class _RemoteReader:
         self._read += len(piece.data)
         return piece
 
-    async def whole(self, reference: HubReference, file: str, most: int) -> bytes:
+    async def read_whole(self, reference: HubReference, file: str, most: int) -> bytes:
         piece = await self._piece(self._hub.address(reference.repo, reference.revision, file), 0, most)
         if piece.total > most:
             raise SourceFailed(f"{file} is larger than {most:,} bytes")

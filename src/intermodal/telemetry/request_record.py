@@ -69,13 +69,13 @@ class RecordSpan(Protocol):
     def enter(self) -> None:
         """Make runs of this task children of this span."""
 
-    def planned(self, plan: Plan) -> None:
+    def record_plan(self, plan: Plan) -> None:
         """Add the attributes of the plan."""
 
     def record_files(self, media: Iterable[tuple[str, str]]) -> None:
         """Add the files of the request, each by modality and digest."""
 
-    def called(self, call: ModelCall) -> None:
+    def record_call(self, call: ModelCall) -> None:
         """Add a call made without the executor."""
 
     def end(self, served: RequestRecord) -> None:
@@ -132,7 +132,7 @@ class RequestRecord(Struct, eq=False):
 
     # ---- while it is answered
 
-    def planned(self, plan: Plan, *, live: bool = False) -> None:
+    def record_plan(self, plan: Plan, *, live: bool = False) -> None:
         """Record the plan; if there are several runs, the first one sets the plan id.
 
         ``live``: the answer is streamed to the client, so that there is a first word.
@@ -140,7 +140,7 @@ class RequestRecord(Struct, eq=False):
         self.live = live
         self.plan = self.plan or plan.id
         if self.span is not None:
-            self.span.planned(plan)
+            self.span.record_plan(plan)
 
     def feed(self, event: Event) -> None:
         """Record an event of a run by the executor."""
@@ -162,7 +162,7 @@ class RequestRecord(Struct, eq=False):
         elif isinstance(event, Finished):
             self.endpoint = event.endpoint
 
-    def called(self, call: ModelCall) -> None:
+    def record_call(self, call: ModelCall) -> None:
         """Record an attempt made without the executor; the attempt that answered has no ``error``.
 
         If OpenTelemetry is on, it becomes a child span of the request, with its metrics.
@@ -170,16 +170,16 @@ class RequestRecord(Struct, eq=False):
         self.attempts += call.attempts
         self.last_endpoint = call.endpoint.id if call.endpoint is not None else self.last_endpoint
         self._add_usage(call.usage)
-        self.spent(call.cost)
+        self.add_cost(call.cost)
         if not call.error:
             self.endpoint = call.endpoint.id if call.endpoint is not None else ""
             if call.first is not None and self.first is None:
                 since = time.monotonic() - self.began
                 self.first = max(0.0, since - call.seconds + call.first)
         if self.span is not None:
-            self.span.called(call)
+            self.span.record_call(call)
 
-    def failed(self, code: str, *, broken: bool = False) -> None:
+    def record_failure(self, code: str, *, broken: bool = False) -> None:
         """Record that the request was not answered, or (``broken``) not completely. The first error code is kept."""
         self.error = self.error or code
         self.broken |= broken
@@ -190,7 +190,7 @@ class RequestRecord(Struct, eq=False):
         if usage.output_tokens is not None:
             self.output_tokens = (self.output_tokens or 0) + usage.output_tokens
 
-    def spent(self, cost: float | None) -> None:
+    def add_cost(self, cost: float | None) -> None:
         """Add the cost of a run or a call in USD; None if unknown."""
         if not self._runs:
             self.cost = cost
@@ -205,12 +205,12 @@ class RequestRecord(Struct, eq=False):
 
     # ---- afterwards
 
-    def ended(self, status: int, sent: int, *, whole: bool) -> None:
+    def record_end(self, status: int, sent: int, *, whole: bool) -> None:
         """Record that the answer has been sent, or was cut off (not ``whole``)."""
         self.seconds = time.monotonic() - self.began
         self.status, self.sent = status, sent
         if not whole:
-            self.failed("client_left", broken=bool(status))
+            self.record_failure("client_left", broken=bool(status))
         if self.span is not None:
             self.span.end(self)
 

@@ -140,7 +140,7 @@ class Signals:
     def measure(self, what: Histogram, value: float, attributes: Attributes) -> None:
         self._measures[what.name].record(value, attributes)
 
-    def called(self, call: ModelCall, within: Context | None, plan: str) -> None:
+    def record_call(self, call: ModelCall, within: Context | None, plan: str) -> None:
         """Record an ended call or conversion: its span and its metrics."""
         began = time.time() - call.seconds if call.began is None else call.began
         attributes: Attributes = {"intermodal.plan.id": plan, "intermodal.step.op": call.op}
@@ -273,7 +273,7 @@ class RequestSpan:
         """Make runs of this task, and of the tasks it starts, children of this request."""
         within.set(self)
 
-    def planned(self, plan: Plan) -> None:
+    def record_plan(self, plan: Plan) -> None:
         if not self._plan:
             self._plan = plan.id
             self._operation = OPERATIONS.get(plan.chosen.last.op, plan.chosen.last.op)
@@ -285,9 +285,9 @@ class RequestSpan:
         if told:
             self.span.set_attribute(MEDIA, told)
 
-    def called(self, call: ModelCall) -> None:
+    def record_call(self, call: ModelCall) -> None:
         """Record a call made without the executor."""
-        self._signals.called(call, self.context, self._plan)
+        self._signals.record_call(call, self.context, self._plan)
 
     def end(self, served: RequestRecord) -> None:
         wrong = served.error or str(served.status)
@@ -487,7 +487,7 @@ class RunSpans:
             self._tell(held)
 
     def _tell(self, call: ModelCall) -> None:
-        self._signals.called(call, self._below, self._plan)
+        self._signals.record_call(call, self._below, self._plan)
 
     def close(self, error: str = "") -> None:
         """End the span, with an error code if there is one."""

@@ -79,7 +79,7 @@ class FakeVendor:
         """Return the address for clients, with the version if the protocol has one."""
         return self.address + self.dialect.root
 
-    def said(self, attempt: Attempt) -> FakeAnswer:
+    def answer_to(self, attempt: Attempt) -> FakeAnswer:
         words = self.answer if isinstance(self.answer, str) else self.answer(attempt)
         tokens = re.findall(r"\s*\S+|\s+$", words)
         limit = self.dialect.limit(attempt)
@@ -161,10 +161,10 @@ class _Handler(BaseHTTPRequestHandler):
         if attempt.path.endswith(_VECTORS):
             vectors = [vector_of(text) for text in attempt.texts]
             return self._send(200, "application/json", json.dumps(dialect.vectors(attempt, vectors)).encode())
-        said = self.fake.said(attempt)
+        said = self.fake.answer_to(attempt)
         attempt.output_tokens = len(said.tokens)
         if not streams:
-            return self._send(200, "application/json", json.dumps(dialect.whole(attempt, said)).encode())
+            return self._send(200, "application/json", json.dumps(dialect.whole_reply(attempt, said)).encode())
         return self._stream(dialect.stream_type, dialect.stream(attempt, said))
 
     def _stream(self, kind: str, pieces: Iterator[bytes]) -> None:

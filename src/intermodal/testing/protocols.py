@@ -84,7 +84,7 @@ class FakeProtocol:
         """Return how many tokens the answer may have."""
         raise NotImplementedError
 
-    def whole(self, attempt: Attempt, answer: FakeAnswer) -> Any:
+    def whole_reply(self, attempt: Attempt, answer: FakeAnswer) -> Any:
         raise NotImplementedError
 
     def stream(self, attempt: Attempt, answer: FakeAnswer) -> Iterator[bytes]:
@@ -153,7 +153,7 @@ class Anthropic(FakeProtocol):
     def limit(self, attempt: Attempt) -> int | None:
         return int(attempt.json["max_tokens"])
 
-    def whole(self, attempt: Attempt, answer: FakeAnswer) -> Any:
+    def whole_reply(self, attempt: Attempt, answer: FakeAnswer) -> Any:
         blocks = [start for start, _ in self._blocks(answer, whole=True)]
         usage = {**self._input_counts(attempt), "output_tokens": attempt.output_tokens}
         end = {"stop_reason": self._reasons[answer.reason], "stop_sequence": None, "usage": usage}
@@ -267,7 +267,7 @@ class Gemini(FakeProtocol):
         found: int | None = attempt.json.get("generationConfig", {}).get("maxOutputTokens")
         return found
 
-    def whole(self, attempt: Attempt, answer: FakeAnswer) -> Any:
+    def whole_reply(self, attempt: Attempt, answer: FakeAnswer) -> Any:
         if (
             "IMAGE" in attempt.json.get("generationConfig", {}).get("responseModalities", ())
             and answer.reason == "stop"
@@ -355,7 +355,7 @@ class Ollama(FakeProtocol):
         found: int | None = attempt.json.get("options", {}).get("num_predict")
         return found
 
-    def whole(self, attempt: Attempt, answer: FakeAnswer) -> Any:
+    def whole_reply(self, attempt: Attempt, answer: FakeAnswer) -> Any:
         return {**self._head(attempt), "message": self._message(answer.text, answer), **self._end(attempt, answer)}
 
     def stream(self, attempt: Attempt, answer: FakeAnswer) -> Iterator[bytes]:
@@ -442,7 +442,7 @@ class Responses(FakeProtocol):
         found: int | None = attempt.json.get("max_output_tokens")
         return found
 
-    def whole(self, attempt: Attempt, answer: FakeAnswer) -> Any:
+    def whole_reply(self, attempt: Attempt, answer: FakeAnswer) -> Any:
         for tool in attempt.json.get("tools") or ():
             if tool["type"] == "image_generation" and attempt.json.get("tool_choice") == {"type": tool["type"]}:
                 return self._image_item(attempt, answer, tool)

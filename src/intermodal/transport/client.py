@@ -63,7 +63,7 @@ class _Reply:
         self._over, self.connection = True, None
         self._wake()
 
-    def failed(self, error: errors.CallError) -> None:
+    def on_failure(self, error: errors.CallError) -> None:
         self._error, self.connection = error, None
         self._wake()
 

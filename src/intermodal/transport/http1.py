@@ -77,7 +77,7 @@ class Listener(Protocol):
     def end(self) -> None:
         """Called when the reply is complete. The connection no longer belongs to this request."""
 
-    def failed(self, error: errors.CallError) -> None:
+    def on_failure(self, error: errors.CallError) -> None:
         """Called when the reply broke off or timed out; nothing more follows."""
 
 
@@ -418,7 +418,7 @@ class HostConnection(asyncio.Protocol):
         listener = self.listener
         self.abort()
         if listener is not None:
-            listener.failed(error)
+            listener.on_failure(error)
 
     # ---- asyncio's side
 
@@ -504,7 +504,7 @@ class HostConnection(asyncio.Protocol):
         if self._answering and self._until_close:
             listener.end()  # a reply without a length ends with its connection
             return
-        listener.failed(self._break_off_error(FAILURES["ReadError" if self.sent else "WriteError"][1]))
+        listener.on_failure(self._break_off_error(FAILURES["ReadError" if self.sent else "WriteError"][1]))
 
     @property
     def _until_close(self) -> bool:

@@ -454,7 +454,7 @@ _COLOURS: dict[str, Colour] = {
 
 def svg(cost: MonthlyCost, name: str = "im-month") -> str:
     """Return the chart. ``name``: prefix of its CSS classes, of letters, digits and hyphens."""
-    return _Chart(cost, name).whole()
+    return _Chart(cost, name).render()
 
 
 class _Chart:
@@ -466,7 +466,7 @@ class _Chart:
         self._end, self._step = _axis(cost)
         self._picture = drawing.Drawing(name, self._wide, self._bottom + 52, _COLOURS)
 
-    def whole(self) -> str:
+    def render(self) -> str:
         picture, cost = self._picture, self._made
         title = drawing.shorten_text(cost.name, 15, self._wide - 2 * MARGIN, bold=True)
         picture.text(MARGIN, 32, title, "ink bold", size=15)
@@ -658,7 +658,7 @@ def _bill(workload: Workload, spec: PlanSpec, base: Inputs, env: Mapping[str, st
         tokens=workload.tokens, cached=priced.cached_tokens,
     )  # fmt: skip
     bill = biller.bill(spec.name, plan, inputs.facts)
-    return replace(bill, warnings=(*bill.warnings, *priced.said(catalog, plan)))
+    return replace(bill, warnings=(*bill.warnings, *priced.warnings(catalog, plan)))
 
 
 def _plan_with_price(inputs: Inputs) -> Plan:
@@ -727,7 +727,7 @@ class Discounts:
         rate = vector.units.get(_CACHED) if vector is not None else None
         return self._tokens, None if rate is None else base_rate(rate) / 1e6
 
-    def said(self, catalog: Catalog, plan: Plan) -> Iterator[str]:
+    def warnings(self, catalog: Catalog, plan: Plan) -> Iterator[str]:
         """Yield which discounts do not apply to a plan, and how a batch affects its time."""
         calls = [step for step in plan.chosen.steps if isinstance(step, Call)]
         hosted = [name for name in dict.fromkeys(step.endpoint for step in calls) if _is_paid(catalog.by_id[name])]

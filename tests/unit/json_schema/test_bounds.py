@@ -40,15 +40,15 @@ def test_no_step_more_than_the_budget_has(steps: int) -> None:
     budget = StepBudget(steps)
     with pytest.raises(BudgetExhausted):
         compiled.violation("x", budget)
-    assert budget.spent <= steps
+    assert budget.steps_taken <= steps
 
 
 def test_what_is_cancelled_ends_within_a_slice() -> None:
     compiled = compile_schema(WIDE, StepBudget(100_000))
-    budget = StepBudget(10_000_000, pause=lambda: setattr(budget, "cancelled", budget.spent > 5 * SLICE))
+    budget = StepBudget(10_000_000, pause=lambda: setattr(budget, "cancelled", budget.steps_taken > 5 * SLICE))
     with pytest.raises(Cancelled):
         compiled.violation("x", budget)
-    assert budget.spent <= 8 * SLICE
+    assert budget.steps_taken <= 8 * SLICE
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_the_cache_holds_so_much_and_no_more() -> None:
     assert 0 < len(cache._by_digest) < 20 and cache._by_digest.held <= 100_000
     first = cache.get({"enum": [1]}, StepBudget(10_000))
     budget = StepBudget(1_000)
-    assert cache.get({"enum": [1]}, budget) is first and budget.spent < 10, "what is known is not compiled again"
+    assert cache.get({"enum": [1]}, budget) is first and budget.steps_taken < 10, "what is known is not compiled again"
 
 
 # ---- patterns
@@ -122,7 +122,7 @@ def test_the_cache_holds_so_much_and_no_more() -> None:
 )
 def test_patterns_mean_what_ecma_262_says(pattern: str, fits: str, fails: str) -> None:
     compiled = compile_pattern(pattern, StepBudget(1_000_000))
-    assert compiled.found(fits, StepBudget(1_000_000)) and not compiled.found(fails, StepBudget(1_000_000))
+    assert compiled.occurs_in(fits, StepBudget(1_000_000)) and not compiled.occurs_in(fails, StepBudget(1_000_000))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_what_a_pattern_may_take_is_counted_before_it_begins() -> None:
     compiled = compile_pattern("(?:(?:a|b)?){500}c", StepBudget(1_000_000))
     budget = StepBudget(100_000)
     with pytest.raises(BudgetExhausted):
-        compiled.found("ab" * 1_000_000, budget)
+        compiled.occurs_in("ab" * 1_000_000, budget)
 
 
 # ---- reading

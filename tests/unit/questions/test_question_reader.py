@@ -59,11 +59,11 @@ async def test_of_a_question_without_a_letter_nothing_is_told(child: Child, sign
 
 async def test_a_question_is_asked_about_once_and_of_the_media_that_are_there(child: Child) -> None:
     reader = QuestionReader()
-    assert reader.known("Is it a dog?", ("image",)) is None
+    assert reader.cached_facts("Is it a dog?", ("image",)) is None
     for _ in range(2):
         found = await reader.needs("Is it a dog?", ("image",))
         assert found is not None and [each.medium for each in found.media] == ["photo"]
-    assert reader.known("Is it a dog?", ("audio",)) == QuestionFacts(by=TOLD.by, media=TOLD.media[1:])
+    assert reader.cached_facts("Is it a dog?", ("audio",)) == QuestionFacts(by=TOLD.by, media=TOLD.media[1:])
     assert child.asked == ["Is it a dog?"]
 
 
@@ -85,7 +85,11 @@ async def test_only_the_latest_questions_are_remembered(child: Child, monkeypatc
     reader = QuestionReader()
     for question in ("one", "two", "three"):
         await reader.needs(question, ("audio",))
-    assert [reader.known(question, ("audio",)) is None for question in ("one", "two", "three")] == [True, False, False]
+    assert [reader.cached_facts(question, ("audio",)) is None for question in ("one", "two", "three")] == [
+        True,
+        False,
+        False,
+    ]
 
 
 async def test_words_alone_start_no_sentence_model(child: Child) -> None:

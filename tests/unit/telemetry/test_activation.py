@@ -132,16 +132,16 @@ async def test_whoever_answers_without_the_executor_tells_the_same(
             method="POST", path="/v1/chat/completions", route="/v1/chat/completions", model="cloud/strong"
         )
         served.span = RequestSpan(client.telemetry, served, {})
-        served.planned(plan, live=True)
+        served.record_plan(plan, live=True)
         again = AttemptFailed(step="s", endpoint=endpoint.id, code="overloaded", reason="", seconds=0.1, delay=0.2)
-        served.called(ModelCall(endpoint=endpoint, seconds=0.1, error="unreachable"))
-        served.called(
+        served.record_call(ModelCall(endpoint=endpoint, seconds=0.1, error="unreachable"))
+        served.record_call(
             ModelCall(
                 endpoint=endpoint, seconds=0.5, first=0.4, usage=Usage(input_tokens=7, output_tokens=9), cost=0.002,
                 finish_reason="length", model="strong-2026-11", failures=(again,),
             )
         )  # fmt: skip
-        served.ended(200, 123, whole=True)
+        served.record_end(200, 123, whole=True)
     assert (served.attempts, served.input_tokens, served.output_tokens, served.cost) == (3, 7, 9, 0.002)
     assert served.endpoint == "cloud:cloud/strong" and served.first is not None
     failed, answered = [span for span in collector.spans if span.name == "chat cloud/strong"]

@@ -219,7 +219,7 @@ async def run_bounded(work: Callable[[StepBudget], T]) -> T:
         if error.deep:
             raise
         return await run_in_thread(work)
-    if budget.spent > _TURN_STEPS:
+    if budget.steps_taken > _TURN_STEPS:
         await asyncio.sleep(0)  # what follows is a turn of the loop of its own
     return made
 

@@ -179,7 +179,7 @@ class ClientSink:
         """Record the plan in the plan history, the request record and the span."""
         plan, served = self._compiled.plan, self._asked.served
         self._context.plans[self._asked.owner, plan.id] = plan
-        served.planned(plan, live=self._chat.stream)
+        served.record_plan(plan, live=self._chat.stream)
         if served.span is not None:
             served.span.record_files(("image", each.digest.hex()) for each in self._chat.pictures)
 
@@ -231,7 +231,7 @@ class ClientSink:
         context, ending, compiled = self._context, report.ending, self._compiled
         if context.ledger is not None and self._given is not None:
             settle(context.ledger, self._given, ending)
-        self._asked.served.called(
+        self._asked.served.record_call(
             ModelCall(
                 step=compiled.step.id, endpoint=compiled.endpoint, seconds=ending.outcome.seconds, first=report.first,
                 usage=report.usage, cost=ending.counts, finish_reason=report.finish, error=report.code,
@@ -261,7 +261,7 @@ class ClientSink:
 
     def break_off(self, error: BaseException) -> None:
         self._context.note_failure(error)
-        self._asked.served.failed(error_code(error), broken=True)
+        self._asked.served.record_failure(error_code(error), broken=True)
         report_failure(error, self._asked.served)
 
     def interruption(self) -> BaseException:

@@ -291,7 +291,7 @@ class ChatStream:
 
     async def _fail(self, error: BaseException) -> None:
         self._silence.end()
-        self._asked.served.failed(error_code(error), broken=True)
+        self._asked.served.record_failure(error_code(error), broken=True)
         self._begin()
         response_metadata.report_failure(error, self._asked.served)
         self._reply.write_unbuffered(self._encoder.feed(Error(error=error)))  # type: ignore[arg-type]

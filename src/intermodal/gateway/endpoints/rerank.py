@@ -50,7 +50,7 @@ async def rerank(context: GatewayContext, request: GatewayRequest, reply: Respon
     ranked = await _rank(context, request, policy, endpoint, call, passages)
     usage = Usage(input_tokens=ranked.tokens, output_tokens=0)
     seconds, cost = ranked.seconds, ranked.cost
-    request.served.called(
+    request.served.record_call(
         ModelCall(op="score", step="rank", endpoint=endpoint, usage=usage, cost=cost, seconds=seconds)
     )
     context.metrics.count_direct(endpoint.id, ranked.tokens, 0, cost or 0.0)

@@ -619,7 +619,7 @@ class FolderTree:
 
         def keeps(name: str) -> bool:
             try:
-                return compiled.found(name, budget)
+                return compiled.occurs_in(name, budget)
             except BudgetExhausted:
                 raise TemplateError("filter: takes too long", self._line, "write a simpler one") from None
 
