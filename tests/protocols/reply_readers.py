@@ -109,7 +109,7 @@ class _Client:
 
     def when_caught_up(self, do: object) -> None: ...
 
-    def put(self, data: bytes) -> None:
+    def write_unbuffered(self, data: bytes) -> None:
         self.data += data
 
     def last(self, data: bytes) -> None:

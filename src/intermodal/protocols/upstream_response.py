@@ -57,7 +57,7 @@ class ClientWriter(Protocol):
         """Call ``do`` each time a slow reader has caught up."""
         ...
 
-    def put(self, data: bytes) -> None:
+    def write_unbuffered(self, data: bytes) -> None:
         """Write a piece of a stream without waiting for a slow reader."""
         ...
 
@@ -116,7 +116,7 @@ class ReplyReader(Protocol):
         """Return the codec's decoder, as used by runs."""
         ...
 
-    def whole(self, events: Iterable[WireEvent]) -> bytes:
+    def encode_reply(self, events: Iterable[WireEvent]) -> bytes:
         """Return a whole reply, encoded from events."""
         ...
 
@@ -329,7 +329,7 @@ class BufferedResponse(UpstreamResponse):
             events = self._reread(self.raw)
             if events is None:
                 return
-            self.raw = self._reader.whole(events)
+            self.raw = self._reader.encode_reply(events)
             piece = piece_of(events, self.raw)
         if self.may_exceed(piece.text + piece.beside + piece.refusal):
             piece = self._cut_to_limit(piece)
@@ -355,7 +355,7 @@ class BufferedResponse(UpstreamResponse):
             return piece
         self.stopped = "limit"
         events = [*(event for event in events if isinstance(event, _UNCUT)), Finish(reason=state.stop_reason)]
-        self.raw = self._reader.whole(events)
+        self.raw = self._reader.encode_reply(events)
         return piece_of(events, self.raw)
 
 
@@ -522,7 +522,7 @@ class StreamedResponse(UpstreamResponse):
             self._finish(data, stopped=end == "stopped")
             return
         if data:
-            self._reply.put(data)
+            self._reply.write_unbuffered(data)
             if self._reply.behind and self.connection is not None:
                 self.connection.pause()
         if self.finish and not self.over:
@@ -584,7 +584,7 @@ class StreamedResponse(UpstreamResponse):
         if wrong is None:
             return False
         if data:
-            self._reply.put(data)
+            self._reply.write_unbuffered(data)
         if isinstance(wrong, errors.IntermodalError):
             self._fail(wrong)
         else:

@@ -53,7 +53,7 @@ class Bytes:
 
     def when_caught_up(self, do: Callable[[], None] | None) -> None: ...
 
-    def put(self, data: bytes) -> None:
+    def write_unbuffered(self, data: bytes) -> None:
         self.data += data
 
     def last(self, data: bytes) -> None:

@@ -51,7 +51,7 @@ class Heard:
         self.whole = True
         self.over.set()
 
-    def failed(self, error: errors.CallError) -> None:
+    def on_failure(self, error: errors.CallError) -> None:
         assert not self.over.is_set()
         self.error = error
         self.over.set()

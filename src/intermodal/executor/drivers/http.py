@@ -123,7 +123,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     cut = detect_truncated_prompt(job.endpoint, job.work, answer.usage.input_tokens, lambda: _texts(job))
     if cut is not None:
         raise cut
-    return answer.result("".join(state.beside), state.stop_reason) if state.overran else answer.made()
+    return answer.result("".join(state.beside), state.stop_reason) if state.overran else answer.result()
 
 
 async def _report(event: WireEvent, line: AttemptContext) -> None:

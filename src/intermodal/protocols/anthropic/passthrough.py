@@ -262,7 +262,7 @@ class AnthropicStream(StreamedResponse):
         events = self._reread(data)
         if events is None:
             return
-        self._note_whole(self._reader.read(data) or piece_of(events, self._reader.whole(events)))
+        self._note_whole(self._reader.read(data) or piece_of(events, self._reader.encode_reply(events)))
         if not self.finish:
             self._fail(self._cut(NO_ANSWER))
             return

@@ -474,7 +474,7 @@ class OpenAIResponsesStream(TranscodedStream):
 
     def failure_event(self, error: BaseException) -> bytes:
         if not (self._through and self.begun):
-            return super().broken(error)
+            return super().failure_event(error)
         answer = error_response(error)
         failed = {
             "status": b'"failed"', "output": self._output(),
