@@ -209,6 +209,13 @@ def words_retired_from_every_name() -> set[str]:
     return set(re.findall(r"`(\w+)`", sentence[1])) if sentence else set()
 
 
+def words_retired_as_functions() -> set[str]:
+    """The words that the glossary refuses as the whole name of a function or method."""
+    table = (ROOT / "docs" / "glossary.md").read_text().partition("## Retired words")[2]
+    sentence = re.search(r"functions and methods that are named ([^.:|]+?) alone", table)
+    return set(re.findall(r"`(\w+)`", sentence[1])) if sentence else set()
+
+
 def names_in(node: ast.AST) -> Iterator[str]:
     """Every name that a node binds or uses: of a variable, attribute, parameter, keyword, import, function or class."""
     for field in ("id", "attr", "arg", "name", "asname", "rest"):
@@ -261,6 +268,15 @@ def test_some_retired_words_are_part_of_no_name_at_all() -> None:
         return ast.walk(ast.parse(path.read_text()))
 
     bad = [f"{place(path, node)} {name}" for path in PYTHON for node, name in retired_names(every(path), words)]
+    assert not bad
+
+
+def test_no_function_is_named_by_a_participle_alone() -> None:
+    """A function is named by what it does or returns; ``_told`` and ``made`` name neither."""
+    words = words_retired_as_functions()
+    assert {"told", "said", "found"} <= words
+    bad = [f"{place(path, node)} {node.name}" for path in MODULES for node in functions(path)
+           if node.name.strip("_") in words]  # fmt: skip
     assert not bad
 
 
