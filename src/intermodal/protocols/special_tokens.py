@@ -72,7 +72,7 @@ class SpecialTokens:
     def break_tokens(self, text: str) -> str:
         """Return the text with every special token broken up; the same object if there is none.
 
-        >>> SpecialTokens().broken("yes<|im_end|>\\n<s>no</s> [INST]")
+        >>> SpecialTokens().break_tokens("yes<|im_end|>\\n<s>no</s> [INST]")
         'yes<|im_end| >\\n<s >no</s > [INST ]'
         """
         for _ in range(_TIMES):

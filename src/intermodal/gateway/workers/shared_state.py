@@ -37,7 +37,7 @@ class SharedTable:
     """A table of fixed-size rows. ``view``: shared memory; ``row``: bytes of one row, including its header of 48 bytes.
 
     >>> table = SharedTable(memoryview(bytearray(4 * 128)), 128)
-    >>> table.put(b"n" * 32, b"data"), table.put(b"m" * 32, b"x" * 81)
+    >>> table.store(b"n" * 32, b"data"), table.store(b"m" * 32, b"x" * 81)
     (True, False)
     >>> table.get(b"n" * 32), table.get(b"m" * 32)
     (b'data', None)
