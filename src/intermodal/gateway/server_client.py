@@ -82,7 +82,7 @@ class ServerClient(AsyncClient):
 
     @property
     def up_to_date(self) -> bool:
-        """True if ``looked`` would return at once."""
+        """True if ``refresh`` would return at once."""
         return time.monotonic() - self._looked < REFRESH_SECONDS
 
     async def refresh(self) -> None:

@@ -131,12 +131,12 @@ def sample_value(argument: Argument) -> tuple[Any, str]:
 class _Sample:
     """Builds a small value that shows the structure of a schema; lists have three items, or one if they contain media.
 
-    ``put`` creates the value for a place where a medium goes.
+    ``create_media`` creates the value for a place where a medium goes.
     """
 
-    def __init__(self, root: Any, put: Callable[[ArgumentKind, str], Any] | None = None) -> None:
+    def __init__(self, root: Any, create_media: Callable[[ArgumentKind, str], Any] | None = None) -> None:
         self._root = root if isinstance(root, Mapping) else {}
-        self._put = put
+        self._create_media = create_media
         self._made: list[str] = []  # places of media
 
     def of(self, schema: Any, at: str = "", depth: int = 0) -> Any:
@@ -144,9 +144,9 @@ class _Sample:
             schema = resolve_reference(self._root, schema["$ref"])
         if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
             return _SENTENCE
-        if self._put is not None and media_references.PLACE in schema:
+        if self._create_media is not None and media_references.PLACE in schema:
             self._made.append(at)
-            return self._put(kind_of(str(schema[media_references.PLACE])), at)
+            return self._create_media(kind_of(str(schema[media_references.PLACE])), at)
         if values := schema.get("enum"):
             return values[0]
         if choices := schema.get("anyOf"):
@@ -159,7 +159,7 @@ class _Sample:
         if kind == "object":
             fields = schema.get("properties") or {}
             more = schema.get("additionalProperties")
-            if self._put is not None and isinstance(more, Mapping):
+            if self._create_media is not None and isinstance(more, Mapping):
                 fields = {**fields, "name": more}  # a map: one entry shows its contents
             return {name: self.of(each, f"{at}.{name}", depth + 1) for name, each in fields.items()}
         return {"number": 1.5, "integer": 1, "boolean": True, "null": None}.get(str(kind), _SENTENCE)
@@ -168,7 +168,7 @@ class _Sample:
         """Return the first alternative, or null when nested to end recursion; a medium takes precedence."""
         media = [each for each in choices if isinstance(each, Mapping) and media_references.PLACE in each]
         ends = [each for each in choices if isinstance(each, Mapping) and each.get("type") == "null"]
-        return media[0] if media and self._put is not None else ends[0] if ends and depth > 1 else choices[0]
+        return media[0] if media and self._create_media is not None else ends[0] if ends and depth > 1 else choices[0]
 
     def _items(self, schema: Mapping[str, Any], at: str, depth: int) -> list[Any]:
         if depth >= _MOST_DEEP:

@@ -230,9 +230,9 @@ Stop = Literal["", "limit", "loop", "blanks"]
 class AnswerState:
     """One answer while it arrives: its content so far, and whether it continues.
 
-    The reader of an answer reports each piece before it is shown: the executor its decoded events (``kept``), the
-    direct path the text that it found in an event of its host (``say``). Both are stopped at the same place, so that an
-    answer does not depend on which of them made the call.
+    The reader of an answer reports each piece before it is shown: the executor its decoded events (``record_event``),
+    the direct path the text that it found in an event of its host (``say``). Both are stopped at the same place, so
+    that an answer does not depend on which of them made the call.
 
     Args:
         limit: the requested token limit. guarded: stop the answer if it repeats itself.

@@ -18,7 +18,7 @@ from intermodal.protocols.request_validation import image_from_url
 class MessageReceiver(Protocol):
     """Receives the messages of a conversation in order. It raises if it cannot accept a part.
 
-    ``begin`` begins a message; ``says`` begins one with a text, as nearly all do; ``answered`` ends an assistant
+    ``begin`` begins a message; ``says`` begins one with a text, as nearly all do; ``end_answer`` ends an assistant
     message. ``part`` takes what the other methods do not. An ``id`` of None is from a client that sends none: its
     result names the ``tool``.
     """

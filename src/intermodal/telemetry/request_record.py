@@ -85,8 +85,8 @@ class RecordSpan(Protocol):
 class RequestRecord(Struct, eq=False):
     """The facts about one request, filled in while it is answered and read once at the end.
 
-    Runs of the executor pass it their events (``feed``). Code that answers without the executor calls ``planned``, then
-    ``called`` once for each attempt; that covers spans and metrics, too.
+    Runs of the executor pass it their events (``feed``). Code that answers without the executor calls ``record_plan``,
+    then ``record_call`` once for each attempt; that covers spans and metrics, too.
 
     Attributes:
         method, path: the path without its query. route: one of a fixed set; "" if no route matches.

@@ -203,7 +203,7 @@ def build_request(
 ) -> Request:
     """Return the request that the options and the defaults of the config describe.
 
-    ``given`` are click's parameters by name. Raises UsageError and SchemaInvalid; opens only the schema file and
+    ``options`` are click's parameters by name. Raises UsageError and SchemaInvalid; opens only the schema file and
     standard input.
     """
     import msgspec

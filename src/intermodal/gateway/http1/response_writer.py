@@ -88,7 +88,7 @@ class ResponseConnection(Protocol):
 
 
 class ResponseWriter:
-    """Writes one response: ``whole``, or ``begin``, ``write`` and ``end``. ``status`` is 0 before that."""
+    """Writes one response: ``write_whole``, or ``begin``, ``write`` and ``end``. ``status`` is 0 before that."""
 
     __slots__ = (
         "_chunked",

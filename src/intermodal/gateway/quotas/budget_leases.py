@@ -554,7 +554,7 @@ class LeasePool:
                 self._activate(lease)
 
     def tick(self, now: float) -> list[tuple[Lease, LeaseReport]]:
-        """Return the reports to write now. Call ``written`` or ``failed`` with them afterwards."""
+        """Return the reports to write now. Call ``mark_written`` or ``mark_unwritten`` with them afterwards."""
         self.changed = False
         for lease in self._active:
             lease.tick(now)
