@@ -196,7 +196,7 @@ class ClientResources:
     @property
     def machine_now(self) -> Machine:
         """A snapshot of the machine now, including the endpoints whose models are loaded."""
-        return self._machine(self._runtimes.loaded() if self._runtimes is not None else ())
+        return self._machine(self._runtimes.loaded_endpoints() if self._runtimes is not None else ())
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
         """Return a snapshot of the machine now. ``loaded``: endpoints whose models this client has in memory."""

@@ -105,7 +105,7 @@ class ServerClient(AsyncClient):
         if began - self._seen < _GOOD:
             self._looked = began
         await self.known.look()
-        loaded = self._runtimes.loaded() if self._runtimes is not None else ()
+        loaded = self._runtimes.loaded_endpoints() if self._runtimes is not None else ()
         machine = self._machine(loaded)
         self.machine = self.machine if machine == self.machine else machine
         self._upstreams.forget(began)
