@@ -110,7 +110,7 @@ class EgressLog:
 class CoreSlots:
     """The cores of this machine, shared by the steps of a run by the rules of ``plans/cpu_schedule.py``.
 
-    ``async with slots.taken(use):`` waits until a step's cores are free, and releases them at the end. A step takes all
+    ``async with slots.hold(use):`` waits until a step's cores are free, and releases them at the end. A step takes all
     its cores at once, so no two steps can deadlock. ``decoders``: how many media decoders may run concurrently.
     """
 
