@@ -71,7 +71,7 @@ sys.stdin.readline()
 threading.Thread(target=lambda: (sys.stdin.read(), over.set())).start()
 while not over.is_set():
     for number in range(8):
-        memory.places.put(named(number), sys.argv[2].encode() * 200)
+        memory.places.store(named(number), sys.argv[2].encode() * 200)
     memory.write(int(sys.argv[3]), sys.argv[2].encode() * 20_000)
     for _ in range(20):  # what is short is mostly its head, which is not written at once either
         memory.write(int(sys.argv[3]), sys.argv[2].encode())

@@ -274,7 +274,7 @@ def test_another_process_that_looks_in_leaves_what_is_in_use(tmp_path: Path) -> 
         f"from pathlib import Path; from {SqliteQuotaStore.__module__} import SqliteQuotaStore as B;"
         f" b = B(Path({str(path)!r}));"
     )
-    subprocess.run([sys.executable, "-c", f"{look} b.every_key(); b.spent(); b.close()"], check=True)
+    subprocess.run([sys.executable, "-c", f"{look} b.every_key(); b.spending(); b.close()"], check=True)
     mine = quota_store.enter().id
     with closing(sqlite3.connect(path)) as other:
         assert (mine,) in other.execute("SELECT id FROM workers").fetchall()
