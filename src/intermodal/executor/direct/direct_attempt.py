@@ -112,14 +112,20 @@ class DirectAttempt:
         self._asks()
         self._listen()
         future: asyncio.Future[Unanswered | None] = self._loop.create_future()
-        self._over = lambda failure: None if future.done() else future.set_result(failure)
+        failed: list[Unanswered] = []  # apart from the future, which a client that leaves cancels at once
+
+        def over(failure: Unanswered | None) -> None:
+            failed.extend([] if failure is None else [failure])
+            if not future.done():
+                future.set_result(failure)
+
+        self._over = over
         try:
             await self._send_when_connected()
             return await future
         except asyncio.CancelledError:
             self.cancel()
-            failure = future.result() if future.done() and not future.cancelled() else None
-            if failure is not None:  # it failed at the moment at which the client left: nothing continues it
+            for failure in failed:  # it failed at the moment at which the client left: nothing continues it
                 self._sink.abandon(failure)
             raise
         except Exception:  # an internal error

@@ -15,8 +15,11 @@ import pytest
 from tests.gates.faulty_host import DONE, HEAD, LAST, ROLE, FaultyHost, ScriptedReply, chunk, delta, refusal
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, until
 
+from intermodal.executor.direct.direct_attempt import DirectAttempt
 from intermodal.gateway.quotas.budget_leases import QuotaReservation
+from intermodal.protocols.upstream_response import UpstreamResponse
 from intermodal.store.attempt_journal import SLOTS
+from intermodal.transport.http1 import HostConnection
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -99,6 +102,40 @@ def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
         until(lambda: clean(house))
         assert len(given_back) == 1
         assert not any(breaker.probing for breaker in gateway.client.upstreams._breakers.values())
+
+
+def test_a_client_that_leaves_at_the_moment_at_which_its_call_fails_leaves_nothing_reserved(
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its task is cancelled, and before that runs the host's refusal is read."""
+    PLAYS["now"] = ScriptedReply((30.0,), paid=True)
+    sent: list[tuple[UpstreamResponse, asyncio.Task[Any]]] = []
+    send = DirectAttempt._send
+
+    def sends(attempt: DirectAttempt, connection: HostConnection) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        sent.append((attempt._exchange, task))
+        send(attempt, connection)
+
+    monkeypatch.setattr(GatewayServer, "taskless", False)
+    monkeypatch.setattr(DirectAttempt, "_send", sends)
+    with GatewayServer() as house:
+
+        def leaves_as_it_fails() -> None:
+            exchange, task = sent[-1]
+            task.cancel()
+            exchange.head(503, {})
+            exchange.data(b"{}")
+            exchange.end()
+
+        with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
+            line.sendall(request(stream=False, max_tokens=100))
+            until(lambda: bool(wall.hits))
+            house.loop.call_soon_threadsafe(leaves_as_it_fails)
+            until(lambda: bool(house.gateway.client.store.attempts(-1)))
+            until(lambda: clean(house))
+        assert sum(lease.held for lease in house.ledger._lease_pool._leases.values()) == 0
 
 
 def test_a_reader_that_is_slow_slows_its_host_and_loses_nothing(wall: FaultyHost) -> None:
