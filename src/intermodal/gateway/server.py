@@ -286,7 +286,7 @@ class Gateway:
     def close_unbegun(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Close a request whose task was cancelled before it began."""
         if request.after is not None:
-            self.direct.release_handover(request.after)
+            self.direct.release_handover(request.after, request)
             request.after = None
         else:
             self._begin_record(request.head, request.served, len(request.body))
@@ -329,7 +329,7 @@ class Gateway:
             await route.answer(self.context, request, reply)
         finally:
             if request.after is not None:
-                self.direct.release_handover(request.after)
+                self.direct.release_handover(request.after, request)
                 request.after = None
 
     # ---- for health checks and metrics

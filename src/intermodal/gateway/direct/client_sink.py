@@ -14,6 +14,7 @@ from intermodal.core.hints import words
 from intermodal.executor.api import (
     CallReport,
     CompiledPlan,
+    PriorAttempt,
     ShortenedCall,
     Unanswered,
 )
@@ -76,6 +77,13 @@ class ChatPlan:
         self.heads = header_lines(plan_headers(plan, ignored=compiled.ignored))
         self.about = dumps(route_summary(plan, compiled.endpoint.id))[:-1]
         self.notes = (*plan.notes, *plan.chosen.warnings)
+
+
+def record_abandoned(context: GatewayContext, request: GatewayRequest, tried: PriorAttempt | None) -> None:
+    """Record a failed attempt that no run continues, since the client left."""
+    if tried is not None and tried.error is not None:
+        request.served.record_abandoned(tried.endpoint, tried.ending.counts)
+        context.metrics.attempt(tried.endpoint, tried.error.code)
 
 
 class ClientSink:
@@ -174,6 +182,7 @@ class ClientSink:
 
     def abandon(self, failure: Unanswered) -> None:
         Handover(failure.tried, self._given).abandon(self._context.ledger)
+        record_abandoned(self._context, self._asked, failure.tried)
 
     def record_plan(self) -> None:
         """Record the plan in the plan history, the request record and the span."""

@@ -19,6 +19,7 @@ from intermodal.executor.direct.direct_attempt import DirectAttempt
 from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.protocols.upstream_response import UpstreamResponse
 from intermodal.store.attempt_journal import SLOTS
+from intermodal.telemetry.request_record import RequestRecord
 from intermodal.transport.http1 import HostConnection
 
 pytestmark = pytest.mark.usefixtures("either_way")
@@ -102,6 +103,34 @@ def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
         until(lambda: clean(house))
         assert len(given_back) == 1
         assert not any(breaker.probing for breaker in gateway.client.upstreams._breakers.values())
+
+
+def test_the_log_has_the_failed_attempt_of_a_client_that_leaves_before_the_executor_goes_on(
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been charged: row, log and metrics say so."""
+    PLAYS["now"] = refusal(500)
+    at = threading.Event()
+
+    async def slow(*args: object, **more: object) -> None:
+        at.set()
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr("intermodal.gateway.endpoints.chat.plan_request", slow)
+    with GatewayServer() as house:
+        told: list[RequestRecord] = []
+        monkeypatch.setattr(house.gateway, "tell", told.append)
+        with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
+            line.sendall(request(stream=False, max_tokens=100))
+            assert at.wait(10)
+        until(lambda: clean(house) and bool(told))
+        until(lambda: bool(house.gateway.client.store.attempts(-1)))
+        (row,), (served,) = house.gateway.client.store.attempts(-1), told
+        metrics = house.gateway.context.metrics.attempts
+    assert row.spent == row.reservation.cost_high > 0
+    assert (served.attempts, served.cost) == (1, pytest.approx(row.spent, abs=1e-9))
+    assert (served.error, served.last_endpoint) == ("client_left", "cloud:cloud/strong")
+    assert metrics["cloud:cloud/strong", "call"] == 1
 
 
 def test_a_client_that_leaves_at_the_moment_at_which_its_call_fails_leaves_nothing_reserved(
