@@ -93,7 +93,7 @@ async def test_a_vocabulary_is_read_off_the_event_loop(tmp_path: Path, monkeypat
         return counted(self, *args, **kwargs)
 
     monkeypatch.setattr(TokenCounter, "names", lambda self: ("smollm2",))
-    monkeypatch.setattr(TokenCounter, "counted", watched)
+    monkeypatch.setattr(TokenCounter, "count_request", watched)
     loop = threading.get_ident()
     async with AsyncClient(Config(), env={"INTERMODAL_HOME": str(tmp_path)}) as client:
         for _ in range(2):
