@@ -95,7 +95,7 @@ def test_the_version_and_the_verbs_are_said_without_importing_anything_that_take
         (("pull",), "pull --list"),
         (("pull", "nothing-of-that-name"), "nothing-of-that-name"),
         (("pull", "--sha256", "x=1", "whisper-base"), "64 hex"),
-        (("hosts", "add"), "NAME"),
+        (("hosts", "add"), "no host is named"),
         (("completion", "tcsh"), "tcsh"),
     ],
 )
