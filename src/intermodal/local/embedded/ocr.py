@@ -147,12 +147,13 @@ def _lines(png: bytes, languages: dict[str, str], script: str, language: str) ->
     grid = Grid(picture, page_slant(_as_line(box.corners) for box in boxes))
     if grid.cells:
         boxes = [_Box(piece, box.sure) for box in boxes for piece in grid.split(box.corners)]
-    every = _read_turned(picture, boxes)
-    found = _without_shapes([(line, said) for line in every if (said := _line_text(line)) is not None], language)
+    every = [(line, _line_text(line)) for line in _read_turned(picture, boxes)]
+    found = _without_shapes([(line, text) for line, text in every if text is not None], language)
+    blank = [line for line, text in every if text is None and not line.text.strip()]
     if script:  # short words in it are read as empty, like marks that are not words
-        found += [(line, ("", False)) for line in every if not line.text.strip() and _line_text(line) is None]
+        found += [(line, ("", False)) for line in blank]
     elif not any(line.score >= AGREED and any(map(str.isalpha, text)) for line, (text, _) in found):
-        found += [(line, ("", False)) for line in every if _is_short_word(line)]
+        found += [(line, ("", False)) for line in blank if _has_word_shape(line)]
     others = _elsewhere(picture, found, _languages_by_script(languages, language), script)
     lines = list[list[Any]]()
     cells: dict[Corners, tuple[int, ...]] = {}
@@ -448,10 +449,10 @@ def _line_text(line: _Line) -> tuple[str, bool] | None:
     return text, False
 
 
-def _is_short_word(line: _Line) -> bool:
-    """Return True for a box without text that is too short to be reported, but may be a word in another script."""
+def _has_word_shape(line: _Line) -> bool:
+    """Return True for a box that may be a short word in another script."""
     width, height = _sides(line.corners)
-    return not line.text.strip() and width >= WORD_SHAPE * height and line.sure >= SURE and _line_text(line) is None
+    return width >= WORD_SHAPE * height and line.sure >= SURE
 
 
 def _padded_size(height: int, width: int) -> tuple[int, int]:

@@ -211,19 +211,22 @@ def read_in_best_language(
     a language counts only if the sample has several different letters of it. If nothing can be read, all lines are
     empty and the language has no code.
     """
-    least = 0.0 if script_known else _LEAST_LETTERS
     nothing = [TesseractLine("", 0.0)] * len(lines)
     sample = sorted(lines, key=lambda line: -line.shape[1])[:_SAMPLE]
     best, language = 0.0, TesseractLanguage("")
     for each in known.values():
         made = read_lines(sample, each, threads)
         sure = statistics.median(line.confidence * is_foreign(line.text) for line in made)
-        letters = _letters(line.text for line in made if is_foreign(line.text))
-        few = letters < _SEVERAL_LETTERS and sure < _SURE_OF_FEW and not script_known
-        if sure > best and sure * letters >= least and not few:
+        if sure > best and (sure >= SURE if script_known else _tells_script(made, sure)):
             best, language = sure, each
-    enough = SURE if script_known else DOUBTED  # scribbled lines were read as three lines of Thai, with 0.61
-    return (read_lines(lines, language, threads), language) if best >= enough else (nothing, TesseractLanguage(""))
+    return (read_lines(lines, language, threads), language) if language.code else (nothing, language)
+
+
+def _tells_script(sample: Sequence[TesseractLine], sure: float) -> bool:
+    """Return whether a sample that is read with this confidence shows that its lines are in the script."""
+    letters = _letters(line.text for line in sample if is_foreign(line.text))
+    # Scribbled lines were read as three lines of Thai, with 0.61.
+    return sure >= (DOUBTED if letters >= _SEVERAL_LETTERS else _SURE_OF_FEW) and sure * letters >= _LEAST_LETTERS
 
 
 def _letters(texts: Iterable[str]) -> int:
