@@ -71,11 +71,11 @@ async def billed_run(
     ``allowance``: the run's budget; a reservation is made if it has none. ``tried``: an attempt made before the run.
     Raises RequestRefused.
     """
-    ledger, claim = allowance.ledger, claim_for_plan(plan)
-    allowance.drawn = "" if tried is not None and tried.sent else claim.endpoints[0]
+    ledger = allowance.ledger
+    allowance.drawn = "" if tried is not None and tried.sent else plan.chosen.endpoint
     if ledger is not None and allowance.given is None:
         try:
-            allowance.given = await _admit(ledger, request, claim)
+            allowance.given = await _admit(ledger, request, claim_for_plan(plan))
         except RequestRefused:
             await events.aclose()
             raise

@@ -15,6 +15,7 @@ from intermodal.errors import UsageError
 from intermodal.executor.api import DirectAttempt
 from intermodal.gateway.billing import IDEMPOTENCY_HEADER, authenticate, begin_idempotent, store_idempotent
 from intermodal.gateway.context import GatewayContext
+from intermodal.gateway.direct.client_sink import abandon_handover
 from intermodal.gateway.direct.direct_chats import DirectChats
 from intermodal.gateway.error_answers import answer_cancelled, answer_error, answer_failure
 from intermodal.gateway.failures import error_code, shutting_down
@@ -286,7 +287,7 @@ class Gateway:
     def close_unbegun(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Close a request whose task was cancelled before it began."""
         if request.after is not None:
-            self.direct.release_handover(request.after, request)
+            abandon_handover(self.context, request, request.after)
             request.after = None
         else:
             self._begin_record(request.head, request.served, len(request.body))
@@ -329,7 +330,7 @@ class Gateway:
             await route.answer(self.context, request, reply)
         finally:
             if request.after is not None:
-                self.direct.release_handover(request.after, request)
+                abandon_handover(self.context, request, request.after)
                 request.after = None
 
     # ---- for health checks and metrics

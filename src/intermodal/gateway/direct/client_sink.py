@@ -14,7 +14,6 @@ from intermodal.core.hints import words
 from intermodal.executor.api import (
     CallReport,
     CompiledPlan,
-    PriorAttempt,
     ShortenedCall,
     Unanswered,
 )
@@ -79,8 +78,10 @@ class ChatPlan:
         self.notes = (*plan.notes, *plan.chosen.warnings)
 
 
-def record_abandoned(context: GatewayContext, request: GatewayRequest, tried: PriorAttempt | None) -> None:
-    """Record a failed attempt that no run continues, since the client left."""
+def abandon_handover(context: GatewayContext, request: GatewayRequest, handover: Handover) -> None:
+    """Release or settle the reservation of a call that no run continues, and record its failed attempt."""
+    handover.abandon(context.ledger)
+    tried = handover.tried
     if tried is not None and tried.error is not None:
         request.served.record_abandoned(tried.endpoint, tried.ending.counts)
         context.metrics.attempt(tried.endpoint, tried.error.code)
@@ -181,8 +182,7 @@ class ClientSink:
             self._context.ledger.release(self._given)
 
     def abandon(self, failure: Unanswered) -> None:
-        Handover(failure.tried, self._given).abandon(self._context.ledger)
-        record_abandoned(self._context, self._asked, failure.tried)
+        abandon_handover(self._context, self._asked, Handover(failure.tried, self._given))
 
     def record_plan(self) -> None:
         """Record the plan in the plan history, the request record and the span."""

@@ -37,7 +37,7 @@ from intermodal.executor.api import (
     ProtocolAdapter,
     compile_plan,
 )
-from intermodal.gateway.direct.client_sink import ChatPlan, ClientSink, record_abandoned
+from intermodal.gateway.direct.client_sink import ChatPlan, ClientSink
 from intermodal.gateway.direct.handover import Handover
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
@@ -427,11 +427,6 @@ class DirectChats:
             return None if failure is None else sink.handover(failure)
         finally:
             attempt.forget()
-
-    def release_handover(self, failure: Handover, request: GatewayRequest) -> None:
-        """Release or settle the reservation of an attempt that the executor did not continue, and record it."""
-        failure.abandon(self._context.ledger)
-        record_abandoned(self._context, request, failure.tried)
 
 
 def _by_run(request: GatewayRequest, why: str) -> None:

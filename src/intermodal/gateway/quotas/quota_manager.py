@@ -196,10 +196,11 @@ class QuotaManager:
         that are idle in other workers.
         """
         amount = to_nanodollars(usd)
-        return await self._obtain(
+        extended = await self._obtain(
             lambda: self._lease_pool.short_of(reservation, amount, tokens),
-            lambda lacks: self._lease_pool.extend(reservation, lacks),
+            lambda lacks: reservation if self._lease_pool.extend(reservation, lacks) else None,
         )
+        return extended is not None
 
     def limits_rate(self, endpoint: str) -> bool:
         """Return True if the config gives the endpoint a rate."""
@@ -210,42 +211,41 @@ class QuotaManager:
 
         Return None if that has no room, or the store fails. It waits as ``extend`` does. Settle or release it.
         """
-        made: list[QuotaReservation] = []
-
-        def reserve(parts: list[LeaseAmount]) -> bool:
-            found = self._lease_pool.reserve(key, parts)
-            made.extend([] if found is None else [found])
-            return found is not None
-
-        await self._obtain(lambda: self._lease_pool.of_endpoint(endpoint, tokens, self._clock()), reserve)
-        return made[0] if made else None
+        return await self._obtain(
+            lambda: self._lease_pool.of_endpoint(endpoint, tokens, self._clock()),
+            lambda parts: self._lease_pool.reserve(key, parts),
+        )
 
     async def _obtain(
-        self, lacking_parts: Callable[[], list[LeaseAmount]], reserve: Callable[[list[LeaseAmount]], bool]
-    ) -> bool:
-        """Return True once ``reserve`` got what is lacking; draw it, and wait a moment for what is idle elsewhere."""
+        self, lacking_parts: Callable[[], list[LeaseAmount]],
+        reserve: Callable[[list[LeaseAmount]], QuotaReservation | None],
+    ) -> QuotaReservation | None:  # fmt: skip
+        """Return what ``reserve`` made once it got what is lacking, None if there is no room for it.
+
+        Draw what is lacking, and wait a moment for what is idle in other workers.
+        """
         until = self._clock() + WAIT_SECONDS
         while True:
             lacks = lacking_parts()
-            if reserve(lacks):
+            if (made := reserve(lacks)) is not None:
                 self._start_ticking()
-                return True
+                return made
             lacking = [lease for lease, need in lacks if lease.free < need or not lease.ready]
             try:
                 if any(lease.returning for lease in lacking):
                     await self._write()  # the store cannot grant a returned amount before it is reported
                 await self._take([(lease, need, need) for lease, need in lacks if lease in lacking])
             except StoreError:
-                return False
+                return None
             lacks = lacking_parts()
-            if reserve(lacks):
+            if (made := reserve(lacks)) is not None:
                 self._start_ticking()
-                return True
+                return made
             # An amount that this worker is returning itself will become available, however long its write takes.
             waited = self._clock() >= until and not any(lease.returning for lease in lacking)
             if waited or any(need > lease.obtainable for lease, need in lacks if lease in lacking):
                 self._start_ticking()  # return what was drawn in vain
-                return False
+                return None
             await asyncio.sleep(TICK_SECONDS)
 
     def expose(self, reservation: QuotaReservation, usd: float, tokens: int | None, *, taken: bool) -> None:

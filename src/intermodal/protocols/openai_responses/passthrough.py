@@ -257,7 +257,7 @@ class OpenAIResponsesStream(TranscodedStream):
                 part.append(self.allowed[1] if self.overran else delta)
                 self._refusals.add(place)
             return self._stop() if ends else ""
-        elif kind in _FAILS or not self._started:
+        if kind in _FAILS or not self._started:
             return None
         elif kind.startswith(_BESIDE) and delta:
             ends = self.say("", delta)
