@@ -217,9 +217,9 @@ async def _probe_once(
     except errors.CallError as failure:
         error = failure
     else:
-        holds, said = _evidence(about, done.made, plain)
+        holds, said = _evidence(about, done.result, plain)
         return ProbeResult(
-            about=about, holds=holds, message=said, tokens=done.made.usage.input_tokens, cost=done.actual.cost,
+            about=about, holds=holds, message=said, tokens=done.result.usage.input_tokens, cost=done.actual.cost,
             seconds=round(world.clock() - began, 3),
         )  # fmt: skip
     if about == "text":

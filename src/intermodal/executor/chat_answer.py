@@ -89,8 +89,12 @@ def _turn_parts(turn: TurnBuilder) -> tuple[Part, ...]:
     only.
     """
     parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.turn().parts)
-    kept = tuple(part for part in parts if isinstance(part, (Text, ToolCall, Reasoning, Refusal, Opaque)))
-    return kept if any(isinstance(part, (ToolCall, Opaque)) or _has_signature(part) for part in kept) else ()
+    history_parts = tuple(part for part in parts if isinstance(part, (Text, ToolCall, Reasoning, Refusal, Opaque)))
+    return (
+        history_parts
+        if any(isinstance(part, (ToolCall, Opaque)) or _has_signature(part) for part in history_parts)
+        else ()
+    )
 
 
 def _has_signature(part: Part) -> bool:

@@ -208,7 +208,7 @@ class LocalRuntimesLike(Protocol):
     async def fill(self, endpoint: Endpoint, text: str, words: tuple[str, ...] = ()) -> EncoderResult: ...
     async def place(self, endpoint: Endpoint, texts: tuple[str, ...]) -> ContrastiveResult: ...
     async def draw(
-        self, endpoint: Endpoint, wanted: Mapping[str, Any], picture: bytes, mask: bytes, *,
+        self, endpoint: Endpoint, settings: Mapping[str, Any], picture: bytes, mask: bytes, *,
         progress: Progress | None = None, sketched: Callable[[ImagePreview], None] | None = None,
     ) -> ImageResult: ...  # fmt: skip
     async def speak(

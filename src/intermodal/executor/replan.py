@@ -136,9 +136,9 @@ class Replanner:
         )  # fmt: skip
         if first.endpoint != current.endpoint:
             await self._emit(Note(text=f"{surprise.reason}: {first.endpoint} answers instead of {current.endpoint}"))
-        told = _losses(first) <= _losses(current)  # worded differently: of one page instead of several
+        known_loss = _losses(first) <= _losses(current)  # worded differently: of one page instead of several
         for warning in first.warnings:  # a new loss that the shown plan did not have
-            if warning not in current.warnings and not (told and warning.startswith("loses ")):
+            if warning not in current.warnings and not (known_loss and warning.startswith("loses ")):
                 await self._emit(Note(text=hint("the new plan {}", warning), step=surprise.step, warns=True))
         return routes
 
@@ -181,7 +181,11 @@ class Replanner:
                     found.setdefault(route.endpoint, []).append(option)
                     break
         return join_sentences(
-            "; ", (hint("{}, would do it here with {}", join_sentences(", or ", by), who) for who, by in found.items())
+            "; ",
+            (
+                hint("{}, would do it here with {}", join_sentences(", or ", settings), who)
+                for who, settings in found.items()
+            ),
         )
 
     def _is_here(self, route: Candidate, failed: frozenset[str]) -> bool:
@@ -252,11 +256,11 @@ def may_receive_data(endpoint: str, policy: Policy, catalog: Catalog) -> bool:
 
 def _seconds_left(candidate: Candidate, rest: Sequence[Step], finished: set[str]) -> float:
     """Return the maximum seconds that the rest may take: the route's highest estimate minus that of finished steps."""
-    whole = candidate.total.seconds
-    if not whole.known or not whole.high:
+    total = candidate.total.seconds
+    if not total.known or not total.high:
         return 0.0
     done = sum(_highest(step) for step in candidate.steps if step.id in finished)
-    return max(whole.high - done, max((_highest(step) for step in rest), default=0.0), 0.0)
+    return max(total.high - done, max((_highest(step) for step in rest), default=0.0), 0.0)
 
 
 def _highest(step: Step) -> float:
@@ -288,18 +292,18 @@ def judge(
     text = "\n".join(piece.text for piece in product.pieces if isinstance(piece, TextInput))
     count = state.world.count
     tokens = {name: found for name in state.tokenizers if (found := count(name, text)) is not None} if text else {}
-    made = conversion_checks.CheckSubject(
+    subject = conversion_checks.CheckSubject(
         step=step,
         product=product,
-        facts=state.opened.facts.parts[product.part],
+        facts=state.opened_media.facts.parts[product.part],
         endpoint=state.world.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None,
         language=state.request.policy.language,
         tokens=tokens.get("smollm2", round(len(text) / 4)),
     )
-    looked = tuple((each, conversion_checks.run_check(each.op, made)) for each in checks)
-    size = conversion_checks.run_check("size", made)
+    findings = tuple((each, conversion_checks.run_check(each.op, subject)) for each in checks)
+    size = conversion_checks.run_check("size", subject)
     wrong = next(
-        (finding for _, finding in looked if finding.problem not in ("", "size")), conversion_checks.CheckFinding()
+        (finding for _, finding in findings if finding.problem not in ("", "size")), conversion_checks.CheckFinding()
     )
     finished = FinishedConversion(
         step=step, product=product, tokens=tokens, problem=wrong.problem, message=wrong.message
@@ -307,18 +311,18 @@ def judge(
     if wrong.problem:
         remarked = wrong.problem in ("empty", "script")  # it is reported once
         surprise = ReplanReason(step=step.id, reason=wrong.message, already_reported=remarked)
-        return ConversionJudgement(finished=finished, looked=looked, surprise=surprise)
+        return ConversionJudgement(finished=finished, findings=findings, surprise=surprise)
     if size.problem:
         surprise = ReplanReason(step=step.id, reason=size.message, only_size=True)
-        return ConversionJudgement(finished=finished, looked=looked, surprise=surprise)
-    return ConversionJudgement(finished=finished, looked=looked)
+        return ConversionJudgement(finished=finished, findings=findings, surprise=surprise)
+    return ConversionJudgement(finished=finished, findings=findings)
 
 
 class ConversionJudgement(Value, frozen=True):
     """A finished conversion, the findings of its checks, and the reason to replan if there is one."""
 
     finished: FinishedConversion
-    looked: tuple[tuple[Check, conversion_checks.CheckFinding], ...] = ()
+    findings: tuple[tuple[Check, conversion_checks.CheckFinding], ...] = ()
     surprise: ReplanReason | None = None
 
 

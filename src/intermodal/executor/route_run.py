@@ -74,7 +74,7 @@ class RouteRun:
     @cached_property
     def _keys(self) -> Mapping[str, str]:
         """The cache key of each conversion by step id."""
-        return conversions.cache_keys(self._candidate.steps, self.state.opened.facts, self._makers)
+        return conversions.cache_keys(self._candidate.steps, self.state.opened_media.facts, self._makers)
 
     def step(self, name: str) -> Step | None:
         """Return a step by its id; None if there is none."""
@@ -90,9 +90,9 @@ class RouteRun:
         for each in input_references(step):
             if isinstance(each, PartRef):
                 return each.index
-            made = self.step(each.id)
-            if isinstance(made, (Transform, Call)) and made.part >= 0:
-                return made.part
+            source = self.step(each.id)
+            if isinstance(source, (Transform, Call)) and source.part >= 0:
+                return source.part
         raise errors.PlanStale("converts nothing that was given", where=step.endpoint, todo="plan again", step=step.id)
 
     @property
@@ -125,8 +125,10 @@ class RouteRun:
         await self._take_from_cache()
         self.stop_for_replan()
         needed = await offload(len(last.inputs) > MANY, self._needed_steps, last)
-        kept = [step for step in needed if step.op not in _NO_CONVERSION and (step is not last or self.words_alone)]
-        await self._convert(kept)
+        conversion_steps = [
+            step for step in needed if step.op not in _NO_CONVERSION and (step is not last or self.words_alone)
+        ]
+        await self._convert(conversion_steps)
         self.stop_for_replan()
         await self._make_room()
         return last
@@ -158,7 +160,7 @@ class RouteRun:
         state = self.state
         cached = await write_in_thread(lambda: state.world.derived.get(self._keys[step.id]))
         product = (
-            conversions.product_from_cache(step, state.opened.facts.parts[self.part_of(step)], cached)
+            conversions.product_from_cache(step, state.opened_media.facts.parts[self.part_of(step)], cached)
             if cached
             else None
         )
@@ -213,10 +215,12 @@ class RouteRun:
                 self.stop_for_replan()
                 await self.state.emit(StepStarted(step=step.id, title=step.title, op=step.op))
                 began = self.now()
-                product = await run_transform(step, self.state.opened, self.state.world.media, self.progress(step))
+                product = await run_transform(
+                    step, self.state.opened_media, self.state.world.media, self.progress(step)
+                )
                 seconds = self.now() - began
             self.state.products[step.id] = product
-            facts = self.state.opened.facts.parts[step.part]
+            facts = self.state.opened_media.facts.parts[step.part]
             row = transform_row(step, facts, product, seconds, self.ledger.run)
             if row is not None:
                 await write_in_thread(lambda: self.state.world.store.record_transform(row))
@@ -257,7 +261,7 @@ class RouteRun:
 
     def _keep_unread(self, step: Call, product: StepProduct) -> None:
         """Store which images had unreadable or doubtful text, so that the next plan accounts for it."""
-        facts, cache = self.state.opened.facts.parts[product.part], self.state.world.derived
+        facts, cache = self.state.opened_media.facts.parts[product.part], self.state.world.derived
         if ReadText.of(step).cut_out_figures or len(product.pieces) != len(product.lines):
             return
         for piece, lines in zip(product.pieces, product.lines, strict=True):
@@ -273,7 +277,7 @@ class RouteRun:
         transcribed well.
         """
         remember_hearing(
-            self.state.world.derived, self.state.opened.facts.parts[part], by=step.endpoint,
+            self.state.world.derived, self.state.opened_media.facts.parts[part], by=step.endpoint,
             sure=conversion_checks.heard_seconds(transcript),
             language=conversions.language_of(step, self.state.request.policy.language),
         )  # fmt: skip
@@ -290,7 +294,7 @@ class RouteRun:
                 sounds = await state.prepare.sounds(step, state.products, endpoint, self.progress(step))
             else:
                 pictures = await state.prepare.pictures(step, state.products, endpoint)
-        facts = state.opened.facts.parts[self.part_of(step)]
+        facts = state.opened_media.facts.parts[self.part_of(step)]
         letters = count_letters(pictures, facts)
         tokens = audio_tokens(sounds[:1], counting_rules(endpoint, state.world.catalog)) if sounds else 0.0
         work = msgspec.structs.replace(measure_work(pictures, sounds[:1]), letters=letters, audio_tokens=tokens)
@@ -311,11 +315,11 @@ class RouteRun:
         except errors.IntermodalError as error:
             _name_file(error, facts.name)
             raise
-        made = done.made
-        if made.lines:
+        result = done.result
+        if result.lines:
             codes = await decode_codes(pictures, state.world.media, facts.name)
-            made = msgspec.structs.replace(made, lines=tuple(map(merge_codes, made.lines, codes)))
-        product = conversions.product_of_result(step, facts, pictures, made)
+            result = msgspec.structs.replace(result, lines=tuple(map(merge_codes, result.lines, codes)))
+        product = conversions.product_of_result(step, facts, pictures, result)
         return product, done.actual
 
     async def do(self, job: CallJob, speaker: CommitGate | None = None) -> FinishedCall:
@@ -392,7 +396,7 @@ class RouteRun:
 
     async def _add_product(self, step: Transform | Call, product: StepProduct, actual: Actual) -> None:
         await self.state.emit(StepFinished(actual=actual, derived=product.derived))
-        facts = self.state.opened.facts.parts[product.part] if product.part >= 0 else None
+        facts = self.state.opened_media.facts.parts[product.part] if product.part >= 0 else None
         remarks = [
             Note(text=remark, step=step.id, warns=True)
             for remark in conversion_checks.remarks(step.op, product, self.state.name(product.part), facts)
@@ -416,9 +420,9 @@ class RouteRun:
         # Counting the tokens of a long document takes a tenth of a second.
         judged = await anyio.to_thread.run_sync(replan.judge, step, product, checks, self.state)
         self.state.finished[step.id] = judged.finished
-        for looked, finding in judged.looked:
+        for check, finding in judged.findings:
             await self.state.emit(
-                Checked(step=step.id, check=looked.op, problem=finding.problem, message=finding.message)
+                Checked(step=step.id, check=check.op, problem=finding.problem, message=finding.message)
             )
         problem = judged.finished.problem
         surprise = judged.surprise or self._replanner.limit(self._candidate, self.state.products, step.id)
@@ -448,8 +452,10 @@ class RouteRun:
                 pieces = await self.state.prepare.native(index, endpoint)
             else:
                 index = self.state.products[each.id].part
-                made = self.state.products[each.id].pieces
-                pieces = tuple(as_wav_input(piece) if isinstance(piece, AudioInput) else piece for piece in made)
+                product_pieces = self.state.products[each.id].pieces
+                pieces = tuple(
+                    as_wav_input(piece) if isinstance(piece, AudioInput) else piece for piece in product_pieces
+                )
             found[index] = (*found.get(index, ()), *pieces)
         return found
 
@@ -462,12 +468,12 @@ class RouteRun:
         return found
 
     def finished_event(self, step: Transform | Call, **fields: object) -> Finished:
-        known = Finished(
+        finished = Finished(
             endpoint=step.endpoint if isinstance(step, Call) else self._candidate.endpoint,
             cost=self.ledger.charges.cost,
             seconds=self.state.world.clock() - self.started,
         )
-        return msgspec.structs.replace(known, **fields)
+        return msgspec.structs.replace(finished, **fields)
 
 
 def _name_file(error: errors.IntermodalError, name: str) -> None:

@@ -53,7 +53,7 @@ _WAITING_EVENTS = 64  # a slow reader slows the run instead of filling the memor
 
 
 async def run(
-    plan: Plan, request: Request, opened: OpenedMediaLike, world: Dependencies, tried: PriorAttempt | None = None,
+    plan: Plan, request: Request, opened_media: OpenedMediaLike, world: Dependencies, tried: PriorAttempt | None = None,
     allowance: AllowanceLike | None = None,
 ) -> AsyncGenerator[Event, None]:  # fmt: skip
     """Run a plan; yield its events as they happen, ``Finished`` last.
@@ -73,7 +73,7 @@ async def run(
     """
 
     async def drive(send: MemoryObjectSendStream[Event]) -> None:
-        await PlanRun(plan, request, opened, world, send, tried, allowance).go()
+        await PlanRun(plan, request, opened_media, world, send, tried, allowance).go()
 
     async with aclosing(stream_from_task(drive, ahead=_WAITING_EVENTS, owner=world.store)) as events:
         async for event in events:
@@ -88,12 +88,12 @@ class PlanRun:
     """One run of a plan: runs its routes, emits its events and writes its row."""
 
     def __init__(
-        self, plan: Plan, request: Request, opened: OpenedMediaLike, world: Dependencies, send:
+        self, plan: Plan, request: Request, opened_media: OpenedMediaLike, world: Dependencies, send:
         MemoryObjectSendStream[Event], tried: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
     ) -> None:  # fmt: skip
         self._plan = plan
         self._request = request
-        self._opened = opened
+        self._opened_media = opened_media
         self._world = world
         self._send = send
         self._id = uuid.uuid4().hex if tried is None else tried.run
@@ -124,7 +124,7 @@ class PlanRun:
             inputs=self._plan.inputs,
             endpoint=self._plan.chosen.endpoint,
             objective=self._plan.objective,
-            parts=stored_names([part.name for part in self._opened.facts.parts]),
+            parts=stored_names([part.name for part in self._opened_media.facts.parts]),
             started=now(),
         )
         self._ledger.begin = lambda: self._world.store.start_run(row)
@@ -196,9 +196,9 @@ class PlanRun:
     async def _failed_routes(self) -> errors.IntermodalError | None:
         """Run routes until one has answered; each reuses finished conversions. Return the error if none has."""
         parts = await offload(is_long(self._request.messages), _parts_of, self._request)
-        state = RunState(self._request, self._opened, self._world, self._caller, self._emit, parts)
+        state = RunState(self._request, self._opened_media, self._world, self._caller, self._emit, parts)
         replanner = Replanner(
-            self._plan, self._request, self._opened.facts, self._world, self._ledger,
+            self._plan, self._request, self._opened_media.facts, self._world, self._ledger,
             started=self._started, emit=self._emit,
         )  # fmt: skip
         failures: list[Reroute] = []
@@ -239,7 +239,7 @@ class PlanRun:
                 routes = await self._replanned_routes(failure, candidate, state, replanner)
                 if routes:
                     waiting = list(routes)
-                elif isinstance(failure, Reroute) and failure.held:
+                elif isinstance(failure, Reroute) and failure.passed_over:
                     passed_over.append((candidate, failure))
                 elif isinstance(failure, Reroute):
                     failures.append(failure)
@@ -339,9 +339,9 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState,
     If a prompt was too long, the fallback also needs a larger context window.
     """
     failed = {(failure.endpoint, failure.op) for failure in failures}
-    gone = {failure.endpoint for failure in failures if isinstance(failure.error, errors.Unreachable)}
+    unreachable = {failure.endpoint for failure in failures if isinstance(failure.error, errors.Unreachable)}
     todo = [step for step in candidate.steps if isinstance(step, Call) and step.id not in state.products]
-    if any((step.endpoint, step.op) in failed or step.endpoint in gone for step in todo):
+    if any((step.endpoint, step.op) in failed or step.endpoint in unreachable for step in todo):
         return False
     after = world.catalog.by_id.get(candidate.endpoint)
     for failure in failures:
@@ -374,8 +374,8 @@ def _is_too_long_again(candidate: Candidate, failure: Reroute, state: RunState, 
         after = world.catalog.by_id.get(step.endpoint)
         near = cut and before is not None and after is not None and before.host.id == after.host.id
         if step.endpoint == failure.endpoint or (near and _context_of(after) <= _context_of(before)):
-            given = step.estimate.input_tokens
-            if failure.size is None or not given.known or given.high >= _SMALLER * failure.size:
+            input_tokens = step.estimate.input_tokens
+            if failure.size is None or not input_tokens.known or input_tokens.high >= _SMALLER * failure.size:
                 return True
     return False
 

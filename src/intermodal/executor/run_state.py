@@ -40,14 +40,14 @@ class RunState:
     def __init__(
         self,
         request: Request,
-        opened: OpenedMediaLike,
+        opened_media: OpenedMediaLike,
         world: Dependencies,
         caller: StepCaller,
         emit: Callable[[Event], Awaitable[None]],
         parts: Sequence[Part],
     ) -> None:
         self.request = request
-        self.opened = opened
+        self.opened_media = opened_media
         self.world = world
         self.caller = caller
         self.emit = emit
@@ -58,11 +58,11 @@ class RunState:
         # states it.
         self.held_notes: dict[tuple[str, int], list[Note]] = {}
         self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}
-        self.prepare = InputPreparer(opened, world.media, parts)
+        self.prepare = InputPreparer(opened_media, world.media, parts)
         self.places = CoreSlots(cores=1)  # of the current route
 
     def name(self, part: int) -> str:
-        return self.opened.facts.parts[part].name if part >= 0 else ""
+        return self.opened_media.facts.parts[part].name if part >= 0 else ""
 
     async def emit_held_notes(self) -> None:
         """Emit the notes that were held back, once."""

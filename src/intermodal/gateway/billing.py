@@ -81,7 +81,7 @@ async def billed_run(
             raise
     before = RunCharges() if tried is None else RunCharges().with_attempt(tried.ending)
     allowance.expose(before)  # until the run reports its own charges
-    progress = _RunProgress(began=before.taken)
+    progress = _RunProgress(began=before.maybe_paid)
     try:
         async with aclosing(progress.watched(events)) as watched:
             yield watched
@@ -89,7 +89,7 @@ async def billed_run(
         charges = allowance.charges
         request.served.add_cost(charges.cost)
         if ledger is not None and allowance.given is not None:
-            request.sent -= not (progress.finished or charges.taken)
+            request.sent -= not (progress.finished or charges.maybe_paid)
             if progress.began:
                 ledger.settle(
                     allowance.given, cost=charges.cost, tokens=charges.tokens, unreported=charges.unreported,
@@ -173,7 +173,7 @@ class KeyAllowance:
         """Record what the run is charged if it ends, or this process is killed, now."""
         self.charges = charges
         if self.ledger is not None and self.given is not None and isfinite(charges.usd):
-            self.ledger.expose(self.given, charges.usd, charges.tokens, taken=charges.taken)
+            self.ledger.expose(self.given, charges.usd, charges.tokens, taken=charges.maybe_paid)
 
 
 class _EndpointDraw:

@@ -633,9 +633,9 @@ class HostedRanking:
                 done = await caller.call(job)
             except Reroute as failure:
                 raise failure.error from None
-            assert done.made.head_scores is not None
-            found += [score for _, score in done.made.head_scores.scores]
-            counted = done.made.usage.input_tokens
+            assert done.result.head_scores is not None
+            found += [score for _, score in done.result.head_scores.scores]
+            counted = done.result.usage.input_tokens
             tokens = None if tokens is None or counted is None else tokens + counted
             if progress is not None:
                 progress(len(found), len(texts))

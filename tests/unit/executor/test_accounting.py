@@ -57,7 +57,7 @@ def test_a_failure_after_the_first_word_may_have_been_billed_whatever_it_was() -
 def test_an_answer_is_settled_where_it_was_counted(
     billed: float | None, estimated: Quantity, counted: bool, state: str
 ) -> None:
-    charge = accounting.charge_answer(billed, estimated, counted=counted)
+    charge = accounting.charge_answer(billed, estimated, usage_complete=counted)
     assert (charge.state, charge.cost, charge.maybe_paid) == (state, billed, True)
 
 
@@ -114,7 +114,7 @@ def test_a_count_that_was_not_reported_is_charged_at_the_most_it_may_be(
 
 
 def test_an_answer_that_was_stopped_is_charged_the_tokens_it_may_have_had_beyond_that() -> None:
-    ending = account(DEAR).end(14.0, WireUsage(input_tokens=3), out=5, counted=False)
+    ending = account(DEAR).end(14.0, WireUsage(input_tokens=3), out=5, usage_complete=False)
     assert ending.outcome.usage.output_tokens == 5, "what was counted here"
     assert (ending.tokens, ending.unreported_tokens) == (3 + WRITES, WRITES)
 

@@ -104,7 +104,7 @@ class GatewayServer:
     def taken(self) -> int:
         """Chats that the direct path answered. A client has its answer before that is noted."""
         until(lambda: not self.gateway.active)
-        return self.gateway.direct.engine.taken
+        return self.gateway.direct.engine.answered_calls
 
     def until_written(self) -> None:
         """Wait until every request is over and its rows are stored: the direct path writes them after the answer,

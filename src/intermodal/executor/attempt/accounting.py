@@ -102,14 +102,14 @@ def usage_is_complete(usage: WireUsage | None, *, looped: bool, overran: bool) -
     return not looped and not (overran and (usage is None or usage.output_tokens is None))
 
 
-def charge_answer(billed: float | None, estimated: Quantity, *, counted: bool) -> Charge:
+def charge_answer(billed: float | None, estimated: Quantity, *, usage_complete: bool) -> Charge:
     """Return the charge of an attempt that ended with an answer or a refusal.
 
     Args:
         billed: USD by the reported usage (``settle``). estimated: USD as planned.
-        counted: the usage covers the whole answer (``usage_is_complete``).
+        usage_complete: the usage covers the whole answer (``usage_is_complete``).
     """
-    open_ = not counted or (billed is None and bool(upper_bound(estimated)))
+    open_ = not usage_complete or (billed is None and bool(upper_bound(estimated)))
     return Charge("estimated" if open_ else "settled", billed, True)
 
 
@@ -214,20 +214,22 @@ class AttemptAccount:
         return upper_bound(self._estimate.cost) if self._bound is None else self._bound.usd
 
     def end(
-        self, now: float, reported: WireUsage, *, out: int | None, counted: bool = True, cut: bool = False,
+        self, now: float, reported: WireUsage, *, out: int | None, usage_complete: bool = True, cut: bool = False,
         code: str = "",
     ) -> AttemptEnding:  # fmt: skip
         """End the attempt with an answer or a refusal.
 
         Args:
             reported: the host's own counts. out: counted tokens of the answer.
-            counted: the usage covers the whole answer (``usage_is_complete``). cut: the answer ended at a limit.
+            usage_complete: the usage covers the whole answer (``usage_is_complete``). cut: the answer ended at a limit.
             code: error code if the answer cannot be used.
         """
         self._call.end(None, now)
-        charge = charge_answer(self.billed, self._estimate.cost, counted=counted)
+        charge = charge_answer(self.billed, self._estimate.cost, usage_complete=usage_complete)
         usage = reported_usage(reported, out)
-        return self._ending(now, charge, code, reported, usage, out if counted else reported.output_tokens, cut=cut)
+        return self._ending(
+            now, charge, code, reported, usage, out if usage_complete else reported.output_tokens, cut=cut
+        )
 
     def fail(self, error: IntermodalError, now: float, *, sent: bool) -> AttemptEnding:
         """End the attempt with an error. ``sent``: a part of the request may have reached the endpoint."""
@@ -267,13 +269,16 @@ class AttemptAccount:
         tokens, unreported = self._tokens(usage.input_tokens, out)
         return AttemptEnding(charge, outcome, counts, tokens, unreported)
 
-    def _tokens(self, given: int | None, made: int | None) -> tuple[int | None, int]:
+    def _tokens(self, input_tokens: int | None, output_tokens: int | None) -> tuple[int | None, int]:
         """Return the tokens to charge, and the part of them that is an upper bound: of each count that is None."""
-        if given is not None and made is not None:
-            return given + made, 0
+        if input_tokens is not None and output_tokens is not None:
+            return input_tokens + output_tokens, 0
         most = token_bound(self._estimate) if self._bound is None else self._bound.tokens
-        tokens = TokenBound(most.input if given is None else given, most.output if made is None else made).total
-        return tokens, 0 if tokens is None else tokens - (given or 0) - (made or 0)
+        tokens = TokenBound(
+            most.input if input_tokens is None else input_tokens,
+            most.output if output_tokens is None else output_tokens,
+        ).total
+        return tokens, 0 if tokens is None else tokens - (input_tokens or 0) - (output_tokens or 0)
 
 
 def reported_usage(usage: WireUsage, out: int | None) -> Usage:
@@ -300,14 +305,14 @@ def settle(
     vectors: tuple[RateCard, ...] = (),
     moment: str = "",
     *,
-    made: int = 0,
+    image_count: int = 0,
 ) -> float | None:
     """Return the cost of a call in USD; None if a price or a required count is unknown.
 
     Args:
         vectors: the host's dated prices; () settles with the endpoint's own price.
         moment: time of the call in UTC: 2026-11-25, or 2026-11-25T09:30; "" is any day.
-        made: number of generated images.
+        image_count: number of generated images.
 
     Calls on this machine without a price are free. A price per second, page, character or image applies alone if the
     endpoint has one for this kind of work, except that seconds of audio in a chat are billed in addition to its tokens;
@@ -315,17 +320,17 @@ def settle(
     so that no budget is exceeded unnoticed.
     """
     price = endpoint.price_on(moment.partition("T")[0])
-    if made and price.picture is not None and not price.unsaid:
-        return price.request + made * price.picture
+    if image_count and price.picture is not None and not price.unsaid:
+        return price.request + image_count * price.picture
     vector = _rates_of_moment(vectors, usage, moment) if vectors else _own(endpoint, work, moment)
     if vector is None:
         return None
-    found = [
+    costs = [
         None if counts is None else rate_cards.itemize(vector, counts).usd
         for counts in _readings(vector, usage, work, silent=endpoint.model.output in _SILENT)
     ]
-    known = [usd for usd in found if usd is not None]
-    return max(known) if len(known) == len(found) else None
+    known_costs = [usd for usd in costs if usd is not None]
+    return max(known_costs) if len(known_costs) == len(costs) else None
 
 
 def _rates_of_moment(vectors: tuple[RateCard, ...], usage: WireUsage, moment: str) -> RateCard | None:
@@ -366,7 +371,7 @@ def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
     if work.characters and price.input_mchar is not None:
         return {"input_mchars": price.input_mchar}
     text, out = price.input_mtok, price.output_mtok
-    stated = {
+    prices = {
         "input_mtok": text,
         "output_mtok": out,
         "input_image_mtok": price.input_image_mtok,
@@ -375,7 +380,7 @@ def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
         "output_audio_mtok": out if price.output_audio_mtok is None else price.output_audio_mtok,
         "output_image_mtok": price.output_image_mtok,
     }
-    return {name: usd for name, usd in stated.items() if usd is not None}
+    return {name: usd for name, usd in prices.items() if usd is not None}
 
 
 # ---- counts ----------------------------------------------------------------------------------------
@@ -393,23 +398,23 @@ def _readings(vector: RateCard, usage: WireUsage, work: Work, *, silent: bool) -
         if work.characters and "input_mchars" in units:
             yield {"input_characters": float(work.characters)}
             return
-    made = _output_counts(units, usage, work, silent=silent)
-    if made is None or (usage.input_tokens is None and not _free(units, "in")):
+    output_counts = _output_counts(units, usage, work, silent=silent)
+    if output_counts is None or (usage.input_tokens is None and not _free(units, "in")):
         yield None
         return
-    given = usage.input_tokens or 0
+    input_tokens = usage.input_tokens or 0
     if seconds and not rate_cards.AUDIO_LENGTH_UNITS.isdisjoint(units) and "input_audio_mtok" not in units:
         # Sound is billed by its length. If its tokens are not reported apart they count as text, the dearest reading.
-        kinds_reported = _reported_kinds(usage.input_by_modality, given)
-        given -= kinds_reported.pop("audio", 0)
-        yield {**_input_counts(usage, given, kinds_reported), **made, "input_audio_seconds": seconds}
+        kinds_reported = _reported_kinds(usage.input_by_modality, input_tokens)
+        input_tokens -= kinds_reported.pop("audio", 0)
+        yield {**_input_counts(usage, input_tokens, kinds_reported), **output_counts, "input_audio_seconds": seconds}
         return
-    kinds_reported = _reported_kinds(usage.input_by_modality, given)
-    rest = given - sum(kinds_reported.values()) - _reported_tokens(usage.input_by_modality, "text")
-    sent = [kind for kind, amount in (("audio", work.audio_seconds), ("image", work.megapixels)) if amount]
-    for kind in ("", *(kind for kind in sent if kind not in kinds_reported and rest > 0)):
+    kinds_reported = _reported_kinds(usage.input_by_modality, input_tokens)
+    rest = input_tokens - sum(kinds_reported.values()) - _reported_tokens(usage.input_by_modality, "text")
+    media_kinds = [kind for kind, amount in (("audio", work.audio_seconds), ("image", work.megapixels)) if amount]
+    for kind in ("", *(kind for kind in media_kinds if kind not in kinds_reported and rest > 0)):
         kinds = {**kinds_reported, kind: rest} if kind else kinds_reported
-        yield _input_counts(usage, given, kinds) | made
+        yield _input_counts(usage, input_tokens, kinds) | output_counts
 
 
 def _reported_kinds(by_modality: tuple[tuple[str, int], ...], most: int) -> dict[str, int]:
@@ -425,16 +430,16 @@ def _reported_tokens(by_modality: tuple[tuple[str, int], ...], name: str) -> int
     return dict(by_modality).get(name, 0)
 
 
-def _input_counts(usage: WireUsage, given: int, kinds: Mapping[str, int]) -> dict[str, float]:
+def _input_counts(usage: WireUsage, input_tokens: int, kinds: Mapping[str, int]) -> dict[str, float]:
     """Return the input counts. Cached tokens without a breakdown count as text first, which has the smallest discount.
 
     No host has a price for cached video, so it is billed in full.
     """
-    text = given - sum(kinds.values())
-    written = min(usage.cache_write_tokens or 0, text)
-    left = min(usage.cached_tokens or 0, given - written)
+    text = input_tokens - sum(kinds.values())
+    cache_written = min(usage.cache_write_tokens or 0, text)
+    left = min(usage.cached_tokens or 0, input_tokens - cache_written)
     kinds_reported = _reported_kinds(usage.cached_by_modality, left)
-    of_text = min(left - sum(kinds_reported.values()), text - written)
+    of_text = min(left - sum(kinds_reported.values()), text - cache_written)
     left -= of_text
     cached: dict[str, int] = {}
     for kind, tokens in kinds.items():
@@ -442,12 +447,12 @@ def _input_counts(usage: WireUsage, given: int, kinds: Mapping[str, int]) -> dic
         left -= 0 if kinds_reported else cached[kind]
     cached.pop("video", None)
     counts = {
-        "input_tokens": given,
+        "input_tokens": input_tokens,
         **{f"input_{kind}_tokens": tokens for kind, tokens in kinds.items()},
         **{f"cache_{kind}_read_tokens": tokens for kind, tokens in cached.items()},
         "cache_read_tokens": of_text + sum(cached.values()),
-        "cache_write_tokens": written,
-        "cache_write_1h_tokens": min(usage.cache_write_1h_tokens or 0, written),
+        "cache_write_tokens": cache_written,
+        "cache_write_1h_tokens": min(usage.cache_write_1h_tokens or 0, cache_written),
     }
     return {name: float(count) for name, count in counts.items() if count}
 
@@ -459,16 +464,16 @@ def _output_counts(
     out = usage.output_tokens
     if out is None:
         return {} if silent or _free(units, "out") else None
-    spoken = usage.audio_tokens
-    if spoken is None and work.characters:
-        spoken = out  # spoken text: all output is audio
-    found = {"output_tokens": float(out)}
-    for name, tokens in (("audio", spoken), ("image", usage.image_tokens), ("reasoning", usage.reasoning_tokens)):
+    audio_tokens = usage.audio_tokens
+    if audio_tokens is None and work.characters:
+        audio_tokens = out  # spoken text: all output is audio
+    counts = {"output_tokens": float(out)}
+    for name, tokens in (("audio", audio_tokens), ("image", usage.image_tokens), ("reasoning", usage.reasoning_tokens)):
         part = min(tokens or 0, out)
         if part:
-            found[f"output_{name}_tokens"] = float(part)
+            counts[f"output_{name}_tokens"] = float(part)
             out -= part
-    return found
+    return counts
 
 
 def _free(units: Mapping[str, rate_cards.Rate], direction: str) -> bool:
@@ -491,19 +496,22 @@ def remaining_estimate(step: Call, first: Actual) -> Call:
     return msgspec.structs.replace(step, estimate=msgspec.structs.replace(step.estimate, cost=rest))
 
 
-def add_actuals(first: Actual, second: Actual, *, kept: Usage | None = None) -> Actual:
-    """Return the combined figures of two calls of one step. ``kept``: the usage of its answer, if not the second's."""
-    known = first.cost is not None and second.cost is not None
-    usage = second.usage if kept is None else kept
-    gone = second.usage if kept == first.usage and kept is not None else first.usage
+def add_actuals(first: Actual, second: Actual, *, answer_usage: Usage | None = None) -> Actual:
+    """Return the combined figures of two calls of one step.
+
+    ``answer_usage``: the usage of the step's answer, if not the second's.
+    """
+    costs_known = first.cost is not None and second.cost is not None
+    usage = second.usage if answer_usage is None else answer_usage
+    replaced_usage = second.usage if answer_usage == first.usage and answer_usage is not None else first.usage
     return Actual(
         step=second.step,
         seconds=first.seconds + second.seconds,
         load_seconds=first.load_seconds + second.load_seconds,
         usage=usage,
-        cost=(first.cost or 0.0) + (second.cost or 0.0) if known else None,
+        cost=(first.cost or 0.0) + (second.cost or 0.0) if costs_known else None,
         peak_memory=max(first.peak_memory or 0, second.peak_memory or 0) or None,
         began=first.began,
         calls=first.calls + second.calls,
-        replaced=(*first.replaced, *second.replaced, gone),
+        replaced=(*first.replaced, *second.replaced, replaced_usage),
     )

@@ -23,16 +23,16 @@ def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointSh
     if not isinstance(error, errors.CallError) or not error.sent:
         return None
     endpoint = job.endpoint
-    given = _media_kinds(job)
-    if given and endpoint.host.zone in NEAR and _is_crash(error):
-        words = f"{error.what} when it was sent {' and '.join(given)}"
-        return EndpointShortcoming(endpoint=endpoint.id, lacks=given, message=words, build=endpoint.build)
+    media_kinds = _media_kinds(job)
+    if media_kinds and endpoint.host.zone in NEAR and _is_crash(error):
+        words = f"{error.what} when it was sent {' and '.join(media_kinds)}"
+        return EndpointShortcoming(endpoint=endpoint.id, lacks=media_kinds, message=words, build=endpoint.build)
     if isinstance(error, errors.UnsupportedModality):
-        named = cast("Kind", error.kind)
+        refused_kind = cast("Kind", error.kind)
         # If it does not say which kind it refuses, it is sent none of them again.
-        lacks = (named,) if named in given else given
-        found = EndpointShortcoming(endpoint=endpoint.id, lacks=lacks, message=error.what, build=endpoint.build)
-        return found if lacks else None
+        lacks = (refused_kind,) if refused_kind in media_kinds else media_kinds
+        lesson = EndpointShortcoming(endpoint=endpoint.id, lacks=lacks, message=error.what, build=endpoint.build)
+        return lesson if lacks else None
     if isinstance(error, errors.RequestTooLarge):
         return (
             EndpointShortcoming(endpoint=endpoint.id, images=error.limit, message=error.what) if error.limit else None
@@ -82,7 +82,7 @@ _LEAST = 400  # tokens that have to be missing
 
 
 def detect_truncated_prompt(
-    endpoint: Endpoint, work: Work, counted: int | None, texts: Callable[[], Iterable[str]]
+    endpoint: Endpoint, work: Work, server_tokens: int | None, texts: Callable[[], Iterable[str]]
 ) -> errors.ContextExceeded | None:
     """Return the error for a truncated prompt: the host read far fewer tokens than were sent.
 
@@ -93,22 +93,22 @@ def detect_truncated_prompt(
     client sends the endpoint no more prompts of that size.
 
     Args:
-        counted: prompt tokens by the server, media and cached ones included.
+        server_tokens: prompt tokens by the server, media and cached ones included.
         texts: what was sent, read only where a closer check is needed.
     """
-    if endpoint.host.zone not in NEAR or counted is None or not work.text_tokens:
+    if endpoint.host.zone not in NEAR or server_tokens is None or not work.text_tokens:
         return None
     # Images and sound do not count: their tokens are known less well than those of text.
     expected = work.text_tokens * (_EXACT if work.text_exact else _ROUGH)
-    if expected - counted < _LEAST or not (work.text_exact or _minimum_tokens(texts()) - counted >= _LEAST):
+    if expected - server_tokens < _LEAST or not (work.text_exact or _minimum_tokens(texts()) - server_tokens >= _LEAST):
         return None
     error = errors.ContextExceeded(
-        f"read {counted:,} tokens of a prompt of about {work.text_tokens:,.0f}: it cut the rest without a word",
+        f"read {server_tokens:,} tokens of a prompt of about {work.text_tokens:,.0f}: it cut the rest without a word",
         where=endpoint.id,
         todo="give it a longer context where it is started, send less (a shorter text, fewer pages), or ask another",
         status=200,
     )
-    error.limit = counted if work.text_exact else None
+    error.limit = server_tokens if work.text_exact else None
     error.cut = int(work.text_tokens)
     return error
 

@@ -56,7 +56,7 @@ class _Exploration:
 class _RetryBudget:
     saved: float = 0.0  # resends saved from the per-call share
     floor: float = MOST_SAVED_PER_SECOND
-    at: float = 0.0
+    updated_at: float = 0.0
 
 
 class EndpointHealth:
@@ -256,9 +256,9 @@ class EndpointHealth:
     def _budget(self, host: str, now: float) -> _RetryBudget:
         budget = self._budgets.get(host)
         if budget is None:
-            budget = self._budgets[host] = _RetryBudget(floor=self._burst, at=now)
-        budget.floor = min(self._burst, budget.floor + max(0.0, now - budget.at) * self._floor)
-        budget.at = now
+            budget = self._budgets[host] = _RetryBudget(floor=self._burst, updated_at=now)
+        budget.floor = min(self._burst, budget.floor + max(0.0, now - budget.updated_at) * self._floor)
+        budget.updated_at = now
         return budget
 
 

@@ -41,7 +41,7 @@ class RunCharges(NamedTuple):
         unreported: the part of ``usd`` that is an upper bound.
         tokens: input and output; None if no bound is known of an attempt that reported none.
         unreported_tokens: the part of ``tokens`` that is an upper bound.
-        taken: something was sent that is or may be charged.
+        maybe_paid: something was sent that is or may be charged.
     """
 
     usd: float = 0.0
@@ -49,7 +49,7 @@ class RunCharges(NamedTuple):
     unreported: float = 0.0
     tokens: int | None = 0
     unreported_tokens: int = 0
-    taken: bool = False
+    maybe_paid: bool = False
 
     @property
     def cost(self) -> float | None:
@@ -64,7 +64,7 @@ class RunCharges(NamedTuple):
             unreported=self.unreported + ending.unreported,
             tokens=None if self.tokens is None or ending.tokens is None else self.tokens + ending.tokens,
             unreported_tokens=self.unreported_tokens + ending.unreported_tokens,
-            taken=self.taken or ending.charge.maybe_paid,
+            maybe_paid=self.maybe_paid or ending.charge.maybe_paid,
         )
 
 
@@ -176,17 +176,17 @@ class RunLedger:
 
     async def _draw_rate(self, allowance: AllowanceLike, entry: AttemptEntry, step: Call) -> RateDraw:
         try:
-            drawn = await allowance.draw_rate(step.endpoint, entry.most_tokens)
+            rate_draw = await allowance.draw_rate(step.endpoint, entry.most_tokens)
         except BaseException:
             entry.drop()
             raise
-        if drawn is None:
+        if rate_draw is None:
             entry.drop()
             raise EndpointRateExceeded(
                 "has reached the rate that the config of this server allows", where=step.endpoint,
                 todo="try again in a minute, or raise its row in [serve.rates]", step=step.id,
             )  # fmt: skip
-        return drawn
+        return rate_draw
 
     def add_prior(self, ending: AttemptEnding) -> None:
         """Count an attempt that was made before the run."""
@@ -213,7 +213,7 @@ class RunLedger:
                     unreported=ended.unreported + self.reserved,
                     tokens=None if ended.tokens is None else ended.tokens + self.reserved_tokens,
                     unreported_tokens=ended.unreported_tokens + self.reserved_tokens,
-                    taken=ended.taken or self._under_way > 0,
+                    maybe_paid=ended.maybe_paid or self._under_way > 0,
                 )
             )
 
@@ -401,15 +401,15 @@ def count_letters(pictures: tuple[ImageInput, ...], facts: PartFacts) -> float:
     if facts.script or any(page.script for page in facts.pages if page.number in {each.page for each in pictures}):
         return 0.0
     pages = {page.number: page.letters for page in facts.pages}
-    found = 0.0
+    total = 0.0
     if any(picture.cropped for picture in pictures):
         return sum(page.figure_letters.mid for page in facts.pages if page.number in {each.page for each in pictures})
     for picture in pictures:
-        counted = pages.get(picture.page) if picture.page else facts.letters if facts.kind == "image" else None
-        if counted is None or not counted.known:
+        image_letters = pages.get(picture.page) if picture.page else facts.letters if facts.kind == "image" else None
+        if image_letters is None or not image_letters.known:
             return 0.0
-        found += counted.mid
-    return found
+        total += image_letters.mid
+    return total
 
 
 def transform_row(

@@ -41,21 +41,21 @@ RESENDS: Mapping[errors.Retry, int] = {"resend": 2, "wait": 2, "once": 1}
 class Reroute(Exception):
     """Another endpoint may make a call that this one cannot make.
 
-    ``reason`` continues a sentence that begins with the endpoint's name. ``held``: the endpoint was not called, because
-    its circuit breaker is open; it may be called if no other endpoint is left.
+    ``reason`` continues a sentence that begins with the endpoint's name. ``passed_over``: the endpoint was not called,
+    because its circuit breaker is open; it may be called if no other endpoint is left.
     """
 
-    def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, held: bool = False) -> None:
+    def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, passed_over: bool = False) -> None:
         super().__init__(reason)
-        given = step.estimate.input_tokens
+        input_tokens = step.estimate.input_tokens
         self.error = error
         self.endpoint = step.endpoint
-        self.size = given.high if given.known else None  # tokens of the request
+        self.size = input_tokens.high if input_tokens.known else None  # tokens of the request
         self.sent = isinstance(error, errors.CallError) and error.sent
         self.step = step.id
         self.op = step.op
         self.reason = reason
-        self.held = held
+        self.passed_over = passed_over
 
 
 class RunCaller(Protocol):

@@ -88,7 +88,7 @@ class ReplanRequested(Exception):
 class FinishedCall(Value, frozen=True):
     """A successful call: its result, and the combined figures of all its attempts."""
 
-    made: CallResult
+    result: CallResult
     actual: Actual
 
 
@@ -161,7 +161,7 @@ class StepCaller:
         again = False  # called before in this run, and about to be sent the same request again
         if tried is None:
             if (shut := retry.breaker_error(self, job)) is not None:
-                raise Reroute(shut, job.step, shut.what, held=True)
+                raise Reroute(shut, job.step, shut.what, passed_over=True)
             again = retry.is_resend(self, job)
             await retry.wait_for_retry_after(self, job)
             job = retry.as_trial(self, job)
@@ -179,7 +179,7 @@ class StepCaller:
                 attempt = CallAttempt(self, job, begin if number == 1 else _nothing, say, think, again=again)
             tried = None
             try:
-                made = await (
+                result = await (
                     attempt.make(job.step.id, say, think) if isinstance(attempt, PriorAttempt) else attempt.make()
                 )
             except errors.IntermodalError as error:
@@ -199,7 +199,7 @@ class StepCaller:
                 if passed_over:
                     self.passed_over[name] = error
                 if decision.kind == "reroute":
-                    raise Reroute(error, job.step, decision.reason, held=passed_over) from error
+                    raise Reroute(error, job.step, decision.reason, passed_over=passed_over) from error
                 if decision.kind == "stop":
                     raise
                 retract()
@@ -210,7 +210,7 @@ class StepCaller:
                 self._give_up(attempt)
                 raise
             else:
-                return FinishedCall(made=made, actual=attempt.actual(tuple(spent)))
+                return FinishedCall(result=result, actual=attempt.actual(tuple(spent)))
 
     def at(self) -> float:
         """Return seconds since the run began."""
@@ -383,7 +383,7 @@ class CallAttempt:
             self._entry = await self._caller.ledger.open(job.step, job.endpoint, job.work)
             await self._begin()
             account.start(self._clock())
-            made = await driver_of(job.endpoint.host.protocol)(job, self._caller.world, self)
+            result = await driver_of(job.endpoint.host.protocol)(job, self._caller.world, self)
         except errors.IntermodalError as error:
             await self._close(account.fail(error, self._clock(), sent=self.sent))
             raise _without_key(self.key, error) from None
@@ -393,30 +393,32 @@ class CallAttempt:
         except BaseException:
             await self._close(account.cancel(self._clock(), sent=self.sent, code="internal"))
             raise
-        refused = is_refusal(made.finish_reason, (made.text,), called=made.calls_tool)
+        refused = is_refusal(result.finish_reason, (result.text,), called=result.calls_tool)
         tariff = self._caller.world.tariff(job.endpoint)
-        account.billed = settle(job.endpoint, made.usage, job.work, tariff, self._moment, made=len(made.drawn))
-        self._peak = made.peak_memory
+        account.billed = settle(
+            job.endpoint, result.usage, job.work, tariff, self._moment, image_count=len(result.images)
+        )
+        self._peak = result.peak_memory
         await self._close(
             account.end(
-                self._clock(), made.usage, out=self._output_tokens(made), cut=made.finish_reason == "length",
-                counted=accounting.usage_is_complete(made.usage, looped=made.looped, overran=made.overran),
+                self._clock(), result.usage, out=self._output_tokens(result), cut=result.finish_reason == "length",
+                usage_complete=accounting.usage_is_complete(result.usage, looped=result.looped, overran=result.overran),
                 code="content_refused" if refused else "",
             )
         )  # fmt: skip
-        return made
+        return result
 
     def actual(self, before: tuple[float | None, ...]) -> Actual:
         """Return the figures of the step. ``before``: the costs of the failed attempts."""
         outcome = self.ending.outcome
         costs = (*before, self.ending.charge.cost)
-        known = [cost for cost in costs if cost is not None]
+        known_costs = [cost for cost in costs if cost is not None]
         return Actual(
             step=self._job.step.id,
             seconds=outcome.seconds,
             load_seconds=outcome.load_seconds,
             usage=outcome.usage,
-            cost=sum(known) if len(known) == len(costs) else None,
+            cost=sum(known_costs) if len(known_costs) == len(costs) else None,
             peak_memory=self._peak or None,
         )
 
@@ -430,14 +432,14 @@ class CallAttempt:
         """True if some of the request may have reached the endpoint."""
         return self._entry is not None and self._entry.sent
 
-    def abandoned_event(self, at: float) -> AttemptFailed:
+    def abandoned_event(self, run_seconds: float) -> AttemptFailed:
         """Return the event for an attempt that was abandoned at a deadline or because of another failure."""
         cost = self.ending.charge.cost
         charged: Literal["no", "maybe"] = "no" if cost == 0 else "maybe"
         return AttemptFailed(
             step=self._job.step.id, endpoint=self.endpoint, code=self.ending.outcome.error,
             reason="was given up before its answer was whole", charged=charged, cost=cost,
-            seconds=round(self.seconds, 6), at=at,
+            seconds=round(self.seconds, 6), at=run_seconds,
         )  # fmt: skip
 
     async def _close(self, ending: AttemptEnding) -> None:
@@ -462,8 +464,8 @@ class CallAttempt:
 
 def count_answer_tokens(text: str, count: Callable[[str, str], int | None]) -> int:
     """Count tokens with the vocabulary of the embedded model: one measure for everything that no host counts."""
-    counted = count("smollm2", text)
-    return round(len(text) / 4) if counted is None else counted
+    tokens = count("smollm2", text)
+    return round(len(text) / 4) if tokens is None else tokens
 
 
 def _unsent_error(

@@ -116,8 +116,8 @@ def _rendering_findings(product: StepProduct, name: str) -> list[str]:
 def _frame_findings(product: StepProduct, name: str) -> list[str]:
     if not product.pieces:
         return [f"no frame of {name} could be drawn"]
-    looked = len(product.pieces)
-    return [f"{looked} of {product.scenes} scenes of {name} are looked at"] if looked < product.scenes else []
+    frame_count = len(product.pieces)
+    return [f"{frame_count} of {product.scenes} scenes of {name} are looked at"] if frame_count < product.scenes else []
 
 
 def _description_findings(product: StepProduct, name: str) -> list[str]:
@@ -180,11 +180,11 @@ def _transcript(subject: CheckSubject) -> CheckFinding:
     if is_looping(transcript) or repeats(transcript.text):
         return CheckFinding(problem="looped", message=f"the transcript of {name} repeats itself")
     languages = subject.endpoint.model.languages if subject.endpoint is not None else ()
-    spoken, stated = transcript.language, subject.language
-    if stated and spoken and spoken != stated:
-        return CheckFinding(problem="language", message=f"{name} was heard in {spoken}, not in {stated}")
-    if languages and spoken and spoken not in languages:
-        return CheckFinding(problem="language", message=f"{name} is in {spoken}, which this model was not made for")
+    language, requested_language = transcript.language, subject.language
+    if requested_language and language and language != requested_language:
+        return CheckFinding(problem="language", message=f"{name} was heard in {language}, not in {requested_language}")
+    if languages and language and language not in languages:
+        return CheckFinding(problem="language", message=f"{name} is in {language}, which this model was not made for")
     if not transcript.certainty:
         return _missed_speech(transcript, name)
     sure = f"(certain of its words to {transcript.certainty:.0%})"
@@ -199,10 +199,10 @@ def _transcript(subject: CheckSubject) -> CheckFinding:
 
 def _missed_speech(transcript: Transcript, name: str) -> CheckFinding:
     """Return the finding on speech that was transcribed badly, or not at all."""
-    surely, spoken = confident_seconds(transcript)
-    if spoken:
-        amount = amount_kept(surely, spoken, "seconds")
-        text = f"{spoken - surely:,} of {spoken:,} s of speech in {name} are doubted: {amount} of its words arrive"
+    confident, speech = confident_seconds(transcript)
+    if speech:
+        amount = amount_kept(confident, speech, "seconds")
+        text = f"{speech - confident:,} of {speech:,} s of speech in {name} are doubted: {amount} of its words arrive"
         return CheckFinding(problem="confidence", message=f"{text} as they are")
     return sparse_finding(name, sparse_speech(transcript))
 
@@ -211,13 +211,13 @@ def confident_seconds(transcript: Transcript) -> tuple[int, int]:
     """Return the seconds of speech that were transcribed with confidence, and of all speech; (0, 0) if
     nearly all were.
     """
-    spoken = sum(each.end - each.start for each in transcript.segments)
+    speech = sum(each.end - each.start for each in transcript.segments)
     doubted = sum(each.end - each.start for each in _doubtful_segments(transcript.segments))
     if transcript.certainty and transcript.certainty < _UNSURE:
-        doubted = spoken
-    if doubted < max(SPOILT * spoken, 0.5):
+        doubted = speech
+    if doubted < max(SPOILT * speech, 0.5):
         return (0, 0)
-    return (round(spoken - doubted), max(1, round(spoken)))
+    return (round(speech - doubted), max(1, round(speech)))
 
 
 def heard_seconds(transcript: Transcript) -> tuple[int, int]:
@@ -225,11 +225,11 @@ def heard_seconds(transcript: Transcript) -> tuple[int, int]:
 
     A voice detector finds no speech in loud noise, so all of the noise may be speech.
     """
-    surely, spoken = confident_seconds(transcript)
+    confident, speech = confident_seconds(transcript)
     if not transcript.masked or transcript.masked < _LEAST_UNHEARD_SHARE * transcript.seconds:
-        return surely, spoken
+        return confident, speech
     length = sum(each.end - each.start for each in transcript.segments)
-    return (surely if spoken else round(length)), max(1, round(length + transcript.masked))
+    return (confident if speech else round(length)), max(1, round(length + transcript.masked))
 
 
 def _doubtful_segments(segments: Sequence[Segment]) -> list[Segment]:
@@ -333,8 +333,8 @@ def _amount_kept(lines: Sequence[ReadLine], facts: PartFacts | None, pages: Coll
     beside = sum(page.chars for page in every if not page.scanned)
     if not beside:
         return amount_kept(round(share * 1_000), 1_000, "lines")
-    seen = [page.letters if page.scanned else page.figure_letters for page in every if page.number in pages]
-    read = sum(count.mid for count in seen if count.known) or float(sum(len(line.text) for line in lines))
+    letter_counts = [page.letters if page.scanned else page.figure_letters for page in every if page.number in pages]
+    read = sum(count.mid for count in letter_counts if count.known) or float(sum(len(line.text) for line in lines))
     return amount_kept(round(beside + share * read), round(beside + read), "letters")
 
 
@@ -533,14 +533,18 @@ def _with_one_apart(amount: int, sums: Sequence[int], items: Sequence[int]) -> b
     A subtracted amount is a discount written without a sign; an omitted one is a tax already included in the others, a
     deposit, or the cash tendered.
     """
-    apart = {some - amount for some in sums}
-    return any(times * item in apart for item in items for times in (1, 2))
+    differences = {some - amount for some in sums}
+    return any(times * item in differences for item in items for times in (1, 2))
 
 
-def _by_one_digit(one: int, other: int) -> bool:
+def _by_one_digit(first: int, second: int) -> bool:
     """Return True if two numbers differ in exactly one digit."""
-    some, more = str(abs(one)), str(abs(other))
-    return len(some) == len(more) and one * other > 0 and sum(a != b for a, b in zip(some, more, strict=True)) == 1
+    first_digits, second_digits = str(abs(first)), str(abs(second))
+    return (
+        len(first_digits) == len(second_digits)
+        and first * second > 0
+        and sum(a != b for a, b in zip(first_digits, second_digits, strict=True)) == 1
+    )
 
 
 def describe_mismatch(mismatched_totals: Sequence[MismatchedTotal], name: str, *, read: bool = True) -> str:

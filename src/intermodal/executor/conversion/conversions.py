@@ -68,11 +68,11 @@ class ImageOrigin(Value, frozen=True):
     """Where an image is from: a page (0 for none), or a moment of a video in seconds (-1 for none)."""
 
     page: int = 0
-    at: float = -1.0
+    seconds: float = -1.0
 
 
 def image_origins(pictures: tuple[ImageInput, ...]) -> tuple[ImageOrigin, ...]:
-    return tuple(ImageOrigin(page=picture.page, at=picture.at) for picture in pictures)
+    return tuple(ImageOrigin(page=picture.page, seconds=picture.at) for picture in pictures)
 
 
 def product_of_lines(
@@ -87,9 +87,9 @@ def product_of_lines(
         both = [(place, some) for place, some in zip(places, lines, strict=True) if _adds(facts, place.page, some)]
         places, lines = tuple(place for place, _ in both), tuple(some for _, some in both)
     texts = [lines_to_text(of_page) for of_page in lines]
-    shown = [_with_unread(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
+    block_texts = [_with_unread(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
     what = "Text in an image read" if cut_out else "Text read"
-    pieces = _blocks(facts, what, "on screen", places, shown, [unread_share(of_page) for of_page in lines])
+    pieces = _blocks(facts, what, "on screen", places, block_texts, [unread_share(of_page) for of_page in lines])
     every_line = tuple(line for of_page in lines for line in of_page)
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts), lines=every_line)
     return StepProduct(part=facts.index, pieces=pieces, derived=(derived,), lines=lines)
@@ -106,17 +106,17 @@ def _with_unread(text: str, lines: tuple[ReadLine, ...]) -> str:
 
 def _adds(facts: PartFacts, number: int, lines: tuple[ReadLine, ...]) -> bool:
     """Return True if at least a tenth of an image's words, or an unread line, is not in its page's text."""
-    known = next((set(page.words) for page in facts.pages if page.number == number), set())
+    page_words = next((set(page.words) for page in facts.pages if page.number == number), set())
     read = [word for line in lines for word in WORD_OF_PAGE.findall(line.text.lower())]
-    return any(line.unread for line in lines) or sum(word not in known for word in read) > 0.1 * len(read)
+    return any(line.unread for line in lines) or sum(word not in page_words for word in read) > 0.1 * len(read)
 
 
 def product_of_descriptions(
     step: Call, facts: PartFacts, places: tuple[ImageOrigin, ...], texts: tuple[str, ...]
 ) -> StepProduct:
     """Return the product of image descriptions."""
-    shown = [text.strip() or NOTHING_SEEN for text in texts]
-    pieces = _blocks(facts, "What is seen", "seen", places, shown, [""] * len(shown))
+    block_texts = [text.strip() or NOTHING_SEEN for text in texts]
+    pieces = _blocks(facts, "What is seen", "seen", places, block_texts, [""] * len(block_texts))
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts))
     return StepProduct(part=facts.index, pieces=pieces, derived=(derived,))
 
@@ -131,8 +131,8 @@ def _blocks(
             text=text,
             label=label(what, facts.name, 0 if single else place.page),
             page=place.page,
-            source=how if place.at >= 0 else "",
-            at=place.at,
+            source=how if place.seconds >= 0 else "",
+            at=place.seconds,
             unread=unread,
         )
         for place, text, unread in zip(places, texts, missing, strict=True)
@@ -203,9 +203,11 @@ def cache_keys(steps: tuple[Step, ...], facts: Facts, makers: Converters) -> dic
     for step in steps:
         if isinstance(step, Check):
             continue
-        given = tuple(origins[reference] for reference in step.inputs)
-        keys[step.id] = conversion_key(given, step.op, _cached_parameters(step), makers.of(step))
-        origins[str(StepRef(step.id))] = given[0] if step.op == "select" else ContentOrigin(digest=keys[step.id])
+        input_origins = tuple(origins[reference] for reference in step.inputs)
+        keys[step.id] = conversion_key(input_origins, step.op, _cached_parameters(step), makers.of(step))
+        origins[str(StepRef(step.id))] = (
+            input_origins[0] if step.op == "select" else ContentOrigin(digest=keys[step.id])
+        )
     return keys
 
 
@@ -260,7 +262,7 @@ def product_from_cache(step: Call, facts: PartFacts, value: CachedConversion) ->
     if not value.pages or len(value.times) not in (0, len(value.pages)):
         return None
     times = value.times or (-1.0,) * len(value.pages)
-    places = tuple(ImageOrigin(page=page, at=at) for page, at in zip(value.pages, times, strict=True))
+    places = tuple(ImageOrigin(page=page, seconds=at) for page, at in zip(value.pages, times, strict=True))
     if step.op == "read" and len(places) == len(value.lines):
         return product_of_lines(step, facts, places, value.lines)
     if step.op == "describe" and len(places) == len(value.texts):
@@ -275,8 +277,8 @@ def is_cacheable(product: StepProduct) -> bool:
 
 def cache_value(product: StepProduct, maker: str = "") -> CachedConversion:
     """Return the part of a product that is cached."""
-    made = next(iter(product.derived), None)
-    name, op = (made.name, made.op) if made is not None else ("", "")
+    derived = next(iter(product.derived), None)
+    name, op = (derived.name, derived.op) if derived is not None else ("", "")
     if product.transcript is not None:
         return CachedConversion(transcript=product.transcript, name=name, op=op, maker=maker)
     words = [piece for piece in product.pieces if isinstance(piece, TextInput)]
@@ -344,17 +346,17 @@ def merge_channels(left: Transcript, right: Transcript) -> Transcript:
         for transcript, speaker in zip(both, SPEAKERS, strict=True)
         for each in transcript.segments
     ]
-    more = max(both, key=lambda transcript: len(transcript.text))
-    spoken = [transcript for transcript in both if transcript.text]
+    longer = max(both, key=lambda transcript: len(transcript.text))
+    with_words = [transcript for transcript in both if transcript.text]
     return Transcript(
-        language=more.language,
-        confidence=more.confidence,
-        certainty=min((transcript.certainty for transcript in spoken), default=0.0),
+        language=longer.language,
+        confidence=longer.confidence,
+        certainty=min((transcript.certainty for transcript in with_words), default=0.0),
         seconds=max(left.seconds, right.seconds),
         segments=tuple(sorted(segments, key=lambda segment: segment.start)),
-        unheard=max(transcript.unheard for transcript in spoken or both),
-        masked=max(transcript.masked for transcript in spoken or both),
-        into=more.into,
+        unheard=max(transcript.unheard for transcript in with_words or both),
+        masked=max(transcript.masked for transcript in with_words or both),
+        into=longer.into,
     )
 
 
@@ -371,8 +373,8 @@ async def transcribe_channels(
     at_once = 1 if job.endpoint.host.zone in NEAR else len(sounds)
     await run_all([partial(hear, place) for place in range(len(sounds))], at_once)
     dones = [found[place] for place in range(len(sounds))]
-    left, right = (done.made.transcript or Transcript() for done in dones)
+    left, right = (done.result.transcript or Transcript() for done in dones)
     return FinishedCall(
-        made=CallResult(transcript=merge_channels(left, right)),
+        result=CallResult(transcript=merge_channels(left, right)),
         actual=combine_actuals(job.step, [done.actual for done in dones]),
     )

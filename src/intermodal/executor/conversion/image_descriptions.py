@@ -83,17 +83,17 @@ async def describe(
     async def see(number: int) -> None:
         picture = pictures[number]
         key = conversions.image_cache_key(step, picture, converters)
-        known = await write_in_thread(lambda: state.world.derived.get(key))
-        if known is not None and len(known.texts) == 1:
-            found[number] = known.texts[0]
+        cached = await write_in_thread(lambda: state.world.derived.get(key))
+        if cached is not None and len(cached.texts) == 1:
+            found[number] = cached.texts[0]
         else:
             done = await call(_job(share, endpoint, picture, question, state.world))
             _refuse_refusal(done, endpoint, step)
             found[number] = done
-            if not done.made.looped:
-                name = state.opened.facts.parts[step.part].name
+            if not done.result.looped:
+                name = state.opened_media.facts.parts[step.part].name
                 described = CachedConversion(
-                    texts=(done.made.text.strip(),), name=name, op=step.op, maker=step.endpoint
+                    texts=(done.result.text.strip(),), name=name, op=step.op, maker=step.endpoint
                 )
                 await write_in_thread(lambda: state.world.derived.store(key, described))
         state.caller.hint(StepProgress(step=step.id, fraction=len(found) / len(pictures)))
@@ -102,9 +102,9 @@ async def describe(
     await run_all([partial(see, number) for number in range(len(pictures))], at_once)
     dones = [done for done in found.values() if isinstance(done, FinishedCall)]
     texts = tuple(_text(found[number]) for number in range(len(pictures)))
-    facts = state.opened.facts.parts[step.part]
+    facts = state.opened_media.facts.parts[step.part]
     product = conversions.product_of_descriptions(step, facts, conversions.image_origins(pictures), texts)
-    product = msgspec.structs.replace(product, looped=any(done.made.looped for done in dones))
+    product = msgspec.structs.replace(product, looped=any(done.result.looped for done in dones))
     return product, combine_actuals(step, [done.actual for done in dones])
 
 
@@ -133,8 +133,8 @@ def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, wor
 
 def _refuse_refusal(finished_call: FinishedCall, endpoint: Endpoint, step: Call) -> None:
     """Raise a refusal with the model's reason. No other endpoint is tried."""
-    if finished_call.made.finish_reason == "content_filter" and not finished_call.made.text.strip():
-        reason = " ".join(finished_call.made.refusal.split())[:300]
+    if finished_call.result.finish_reason == "content_filter" and not finished_call.result.text.strip():
+        reason = " ".join(finished_call.result.refusal.split())[:300]
         quoted = f': "{reason}"' if reason else ""
         raise errors.ContentRefused(
             f"refused to describe an image{quoted}",
@@ -146,4 +146,4 @@ def _refuse_refusal(finished_call: FinishedCall, endpoint: Endpoint, step: Call)
 
 
 def _text(call_or_reason: FinishedCall | str) -> str:
-    return call_or_reason if isinstance(call_or_reason, str) else call_or_reason.made.text.strip()
+    return call_or_reason if isinstance(call_or_reason, str) else call_or_reason.result.text.strip()

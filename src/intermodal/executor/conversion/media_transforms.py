@@ -28,31 +28,35 @@ DEFAULT_FRAMES = 12  # if a step states no number
 
 
 async def run_transform(
-    step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
+    step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
     """Run one transform. ``progress`` receives the completed fraction. Raises InputError if the file cannot be read."""
-    return await _OPS[step.op](step, opened, media, progress)
+    return await _OPS[step.op](step, opened_media, media, progress)
 
 
-async def _extract(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
-    facts: PartFacts = opened.facts.parts[step.part]
+async def _extract(
+    step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
+) -> StepProduct:
+    facts: PartFacts = opened_media.facts.parts[step.part]
     pages = _pages(ExtractText.of(step).pages, facts)
-    texts = await media.page_text(opened.data(step.part), pages, name=facts.name, progress=progress)
+    texts = await media.page_text(opened_media.data(step.part), pages, name=facts.name, progress=progress)
     single = len(facts.pages) == 1
     pieces = tuple(
         TextInput(text=text, label=label("Text", facts.name, 0 if single else page), page=page)
         for page, text in zip(pages, texts, strict=True)
     )
-    whole = "\n\f\n".join(texts)  # pages are separated by a form feed, as in text files with pages
+    document_text = "\n\f\n".join(texts)  # pages are separated by a form feed, as in text files with pages
     return StepProduct(
         part=step.part,
         pieces=pieces,
-        derived=(Derived(step=step.id, name=facts.name, op=step.op, text=whole),),
+        derived=(Derived(step=step.id, name=facts.name, op=step.op, text=document_text),),
     )
 
 
-async def _render(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
-    facts: PartFacts = opened.facts.parts[step.part]
+async def _render(
+    step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
+) -> StepProduct:
+    facts: PartFacts = opened_media.facts.parts[step.part]
     parameters = RenderPages.of(step)
     pages = _pages(parameters.pages, facts)
     crops: tuple[Box, ...] = ()
@@ -60,7 +64,7 @@ async def _render(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLi
         boxes = [(page.number, box) for page in facts.pages if page.number in pages for box in page.figures]
         pages, crops = tuple(page for page, _ in boxes), tuple(box for _, box in boxes)
     pictures = await media.page_images(
-        opened.data(step.part), pages, parameters.dpi, name=facts.name, progress=progress, crops=crops
+        opened_media.data(step.part), pages, parameters.dpi, name=facts.name, progress=progress, crops=crops
     )
     pieces = tuple(
         ImageInput(
@@ -72,11 +76,13 @@ async def _render(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLi
     return StepProduct(part=step.part, pieces=pieces)
 
 
-async def _frames(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
-    facts: PartFacts = opened.facts.parts[step.part]
+async def _frames(
+    step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
+) -> StepProduct:
+    facts: PartFacts = opened_media.facts.parts[step.part]
     parameters = SampleFrames.of(step)
     frames = await media.frames(
-        opened.data(step.part),
+        opened_media.data(step.part),
         spread=frame_spread(parameters),
         most=DEFAULT_FRAMES if parameters.most is None else parameters.most,
         max_side=parameters.max_side,
@@ -94,23 +100,25 @@ async def _frames(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLi
     return StepProduct(part=step.part, pieces=pieces, scenes=max((frame.scenes for frame in frames), default=0))
 
 
-async def _demux(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
-    facts: PartFacts = opened.facts.parts[step.part]
+async def _demux(
+    step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
+) -> StepProduct:
+    facts: PartFacts = opened_media.facts.parts[step.part]
     if ExtractSound.of(step).separate_channels:
         return StepProduct(
-            part=step.part, pieces=(await decode_channels(media, opened.data(step.part), facts.name, progress),)
+            part=step.part, pieces=(await decode_channels(media, opened_media.data(step.part), facts.name, progress),)
         )
-    pcm = await media.pcm(opened.data(step.part), name=facts.name, progress=progress)
+    pcm = await media.pcm(opened_media.data(step.part), name=facts.name, progress=progress)
     return StepProduct(part=step.part, pieces=(AudioInput(seconds=pcm.seconds, pcm=pcm.samples, name=facts.name),))
 
 
 async def _subtitles(
-    step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
+    step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
     """Return a video's subtitles as timed text: exact, without a model."""
-    facts: PartFacts = opened.facts.parts[step.part]
+    facts: PartFacts = opened_media.facts.parts[step.part]
     parameters = ExtractSubtitles.of(step)
-    lines = await media.subtitles(opened.data(step.part), parameters.track, name=facts.name)
+    lines = await media.subtitles(opened_media.data(step.part), parameters.track, name=facts.name)
     what = label("Subtitles", facts.name)
     length = 0.0 if parameters.timed else line_of(facts.seconds.mid)
     pieces = tuple(
@@ -122,26 +130,34 @@ async def _subtitles(
     return StepProduct(part=step.part, pieces=pieces or nothing, derived=(derived,))
 
 
-async def _resize(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
-    facts: PartFacts = opened.facts.parts[step.part]
+async def _resize(
+    step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
+) -> StepProduct:
+    facts: PartFacts = opened_media.facts.parts[step.part]
     parameters = ResizeImage.of(step)
-    made = await media.picture(opened.data(step.part), max_side=parameters.max_side, name=facts.name)
+    resized = await media.picture(opened_media.data(step.part), max_side=parameters.max_side, name=facts.name)
     picture = ImageInput(
-        data=made.data, media_type=made.media_type, width=made.width, height=made.height, detail=parameters.detail
+        data=resized.data,
+        media_type=resized.media_type,
+        width=resized.width,
+        height=resized.height,
+        detail=parameters.detail,
     )
     return StepProduct(part=step.part, pieces=(picture,))
 
 
 async def _properties(
-    step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
+    step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
     """Return the properties of a file, as found by probing."""
-    facts: PartFacts = opened.facts.parts[step.part]
+    facts: PartFacts = opened_media.facts.parts[step.part]
     text = TextInput(text=properties_text(facts), label=label("Properties", facts.name), of_file=True)
     return StepProduct(part=step.part, pieces=(text,))
 
 
-async def _select(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
+async def _select(
+    step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
+) -> StepProduct:
     """Return an empty product: later steps name the pages they use, and this one shows the selection in the plan."""
     return StepProduct(part=step.part)
 
@@ -169,6 +185,6 @@ def frame_spread(sampling: SampleFrames) -> str:
     return "scenes" if sampling.fps is None else f"{sampling.fps:g} fps"
 
 
-def _pages(stated: tuple[int, ...] | None, facts: PartFacts) -> tuple[int, ...]:
+def _pages(step_pages: tuple[int, ...] | None, facts: PartFacts) -> tuple[int, ...]:
     """Return the page numbers of a step; all pages if it states none."""
-    return stated or tuple(page.number for page in facts.pages)
+    return step_pages or tuple(page.number for page in facts.pages)

@@ -68,12 +68,12 @@ class HostAccess(NamedTuple):
 class _Brevity(NamedTuple):
     """Statistics on short answers.
 
-    ``least``: tokens of a sufficient limit. ``given``: maximum input tokens. ``token``: USD per token.
+    ``shortest_limit``: tokens of a sufficient limit. ``input_tokens``: their maximum. ``token_usd``: USD per token.
     """
 
-    least: int
-    given: int
-    token: float
+    shortest_limit: int
+    input_tokens: int
+    token_usd: float
 
 
 class ShortenedCall(NamedTuple):
@@ -97,7 +97,7 @@ class CompiledPlan:
         step = plan.chosen.call
         output = inputs.request.output
         self.schema = output if isinstance(output, JsonOutput) else None
-        self.held = self.schema is not None and _enforces_schema(self.schema, endpoint)
+        self.schema_enforced = self.schema is not None and _enforces_schema(self.schema, endpoint)
         self._schema_digest = b""  # once an answer was checked
         self.plan = plan
         self.explores = plan.explores
@@ -116,22 +116,22 @@ class CompiledPlan:
         self.book = counting_rules(endpoint, inputs.catalog)
         self.vocabulary = endpoint.model.vocabulary
         ignored = unforwarded_fields(chat.fields, inputs.request.settings, adapter.dialect.table, endpoint)
-        ignored += () if "tools" in adapter.kept else unenforced_tools(inputs.request.tools, adapter.protocol)
+        ignored += () if "tools" in adapter.forwarded else unenforced_tools(inputs.request.tools, adapter.protocol)
         self.ignored = ignored  # fields that are not understood, or that its host is not sent
         self._tariff = tariff
         # The prompt about a schema is the same for all chats of a shape, unless it depends on their text.
-        by_chat = self.held and self.schema is not None and self.schema.schema == ANY_OBJECT
+        by_chat = self.schema_enforced and self.schema is not None and self.schema.schema == ANY_OBJECT
         self._words = None if by_chat else self._instruction(chat)
         self._own = next(_numbers)
         self.limit = output_limit(step, inputs.request)
         # No request content is kept: a compiled plan serves all chats of its shape.
-        output = output if self.held else TextOutput()
+        output = output if self.schema_enforced else TextOutput()
         request = replace(inputs.request, messages=(), output=output)
         self._opening = BodyStart(endpoint, request, step, self.limit, chat.stream)
         self._start = adapter.start(self._opening)
         self._brief = self._brevity(chat, inputs)
         added = (field for field in adapter.forwarded_fields(endpoint.host) if field[0] not in ignored)
-        self._kept = tuple(
+        self._forwarded = tuple(
             field for field in added
             if _says(field[0], inputs.request, chat) and not (self.schema is not None and field[0] == "output_config")
         )  # fmt: skip
@@ -140,27 +140,27 @@ class CompiledPlan:
     def _brevity(self, chat: ParsedChat, inputs: Inputs) -> _Brevity | None:
         """Return statistics on short answers; None if unknown, or if a lower limit saves less than half."""
         kind = answer_length.kind_of_request(inputs.request)
-        seen = answer_length.learned_length(inputs.statistics, self.endpoint.id, kind)
+        learned_length = answer_length.learned_length(inputs.statistics, self.endpoint.id, kind)
         thinks = self.step.estimate.thought_tokens.high or not chat.fields.keys().isdisjoint(_THINKING)
-        given, whole = self.step.estimate.input_tokens, self.limit
+        input_tokens, limit = self.step.estimate.input_tokens, self.limit
         if (
-            seen is None
+            learned_length is None
             or thinks
             or self.tools
             or self.schema is not None
-            or whole is None
+            or limit is None
             or not self.bound
-            or not given.known
+            or not input_tokens.known
         ):
             return None
-        least, counts = math.ceil(_LONGER * seen.high) + _SHORTEST, math.ceil(given.high)
-        less, more = (
-            self.bill(WireUsage(input_tokens=counts, output_tokens=made), Work(), inputs.as_of)
-            for made in (least, whole)
+        shortest_limit, most_input = math.ceil(_LONGER * learned_length.high) + _SHORTEST, math.ceil(input_tokens.high)
+        least_usd, most_usd = (
+            self.bill(WireUsage(input_tokens=most_input, output_tokens=output_tokens), Work(), inputs.as_of)
+            for output_tokens in (shortest_limit, limit)
         )
-        if 2 * least > whole or less is None or more is None:
+        if 2 * shortest_limit > limit or least_usd is None or most_usd is None:
             return None
-        return _Brevity(least, counts, (more - less) / (whole - least))
+        return _Brevity(shortest_limit, most_input, (most_usd - least_usd) / (limit - shortest_limit))
 
     def shorten(self, usd: float, tokens: float) -> ShortenedCall | None:
         """Return this call with a limit that fits the key's remaining ``usd`` and ``tokens``; None if it cannot be
@@ -170,37 +170,37 @@ class CompiledPlan:
         not. The part of a stream that arrived bounds nothing: tokens that a host generates before it notices a
         disconnect are billed too.
         """
-        brief, whole, bound = self._brief, self.limit, self.bound
-        if brief is None or whole is None or bound is None:
+        brief, full_limit, bound = self._brief, self.limit, self.bound
+        if brief is None or full_limit is None or bound is None:
             return None
-        fits = [float(whole)]
-        if brief.token and math.isfinite(usd):
-            fits.append(whole - (bound - usd / _SHARE) / brief.token)
+        limits = [float(full_limit)]
+        if brief.token_usd and math.isfinite(usd):
+            limits.append(full_limit - (bound - usd / _SHARE) / brief.token_usd)
         if math.isfinite(tokens):
-            fits.append(tokens / _SHARE - brief.given)
-        limit = max(brief.least, math.floor(min(fits)))
-        bound -= (whole - limit) * brief.token
+            limits.append(tokens / _SHARE - brief.input_tokens)
+        limit = max(brief.shortest_limit, math.floor(min(limits)))
+        bound -= (full_limit - limit) * brief.token_usd
         start = self.adapter.start(self._opening._replace(limit=limit))
-        return ShortenedCall(limit, CallBound(bound, TokenBound(brief.given, limit)), start)
+        return ShortenedCall(limit, CallBound(bound, TokenBound(brief.input_tokens, limit)), start)
 
     def body(self, chat: ParsedChat, shortened: ShortenedCall | None = None) -> list[bytes | memoryview]:
         """Return the body of the request: the client's bytes with our own fields."""
         fields, words = chat.fields, self.words(chat)
-        made: list[bytes | memoryview] = [self._start if shortened is None else shortened.start]
-        for name, begin in self._kept:
+        pieces: list[bytes | memoryview] = [self._start if shortened is None else shortened.start]
+        for name, begin in self._forwarded:
             if words and name == self.adapter.conversation_field:
                 longer = append_words(_messages_of(chat, name), words)
                 assert longer is not None, "chats of this shape end in words of a user (_output_not_direct)"
-                made += [begin, longer]
+                pieces += [begin, longer]
             elif name in chat.written:
-                made += [begin, *chat.written[name]]
+                pieces += [begin, *chat.written[name]]
             elif name in fields:
-                made += [begin, *chat.body.restore(memoryview(fields[name]))]
+                pieces += [begin, *chat.body.restore(memoryview(fields[name]))]
         for name, begin in self._identifiers:
             if (raw := fields.get(name)) is not None and bytes(raw) != b"null":
-                made += [begin, memoryview(raw)]
-        made.append(b"}")
-        return made
+                pieces += [begin, memoryview(raw)]
+        pieces.append(b"}")
+        return pieces
 
     def words(self, chat: ParsedChat) -> str:
         """Return the instruction about the answer's schema that is added to the client's messages; "" for none."""
@@ -210,7 +210,7 @@ class CompiledPlan:
         if self.schema is None:
             return ""
         return json_answer.schema_instruction(
-            self.schema, self.endpoint.host, enforced=self.held,
+            self.schema, self.endpoint.host, enforced=self.schema_enforced,
             speaks_of_json=lambda: b"json" in _messages_of(chat, self.adapter.conversation_field).lower(),
         )  # fmt: skip
 
@@ -315,10 +315,10 @@ def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, a
         return ""
     if not isinstance(schema, JsonOutput):
         return "its answer is not text"
-    held = _enforces_schema(schema, endpoint)
-    if chat.stream and not held:
+    enforced = _enforces_schema(schema, endpoint)
+    if chat.stream and not enforced:
         return "its stream is shown only once it is checked against its schema"
-    instruction = json_answer.schema_instruction(schema, endpoint.host, enforced=held, speaks_of_json=lambda: False)
+    instruction = json_answer.schema_instruction(schema, endpoint.host, enforced=enforced, speaks_of_json=lambda: False)
     if instruction and (
         chat.pictures or append_words(_messages_of(chat, adapter.conversation_field), instruction) is None
     ):
@@ -327,8 +327,11 @@ def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, a
 
 
 def _request_not_direct(chat: ParsedChat, request: Request, step: Call, endpoint: Endpoint) -> str:
-    stated, limit = request.sampling.max_tokens, output_limit(step, request)
-    if scale_thinking(request.settings, stated, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
+    requested_tokens, limit = request.sampling.max_tokens, output_limit(step, request)
+    if (
+        scale_thinking(request.settings, requested_tokens, limit, endpoint.host.protocol, endpoint.id)
+        is not request.settings
+    ):
         return "its settings are changed to fit its host"
     if not all(isinstance(part, _PARTS) for _, _, part in request.parts()):
         return "it has parts that are neither words nor images"
@@ -378,10 +381,10 @@ def _patience(step: Call, seconds: float) -> float | None:
 
 def _takes_images(chat: ParsedChat, endpoint: Endpoint) -> bool:
     """Return True if the host accepts this number of images of these types."""
-    taken, limit = accepted_image_types(endpoint), endpoint.host.max_images
+    accepted_types, limit = accepted_image_types(endpoint), endpoint.host.max_images
     if limit is not None and len(chat.pictures) > limit:
         return False
-    return all(each.media_type in taken for each in chat.pictures)
+    return all(each.media_type in accepted_types for each in chat.pictures)
 
 
 def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> AttemptTemplate:

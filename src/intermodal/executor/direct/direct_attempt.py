@@ -372,19 +372,19 @@ class DirectAttempt:
     def _notes(self, text: str) -> tuple[str, ...]:
         """Return the notes that the executor would have added to the answer."""
         exchange = self._exchange
-        made, thought = self._reported_usage.output_tokens, self._reported_usage.reasoning_tokens
+        output_tokens, reasoning_tokens = self._reported_usage.output_tokens, self._reported_usage.reasoning_tokens
         stopped = exchange.stopped and stop_note(
             self._compiled.endpoint.id, self._limit, looped=exchange.stopped_for_loop, overran=exchange.overran
         )
         return answer_notes(
-            exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought, stopped=stopped,
-            repeats=self._compiled.schema is None and repeats(text),
+            exchange.finish, text, output_tokens or self._limit, called=bool(exchange.calls), thought=reasoning_tokens,
+            stopped=stopped, repeats=self._compiled.schema is None and repeats(text),
         )  # fmt: skip
 
     def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:
         """Return the error if a local server read fewer tokens than it was sent; None if it read all."""
-        given = self._reported_usage.input_tokens
-        return detect_truncated_prompt(self._compiled.endpoint, self._work, given, self._chat.words)
+        input_tokens = self._reported_usage.input_tokens
+        return detect_truncated_prompt(self._compiled.endpoint, self._work, input_tokens, self._chat.words)
 
     def _found_wrong(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
         """Return the error of a stream that ended, or the pending check of its text against a schema.
@@ -479,13 +479,13 @@ class DirectAttempt:
         return self._account.end(
             time.monotonic(), usage, out=usage.output_tokens if ours is None else ours, code=code,
             cut=exchange.finish == "length",
-            counted=not exchange.stopped
+            usage_complete=not exchange.stopped
             or usage_is_complete(usage, looped=exchange.stopped_for_loop, overran=exchange.overran),
         )  # fmt: skip
 
     def _record_success(self) -> None:
         compiled, exchange, chat = self._compiled, self._exchange, self._chat
-        self._engine.taken += 1
+        self._engine.answered_calls += 1
         text = "".join(exchange.text)
         if isinstance(exchange, BufferedResponse):  # for a stream it was written before its end
             metadata = self._metadata(exchange)
@@ -546,10 +546,10 @@ class DirectAttempt:
     def _record_failure(self, error: errors.CallError) -> Unanswered | None:
         compiled, exchange = self._compiled, self._exchange
         error.step = error.step or compiled.step.id
-        shown = isinstance(exchange, StreamedResponse) and exchange.begun
+        visible = isinstance(exchange, StreamedResponse) and exchange.begun
         ending = self._account.fail(error, time.monotonic(), sent=exchange.first_at is not None or error.sent)
-        self._write(ending, runs=shown)
-        if not shown:
+        self._write(ending, runs=visible)
+        if not visible:
             return self._handover_report(error, ending)
         if (lesson := context_lesson(error, compiled.endpoint)) is not None:
             self._engine.health.learn(lesson, time.monotonic())
@@ -611,7 +611,7 @@ class DirectAttempt:
         """Add up what was measured of the chat, as ``measure_request`` does of a call."""
         chat, compiled = self._chat, self._compiled
         work = measure_images(chat.pictures) if chat.pictures else _NO_WORK
-        if compiled.tools or compiled.held or not chat.plain:
+        if compiled.tools or compiled.schema_enforced or not chat.plain:
             return work
         texts, words = chat.texts, compiled.words(chat)
         if len(texts) == 1 and not words:

@@ -47,10 +47,10 @@ def new_ids(now: float) -> tuple[bytes, bytes]:
 
     ``now``: seconds since the epoch.
     """
-    moment, one, other = int(now * 1000) << 16, next(_number), next(_number)
+    moment, first, second = int(now * 1000) << 16, next(_number), next(_number)
     return (
-        _pack(moment | _VERSION | (one >> 12 & 0xFFF), _VARIANT | (one & 0xFFF), _PROCESS_BYTES),
-        _pack(moment | _VERSION | (other >> 12 & 0xFFF), _VARIANT | (other & 0xFFF), _PROCESS_BYTES),
+        _pack(moment | _VERSION | (first >> 12 & 0xFFF), _VARIANT | (first & 0xFFF), _PROCESS_BYTES),
+        _pack(moment | _VERSION | (second >> 12 & 0xFFF), _VARIANT | (second & 0xFFF), _PROCESS_BYTES),
     )
 
 
@@ -112,11 +112,11 @@ class AttemptWriter:
         rows, self._waiting = self._waiting, []
         slots, self._slots = self._slots, []
         store = self._store()
-        written = asyncio.wrap_future(store.together(lambda: store.record_direct_calls(rows), later=True))
+        commit = asyncio.wrap_future(store.together(lambda: store.record_direct_calls(rows), later=True))
         try:
-            await asyncio.shield(written)
+            await asyncio.shield(commit)
         except asyncio.CancelledError:  # it is unknown whether it commits: its rows stay in the journal
-            written.add_done_callback(lambda done: done.cancelled() or done.exception())
+            commit.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
         except StoreError:
             self._broken = time.monotonic()
@@ -196,10 +196,10 @@ class LoopClock:
 
 
 class DirectEngine:
-    """Shared by the direct calls of one process. ``taken``: number of answered calls."""
+    """Shared by the direct calls of one process. ``answered_calls``: their number."""
 
     def __init__(self, caller: DirectCaller, outbox: Writer | None = None) -> None:
-        self.taken = 0
+        self.answered_calls = 0
         self.caller = caller
         self.health = caller.upstreams
         self.pool = ConnectionPool(outbox)

@@ -83,9 +83,10 @@ class ProtocolAdapter:
     Attributes:
         dialect: of the clients. protocol: of the hosts. path: below a host's base_url.
         headers: headers for a host, by sampling and settings.
-        chat_of: parses a client's body. kept: fields that are forwarded as received, or as it rewrote them.
-            identifiers: forwarded fields that vary among chats of a shape. named: a host's name for such a field.
-        encode: encodes a request for runs. schema: the field of ``kept`` that it writes if a host enforces a schema.
+        chat_of: parses a client's body. forwarded: fields that are forwarded as received, or as it rewrote them.
+            identifiers: forwarded fields that vary among chats of a shape. field_name: a host's name for such a field.
+        encode: encodes a request for runs. schema: the field of ``forwarded`` that it writes if a host enforces a
+            schema.
         read: parses a whole reply. write_reply: rewrites it for the client, with request fields that it repeats
             (``again``). uncounted: its usage if it has none.
         items: items of a whole reply that clients may refer to later.
@@ -99,7 +100,7 @@ class ProtocolAdapter:
     path: str
     headers: Callable[[Sampling, Settings], Headers]
     chat_of: Callable[[ExtractedBody, str, TextMeasurer], ParsedChat | None]
-    kept: tuple[str, ...]
+    forwarded: tuple[str, ...]
     encode: Callable[[ChatCall, Host], EncodedRequest]
     decode: Callable[..., ReplyDecoder]
     read: Callable[[bytes], ReplyChunk | None]
@@ -109,7 +110,7 @@ class ProtocolAdapter:
     identifiers: tuple[str, ...] = ()
     again: Callable[[Mapping[str, Raw]], Mapping[str, Raw]] | None = None
     items: Callable[[bytes], list[dict[str, Any]]] = lambda data: []
-    named: Callable[[str, Host], str] = lambda name, host: name
+    field_name: Callable[[str, Host], str] = lambda name, host: name
     schema: str = ""
     quiet: Mapping[str, Any] = field(default_factory=dict)
     conversation_field: str = "messages"
@@ -120,13 +121,13 @@ class ProtocolAdapter:
         Raises NotExpressible.
         """
         fields = split_object(b"".join(self.encode(opening.call, opening.endpoint.host).segments))
-        names = {self.named(name, opening.endpoint.host) for name in self.kept}
+        names = {self.field_name(name, opening.endpoint.host) for name in self.forwarded}
         names -= {self.schema} if isinstance(opening.request.output, JsonOutput) else set()
         return join_object({name: raw for name, raw in fields.items() if name not in names})[:-1]
 
     def forwarded_fields(self, host: Host) -> tuple[tuple[str, bytes], ...]:
         """Return the forwarded fields, each with the bytes that begin it for this host."""
-        return tuple((name, b',"%b":' % self.named(name, host).encode()) for name in self.kept)
+        return tuple((name, b',"%b":' % self.field_name(name, host).encode()) for name in self.forwarded)
 
     def decoder(self, endpoint: str, headers: Mapping[str, str]) -> ReplyDecoder:
         return self.decode(endpoint, headers=headers)
@@ -149,28 +150,28 @@ class ProtocolAdapter:
 OPENAI = ProtocolAdapter(
     dialect=OPENAI_CHAT, protocol="openai", path=openai_chat_codec.PATH,
     headers=lambda *asked: CHAT_HEADERS,
-    chat_of=openai_chat_passthrough.chat_of, kept=openai_chat_passthrough.KEPT, identifiers=IDENTIFIERS,
-    named=openai_chat_codec.field_name, encode=openai_chat_codec.encode_request,
+    chat_of=openai_chat_passthrough.chat_of, forwarded=openai_chat_passthrough.KEPT, identifiers=IDENTIFIERS,
+    field_name=openai_chat_codec.field_name, encode=openai_chat_codec.encode_request,
     decode=openai_chat_reply.Decoder, read=openai_chat_reply.read, live=OpenAIChatStream,
     uncounted=openai_chat_reply.UNCOUNTED, quiet={"usage": False},
 )  # fmt: skip
 ANTHROPIC = ProtocolAdapter(
     dialect=ANTHROPIC_MESSAGES, protocol="anthropic", path=anthropic_codec.PATH,
-    headers=anthropic_codec.headers_for, chat_of=anthropic_passthrough.chat_of, kept=anthropic_passthrough.KEPT,
+    headers=anthropic_codec.headers_for, chat_of=anthropic_passthrough.chat_of, forwarded=anthropic_passthrough.KEPT,
     encode=anthropic_codec.encode_request, schema="output_config", decode=anthropic_reply.Decoder,
     read=anthropic_reply.read, live=AnthropicStream, uncounted=anthropic_reply.UNCOUNTED,
 )  # fmt: skip
 RESPONSE = ProtocolAdapter(
     dialect=OPENAI_RESPONSES, protocol="openai-responses", path=openai_responses_codec.PATH, identifiers=IDENTIFIERS,
     headers=lambda *asked: CHAT_HEADERS, chat_of=openai_responses_passthrough.chat_of,
-    kept=openai_responses_passthrough.KEPT, encode=openai_responses_codec.encode_request,
+    forwarded=openai_responses_passthrough.KEPT, encode=openai_responses_codec.encode_request,
     decode=openai_responses_reply.Decoder, read=openai_responses_reply.read, live=OpenAIResponsesStream,
     uncounted=openai_responses_reply.UNCOUNTED, write_reply=openai_responses_passthrough.rewrite_response,
     items=openai_responses_passthrough.items_of, again=echoed_fields, conversation_field="input",
 )  # fmt: skip
 LINES = ProtocolAdapter(
     dialect=OLLAMA_CHAT, protocol="ollama", path=ollama_codec.PATH, headers=lambda *asked: ollama_codec.HEADERS,
-    chat_of=ollama_passthrough.chat_of, kept=ollama_passthrough.KEPT, encode=ollama_codec.encode_request,
+    chat_of=ollama_passthrough.chat_of, forwarded=ollama_passthrough.KEPT, encode=ollama_codec.encode_request,
     decode=ollama_reply.Decoder, read=ollama_reply.read, live=OllamaStream,
     uncounted=ollama_reply.UNCOUNTED, write_reply=ollama_passthrough.rewrite_reply,
 )  # fmt: skip

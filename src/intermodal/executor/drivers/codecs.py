@@ -49,14 +49,14 @@ class PluginCodec:
     def encode_request(self, call: ChatCall, host: Host) -> EncodedRequest:
         """Return the encoded call. Raises NotExpressible, and CallError if the plugin fails."""
         try:
-            made = self._encode_request(call, host)
+            encoded = self._encode_request(call, host)
         except IntermodalError:
             raise
         except Exception as error:
             raise self.failure(f"failed to write the request ({type(error).__name__})", sent=False) from error
-        if not isinstance(made, EncodedRequest):
-            raise self.failure(f"wrote {type(made).__name__}, not an EncodedRequest", sent=False)
-        return made
+        if not isinstance(encoded, EncodedRequest):
+            raise self.failure(f"wrote {type(encoded).__name__}, not an EncodedRequest", sent=False)
+        return encoded
 
     def Decoder(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> ReplyDecoder:
         """Return a decoder of one reply."""

@@ -27,11 +27,11 @@ async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext) ->
     transcripts, load, memory = [], 0.0, 0
     for place, pcm in enumerate(channels):
         progress = _share(line.progress, place, len(channels))
-        made = await world.runtimes.transcribe(
+        result = await world.runtimes.transcribe(
             job.endpoint, pcm, language=job.language, into=job.into, progress=progress
         )
-        transcripts.append(made.transcript)
-        load, memory = load + made.load_seconds, max(memory, made.peak_memory)
+        transcripts.append(result.transcript)
+        load, memory = load + result.load_seconds, max(memory, result.peak_memory)
     line.report_load_seconds(load)
     return CallResult(
         transcript=transcripts[0] if len(transcripts) == 1 else merge_channels(transcripts[0], transcripts[1]),
@@ -169,17 +169,17 @@ async def generate_images(job: CallJob, world: Dependencies, line: AttemptContex
         "strength": call.strength, "form": call.format or "png",
     }  # fmt: skip
     picture = call.images[0].data if call.images else b""
-    made = await world.runtimes.draw(
+    result = await world.runtimes.draw(
         job.endpoint, settings, picture, call.mask, progress=line.progress, sketched=report_preview
     )
-    line.report_load_seconds(made.load_seconds)
-    drawn = tuple(Drawn(data=data, media_type=_TYPES[call.format]) for data in made.pictures)
-    return CallResult(drawn=drawn, seed=made.seed if call.seed is None else None, peak_memory=made.peak_memory)
+    line.report_load_seconds(result.load_seconds)
+    images = tuple(Drawn(data=data, media_type=_TYPES[call.format]) for data in result.pictures)
+    return CallResult(images=images, seed=result.seed if call.seed is None else None, peak_memory=result.peak_memory)
 
 
 async def speak(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     """Speak lines with the voice, which is a separate program."""
     await line.sending()
-    spoken = await world.runtimes.speak(job.endpoint, job.lines, progress=line.progress)
-    line.report_load_seconds(spoken.load_seconds)
-    return CallResult(pcm=spoken.pcm, rate=spoken.rate, silent=spoken.silent, peak_memory=spoken.peak_memory)
+    result = await world.runtimes.speak(job.endpoint, job.lines, progress=line.progress)
+    line.report_load_seconds(result.load_seconds)
+    return CallResult(pcm=result.pcm, rate=result.rate, silent=result.silent, peak_memory=result.peak_memory)

@@ -106,11 +106,11 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     async with _post(job, world, line, server, encoded) as response:
         decoder = codec.Decoder(job.endpoint.id, headers=response.headers)
         decoder.reasonless = NO_REASON in job.endpoint.host.quirks
-        async for event in _events(response, decoder, whole=not job.chat.stream):
-            kept = await offload(output_length(event) > LONG, state.record_event, event)
-            if kept is not None:
-                answer.add(kept)
-                await _report(kept, line)
+        async for event in _events(response, decoder, buffered=not job.chat.stream):
+            answer_event = await offload(output_length(event) > LONG, state.record_event, event)
+            if answer_event is not None:
+                answer.add(answer_event)
+                await _report(answer_event, line)
             if isinstance(event, Error):
                 raise state.mark_billed(event.error)
             if state.stopped == "blanks":
@@ -140,10 +140,10 @@ def _texts(job: CallJob) -> tuple[str, ...]:
     return () if job.chat is None else (all_text(job.chat.messages),)
 
 
-async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> AsyncIterator[WireEvent]:
+async def _events(response: Response, decoder: ReplyDecoder, *, buffered: bool) -> AsyncIterator[WireEvent]:
     """Yield decoded events until the proper end, or an Error.
 
-    Some hosts never close the stream after the finish reason. ``whole``: no stream was requested.
+    Some hosts never close the stream after the finish reason. ``buffered``: no stream was requested.
     """
     import anyio
 
@@ -163,11 +163,11 @@ async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> 
         for start in range(0, len(chunk), _BYTES_PER_TURN):
             if start:  # a read may hold thousands of events: let other requests run in between
                 await anyio.lowlevel.checkpoint()
-            found = await offload(decoder.pending > HEAVY, decoder.feed, chunk[start : start + _BYTES_PER_TURN])
-            response.document = decoder.begun and (whole or decoder.document)
-            if any(map(is_output, found)):
+            events = await offload(decoder.pending > HEAVY, decoder.feed, chunk[start : start + _BYTES_PER_TURN])
+            response.document = decoder.begun and (buffered or decoder.document)
+            if any(map(is_output, events)):
                 response.word()
-            for number, event in enumerate(found, 1):
+            for number, event in enumerate(events, 1):
                 if number % _EVENTS_PER_TURN == 0:
                     await anyio.lowlevel.checkpoint()
                 yield event
@@ -224,13 +224,13 @@ async def rank(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     async with _post(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = decode_rerank(body, job.endpoint.id, documents=len(job.lines), headers=response.headers)
-    scores = tuple((str(at), score) for at, score in enumerate(reply.scores))
+    scores = tuple((str(index), score) for index, score in enumerate(reply.scores))
     return CallResult(head_scores=HeadScores(scores=scores), usage=reply.usage)
 
 
 async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
     """Speak lines, as many at a time as one request takes. Always requests WAV; the result is encoded here."""
-    made: list[bytes] = []
+    recordings: list[bytes] = []
     rate = 0
     stretches = tuple(_stretches(job.lines))
     for number, text in enumerate(stretches):
@@ -244,9 +244,9 @@ async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server:
         except ValueError as error:
             what = f"sent a WAV file that is not 16-bit mono ({error})"
             raise errors.CallError(what, where=job.endpoint.id, status=200) from None
-        made.append(pcm)
+        recordings.append(pcm)
         line.progress((number + 1) / len(stretches), "")
-    return CallResult(pcm=b"".join(made), rate=rate)
+    return CallResult(pcm=b"".join(recordings), rate=rate)
 
 
 def _stretches(lines: tuple[str, ...]) -> Iterator[str]:
@@ -275,11 +275,11 @@ async def draw(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     if usage.image_tokens is None:  # all output counts as image tokens until they are reported separately
         usage = msgspec.structs.replace(usage, image_tokens=usage.output_tokens)
     prompts = reply.prompts or ("",) * len(reply.images)
-    drawn = tuple(
+    images = tuple(
         Drawn(data=image.data, media_type=image.media_type, prompt=prompt)
         for image, prompt in zip(reply.images, prompts, strict=True)
     )
-    return CallResult(drawn=drawn, usage=usage)
+    return CallResult(images=images, usage=usage)
 
 
 _BY_OP = {

@@ -80,7 +80,7 @@ class CallResult(Value, frozen=True):
         lines: recognised lines of each image, in order.
         vectors: of a text or of images, followed by those of the labels; ``contrastive``: how to compare them.
         candidates: the most likely first tokens of an answer, each with its log probability.
-        drawn: images. seed: the seed that was chosen if none was given.
+        images: generated images. seed: the seed that was chosen if none was given.
         pcm: speech (signed 16-bit, mono, ``rate`` samples per second). silent: lines that have no sound.
         looped: reading was stopped because the answer repeated itself; it has no usage then.
         overran: the answer exceeded its token limit and was stopped there; it has usage only if it was not streamed.
@@ -99,7 +99,7 @@ class CallResult(Value, frozen=True):
     contrastive: ContrastiveScale | None = None
     head_scores: HeadScores | None = None
     candidates: tuple[tuple[str, float], ...] = ()
-    drawn: tuple[Drawn, ...] = ()
+    images: tuple[Drawn, ...] = ()
     seed: int | None = None
     pcm: bytes = b""
     rate: int = 0

@@ -67,16 +67,16 @@ async def validated_answer(
         OutputInvalid: the answer does not match its schema after the repair call.
         OutputUnchecked, SchemaInvalid: it cannot be checked.
     """
-    if finished_call.made.calls_tool:
+    if finished_call.result.calls_tool:
         return finished_call, None
     parsed = await _parse_answer(run, job, finished_call, schema)
-    cut = finished_call.made.finish_reason == "length"
+    cut = finished_call.result.finish_reason == "length"
     if parsed.problem and not speaker.committed and not cut and job.chat is not None:
         reason = f"{job.endpoint.id} gave an answer that breaks the schema"
         await run.state.emit(Retrying(step=job.step.id, reason=reason))
         speaker.retract()
         repair = msgspec.structs.replace(
-            job.chat, messages=prompt.with_repair(job.chat.messages, finished_call.made.text, parsed.problem)
+            job.chat, messages=prompt.with_repair(job.chat.messages, finished_call.result.text, parsed.problem)
         )
         first = finished_call.actual
         work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was measured
@@ -88,7 +88,7 @@ async def validated_answer(
             raise
         finished_call = msgspec.structs.replace(finished_call, actual=add_actuals(first, finished_call.actual))
         parsed = await _parse_answer(run, job, finished_call, schema)
-        cut = finished_call.made.finish_reason == "length"
+        cut = finished_call.result.finish_reason == "length"
     fault = json_answer.fault(
         parsed, shown=speaker.committed, cut=cut, whole=schema.whole, endpoint=job.endpoint.id, step=job.step.id
     )
@@ -103,11 +103,11 @@ async def validated_answer(
         what = "; ".join(parsed.mended)
         await run.state.emit(Note(text=f"the answer was put right without asking again: {what}", step=job.step.id))
     if (
-        not speaker.committed and parsed.text != finished_call.made.text.strip()
+        not speaker.committed and parsed.text != finished_call.result.text.strip()
     ):  # for programs: without surrounding text
         speaker.correct(parsed.text)
         finished_call = msgspec.structs.replace(
-            finished_call, made=msgspec.structs.replace(finished_call.made, text=parsed.text)
+            finished_call, result=msgspec.structs.replace(finished_call.result, text=parsed.text)
         )
     return finished_call, parsed.data
 
@@ -123,7 +123,7 @@ async def _parse_answer(
         SchemaInvalid: the schema cannot be used, and the caller did not check it.
     """
     try:
-        return await json_answer.run_bounded(partial(json_answer.parse, finished_call.made.text, schema.schema))
+        return await json_answer.run_bounded(partial(json_answer.parse, finished_call.result.text, schema.schema))
     except InvalidSchema as error:
         await run.state.emit(StepFinished(actual=finished_call.actual))
         what = f"the schema cannot be used at {error.place[:200] or 'its top'}: {error.what}"
@@ -144,7 +144,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
     endpoint = run.state.endpoint(step)
     request = run.state.request
     stands_for = await run.stands_for(step, endpoint)
-    facts = run.state.opened.facts
+    facts = run.state.opened_media.facts
     long = is_long(request.messages)
     messages = await offload(long, prompt.chat_messages, request, stands_for, facts.parts, endpoint.model.marks)
     if nothing := await offload(long, empty_files, request, stands_for, facts):
@@ -170,7 +170,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
         done = await run.do(job, speaker)
     if _is_refusal(done, speaker):
         await run.state.emit(StepFinished(actual=done.actual))  # the attempt is paid for, and its usage is known
-        raise refusal_error(endpoint, done.made.refusal, done.actual.step)
+        raise refusal_error(endpoint, done.result.refusal, done.actual.step)
     found = JsonAnswer(done=done, data=None)
     if schema is not None:
         valid, data = await validated_answer(run, job, done, schema, speaker)
@@ -184,13 +184,13 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
         done = found.done
     await speaker.finish()
     await run.state.emit(StepFinished(actual=done.actual))
-    looped = await offload(len(done.made.text) > LONG, _loops, done, schema)
+    looped = await offload(len(done.result.text) > LONG, _loops, done, schema)
     await _remark(run, done, step, output_limit(step, request), looped=looped)
-    outputs_speech.keep_for_voice(run, step, done.made.text)
-    speech = await outputs_speech.native_speech(run, step, done.made)
+    outputs_speech.keep_for_voice(run, step, done.result.text)
+    speech = await outputs_speech.native_speech(run, step, done.result)
     return run.finished_event(
-        step, finish_reason=done.made.finish_reason or "stop", data=found.data, evidence=found.evidence,
-        looped=looped, speech=speech, parts=done.made.parts, unread=partly_unread_files(stands_for, facts),
+        step, finish_reason=done.result.finish_reason or "stop", data=found.data, evidence=found.evidence,
+        looped=looped, speech=speech, parts=done.result.parts, unread=partly_unread_files(stands_for, facts),
     )  # fmt: skip
 
 
@@ -285,22 +285,22 @@ def is_brief(step: Call) -> bool:
 
 def _is_refusal(finished_call: FinishedCall, speaker: CommitGate) -> bool:
     """Return True if the model refused without an answer: an error with its reason, and no other endpoint is tried."""
-    made = finished_call.made
-    return not speaker.committed and is_refusal(made.finish_reason, (made.text,), called=made.calls_tool)
+    result = finished_call.result
+    return not speaker.committed and is_refusal(result.finish_reason, (result.text,), called=result.calls_tool)
 
 
 def _loops(finished_call: FinishedCall, schema: JsonOutput | None) -> bool:
     """Return True if an answer repeats itself, whether it was stopped or not. JSON may have equal lines."""
-    return finished_call.made.looped or (schema is None and checks.repeats(finished_call.made.text))
+    return finished_call.result.looped or (schema is None and checks.repeats(finished_call.result.text))
 
 
 async def _remark(run: RouteRun, finished_call: FinishedCall, step: Call, limit: int | None, *, looped: bool) -> None:
-    made = finished_call.made
+    result = finished_call.result
     tokens = finished_call.actual.usage.output_tokens or limit
     thought = finished_call.actual.usage.reasoning_tokens
     for note in answer_notes(
-        made.finish_reason, made.text, tokens, called=bool(made.parts), thought=thought, repeats=looped,
-        stopped=stop_note(step.endpoint, limit, looped=made.looped, overran=made.overran),
+        result.finish_reason, result.text, tokens, called=bool(result.parts), thought=thought, repeats=looped,
+        stopped=stop_note(step.endpoint, limit, looped=result.looped, overran=result.overran),
     ):  # fmt: skip
         await run.state.emit(Note(text=note, step=step.id, warns=True))
 
@@ -323,16 +323,16 @@ async def _translate(run: RouteRun, step: Call) -> Finished:
     request, stands_for, transcript = await translation.translation_request(run, step)
     if transcript is not None and not transcript.text:
         return run.finished_event(step, transcript=transcript)
-    facts = run.state.opened.facts.parts
+    facts = run.state.opened_media.facts.parts
     messages = prompt.chat_messages(request, stands_for, facts, endpoint.model.marks)
     job = await _job(run, step, endpoint, messages, stands_for, enforced=False)
     speaker = CommitGate(endpoint.id, run.state.emit, live=False)
     done = await run.do(job, speaker)
     await run.state.emit(StepFinished(actual=done.actual))
     if _is_refusal(done, speaker):
-        raise refusal_error(endpoint, done.made.refusal, done.actual.step)
-    await _remark(run, done, step, output_limit(step, request), looped=done.made.looped)
-    return await translation.translation_result(run, step, done.made.text, transcript)
+        raise refusal_error(endpoint, done.result.refusal, done.actual.step)
+    await _remark(run, done, step, output_limit(step, request), looped=done.result.looped)
+    return await translation.translation_result(run, step, done.result.text, transcript)
 
 
 async def _embed(run: RouteRun, step: Call) -> Finished:
@@ -348,10 +348,10 @@ async def _embed(run: RouteRun, step: Call) -> Finished:
     )
     done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, beside=media, work=work))
     await run.state.emit(StepFinished(actual=done.actual))
-    if done.made.contrastive is not None and done.made.contrastive.cut:
+    if done.result.contrastive is not None and done.result.contrastive.cut:
         what = f"the text is longer than {endpoint.id} reads, and was cut"
         await run.state.emit(Note(text=what, step=step.id, warns=True))
-    return run.finished_event(step, embedding=done.made.vector)
+    return run.finished_event(step, embedding=done.result.vector)
 
 
 async def _speak(run: RouteRun, step: Call) -> Finished:

@@ -42,12 +42,12 @@ class EvidenceSource(NamedTuple):
 class EvidenceSources(NamedTuple):
     """The texts in which values are looked up.
 
-    ``texts`` is empty if no file came with the request. ``whole``: the model received nothing from the files but these
-    texts; if False, a value may come from, for example, an image.
+    ``texts`` is empty if no file came with the request. ``only_text``: the model received nothing from the files but
+    these texts; if False, a value may come from, for example, an image.
     """
 
     texts: tuple[EvidenceSource, ...] = ()
-    whole: bool = True
+    only_text: bool = True
 
 
 def evidence_of(data: Any, schema: Mapping[str, Any], sources: EvidenceSources) -> tuple[FieldEvidence, ...]:
@@ -55,7 +55,7 @@ def evidence_of(data: Any, schema: Mapping[str, Any], sources: EvidenceSources) 
 
     ``data`` must be valid against ``schema``. Empty values are not looked up, and at most ``MOST`` values are.
     """
-    if not sources.texts and sources.whole:
+    if not sources.texts and sources.only_text:
         return ()
     read = [(source, SearchableText(source.text)) for source in sources.texts]
     choices = AllowedValues(schema)
@@ -65,7 +65,7 @@ def evidence_of(data: Any, schema: Mapping[str, Any], sources: EvidenceSources) 
         place = _place(value, read) if looked_for else None
         if place is not None:
             found.append(_evidence(path, *place))
-        elif not looked_for or not sources.whole or _free_choice(value, path, choices, read):
+        elif not looked_for or not sources.only_text or _free_choice(value, path, choices, read):
             found.append(FieldEvidence(field=pointer(path), status="unchecked"))
         else:
             found.append(FieldEvidence(field=pointer(path), status="unverified"))
@@ -139,12 +139,12 @@ def codes_of(sources: EvidenceSources) -> frozenset[str]:
 
 
 def _evidence(path: Path, source: EvidenceSource, line: int) -> FieldEvidence:
-    at = source.starts[line - 1] if line <= len(source.starts) else source.at
+    seconds = source.starts[line - 1] if line <= len(source.starts) else source.at
     lines = strip_invisible(source.text).split("\n", line)
     text = " ".join(lines[line - 1].split())[:_MAX_QUOTE] if line <= len(lines) else ""
     return FieldEvidence(
-        field=pointer(path), status="found", file=source.file, page=source.page, line=0 if at >= 0 else line, at=at,
-        text=text,
+        field=pointer(path), status="found", file=source.file, page=source.page, line=0 if seconds >= 0 else line,
+        at=seconds, text=text,
     )  # fmt: skip
 
 
@@ -183,14 +183,14 @@ class SearchableText:
 
     def _worth(self) -> dict[Decimal, int]:
         found: dict[Decimal, int] = {}
-        for token, at in self._tokens:
+        for token, position in self._tokens:
             worths = _worths(token)
-            if worths and _PERCENT.match(self._text, at + len(token)):
+            if worths and _PERCENT.match(self._text, position + len(token)):
                 worths += [worth / 100 for worth in worths]
-            if worths and _MINUS.search(self._text[max(0, at - 8) : at]):
+            if worths and _MINUS.search(self._text[max(0, position - 8) : position]):
                 worths += [-worth for worth in worths]
             for worth in worths:
-                found.setdefault(worth, at)
+                found.setdefault(worth, position)
         for match in _GROUPED_NUMBER.finditer(self._text):
             for worth in _worths(_GAP.sub("", match.group())):
                 found.setdefault(worth, match.start())
@@ -198,8 +198,8 @@ class SearchableText:
 
     def number(self, value: float) -> int | None:
         """Return the line of a number, matched by value. A positive number may be written as a deduction."""
-        at = self._numbers.get(Decimal(repr(value)))
-        return None if at is None else self._line(at)
+        position = self._numbers.get(Decimal(repr(value)))
+        return None if position is None else self._line(position)
 
     def words(self, value: str) -> int | None:
         """Return the line on which ``value`` occurs.
@@ -211,29 +211,29 @@ class SearchableText:
             if day in self._days:
                 return self._line(self._days[day])
         if _TAIL.match(text.lstrip()):
-            whole = re.search(rf"(?<![\w.,]){re.escape(text.strip())}(?!\d)", self._text)
-            return None if whole is None else self._line(whole.start())
+            match = re.search(rf"(?<![\w.,]){re.escape(text.strip())}(?!\d)", self._text)
+            return None if match is None else self._line(match.start())
         tokens = _TOKEN.findall(text)
         if not tokens:
-            at = self._text.find(text.strip())
-            return self._line(at) if at >= 0 else None
+            position = self._text.find(text.strip())
+            return self._line(position) if position >= 0 else None
         found = self._stands(tokens)
         if found is None and len(tokens) == 2 and not _CODES.isdisjoint(tokens):
             found = self._stands(reversed(tokens))  # an amount of money whose currency is on the other side
         return None if found is None else self._line(found)
 
     def _stands(self, tokens: Iterable[str]) -> int | None:
-        wanted, _ = _join_tokens(tokens)
-        at = self._joined.find(wanted)
-        while at >= 0:
-            token = bisect_right(self._starts, at) - 1
-            if self._starts[token] == at and at + len(wanted) in self._ends:
+        joined_value, _ = _join_tokens(tokens)
+        position = self._joined.find(joined_value)
+        while position >= 0:
+            token = bisect_right(self._starts, position) - 1
+            if self._starts[token] == position and position + len(joined_value) in self._ends:
                 return self._tokens[token][1]
-            at = self._joined.find(wanted, at + 1)
+            position = self._joined.find(joined_value, position + 1)
         return None
 
-    def _line(self, at: int) -> int:
-        return bisect_right(self._breaks, at - 1) + 1
+    def _line(self, position: int) -> int:
+        return bisect_right(self._breaks, position - 1) + 1
 
 
 def codes_in(text: str) -> frozenset[str]:
@@ -242,15 +242,19 @@ def codes_in(text: str) -> frozenset[str]:
     >>> sorted(codes_in("Total due 12 GBP (5 €), paid in us dollars"))
     ['EUR', 'GBP']
     """
-    named = (code for sign, code in _ONE_CURRENCY.items() if sign in text)
-    return frozenset((*CODE.findall(strip_invisible(text)), *named))
+    currency_codes = (code for sign, code in _ONE_CURRENCY.items() if sign in text)
+    return frozenset((*CODE.findall(strip_invisible(text)), *currency_codes))
 
 
 def _plain(text: str) -> str:
     """Normalise a text for comparison, keeping its lines: no case, no accents, currency signs replaced by codes."""
-    parted = unicodedata.normalize("NFKD", strip_invisible(text)).casefold()
-    bare = "".join(letter for letter in parted if not unicodedata.combining(letter)) if not parted.isascii() else parted
-    return _SIGNS.sub(lambda sign: _CURRENCIES[sign.group()], bare)
+    decomposed = unicodedata.normalize("NFKD", strip_invisible(text)).casefold()
+    letters = (
+        "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+        if not decomposed.isascii()
+        else decomposed
+    )
+    return _SIGNS.sub(lambda sign: _CURRENCIES[sign.group()], letters)
 
 
 def _join_tokens(tokens: Iterable[str]) -> tuple[str, list[int]]:
@@ -259,15 +263,15 @@ def _join_tokens(tokens: Iterable[str]) -> tuple[str, list[int]]:
     Words are joined without spaces, since text recognition may lose a space; numbers are separated from their
     neighbours.
     """
-    made: list[str] = []
+    pieces: list[str] = []
     starts: list[int] = []
-    at = 0
+    position = 0
     for token in tokens:
-        said = f"{_EDGE}{_canonical(token)}{_EDGE}" if token[0].isdigit() else token
-        starts.append(at)
-        made.append(said)
-        at += len(said)
-    return "".join(made), starts
+        piece = f"{_EDGE}{_canonical(token)}{_EDGE}" if token[0].isdigit() else token
+        starts.append(position)
+        pieces.append(piece)
+        position += len(piece)
+    return "".join(pieces), starts
 
 
 def _canonical(token: str) -> str:
@@ -374,17 +378,17 @@ def days_in(text: str) -> dict[Day, int]:
 
 def days_of(text: str) -> list[Day]:
     """Return the dates that the whole text can stand for; [] if it is not a date."""
-    said = text.strip()
-    return [day for form in _FORMS if (match := form.fullmatch(said)) for day in _days(match)]
+    date_text = text.strip()
+    return [day for form in _FORMS if (match := form.fullmatch(date_text)) for day in _days(match)]
 
 
 def _days(match: re.Match[str]) -> Iterator[Day]:
-    said = match.groupdict()
-    year = int(said["year"])
+    groups = match.groupdict()
+    year = int(groups["year"])
     year += 2000 if year < 100 else 0
-    day, named = int(said["day"]), said["month"]
-    month = _MONTHS.get(named) or int(named)
-    orders = ((month, day), (day, month)) if said.get("by") else ((month, day),)
+    day, month_text = int(groups["day"]), groups["month"]
+    month = _MONTHS.get(month_text) or int(month_text)
+    orders = ((month, day), (day, month)) if groups.get("by") else ((month, day),)
     for first, second in orders:
         if 1 <= first <= 12 and 1 <= second <= 31:
             yield year, first, second

@@ -68,7 +68,7 @@ def sources_of(
     """
     files: list[EvidenceSource] = []
     sources: list[EvidenceSource] = []
-    whole = True
+    only_text = True
     for index, role, part in request.parts():
         name = facts.parts[index].name
         if isinstance(part, Text):
@@ -79,12 +79,12 @@ def sources_of(
             continue
         for piece in stands_for.get(index, ()):
             if not isinstance(piece, TextInput):
-                whole = False
+                only_text = False
             elif index in transcripts and not piece.source and not piece.of_file:
                 files.append(_transcript_source(name, transcripts[index]))
             else:
                 files.append(EvidenceSource(name, piece.text, piece.page, piece.at))
-    return EvidenceSources((*files, *sources) if files or not whole else (), whole)
+    return EvidenceSources((*files, *sources) if files or not only_text else (), only_text)
 
 
 def _transcript_source(name: str, transcript: Transcript) -> EvidenceSource:
@@ -105,8 +105,10 @@ async def check_evidence(
     state, policy = run.state, run.state.request.policy
     if policy.evidence == "off" or json_answer.data is None:
         return json_answer
-    transcripts = {made.part: made.transcript for made in state.products.values() if made.transcript is not None}
-    sources = sources_of(state.request, stands_for, state.opened.facts, transcripts)
+    transcripts = {
+        product.part: product.transcript for product in state.products.values() if product.transcript is not None
+    }
+    sources = sources_of(state.request, stands_for, state.opened_media.facts, transcripts)
     json_answer = await _with_evidence(json_answer, schema, sources)
     if not json_answer.evidence:
         return json_answer
@@ -114,7 +116,7 @@ async def check_evidence(
     if json_answer.unverified and ask is not None and not speaker.committed and run.may_ask_again():
         first, (better, took, suffix) = json_answer.done, await _ask_again(run, job, json_answer, schema, sources, ask)
         json_answer = better if len(better.unverified) < len(json_answer.unverified) else json_answer
-        speaker.correct(json_answer.done.made.text)
+        speaker.correct(json_answer.done.result.text)
         if took is not None:
             json_answer = msgspec.structs.replace(json_answer, done=_both(json_answer.done, first, took))
     fields = json_answer.unverified
@@ -133,7 +135,7 @@ async def _with_evidence(json_answer: JsonAnswer, schema: JsonOutput, sources: E
 
 
 def _long(json_answer: JsonAnswer, sources: EvidenceSources) -> bool:
-    return sum(len(source.text) for source in sources.texts) + len(json_answer.done.made.text) > _LONG
+    return sum(len(source.text) for source in sources.texts) + len(json_answer.done.result.text) > _LONG
 
 
 def describe_unverified(data: Any, fields: Sequence[str], suffix: str = "") -> str:
@@ -142,12 +144,12 @@ def describe_unverified(data: Any, fields: Sequence[str], suffix: str = "") -> s
     >>> describe_unverified({"total": 1284.5}, ["/total"])
     'total (1284.5) occurs in none of the files: it is computed, or made up'
     """
-    named = [f"{_name(field)} ({_quote_value(value_at(data, field))})" for field in fields[:_MAX_NAMED_FIELDS]]
+    descriptions = [f"{_name(field)} ({_quote_value(value_at(data, field))})" for field in fields[:_MAX_NAMED_FIELDS]]
     if len(fields) > _MAX_NAMED_FIELDS:
-        named.append(f"{len(fields) - _MAX_NAMED_FIELDS} more")
-    one = len(fields) == 1
-    ends = "occurs in none of the files: it is" if one else "occur in none of the files: they are"
-    return f"{', '.join(named)} {ends} computed, or made up{suffix}"
+        descriptions.append(f"{len(fields) - _MAX_NAMED_FIELDS} more")
+    single = len(fields) == 1
+    ends = "occurs in none of the files: it is" if single else "occur in none of the files: they are"
+    return f"{', '.join(descriptions)} {ends} computed, or made up{suffix}"
 
 
 def _name(field: str) -> str:
@@ -229,10 +231,10 @@ def _part(schema: JsonOutput, json_answer: JsonAnswer) -> _Part | None:
             "type": "string",
             **({"description": description} if isinstance(description, str) and description else {}),
         }
-    kept: dict[str, Any] = {
+    schema_head: dict[str, Any] = {
         name: schema.schema[name] for name in ("type", "$defs", "definitions") if name in schema.schema
     }
-    output = JsonOutput(schema={**kept, "properties": fields, "required": names}, name=schema.name)
+    output = JsonOutput(schema={**schema_head, "properties": fields, "required": names}, name=schema.name)
     return _Part(output, frozenset(numbers), frozenset(name for name in names if _lists_codes(fields[name])))
 
 
@@ -241,12 +243,12 @@ def _lists_codes(field: Any) -> bool:
     return isinstance(listed, list) and are_codes(listed)
 
 
-def _among(part: _Part, there: frozenset[str]) -> _Part:
+def _among(part: _Part, codes: frozenset[str]) -> _Part:
     """Return the part with its lists of codes reduced to those in ``there``; a list is kept whole if none is."""
     fields = dict(part.output.schema["properties"])
     for name in part.codes:
         listed = fields[name]["enum"]
-        fields[name] = {**fields[name], "enum": [each for each in listed if each in there] or listed}
+        fields[name] = {**fields[name], "enum": [each for each in listed if each in codes] or listed}
     output = msgspec.structs.replace(part.output, schema={**part.output.schema, "properties": fields})
     return part._replace(output=output)
 
@@ -266,7 +268,7 @@ async def _merge_answers(
     """Return the first answer with the repeated values in place; None if that is not a valid answer."""
     target = schema if part is None else part.output
     try:
-        parsed = await run_bounded(partial(json_answer.parse, finished_call.made.text, target.schema))
+        parsed = await run_bounded(partial(json_answer.parse, finished_call.result.text, target.schema))
         if parsed.problem or (part is not None and not isinstance(parsed.data, dict)):
             return None
         text, data = parsed.text, parsed.data
@@ -278,7 +280,7 @@ async def _merge_answers(
     except (BudgetExhausted, InvalidSchema):
         return None
     return JsonAnswer(
-        done=msgspec.structs.replace(finished_call, made=msgspec.structs.replace(finished_call.made, text=text)),
+        done=msgspec.structs.replace(finished_call, result=msgspec.structs.replace(finished_call.result, text=text)),
         data=data,
     )
 
@@ -297,4 +299,4 @@ def _select_values(data: dict[str, Any], part: _Part) -> dict[str, Any]:
 
 def _both(final: FinishedCall, first: FinishedCall, second: Actual) -> FinishedCall:
     """Return the kept answer, with the combined figures of both calls and its own usage."""
-    return msgspec.structs.replace(final, actual=add_actuals(first.actual, second, kept=final.actual.usage))
+    return msgspec.structs.replace(final, actual=add_actuals(first.actual, second, answer_usage=final.actual.usage))

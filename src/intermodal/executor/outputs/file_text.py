@@ -42,7 +42,7 @@ async def answer(run: RouteRun, step: Transform | Call) -> Finished:
     Limits of an answer apply as for a model's: it ends before a stop sequence, and is truncated at the stated number of
     tokens. If there is no text, or most of it cannot be read, a fallback may look at the files instead.
     """
-    request, facts = run.state.request, run.state.opened.facts
+    request, facts = run.state.request, run.state.opened_media.facts
     stands_for = run.words_of(step)
     if nothing := empty_files(request, stands_for, facts):
         raise no_content_error(run, step, nothing)
@@ -53,8 +53,10 @@ async def answer(run: RouteRun, step: Transform | Call) -> Finished:
         await run.state.emit(StepStarted(step=step.id, title=step.title, op=step.op))
         await run.state.emit(StepFinished(actual=Actual(step=step.id, seconds=0.0, began=run.now())))
     limit = request.sampling.max_tokens
-    whole = text_of_files(stands_for, facts)
-    text, reason = await offload(True, limit_text, whole, request.sampling, partial(run.state.world.count, COUNTED_BY))
+    file_text = text_of_files(stands_for, facts)
+    text, reason = await offload(
+        True, limit_text, file_text, request.sampling, partial(run.state.world.count, COUNTED_BY)
+    )
     finished = run.finished_event(step, finish_reason=reason, unread=partly_unread_files(stands_for, facts))
     for note in answer_notes(reason, text, limit, called=False) if reason == "length" else ():
         await run.state.emit(Note(text=note, step=step.id, warns=True))
@@ -114,14 +116,16 @@ def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[Empty
     for op, part in list(state.held_notes):
         if any(each.covers(op, part) for each in missing):
             del state.held_notes[op, part]
-    transcripts = {made.part: made.transcript for made in state.products.values() if made.transcript is not None}
+    transcripts = {
+        product.part: product.transcript for product in state.products.values() if product.transcript is not None
+    }
     found = " ".join(_nothing_in(each, transcripts.get(each.part)) for each in missing)
     if not run.words_alone and isinstance(step, Call):
         found = f"{found[:-1]}, so there is nothing to ask {step.endpoint} about"
     error = errors.NoContentFound(
         found.rstrip("."), todo="check the file, ask without it, or name a model that takes it as it is", step=step.id
     )
-    visual = all(state.opened.facts.parts[each.part].kind in ("image", "document") for each in missing)
+    visual = all(state.opened_media.facts.parts[each.part].kind in ("image", "document") for each in missing)
     call = run.last_call()
     why = "found no words in the files" if run.words_alone else "was given nothing of the files"
     return Reroute(error, call, why) if visual and call is not None else error
@@ -129,11 +133,11 @@ def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[Empty
 
 def _nothing_in(empty: EmptyFile, transcript: Transcript | None) -> str:
     """Return what was not found in a file, in sentences. Voices without a recognised word are not called silence."""
-    said = voices_without_words(transcript, empty.name)
-    if not said:
+    voices = voices_without_words(transcript, empty.name)
+    if not voices:
         return describe_empty([empty])
     rest = tuple(each for each in empty.looked_for if each != SPEECH)
-    return " ".join([f"{said}.", *([describe_empty([replace(empty, looked_for=rest)])] if rest else [])])
+    return " ".join([f"{voices}.", *([describe_empty([replace(empty, looked_for=rest)])] if rest else [])])
 
 
 def unreadable_error(run: RouteRun, step: Transform | Call, parts: tuple[PartFacts, ...]) -> Exception:
@@ -146,9 +150,11 @@ def unreadable_error(run: RouteRun, step: Transform | Call, parts: tuple[PartFac
         state.held_notes.pop(("read", part.index), None)
     found = [each.message for each in state.finished.values() if each.problem == "script"]
     problem = "; ".join(found) or f"most words of {joined_names(part.name for part in parts)} cannot be read here"
-    asked = f", so {step.endpoint} was not asked about it" if not run.words_alone and isinstance(step, Call) else ""
+    consequence = (
+        f", so {step.endpoint} was not asked about it" if not run.words_alone and isinstance(step, Call) else ""
+    )
     error = errors.InputUnreadable(
-        f"{problem}{asked}",
+        f"{problem}{consequence}",
         todo=f"{tesseract.install_hint()}; or add a model that sees images: intermodal hosts add", step=step.id,
     )  # fmt: skip
     call = run.last_call()

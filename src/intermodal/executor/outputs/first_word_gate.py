@@ -19,7 +19,7 @@ class CommitGate:
         self._emit = emit
         self._live = live
         # Consecutive pieces of text are one list: a long answer has hundreds of thousands of them.
-        self._held: list[list[str] | Thought] = []
+        self._pending: list[list[str] | Thought] = []
 
     async def think(self, thought: Thought) -> None:
         """Show reasoning as it arrives after the first word, and hold it back before that: another endpoint may still
@@ -28,34 +28,34 @@ class CommitGate:
         if self.committed:
             await self._emit(thought)
         else:
-            self._held.append(thought)
+            self._pending.append(thought)
 
     async def say(self, text: str) -> None:
         if self.committed:
             await self._emit(TextDelta(text=text))
             return
-        if self._held and isinstance(self._held[-1], list):
-            self._held[-1].append(text)
+        if self._pending and isinstance(self._pending[-1], list):
+            self._pending[-1].append(text)
         else:
-            self._held.append([text])
+            self._pending.append([text])
         if self._live and text.strip():
             await self._commit()
 
     def retract(self) -> None:
-        self._held.clear()
+        self._pending.clear()
 
     def correct(self, text: str) -> None:
         """Replace the text that is held back; reasoning stays."""
-        self._held = [*(pending for pending in self._held if isinstance(pending, Thought)), [text]]
+        self._pending = [*(pending for pending in self._pending if isinstance(pending, Thought)), [text]]
 
     async def finish(self) -> None:
         """Show the text that was held back until the whole answer was validated."""
-        if not self.committed and any(isinstance(held, Thought) or "".join(held).strip() for held in self._held):
+        if not self.committed and any(isinstance(piece, Thought) or "".join(piece).strip() for piece in self._pending):
             await self._commit()
 
     async def _commit(self) -> None:
         self.committed = True
         await self._emit(Committed(endpoint=self._endpoint))
-        pending, self._held = self._held, []
-        for held in pending:
-            await self._emit(held if isinstance(held, Thought) else TextDelta(text="".join(held)))
+        pending, self._pending = self._pending, []
+        for piece in pending:
+            await self._emit(piece if isinstance(piece, Thought) else TextDelta(text="".join(piece)))

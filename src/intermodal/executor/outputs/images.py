@@ -32,17 +32,19 @@ async def draw(run: RouteRun, step: Call) -> Finished:
     prompt = preparation_prompt.text_to_embed(run.state.request, stands_for)
     if not prompt:
         raise errors.InputEmpty("nothing says what to draw", todo="say it in words", step=step.id)
-    given = _pictures(stands_for)
-    mask = await _mask(run, endpoint, given[-1]) if output.mask else b""
-    pictures = given[:-1] if output.mask else given
+    inputs = _pictures(stands_for)
+    mask = await _mask(run, endpoint, inputs[-1]) if output.mask else b""
+    pictures = inputs[:-1] if output.mask else inputs
     call = image_call(endpoint, step, output, run.state.request.sampling, prompt, pictures, mask)
-    work = msgspec.structs.replace(measure_work(given), pictures=output.count, **_diffusion_work(run, endpoint))
+    work = msgspec.structs.replace(measure_work(inputs), pictures=output.count, **_diffusion_work(run, endpoint))
     done = await run.do(CallJob(step=step, endpoint=endpoint, drawing=call, work=work))
     await run.state.emit(StepFinished(actual=done.actual))
     await run.state.emit(Committed(endpoint=step.endpoint))
-    images = tuple([await _in_format(run, step, each, output) for each in done.made.drawn])
-    if done.made.seed is not None:
-        await run.state.emit(Note(text=hint("drawn with {seed=}, which draws it again", done.made.seed), step=step.id))
+    images = tuple([await _in_format(run, step, each, output) for each in done.result.images])
+    if done.result.seed is not None:
+        await run.state.emit(
+            Note(text=hint("drawn with {seed=}, which draws it again", done.result.seed), step=step.id)
+        )
     if len(images) != output.count:
         what = f"{endpoint.id} made {len(images)} images, and {output.count} were asked for"
         await run.state.emit(Note(text=what, step=step.id))
@@ -53,7 +55,7 @@ def _diffusion_work(run: RouteRun, endpoint: Endpoint) -> dict[str, float]:
     """Return the work of a model that generates images on this machine; {} for any other."""
     if endpoint.model.diffusion is None:
         return {}
-    strokes = image_generation(endpoint.model.diffusion, run.state.request, run.state.opened.facts).strokes
+    strokes = image_generation(endpoint.model.diffusion, run.state.request, run.state.opened_media.facts).strokes
     return {"denoised": round(strokes.denoised, 6), "made": round(strokes.made, 6)}
 
 
@@ -62,10 +64,10 @@ async def _mask(run: RouteRun, endpoint: Endpoint, image: ImageInput) -> bytes:
 
     It is read from the original file, since an image that is converted for a model loses its transparency.
     """
-    opened = run.state.opened
-    part = input_images(opened.facts)[-1]
+    opened_media = run.state.opened_media
+    part = input_images(opened_media.facts)[-1]
     shrunk = (part.width, part.height) != (image.width, image.height)
-    data = image.data if shrunk else opened.data(part.index)
+    data = image.data if shrunk else opened_media.data(part.index)
     transparent = IMAGE_MASK in endpoint.host.quirks
     return (await run.state.world.media.mask(data, transparent=transparent, name=part.name)).data
 
@@ -75,22 +77,22 @@ def image_call(
     images: tuple[ImageInput, ...], mask: bytes = b"",
 ) -> ImageCall:  # fmt: skip
     """Return the call with those settings of the plan that the host's protocol has fields for."""
-    drawn, has = DrawImage.of(step), supported_image_options(endpoint.host)
+    parameters, supported = DrawImage.of(step), supported_image_options(endpoint.host)
     return ImageCall(
         model=endpoint.served_as or endpoint.model.id,
         prompt=prompt,
         images=tuple(WireImage(data=each.data, media_type=each.media_type) for each in images),
-        size=drawn.size if has & {SIZE, RATIO} else None,
+        size=parameters.size if supported & {SIZE, RATIO} else None,
         count=output.count,
         seed=sampling.seed,
-        steps=output.steps if drawn.steps is None else drawn.steps,
-        guidance=output.guidance if drawn.guidance is None else drawn.guidance,
-        sampler=drawn.sampler or output.sampler,
-        strength=output.strength if drawn.strength is None else drawn.strength,
+        steps=output.steps if parameters.steps is None else parameters.steps,
+        guidance=output.guidance if parameters.guidance is None else parameters.guidance,
+        sampler=parameters.sampler or output.sampler,
+        strength=output.strength if parameters.strength is None else parameters.strength,
         mask=mask,
         negative=output.negative,
-        quality=drawn.quality,
-        format=output.format if FORMAT in has else "",
+        quality=parameters.quality,
+        format=output.format if FORMAT in supported else "",
         writes="text" in endpoint.model.output,
     )
 

@@ -76,14 +76,14 @@ def parse(text: str, schema: dict[str, Any], budget: StepBudget, digest: bytes =
 
 def _validate(parsed_answer: ParsedAnswer, schema: dict[str, Any], budget: StepBudget, digest: bytes) -> ParsedAnswer:
     """Return a value validated against its schema, corrected if that makes it valid."""
-    known = cached_schema(schema, budget, digest)
-    violation = known.violation(parsed_answer.data, budget)
+    compiled_schema = cached_schema(schema, budget, digest)
+    violation = compiled_schema.violation(parsed_answer.data, budget)
     if violation is None:
         return parsed_answer
-    made, changes = align_value(parsed_answer.data, schema, budget)
-    if changes and known.violation(made, budget) is None:
+    aligned, changes = align_value(parsed_answer.data, schema, budget)
+    if changes and compiled_schema.violation(aligned, budget) is None:
         return ParsedAnswer(
-            data=made, text=json.dumps(made, ensure_ascii=False), mended=(*parsed_answer.mended, *changes)
+            data=aligned, text=json.dumps(aligned, ensure_ascii=False), mended=(*parsed_answer.mended, *changes)
         )
     return msgspec.structs.replace(parsed_answer, problem=str(violation))
 
@@ -100,17 +100,17 @@ def _values(text: str, budget: StepBudget) -> list[ParsedAnswer]:
             return [ParsedAnswer(data=value, text=body)]
         raise json.JSONDecodeError("Extra data", body, end)
     except ValueError as error:
-        why, at = str(error), 0  # not the error: its traceback holds this frame
+        why, position = str(error), 0  # not the error: its traceback holds this frame
     found: list[ParsedAnswer] = []
     for tried in range(_MAX_TRIED_POSITIONS):
-        begins = _BEGIN.search(body, at)
+        begins = _BEGIN.search(body, position)
         if begins is None:
             break
         try:
-            one, at = _value(body, begins.start(), budget)
-            found.append(one)
+            parsed, position = _value(body, begins.start(), budget)
+            found.append(parsed)
         except ValueError as error:
-            why, at = (str(error) if not tried else why), begins.end()
+            why, position = (str(error) if not tried else why), begins.end()
     if not found:
         raise ValueError(why)
     return found
@@ -123,11 +123,11 @@ def _value(body: str, begin: int, budget: StepBudget) -> tuple[ParsedAnswer, int
         return ParsedAnswer(data=value, text=body[begin:end]), end
     except ValueError as error:
         try:
-            made, end = repair(body, begin, budget)
-            value, _ = read_json(made, 0, budget)
+            repaired, end = repair(body, begin, budget)
+            value, _ = read_json(repaired, 0, budget)
         except ValueError:
             raise error from None  # models know the messages of Python's parser
-        return ParsedAnswer(data=value, text=made, mended=("it was not quite JSON",)), end
+        return ParsedAnswer(data=value, text=repaired, mended=("it was not quite JSON",)), end
 
 
 def strip_code_fence(text: str) -> str:
@@ -141,8 +141,8 @@ def strip_code_fence(text: str) -> str:
         return body
     language, line_break, rest = body[len(_FENCE) : -len(_FENCE)].partition("\n")
     language = language.rstrip()
-    named = not language or (language.isascii() and language.isalpha())
-    return rest.strip() if line_break and named else body
+    is_language = not language or (language.isascii() and language.isalpha())
+    return rest.strip() if line_break and is_language else body
 
 
 def stands(parsed: ParsedAnswer, text: str, *, cut: bool, whole: bool) -> bool:
@@ -191,8 +191,8 @@ def schema_instruction(schema: JsonOutput, host: Host, *, enforced: bool, speaks
         return ""
     if not enforced:
         return schema_prompt.embed_schema(schema.schema)
-    known = speaks_of_json() if schema.schema == ANY_OBJECT else host.tells_schema
-    return "" if known else schema_prompt.describe_schema(schema.schema)
+    already_stated = speaks_of_json() if schema.schema == ANY_OBJECT else host.tells_schema
+    return "" if already_stated else schema_prompt.describe_schema(schema.schema)
 
 
 T = TypeVar("T")
@@ -214,14 +214,14 @@ async def run_bounded(work: Callable[[StepBudget], T]) -> T:
     """
     budget = StepBudget(INLINE)
     try:
-        made = work(budget)
+        result = work(budget)
     except BudgetExhausted as error:
         if error.deep:
             raise
         return await run_in_thread(work)
     if budget.steps_taken > _TURN_STEPS:
         await asyncio.sleep(0)  # what follows is a turn of the loop of its own
-    return made
+    return result
 
 
 async def run_in_thread(work: Callable[[StepBudget], T]) -> T:

@@ -106,7 +106,7 @@ async def _by_vectors(run: RouteRun, step: Call, endpoint: Endpoint, labels: tup
     if FITTED_OBJECTIVE not in endpoint.model.objective:
         what = f"how far apart the scores of {endpoint.id} are was fitted for another model; their order is its own"
         await run.state.emit(Note(text=what, step=step.id))
-    of_text, *of_labels = done.made.vectors
+    of_text, *of_labels = done.result.vectors
     return softmax([cosine(of_text, vector) / TEMPERATURE for vector in of_labels])
 
 
@@ -138,7 +138,7 @@ async def _by_letters(run: RouteRun, step: Call, endpoint: Endpoint, labels: tup
         )
         raise Reroute(error, step, f"cannot be given {len(labels)} labels")
     stands_for = await run.stands_for(step, endpoint)
-    facts = run.state.opened.facts.parts
+    facts = run.state.opened_media.facts.parts
     messages = prompt.chat_messages(run.state.request, stands_for, facts, endpoint.model.marks)
     letters = LETTERS[: len(labels)]
     turns: list[tuple[float, ...]] = []
@@ -154,16 +154,16 @@ async def _by_letters(run: RouteRun, step: Call, endpoint: Endpoint, labels: tup
         )
         done = await run.do(_job(run, step, endpoint, call, actual, stands_for))
         actual = done.actual if actual is None else add_actuals(actual, done.actual)
-        probabilities, meant = letter_probabilities(done.made.candidates, letters, step)
+        probabilities, letter_mass = letter_probabilities(done.result.candidates, letters, step)
         turns.append(probabilities)
-        mass = max(mass, meant)
+        mass = max(mass, letter_mass)
     if actual is not None:
         await run.state.emit(StepFinished(actual=actual))
     if mass < MIN_LETTER_MASS:
         what = f"{endpoint.id} did not mean to answer with a letter ({mass:.1%} of its probability)"
         await run.state.emit(Note(text=f"{what}: trust these scores little", step=step.id, warns=True))
-    there, back = turns
-    return tuple((one + other) / 2 for one, other in zip(there, reversed(back), strict=True))
+    forward, backward = turns
+    return tuple((first + second) / 2 for first, second in zip(forward, reversed(backward), strict=True))
 
 
 def _job(
@@ -245,7 +245,7 @@ async def score_images(run: RouteRun, step: Call, endpoint: Endpoint, labels: tu
         CallJob(step=step, endpoint=endpoint, pictures=pictures, labels=captions, work=measure_work(pictures))
     )
     await run.state.emit(StepFinished(actual=done.actual))
-    matching = done.made.contrastive
+    matching = done.result.contrastive
     assert matching is not None
     if matching.cut:
         what = f"{matching.cut} of the labels are longer than {endpoint.id} reads, and were cut"
@@ -253,7 +253,7 @@ async def score_images(run: RouteRun, step: Call, endpoint: Endpoint, labels: tu
     if matching.assumed:
         what = f"the files of {endpoint.id} state no scale, and CLIP's is taken: the order of its labels is its own"
         await run.state.emit(Note(text=f"{what}, how far apart their scores are is not", step=step.id))
-    picture_vectors, label_vectors = done.made.vectors[: len(pictures)], done.made.vectors[len(pictures) :]
+    picture_vectors, label_vectors = done.result.vectors[: len(pictures)], done.result.vectors[len(pictures) :]
     each = [pair_scores(vector, label_vectors, matching) for vector in picture_vectors]
     return tuple(sum(column) / len(each) for column in zip(*each, strict=True))
 
@@ -280,12 +280,12 @@ async def score_by_head(
 ) -> dict[str, float]:
     """Return the scores of these labels, in order; of all labels of the head if none are given."""
     masked, entails = endpoint.model.fills_masks, endpoint.model.entails
-    said = tuple(HEAD_HYPOTHESIS.format(label) for label in labels) if entails else labels if masked else ()
+    head_labels = tuple(HEAD_HYPOTHESIS.format(label) for label in labels) if entails else labels if masked else ()
     output = run.state.request.output
     independent = isinstance(output, ScoresOutput) and output.independent
-    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=said, independent=independent))
+    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=head_labels, independent=independent))
     await run.state.emit(StepFinished(actual=done.actual))
-    scores = done.made.head_scores
+    scores = done.result.head_scores
     assert scores is not None
     for what in _windows(scores, endpoint):
         await run.state.emit(Note(text=what, step=step.id, warns=scores.cut))
@@ -293,14 +293,16 @@ async def score_by_head(
         return {label: score for label, (_, score) in zip(labels, scores.scores, strict=True)}
     if masked or not labels:
         return dict(scores.scores)
-    known = tuple(label for label, _ in scores.scores)
-    if unknown := unknown_labels(labels, known):
+    known_labels = tuple(label for label, _ in scores.scores)
+    if unknown := unknown_labels(labels, known_labels):
         verb = "is no label" if len(unknown) == 1 else "are no labels"
         raise errors.CallError(
-            f"{joined_names(unknown)} {verb} of its head, which knows {joined_names(known)}", where=endpoint.id,
+            f"{joined_names(unknown)} {verb} of its head, which knows {joined_names(known_labels)}", where=endpoint.id,
             todo=hint("give labels that it knows, or let another model score ({model})"), step=step.id,
         )  # fmt: skip
-    found = {label: scores.scores[at][1] for label, at in zip(labels, label_indices(labels, known), strict=True)}
+    found = {
+        label: scores.scores[index][1] for label, index in zip(labels, label_indices(labels, known_labels), strict=True)
+    }
     rest = [label for label, _ in scores.scores if label.casefold() not in {each.strip().casefold() for each in labels}]
     together = sum(score for _, score in scores.scores)
     if rest and abs(together - 1.0) < 1e-3:
@@ -329,7 +331,7 @@ UNCALIBRATED = "its scores rank the labels; they are not calibrated (intermodal 
 
 def calibration_note(endpoint: Endpoint, task: Task) -> str:
     """Return the note on the quality of scores: measured on the user's own files, or unknown."""
-    known = endpoint.tier(task)
-    if known is None or known.evidence.level != "measured":
+    tier = endpoint.tier(task)
+    if tier is None or tier.evidence.level != "measured":
         return UNCALIBRATED
-    return f"how often its best label is right was measured: {known.evidence.source}"
+    return f"how often its best label is right was measured: {tier.evidence.source}"

@@ -63,12 +63,12 @@ def strip_markdown(text: str) -> str:
 
 def _plain_line(line: str) -> str:
     """Return a line without its leading marker and table separators; "" for a rule or a fence."""
-    bare = line.strip()
-    if bare.startswith(_FENCE) or ("---" in bare and _RULE.issuperset(bare)):
+    content = line.strip()
+    if content.startswith(_FENCE) or ("---" in content and _RULE.issuperset(content)):
         return ""
     begin = _BEGIN.match(line)
-    bare = line[begin.end() :].strip() if begin is not None else bare
-    return ", ".join(cell.strip() for cell in bare.strip("|").split("|")) if "|" in bare else bare
+    content = line[begin.end() :].strip() if begin is not None else content
+    return ", ".join(cell.strip() for cell in content.strip("|").split("|")) if "|" in content else content
 
 
 def speech_lines(text: str, longest: int = MAX_LINE) -> tuple[str, ...]:
@@ -79,10 +79,10 @@ def speech_lines(text: str, longest: int = MAX_LINE) -> tuple[str, ...]:
     >>> speech_lines("Yes. It rains, and it is cold.\\n---\\nBye", longest=20)
     ('Yes.', 'It rains,', 'and it is cold.', 'Bye')
     """
-    made: list[str] = []
+    lines: list[str] = []
     for sentence in filter(None, _ENDS.split(strip_invisible(text))):
-        made += _split_line(" ".join(sentence.split()), longest)
-    return tuple(line for line in made if any(map(str.isalnum, line)))
+        lines += _split_line(" ".join(sentence.split()), longest)
+    return tuple(line for line in lines if any(map(str.isalnum, line)))
 
 
 def _split_line(line: str, longest: int) -> list[str]:
@@ -129,31 +129,33 @@ _LATIN_NAMES = ("LATIN", "MODIFIER LETTER", "FEMININE ORDINAL", "MASCULINE ORDIN
 async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
     """Make the last call of a route that generates text first. ``answering`` generates and streams it."""
     endpoint = run.state.endpoint(step)
-    answered = await _answer_text(run, step, answering)
+    text_answer = await _answer_text(run, step, answering)
     text = await _input_text(run, step)
-    lines = speech_lines(text if answered is None else strip_markdown(text))
+    lines = speech_lines(text if text_answer is None else strip_markdown(text))
     if not lines:
         raise errors.InputEmpty("there is nothing to speak", todo="give a text with words in it", step=step.id)
     output = run.state.request.output
     usual = output.voice if isinstance(output, SpeechOutput) else ""
-    stated = SpeakText.of(step).voice
-    voice = usual if stated is None else stated
+    step_voice = SpeakText.of(step).voice
+    voice = usual if step_voice is None else step_voice
     work = Work(characters=sum(map(len, lines)))
     try:
         done = await run.do(CallJob(step=step, endpoint=endpoint, lines=lines, voice=voice, work=work))
     except Reroute as failure:
-        if answered is None:
+        if text_answer is None:
             raise
         raise failure.error from None  # its text was shown: no other model may answer differently
     await run.state.emit(StepFinished(actual=done.actual))
-    if answered is None:
+    if text_answer is None:
         await run.state.emit(Committed(endpoint=step.endpoint))
-    for remark in _remarks(done.made, " ".join(lines), endpoint.model.languages):
+    for remark in _remarks(done.result, " ".join(lines), endpoint.model.languages):
         await run.state.emit(Note(text=remark, step=step.id, warns=True))
-    speech = await encode_speech(done.made, step, output)
-    if answered is None:
+    speech = await encode_speech(done.result, step, output)
+    if text_answer is None:
         return run.finished_event(step, speech=speech)
-    return run.finished_event(step, speech=speech, endpoint=answered.endpoint, finish_reason=answered.finish_reason)
+    return run.finished_event(
+        step, speech=speech, endpoint=text_answer.endpoint, finish_reason=text_answer.finish_reason
+    )
 
 
 async def _answer_text(run: RouteRun, step: Call, answering: Answering) -> Finished | None:
@@ -170,7 +172,7 @@ async def _input_text(run: RouteRun, step: Call) -> str:
     found: list[str] = []
     for each in input_references(step):
         if isinstance(each, PartRef):
-            found.append(run.state.opened.text(each.index))
+            found.append(run.state.opened_media.text(each.index))
             continue
         pieces = run.state.products[each.id].pieces
         found += [piece.text for piece in pieces if isinstance(piece, TextInput) and not is_empty(piece)]
@@ -206,8 +208,8 @@ def chat_output(run: RouteRun, step: Call) -> Output:
     output = run.state.request.output
     if not isinstance(output, SpeechOutput) or not run.answers(step):
         return TextOutput()
-    stated = GenerateAnswer.of(step).voice if step.op == "generate" else None
-    return SpeechOutput(format=output.format, voice=output.voice if stated is None else stated)
+    step_voice = GenerateAnswer.of(step).voice if step.op == "generate" else None
+    return SpeechOutput(format=output.format, voice=output.voice if step_voice is None else step_voice)
 
 
 async def native_speech(run: RouteRun, step: Call, result: CallResult) -> Speech | None:

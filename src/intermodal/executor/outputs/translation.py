@@ -75,13 +75,15 @@ async def translation_request(
 
     The transcript is None if the model gets the audio itself.
     """
-    request, facts = run.state.request, run.state.opened.facts.parts
+    request, facts = run.state.request, run.state.opened_media.facts.parts
     stands_for = dict(await run.stands_for(step, run.state.endpoint(step)))
     products = [run.state.products[name] for name in input_steps(step) if name in run.state.products]
-    made = next((each for each in products if each.transcript is not None), None)
-    if made is not None and made.transcript is not None:
-        words = TextInput(text=numbered_lines(made.transcript), label=prompt.label("Transcript", facts[made.part].name))
-        stands_for = {made.part: (words,)}
+    product = next((each for each in products if each.transcript is not None), None)
+    if product is not None and product.transcript is not None:
+        words = TextInput(
+            text=numbered_lines(product.transcript), label=prompt.label("Transcript", facts[product.part].name)
+        )
+        stands_for = {product.part: (words,)}
     messages = [
         # Kept as empty parts, so that the indices of the other parts do not change.
         msgspec.structs.replace(
@@ -92,27 +94,27 @@ async def translation_request(
     instruction = Text(text=translation_instruction(TranslateText.of(step).into))
     messages[-1] = msgspec.structs.replace(messages[-1], parts=(*messages[-1].parts, instruction))
     instructed = msgspec.structs.replace(request, messages=tuple(messages))
-    return instructed, stands_for, None if made is None else made.transcript
+    return instructed, stands_for, None if product is None else product.transcript
 
 
-async def translation_result(run: RouteRun, step: Call, answer: str, heard: Transcript | None) -> Finished:
+async def translation_result(run: RouteRun, step: Call, answer: str, source_transcript: Transcript | None) -> Finished:
     """Return the translation as a transcript."""
     into, text = TranslateText.of(step).into, answer.strip()
     if not text:
         raise errors.OutputInvalid(
             "the translation is empty", where=step.endpoint, todo="name another model", step=step.id
         )
-    found = parse_lines(text, heard) if heard is not None else None
-    seconds = heard.seconds if heard is not None else _length(run)
+    found = parse_lines(text, source_transcript) if source_transcript is not None else None
+    seconds = source_transcript.seconds if source_transcript is not None else _length(run)
     if found is None:
         found = (Segment(start=0.0, end=seconds, text=" ".join(_without_numbers(text).split())),)
-        if heard is not None:
+        if source_transcript is not None:
             what = f"{step.endpoint} did not keep the lines of the transcript apart, so the translation has no times"
             await run.state.emit(Note(text=what, step=step.id, warns=True))
-    if heard is not None and repeats(heard, text):
+    if source_transcript is not None and repeats(source_transcript, text):
         what = f"the translation repeats the transcript: {step.endpoint} did not translate all of it"
         await run.state.emit(Note(text=what, step=step.id, warns=True))
-    source = heard if heard is not None else Transcript()
+    source = source_transcript if source_transcript is not None else Transcript()
     transcript = msgspec.structs.replace(
         source, segments=found, seconds=seconds, certainty=0.0, unheard=0.0, masked=0.0, into=into
     )
@@ -122,7 +124,7 @@ async def translation_result(run: RouteRun, step: Call, answer: str, heard: Tran
 
 
 def _length(run: RouteRun) -> float:
-    return max((part.seconds.mid for part in run.state.opened.facts.parts if part.seconds.known), default=0.0)
+    return max((part.seconds.mid for part in run.state.opened_media.facts.parts if part.seconds.known), default=0.0)
 
 
 def _without_numbers(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from intermodal import errors
 
 
-def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+def cosine(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the cosine similarity of two vectors, -1 to 1.
 
     Raises CallError for vectors of different lengths, which share no space.
@@ -16,13 +16,13 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     >>> cosine((1.0, 0.0), (2.0, 0.0))
     1.0
     """
-    if len(one) != len(other):
+    if len(first) != len(second):
         raise errors.CallError(
-            f"made vectors of {len(one):,} and of {len(other):,} numbers, which cannot be compared",
+            f"made vectors of {len(first):,} and of {len(second):,} numbers, which cannot be compared",
             todo="let another model score",
         )
-    lengths = math.hypot(*one) * math.hypot(*other)
-    return sum(map(float.__mul__, map(float, one), map(float, other))) / lengths if lengths else 0.0
+    lengths = math.hypot(*first) * math.hypot(*second)
+    return sum(map(float.__mul__, map(float, first), map(float, second))) / lengths if lengths else 0.0
 
 
 def softmax(values: Sequence[float]) -> tuple[float, ...]:
@@ -33,8 +33,8 @@ def softmax(values: Sequence[float]) -> tuple[float, ...]:
     """
     most = max(values)
     powers = [math.exp(value - most) for value in values]
-    whole = sum(powers)
-    return tuple(power / whole for power in powers)
+    total = sum(powers)
+    return tuple(power / total for power in powers)
 
 
 __all__ = ["cosine", "softmax"]

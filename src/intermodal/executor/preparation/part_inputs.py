@@ -45,8 +45,8 @@ _RATE = 16_000  # Hz, of the media worker's PCM
 class InputPreparer:
     """Prepares each part once."""
 
-    def __init__(self, opened: OpenedMediaLike, media: MediaWorkerLike, parts: Sequence[Part]) -> None:
-        self._opened = opened
+    def __init__(self, opened_media: OpenedMediaLike, media: MediaWorkerLike, parts: Sequence[Part]) -> None:
+        self._opened_media = opened_media
         self._media = media
         self._parts = parts
         self._pcm: dict[int, AudioInput] = {}
@@ -69,8 +69,8 @@ class InputPreparer:
         if endpoint.host.zone == "process":
             return (sound,)
         pack = as_wav_input if endpoint.host.zone in NEAR else _as_mp3_input
-        apart = (msgspec.structs.replace(sound, pcm=pcm, beside=b"") for pcm in (sound.pcm, sound.beside))
-        return tuple([await offload(True, pack, each) for each in apart])
+        channels = (msgspec.structs.replace(sound, pcm=pcm, beside=b"") for pcm in (sound.pcm, sound.beside))
+        return tuple([await offload(True, pack, each) for each in channels])
 
     async def _sound(
         self, step: Call, products: Mapping[str, StepProduct], endpoint: Endpoint, progress: Progress | None
@@ -92,7 +92,7 @@ class InputPreparer:
             # ``chat_messages`` adds the sender's own text; a text file is data.
             if isinstance(self._parts[index], Text):
                 return ()
-            return (TextInput(text=self._opened.text(index), label=label("Text", facts.name)),)
+            return (TextInput(text=self._opened_media.text(index), label=label("Text", facts.name)),)
         if facts.kind == "image":
             return (await self._picture(index, facts, endpoint),)
         if facts.kind == "audio":
@@ -126,22 +126,22 @@ class InputPreparer:
 
     async def _file_bytes(self, index: int) -> bytes:
         """Return the unchanged bytes of a file, read when it is about to be sent."""
-        data, name = self._opened.data(index), self._facts(index).name
+        data, name = self._opened_media.data(index), self._facts(index).name
         return data if isinstance(data, bytes) else await offload(True, data.whole, name)
 
     def _facts(self, index: int) -> PartFacts:
-        facts: PartFacts = self._opened.facts.parts[index]
+        facts: PartFacts = self._opened_media.facts.parts[index]
         return facts
 
     async def _decode_audio(self, index: int, progress: Progress | None = None) -> AudioInput:
         if index not in self._pcm:
             name = self._facts(index).name
-            pcm = await self._media.pcm(self._opened.data(index), name=name, progress=progress)
+            pcm = await self._media.pcm(self._opened_media.data(index), name=name, progress=progress)
             self._pcm[index] = AudioInput(seconds=pcm.seconds, pcm=pcm.samples, name=name)
         return self._pcm[index]
 
     async def _both(self, index: int, progress: Progress | None = None) -> AudioInput:
-        return await decode_channels(self._media, self._opened.data(index), self._facts(index).name, progress)
+        return await decode_channels(self._media, self._opened_media.data(index), self._facts(index).name, progress)
 
     async def _file(
         self, index: int, endpoint: Endpoint, endings: Mapping[str, str], progress: Progress | None = None
@@ -174,7 +174,7 @@ class InputPreparer:
         the original size.
         """
         facts = self._facts(index)
-        picture = await self._media.picture(self._opened.data(index), min_side=min_side, name=facts.name)
+        picture = await self._media.picture(self._opened_media.data(index), min_side=min_side, name=facts.name)
         width, height = (picture.width, picture.height) if min_side is None else (facts.width, facts.height)
         return ImageInput(data=picture.data, media_type=picture.media_type, width=width, height=height)
 

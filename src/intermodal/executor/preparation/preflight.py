@@ -42,9 +42,9 @@ def check_modalities(endpoint: Endpoint, call: ChatCall, step: Call) -> None:
 
     The planner makes no such plan, but one that is old or written by hand may contain such a call.
     """
-    given = kinds_in(call)
+    kinds = kinds_in(call)
     for _, kind, what in _KINDS:
-        if kind not in endpoint.input and kind in given:
+        if kind not in endpoint.input and kind in kinds:
             raise errors.UnsupportedModality(
                 f"takes no {what}", where=endpoint.id, todo="plan again", step=step.id, sent=False
             )
@@ -56,14 +56,14 @@ def check_context_window(step: Call, endpoint: Endpoint, text: str, limit: int |
     Raises ContextExceeded with the numbers if prompt and reserved answer do not fit. If only the host can count, the
     host itself refuses, which costs nothing.
     """
-    counted = world.count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
-    if counted is None:
+    prompt_tokens = world.count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
+    if prompt_tokens is None:
         return step
     context = endpoint.context or endpoint.model.context
-    needed = counted + TEMPLATE_TOKENS + (limit or 0)
+    needed = prompt_tokens + TEMPLATE_TOKENS + (limit or 0)
     if context is not None and needed > context:
         raise errors.ContextExceeded(
-            f"the prompt has {counted:,} tokens and the answer may take {limit or 0:,}, "
+            f"the prompt has {prompt_tokens:,} tokens and the answer may take {limit or 0:,}, "
             f"together more than the {context:,} it can hold",
             where=endpoint.id,
             todo="send less (a shorter text, fewer pages), or let a model with a longer context answer",
@@ -72,12 +72,12 @@ def check_context_window(step: Call, endpoint: Endpoint, text: str, limit: int |
         )
     # Only a larger prompt changes the reservation, which never falls below what was approved.
     estimate = step.estimate
-    if not estimate.input_tokens.known or counted <= estimate.input_tokens.high:
+    if not estimate.input_tokens.known or prompt_tokens <= estimate.input_tokens.high:
         return step
     cost = estimate.cost
-    rate = endpoint.price.of_request(counted).input_mtok
+    rate = endpoint.price.of_request(prompt_tokens).input_mtok
     if cost.known and rate:
-        cost = cost + exact((counted - estimate.input_tokens.high) * rate / 1e6, cost.basis)
+        cost = cost + exact((prompt_tokens - estimate.input_tokens.high) * rate / 1e6, cost.basis)
     return msgspec.structs.replace(step, estimate=msgspec.structs.replace(estimate, cost=cost))
 
 
@@ -103,13 +103,13 @@ def empty_files(
 
     A question without a file is never refused: it may be about earlier messages.
     """
-    given = [(index, part) for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
+    files = [(index, part) for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
     first_of_question = sum(len(message.parts) for message in request.messages[:-1])
-    for index, part in given:
+    for index, part in files:
         found = stands_for.get(index, ())
         if isinstance(part, Text) or not found or not all(map(is_empty, found)):
             return ()
-    in_question = [facts.parts[index] for index, _ in given if index >= first_of_question]
+    in_question = [facts.parts[index] for index, _ in files if index >= first_of_question]
     return tuple(
         EmptyFile(
             part.index,
@@ -126,12 +126,12 @@ def unreadable_files(
     """Return the files of the question most of whose text is in an unreadable script; () if another file
     has content.
     """
-    given = [index for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
-    contents = {index: _contents(stands_for.get(index, ())) for index in given}
+    files = [index for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
+    contents = {index: _contents(stands_for.get(index, ())) for index in files}
     if any(not pieces or not all(map(is_nearly_empty, pieces)) for pieces in contents.values()):
         return ()
     first_of_question = sum(len(message.parts) for message in request.messages[:-1])
-    in_question = [index for index in given if index >= first_of_question]
+    in_question = [index for index in files if index >= first_of_question]
     return tuple(facts.parts[index] for index in in_question if not all(map(is_empty, contents[index])))
 
 

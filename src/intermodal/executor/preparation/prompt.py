@@ -123,34 +123,36 @@ def chat_messages(
         facts: facts of the parts, for the heading of a video.
         marks: chat template marks of the model, besides the known ones.
     """
-    made: list[WireMessage] = []
-    found = special_tokens(marks)
+    messages: list[WireMessage] = []
+    template_marks = special_tokens(marks)
     carried: list[PromptItem] = []  # data of a message of another role, which goes into the next user message
     index = 0
     for message in request.messages:
         turn = any(isinstance(part, TURN_PARTS) for part in message.parts)
-        given: list[PromptItem] = []
+        items: list[PromptItem] = []
         turn_parts: list[WirePart] = []  # parts of a turn with tool calls or results: sent unchanged
         for part in message.parts:
             if isinstance(part, Text) and part.name:
-                given.append(_block(TextInput(text=part.text, label=label("Text", part.name)), found))
+                items.append(_block(TextInput(text=part.text, label=label("Text", part.name)), template_marks))
             elif isinstance(part, Text):
                 if part.text.strip():
-                    turn_parts.append(WireText(text=part.text)) if turn else given.append(part.text)
+                    turn_parts.append(WireText(text=part.text)) if turn else items.append(part.text)
             elif isinstance(part, TURN_PARTS):
                 turn_parts.append(part)
             else:
-                given += in_order(stands_for.get(index, ()), facts[index].name if index < len(facts) else "", found)
+                items += in_order(
+                    stands_for.get(index, ()), facts[index].name if index < len(facts) else "", template_marks
+                )
             index += 1
         if message.role == "user":
-            given, carried = [*carried, *given], []
+            items, carried = [*carried, *items], []
         else:
-            carried += [each for each in given if isinstance(each, DataBlock)]
-            given = [each for each in given if not isinstance(each, DataBlock)]
+            carried += [each for each in items if isinstance(each, DataBlock)]
+            items = [each for each in items if not isinstance(each, DataBlock)]
         after = max((place for place, part in enumerate(turn_parts) if isinstance(part, TURN_PARTS)), default=-1) + 1
-        made += _message(message.role, (*turn_parts[:after], *_message_parts(given), *turn_parts[after:]))
-    made += _message("user", _message_parts(carried))
-    return tuple(made)
+        messages += _message(message.role, (*turn_parts[:after], *_message_parts(items), *turn_parts[after:]))
+    messages += _message("user", _message_parts(carried))
+    return tuple(messages)
 
 
 def _message(role: Role, parts: tuple[WirePart, ...]) -> list[WireMessage]:
@@ -166,11 +168,11 @@ def in_order(
     """Return the inputs of one part in the order in which a model gets them: by page, or by time for a video."""
     if not any(map(video_timeline.is_timed, pieces)):
         return [_block(piece, marks) if isinstance(piece, TextInput) else piece for piece in sorted(pieces, key=_page)]
-    seen = tuple(
+    sanitized = tuple(
         msgspec.structs.replace(piece, text=sanitize(piece.text, marks)) if isinstance(piece, TextInput) else piece
         for piece in pieces
     )
-    still, heading, moving = video_timeline.in_time(seen)
+    still, heading, moving = video_timeline.in_time(sanitized)
     untimed = [_block(piece, marks) if isinstance(piece, TextInput) else piece for piece in still]
     return [*untimed, DataBlock(f"{heading} {_quote_name(shown_name(name)) if name else 'the video'}", moving)]
 
@@ -244,9 +246,9 @@ AUDIO_FORMATS: Mapping[str, AudioFormat] = {
 }  # fmt: skip
 
 
-def with_instruction(made: tuple[WireMessage, ...], instruction: str) -> tuple[WireMessage, ...]:
+def with_instruction(messages: tuple[WireMessage, ...], instruction: str) -> tuple[WireMessage, ...]:
     """Return the messages with an instruction at the end of the last user message."""
-    *before, last = made
+    *before, last = messages
     parts = list(last.parts)
     if parts and isinstance(parts[-1], WireText):
         parts[-1] = WireText(text=f"{parts[-1].text}\n\n{instruction}")
@@ -255,22 +257,22 @@ def with_instruction(made: tuple[WireMessage, ...], instruction: str) -> tuple[W
     return (*before, WireMessage(role=last.role, parts=tuple(parts)))
 
 
-def with_repair(made: tuple[WireMessage, ...], answer: str, problem: str) -> tuple[WireMessage, ...]:
+def with_repair(messages: tuple[WireMessage, ...], answer: str, problem: str) -> tuple[WireMessage, ...]:
     """Return the messages of the repair call, with the invalid answer and its problem.
 
     No user has seen the answer, and text that it copied from a file is still data.
     """
     ask = f"That is not valid: {problem}. Answer again, with only the corrected JSON."
     return (
-        *made,
+        *messages,
         WireMessage(role="assistant", parts=(WireText(text=_SPECIAL_TOKENS.break_tokens(answer)),)),
         WireMessage(role="user", parts=(WireText(text=_SPECIAL_TOKENS.break_tokens(ask)),)),
     )
 
 
-def all_text(made: tuple[WireMessage, ...]) -> str:
+def all_text(messages: tuple[WireMessage, ...]) -> str:
     """Return the text of all messages, for counting."""
-    parts = [part for message in made for part in message.parts]
+    parts = [part for message in messages for part in message.parts]
     return "\n".join(
         part.arguments if isinstance(part, ToolCall) else part.text
         for part in parts
@@ -341,5 +343,5 @@ def boundary_of(texts: Sequence[str]) -> str:
 
 def _word(data: bytes, syllables: int) -> str:
     pairs = zip(data[::2], data[1::2], strict=True)
-    letters = [_CONSONANTS[one % len(_CONSONANTS)] + _VOWELS[two % len(_VOWELS)] for one, two in pairs]
+    letters = [_CONSONANTS[first % len(_CONSONANTS)] + _VOWELS[second % len(_VOWELS)] for first, second in pairs]
     return "".join(letters[:syllables])

@@ -44,21 +44,23 @@ def measure_request(
     if call.tools or isinstance(call.output, JsonOutput) or not all(isinstance(part, _PLAIN) for part in parts):
         return work
     text = all_text(call.messages)
-    counted = count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
-    tokens = float(counted or 0)
-    if counted is None:
+    exact_tokens = count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
+    tokens = float(exact_tokens or 0)
+    if exact_tokens is None:
         size = len(text.encode("utf-8", "replace"))
         made_of = together(count_scripts(part.text) for part in parts if isinstance(part, WireText))
         tokens = text_tokens(len(text), size, made_of, endpoint.model.vocabulary).mid
     book = counting_rules(endpoint, catalog)
-    work = msgspec.structs.replace(work, text_exact=counted is not None, audio_tokens=audio_tokens(sounds, book))
+    work = msgspec.structs.replace(work, text_exact=exact_tokens is not None, audio_tokens=audio_tokens(sounds, book))
     return with_tokens(work, tokens, images, book, messages=len(call.messages))
 
 
 def with_tokens(work: Work, text: float, images: Sequence[SizedImage], book: TokenRules, *, messages: int) -> Work:
     """Return the work of a chat with the tokens of its text and images."""
-    seen = sum(image_tokens(book.image, each.width, each.height, each.detail).mid for each in images) if images else 0.0
-    return msgspec.structs.replace(work, text_tokens=text, image_tokens=seen, messages=messages)
+    visual_tokens = (
+        sum(image_tokens(book.image, each.width, each.height, each.detail).mid for each in images) if images else 0.0
+    )
+    return msgspec.structs.replace(work, text_tokens=text, image_tokens=visual_tokens, messages=messages)
 
 
 def counting_rules(endpoint: Endpoint, catalog: Catalog) -> TokenRules:

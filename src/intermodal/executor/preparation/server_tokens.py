@@ -40,19 +40,19 @@ FailedCounts = BoundedCache[tuple[str, str], float]  # tokenizer and SHA-256 -> 
 
 
 async def count_on_servers(
-    opened: OpenedRequest,
+    opened_request: OpenedRequest,
     request: Request,
     catalog: Catalog,
     server_counts: ServerCounts,
-    vain: FailedCounts,
+    failed_counts: FailedCounts,
     env: Mapping[str, str],
     *,
     ask: bool,
 ) -> OpenedRequest:
-    """Return ``opened`` with the counts of the servers that may count for this request.
+    """Return ``opened_request`` with the counts of the servers that may count for this request.
 
     Args:
-        known: counts so far; new ones are added. vain: failed requests, with their times.
+        server_counts: counts so far; new ones are added. failed_counts: failed requests, with their times.
         ask: whether servers may be called.
     """
     servers = _servers(request, catalog)[:MAX_SERVERS] if ask else []
@@ -62,30 +62,30 @@ async def count_on_servers(
         key = (endpoint.model.tokenizer, digest)
         return (
             endpoint.model.tokenizer not in server_counts.get(digest, {})
-            and now - vain.get(key, -RETRY_AFTER) >= RETRY_AFTER
+            and now - failed_counts.get(key, -RETRY_AFTER) >= RETRY_AFTER
         )
 
-    long = [part for part in opened.facts.parts if part.kind == "text" and part.chars >= MIN_CHARS]
+    long = [part for part in opened_request.facts.parts if part.kind == "text" and part.chars >= MIN_CHARS]
     texts = [
-        (e, part.digest, partial(opened.text, part.index))
+        (e, part.digest, partial(opened_request.text, part.index))
         for e in servers
         for part in long
         if is_needed(e, part.digest)
     ]
-    schema = opened.facts.schema
+    schema = opened_request.facts.schema
     if schema is not None and isinstance(request.output, JsonOutput) and schema.chars >= MIN_CHARS:
         say = partial(describe_schema, request.output.schema)
         texts += [(e, schema.digest, say) for e in servers if is_needed(e, schema.digest)]
-    made = tool_definitions(request.tools) if request.tools else None
-    tooled = [] if made is None else [e for e in servers if is_needed(e, made.facts.digest)]
+    definitions = tool_definitions(request.tools) if request.tools else None
+    tooled = [] if definitions is None else [e for e in servers if is_needed(e, definitions.facts.digest)]
     if texts or tooled:
-        await _count(texts, tooled, made, server_counts, env)
+        await _count(texts, tooled, definitions, server_counts, env)
         requests = [(e, digest) for e, digest, _ in texts]
-        requests += [(e, made.facts.digest) for e in tooled if made is not None]
+        requests += [(e, definitions.facts.digest) for e in tooled if definitions is not None]
         for e, digest in requests:
             if e.model.tokenizer not in server_counts.get(digest, {}):
-                vain[e.model.tokenizer, digest] = now
-    return _with_counts(opened, server_counts)
+                failed_counts[e.model.tokenizer, digest] = now
+    return _with_counts(opened_request, server_counts)
 
 
 async def _count(
@@ -104,12 +104,14 @@ async def _count(
     async def of_tools(endpoint: Endpoint) -> None:
         if tools is None:
             return
-        whole = await _chat(endpoint, tools.forms, transport, env)
-        bare = await _chat(endpoint, (), transport, env) if whole is not None else None
-        if whole is None or bare is None or whole < bare:
+        with_tools = await _chat(endpoint, tools.forms, transport, env)
+        without_tools = await _chat(endpoint, (), transport, env) if with_tools is not None else None
+        if with_tools is None or without_tools is None or with_tools < without_tools:
             return
-        if whole > bare or endpoint.host.counts_text == "llama.cpp":  # older versions of vLLM ignore tools here
-            _note(server_counts, tools.facts.digest, endpoint, whole - bare)
+        if (
+            with_tools > without_tools or endpoint.host.counts_text == "llama.cpp"
+        ):  # older versions of vLLM ignore tools here
+            _note(server_counts, tools.facts.digest, endpoint, with_tools - without_tools)
 
     try:
         with anyio.move_on_after(SECONDS):
@@ -127,25 +129,25 @@ def _note(server_counts: ServerCounts, digest: str, endpoint: Endpoint, count: i
     server_counts[digest] = {**server_counts.get(digest, {}), endpoint.model.tokenizer: count}
 
 
-def _with_counts(opened: OpenedRequest, server_counts: ServerCounts) -> OpenedRequest:
+def _with_counts(opened_request: OpenedRequest, server_counts: ServerCounts) -> OpenedRequest:
     if not server_counts:
-        return opened
+        return opened_request
     parts = tuple(
         msgspec.structs.replace(part, tokens={**part.tokens, **server_counts[part.digest]})
         if part.kind == "text" and part.digest in server_counts
         else part
-        for part in opened.facts.parts
+        for part in opened_request.facts.parts
     )
-    tools = opened.facts.tools
+    tools = opened_request.facts.tools
     if tools is not None and tools.digest in server_counts:
         counts = {name: count for name, count in server_counts[tools.digest].items() if name.startswith(_OWN)}
         tools = msgspec.structs.replace(tools, rendered=counts)
-    made = copy.copy(opened)
-    schema = opened.facts.schema
+    updated = copy.copy(opened_request)
+    schema = opened_request.facts.schema
     if schema is not None and schema.digest in server_counts:
         schema = msgspec.structs.replace(schema, tokens={**schema.tokens, **server_counts[schema.digest]})
-    made.facts = msgspec.structs.replace(opened.facts, parts=parts, tools=tools, schema=schema)
-    return made
+    updated.facts = msgspec.structs.replace(opened_request.facts, parts=parts, tools=tools, schema=schema)
+    return updated
 
 
 def _servers(request: Request, catalog: Catalog) -> list[Endpoint]:
@@ -155,8 +157,8 @@ def _servers(request: Request, catalog: Catalog) -> list[Endpoint]:
         host = endpoint.host
         if not host.counts_text or not endpoint.ready or endpoint.model.tokenizer != server_tokenizer(endpoint):
             continue
-        named = policy.model in (endpoint.id, endpoint.model.id, endpoint.served_as)
-        allowed = host.id in catalog.consent and named and not policy.private and policy.farthest == "internet"
+        is_requested = policy.model in (endpoint.id, endpoint.model.id, endpoint.served_as)
+        allowed = host.id in catalog.consent and is_requested and not policy.private and policy.farthest == "internet"
         if host.zone in LOCAL_ZONES or allowed:
             found.setdefault(endpoint.model.tokenizer, endpoint)
     return list(found.values())

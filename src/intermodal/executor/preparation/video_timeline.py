@@ -120,19 +120,19 @@ def _without_repeated_subtitles(moving: Sequence[TextInput | ImageInput]) -> Ite
     for piece in moving:
         if cues and isinstance(piece, TextInput) and piece.source == "on screen" and piece.at >= 0:
             low, high = piece.at - _AROUND, until[piece.at] + _AROUND
-            there = {words for cue, words in cues if words and cue.at <= high and max(cue.at, cue.until) >= low}
-            rows = _without(piece.text.splitlines(), there)
+            cue_texts = {words for cue, words in cues if words and cue.at <= high and max(cue.at, cue.until) >= low}
+            rows = _without(piece.text.splitlines(), cue_texts)
             piece = msgspec.structs.replace(piece, text="\n".join(rows))
         yield piece
 
 
-def _without(rows: Sequence[str], spoken: set[str]) -> Sequence[str]:
+def _without(rows: Sequence[str], cue_texts: set[str]) -> Sequence[str]:
     """Return the rows without trailing rows that match one of the spoken texts."""
     letters = [_letters(row) for row in rows]
     end = len(rows)
     while end:
         runs = range(min(_ROWS_OF_CUE, end), 0, -1)
-        same = next((run for run in runs if _matches_any("".join(letters[end - run : end]), spoken)), 0)
+        same = next((run for run in runs if _matches_any("".join(letters[end - run : end]), cue_texts)), 0)
         if not same:
             break
         end -= same
@@ -143,16 +143,16 @@ def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
 
 
-def _matches_any(text: str, spoken: set[str]) -> bool:
+def _matches_any(text: str, cue_texts: set[str]) -> bool:
     """Return True if a text matches one of ``spoken``.
 
     Text read from an image may differ in a tenth of its letters, but in no digit.
     """
-    if text in spoken or not _LEAST_COMPARED <= len(text) <= _MOST_COMPARED or len(spoken) > _MOST_TEXTS:
-        return text in spoken
+    if text in cue_texts or not _LEAST_COMPARED <= len(text) <= _MOST_COMPARED or len(cue_texts) > _MOST_TEXTS:
+        return text in cue_texts
     figures = [*filter(str.isdigit, text)]
     same = SequenceMatcher(None, "", text, autojunk=False)
-    for each in spoken:
+    for each in cue_texts:
         if abs(len(each) - len(text)) <= (1 - _SAME_TEXT) * len(text) and figures == [*filter(str.isdigit, each)]:
             same.set_seq1(each)
             if same.quick_ratio() >= _SAME_TEXT and same.ratio() >= _SAME_TEXT:

@@ -174,7 +174,7 @@ class BothPaths:
         metrics = gateway.context.metrics
         before = (Counter(metrics.attempts), Counter(metrics.tokens), metrics.cost, metrics.unpriced)
         unreported = Counter(metrics.unreported)
-        taken, first = gateway.direct.engine.taken, len(wall.hits)
+        taken, first = gateway.direct.engine.answered_calls, len(wall.hits)
         self._before = {f"{name}-{place}": wall.asked(f"{name}-{place}") for place in range(len(case.models))}
         rows = self._rows(way, name)
         wire_protocol = case.wire_protocol
@@ -204,7 +204,7 @@ class BothPaths:
                 metrics.attempts - before[0], metrics.tokens - before[1], round(metrics.cost - before[2], 9),
                 metrics.unpriced - before[3], metrics.unreported - unreported,
             ),
-            served=_served(told_of), spent=spent[:], taken=gateway.direct.engine.taken - taken,
+            served=_served(told_of), spent=spent[:], taken=gateway.direct.engine.answered_calls - taken,
         )  # fmt: skip
 
     def _rows(self, way: str, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -128,7 +128,7 @@ def test_one_connection_serves_answers_and_streams(secure: SecureHost) -> None:
             assert stream.done and len(stream.events) > 3
             until(lambda: any(house.gateway.direct.engine.pool._idle.values()))  # the end of its reply is read, too
         direct = house.gateway.direct
-        until(lambda: direct.engine.taken == 8)
+        until(lambda: direct.engine.answered_calls == 8)
         assert (direct.engine.pool.opened, direct.engine.pool.reused) == (1, 7)
         assert secure.made == 1
 
@@ -152,7 +152,7 @@ def test_a_mebibyte_arrives_as_it_is_both_ways(secure: SecureHost, stream: bool)
                 assert said.json()["choices"][0]["message"]["content"] == words
             sent = secure.attempts[-1].json["messages"][0]["content"]
             assert [part["image_url"]["url"] == url for part in sent if part["type"] == "image_url"] == [True]
-        until(lambda: house.gateway.direct.engine.taken == 2)
+        until(lambda: house.gateway.direct.engine.answered_calls == 2)
         assert secure.made == 1
 
 

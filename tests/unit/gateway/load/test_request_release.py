@@ -46,11 +46,11 @@ def test_a_request_is_freed_once_it_is_answered(
     gc.collect()
     before = len(those(Request, ExtractedBody))
     direct, taking = house.gateway.direct, route == "direct"
-    until(lambda: direct.engine.taken == 2 * taking)  # a client has its answer before it is counted
+    until(lambda: direct.engine.answered_calls == 2 * taking)  # a client has its answer before it is counted
     for _ in range(3):
         assert house.chat("hello", **more).status_code == 200
         assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
-    until(lambda: direct.engine.taken == 8 * taking)
+    until(lambda: direct.engine.answered_calls == 8 * taking)
     until(lambda: len(those(Request, ExtractedBody)) <= before)
 
 

@@ -113,7 +113,7 @@ def ended(counts: float | None, *, state: str = "settled", tokens: int | None = 
 
 def test_an_attempt_without_a_report_counts_at_its_bound_and_one_without_a_price_as_unknown() -> None:
     charges = RunCharges().with_attempt(ended(0.02, tokens=120)).with_attempt(ended(0.0, state="void"))
-    assert charges == RunCharges(usd=0.02, tokens=120, taken=True)
+    assert charges == RunCharges(usd=0.02, tokens=120, maybe_paid=True)
     charges = charges.with_attempt(ended(0.5, state="estimated", tokens=100, guessed=80))
     assert (charges.cost, charges.unreported) == (0.52, 0.5)
     assert (charges.tokens, charges.unreported_tokens) == (220, 80)
