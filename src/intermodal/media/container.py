@@ -108,11 +108,11 @@ def _sound(container: Any) -> Any:
     return next(iter(container.streams.audio), None)
 
 
-def select_stream(container: Any, wanted: Any, *, keys: bool = False) -> None:
+def select_stream(container: Any, track: Any, *, keys: bool = False) -> None:
     """Make the demuxer skip every other track; with ``keys``, also the frames of this track that are not key frames."""
     for stream in container.streams:
         stream.discard = av.stream.Discard.all
-    wanted.discard = av.stream.Discard.nonkey if keys else av.stream.Discard.default
+    track.discard = av.stream.Discard.nonkey if keys else av.stream.Discard.default
 
 
 def packets(container: Any, stream: Any) -> Iterator[Any]:
@@ -131,10 +131,10 @@ def frames(container: Any, stream: Any, what: str) -> Iterator[Any]:
     damaged = 0
     for packet in packets(container, stream):
         try:
-            made = packet.decode()
+            decoded_frames = packet.decode()
         except av.error.FFmpegError:
             damaged += 1
             if damaged > MAX_DAMAGED:
                 raise InputBroken(f"is too damaged to be decoded as {what}", todo=TODO) from None
             continue
-        yield from made
+        yield from decoded_frames

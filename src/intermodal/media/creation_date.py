@@ -51,9 +51,9 @@ def exif_device(tags: Mapping[int, Any]) -> str:
 
 def container_date(metadata: Mapping[str, str]) -> str:
     """Return when a recording or video was made, by the metadata of its container."""
-    named = {name.casefold(): value for name, value in metadata.items()}
+    values_by_name = {name.casefold(): value for name, value in metadata.items()}
     names = ("creation_time", "com.apple.quicktime.creationdate", "date", "year")
-    return next(filter(None, (normal_date(named.get(name)) for name in names)), "")
+    return next(filter(None, (normal_date(values_by_name.get(name)) for name in names)), "")
 
 
 def _plain(text: object) -> str:

@@ -51,7 +51,7 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
     files = await offload(is_long(request.messages), _files, request)
     if not files:
         return request
-    made: dict[int, tuple[Part, ...]] = {}
+    parts_by_index: dict[int, tuple[Part, ...]] = {}
     failed: dict[int, Exception] = {}
     left = enumerate(files)
 
@@ -63,7 +63,7 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
                 found = await _tiff_pages(part, loaded, worker, request.policy.pages)
                 found = found or await _extract_parts(part, loaded, worker)
                 if found is not None:
-                    made[index] = found
+                    parts_by_index[index] = found
             except Exception as error:
                 failed[index] = error
                 group.cancel_scope.cancel()
@@ -76,7 +76,9 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
             group.start_soon(take)
     if failed:
         raise failed[min(failed)]
-    return await offload(is_long(request.messages), _replace_parts, request, made) if made else request
+    return (
+        await offload(is_long(request.messages), _replace_parts, request, parts_by_index) if parts_by_index else request
+    )
 
 
 _FILES = (File, Image, Audio, Video, Document)
@@ -86,19 +88,19 @@ def _files(request: Request) -> list[tuple[int, MediaPart]]:
     return [(index, part) for index, _, part in request.parts() if isinstance(part, _FILES)]
 
 
-def _replace_parts(request: Request, made: dict[int, tuple[Part, ...]]) -> Request:
+def _replace_parts(request: Request, parts_by_index: dict[int, tuple[Part, ...]]) -> Request:
     index, messages = 0, []
     for message in request.messages:
         parts: list[Part] = []
         for part in message.parts:
-            parts += made.get(index, (part,))
+            parts += parts_by_index.get(index, (part,))
             index += 1
         messages.append(msgspec.structs.replace(message, parts=tuple(parts)))
     return msgspec.structs.replace(request, messages=tuple(messages))
 
 
 async def _tiff_pages(
-    part: MediaPart, loaded: LoadedFile, worker: MediaWorker, wanted: tuple[int, ...]
+    part: MediaPart, loaded: LoadedFile, worker: MediaWorker, page_numbers: tuple[int, ...]
 ) -> tuple[Part, ...] | None:
     """Return the pages of a multi-page TIFF as images, None for anything else."""
     if not loaded.data.startswith(_TIFF) or not isinstance(part, File | Image):
@@ -106,15 +108,15 @@ async def _tiff_pages(
     count = (await worker.probe(loaded.data, name=loaded.name)).frames
     if count < 2:
         return None
-    last = min(max(wanted, default=MAX_IMAGES), MAX_FRAMES_IN_PLAN)
-    made = await worker.frames(loaded.data, spread="scenes", most=last, name=loaded.name)
-    pages = [page for page in made if not wanted or page.number in wanted]
+    last = min(max(page_numbers, default=MAX_IMAGES), MAX_FRAMES_IN_PLAN)
+    frames = await worker.frames(loaded.data, spread="scenes", most=last, name=loaded.name)
+    pages = [page for page in frames if not page_numbers or page.number in page_numbers]
     if not pages:
-        asked = ", ".join(map(str, wanted[:5]))
+        listed_numbers = ", ".join(map(str, page_numbers[:5]))
         raise UsageError(
-            f"has {count} pages, none of them among {asked}", where=loaded.name, todo=hint("change {pages}")
+            f"has {count} pages, none of them among {listed_numbers}", where=loaded.name, todo=hint("change {pages}")
         )
-    left = sum(number <= count for number in wanted) if wanted else count
+    left = sum(number <= count for number in page_numbers) if page_numbers else count
     left -= len(pages := pages[:MAX_IMAGES])
     notes = (f"{with_noun(left, 'further page')} left out: at most {MAX_IMAGES} are taken",) if left else ()
     source = part.source
@@ -145,12 +147,14 @@ async def _extract_parts(part: MediaPart, loaded: LoadedFile, worker: MediaWorke
     if converted_kinds(media_type) is None:
         return None
     if not isinstance(part, File | Document) and not (media_type == SVG and isinstance(part, Image)):
-        said = {Image: "an image", Audio: "sound", Video: "video"}[type(part)]
+        declared_type = {Image: "an image", Audio: "sound", Video: "video"}[type(part)]
         raise InputBroken(
-            f"was given as {said} but holds a document", where=loaded.name, todo="pass it as a file or a document"
+            f"was given as {declared_type} but holds a document",
+            where=loaded.name,
+            todo="pass it as a file or a document",
         )
-    held = EmbeddedFile(data=read_whole(loaded.data, loaded.name), name=loaded.name)
-    return tuple(await _Extraction(worker).file(loaded.name, held, media_type, within, 1))
+    file = EmbeddedFile(data=read_whole(loaded.data, loaded.name), name=loaded.name)
+    return tuple(await _Extraction(worker).file(loaded.name, file, media_type, within, 1))
 
 
 def _media_type(data: Data, name: str) -> str:
@@ -173,7 +177,7 @@ class _Extraction:
         self._size = 0
 
     async def file(
-        self, name: str, held: EmbeddedFile, media_type: str, within: tuple[str, ...], depth: int
+        self, name: str, file: EmbeddedFile, media_type: str, within: tuple[str, ...], depth: int
     ) -> list[Part]:
         """Return the parts of a document, a web page or a mail.
 
@@ -182,8 +186,8 @@ class _Extraction:
          within: the files that contain it, as in ``origins``.
          depth: 1 for a file of the request.
         """
-        found = await self._worker.convert(held.data, media_type, name=name)
-        origins = (*within, held.name, *(converted_kinds(media_type) or ()))
+        found = await self._worker.convert(file.data, media_type, name=name)
+        origins = (*within, file.name, *(converted_kinds(media_type) or ()))
         parts: list[Part] = []
         notes = list(found.notes)
         for number, picture in enumerate(found.pictures, 1):
@@ -198,24 +202,24 @@ class _Extraction:
         return [Text(text=found.text or NO_WORDS, name=name, origins=origins, notes=tuple(notes)), *parts]
 
     async def _attachment_parts(
-        self, name: str, held: EmbeddedFile, origins: tuple[str, ...], depth: int
+        self, name: str, file: EmbeddedFile, origins: tuple[str, ...], depth: int
     ) -> list[Part]:
         """Return the parts of an attachment.
 
         It is probed now, so that a bad attachment is left out and the mail kept.
         """
         self._number += 1
-        self._size += len(held.data)
+        self._size += len(file.data)
         if self._number > MAX_ATTACHMENTS or self._size > MAX_ATTACHED:
             raise InputTooLarge(f"is one of more than {MAX_ATTACHMENTS}, or of more than {MAX_ATTACHED >> 20} MiB")
-        media_type = _media_type(held.data, held.name)
+        media_type = _media_type(file.data, file.name)
         if media_type == PLAIN:
-            found = await self._worker.convert(held.data, PLAIN, name=name)
-            return [Text(text=found.text, name=name, origins=(*origins, held.name), notes=found.notes)]
+            found = await self._worker.convert(file.data, PLAIN, name=name)
+            return [Text(text=found.text, name=name, origins=(*origins, file.name), notes=found.notes)]
         if converted_kinds(media_type) is not None:
             if depth >= MAX_DEPTH:
                 raise InputTooLarge(f"lies {depth} files deep")
-            return await self.file(name, held, media_type, origins, depth + 1)
+            return await self.file(name, file, media_type, origins, depth + 1)
         if media_type:
-            await self._worker.probe(held.data, name=name)
-        return [File(source=BytesSource(data=held.data, name=name, origins=(*origins, held.name)))]
+            await self._worker.probe(file.data, name=name)
+        return [File(source=BytesSource(data=file.data, name=name, origins=(*origins, file.name)))]

@@ -136,15 +136,17 @@ class Fetcher:
                 for _ in range(MAX_REDIRECTS + 1):
                     found = await self._get(target)
                     if isinstance(found, bytes):
-                        return first.shown, found
+                        return first.printable_url, found
                     target = self._follow(target, found)
         except TimeoutError:
             raise InputTooLarge(
                 f"did not arrive within {self._max_seconds:g} s",
-                where=first.shown,
+                where=first.printable_url,
                 todo="download it and pass the file",
             ) from None
-        raise UrlBlocked(f"redirects more than {MAX_REDIRECTS} times", where=first.shown, todo="pass the final URL")
+        raise UrlBlocked(
+            f"redirects more than {MAX_REDIRECTS} times", where=first.printable_url, todo="pass the final URL"
+        )
 
     def _follow(self, target: UrlTarget, location: str) -> UrlTarget:
         """Return the target of a redirect, checked like the first URL.
@@ -152,10 +154,10 @@ class Fetcher:
         ``location``: the header that the server sent.
         """
         if any(ord(letter) <= 32 or letter == "\\" for letter in location):
-            raise UrlBlocked("redirects to a malformed URL", where=target.shown, todo="pass the final URL")
+            raise UrlBlocked("redirects to a malformed URL", where=target.printable_url, todo="pass the final URL")
         following = parse_url(urljoin(target.url, location))
         if target.scheme == "https" and following.scheme == "http":
-            raise UrlBlocked("redirects from https to http", where=target.shown, todo="pass the final URL")
+            raise UrlBlocked("redirects from https to http", where=target.printable_url, todo="pass the final URL")
         return following
 
     async def _addresses(self, target: UrlTarget) -> list[str]:
@@ -171,10 +173,10 @@ class Fetcher:
             found = [address for address in (check_address(answer) for answer in answers) if address is not None]
         if not found:
             raise InputMissing(
-                "the host of the URL cannot be found", where=target.shown, todo="check the URL and the network"
+                "the host of the URL cannot be found", where=target.printable_url, todo="check the URL and the network"
             )
         if not all(self._may_dial(address) for address in found):
-            raise blocked_address(target.shown)
+            raise blocked_address(target.printable_url)
         return [str(address) for address in found]
 
     async def _get(self, target: UrlTarget) -> bytes | str:
@@ -202,11 +204,15 @@ class Fetcher:
                 _check_status(answer.status, target)
                 return await self._body(answer, target)
         except (httpcore.ConnectError, httpcore.ConnectTimeout):
-            raise InputMissing("cannot be reached", where=target.shown, todo="check the URL and the network") from None
+            raise InputMissing(
+                "cannot be reached", where=target.printable_url, todo="check the URL and the network"
+            ) from None
         except httpcore.RemoteProtocolError:
-            raise InputBroken("broke off before it was complete", where=target.shown, todo="try again") from None
+            raise InputBroken(
+                "broke off before it was complete", where=target.printable_url, todo="try again"
+            ) from None
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError):
-            raise InputMissing("the connection failed", where=target.shown, todo="try again") from None
+            raise InputMissing("the connection failed", where=target.printable_url, todo="try again") from None
 
     async def _body(self, answer: Any, target: UrlTarget) -> bytes:
         """Return the body.
@@ -215,20 +221,20 @@ class Fetcher:
         """
         declared = _header(answer.headers, b"content-length") or ""
         if declared.isdigit() and int(declared) > self._max_bytes:
-            raise _too_large(target.shown, self._max_bytes)
+            raise _too_large(target.printable_url, self._max_bytes)
         coding = (_header(answer.headers, b"content-encoding") or "identity").strip().lower()
         if coding not in ("identity", "gzip", "x-gzip", "deflate"):
             raise InputUnsupported(
-                "arrives in a compression that is not taken", where=target.shown, todo="pass the file"
+                "arrives in a compression that is not taken", where=target.printable_url, todo="pass the file"
             )
         chunks: AsyncIterator[bytes] = answer.aiter_stream()
-        kept, size = [], 0
+        pieces, size = [], 0
         async for chunk in chunks if coding == "identity" else _inflate(chunks, coding, self._max_bytes, target):
             size += len(chunk)
             if size > self._max_bytes:
-                raise _too_large(target.shown, self._max_bytes)
-            kept.append(chunk)
-        return b"".join(kept)
+                raise _too_large(target.printable_url, self._max_bytes)
+            pieces.append(chunk)
+        return b"".join(pieces)
 
 
 class CachingFetcher(Fetcher):
@@ -278,21 +284,21 @@ def _identity(source: Source) -> Hashable:
 async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target: UrlTarget) -> AsyncIterator[bytes]:
     """Decompress gzip or deflate in pieces of 64 KiB, and never more than ``room`` bytes plus one piece."""
     machine = zlib.decompressobj(wbits=31 if coding.endswith("gzip") else 15)
-    made = 0
+    inflated_size = 0
     try:
         async for chunk in chunks:
             while chunk and not machine.eof:
                 piece = machine.decompress(chunk, 1 << 16)
-                made += len(piece)
+                inflated_size += len(piece)
                 chunk = machine.unconsumed_tail
                 if piece:
                     yield piece
-                if made > room:
+                if inflated_size > room:
                     return
     except zlib.error:
-        raise InputBroken("arrives damaged", where=target.shown, todo="try again") from None
+        raise InputBroken("arrives damaged", where=target.printable_url, todo="try again") from None
     if not machine.eof:
-        raise InputBroken("broke off before it was complete", where=target.shown, todo="try again")
+        raise InputBroken("broke off before it was complete", where=target.printable_url, todo="try again")
 
 
 def _host(target: UrlTarget, headers: dict[str, str]) -> list[tuple[bytes | str, bytes | str]]:
@@ -317,7 +323,7 @@ def _check_status(status: int, target: UrlTarget) -> None:
         phrase = str(status)
     todo = "it needs a login: download it and pass the file" if status in (401, 403, 407) else "check the URL"
     raise InputMissing(
-        f"the server answers {phrase}", where=target.shown, todo="try again later" if status >= 500 else todo
+        f"the server answers {phrase}", where=target.printable_url, todo="try again later" if status >= 500 else todo
     )
 
 
@@ -360,47 +366,47 @@ def _open_file(path: str) -> Data:
 
     The file is opened first and checked through its descriptor, so that it cannot be swapped in between.
     """
-    shown = "".join(letter if letter.isprintable() else "?" for letter in path[:300])
-    file = FileBytes(_descriptor(path, shown))
+    printable_path = "".join(letter if letter.isprintable() else "?" for letter in path[:300])
+    file = FileBytes(_descriptor(path, printable_path))
     try:
         if len(file) >= LARGE_FILE:
-            _check_size(file, shown)
+            _check_size(file, printable_path)
             return file
         with open(file.fileno(), "rb", closefd=False) as all_of_it:  # the system reports a size of 0 for some files
             data = all_of_it.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         what = f"cannot be read ({error.strerror or 'system error'})"
-        raise InputMissing(what, where=shown, todo="check the disk") from None
+        raise InputMissing(what, where=printable_path, todo="check the disk") from None
     if len(data) > MAX_FILE_BYTES:
-        raise _too_large(shown, MAX_FILE_BYTES)
+        raise _too_large(printable_path, MAX_FILE_BYTES)
     return data
 
 
-def _descriptor(path: str, shown: str) -> int:
+def _descriptor(path: str, printable_path: str) -> int:
     """Open a regular file for reading; return its descriptor."""
     try:
         # O_NONBLOCK: opening a pipe without a writer must not hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        raise InputMissing("there is no such file", where=shown, todo="check the path") from None
+        raise InputMissing("there is no such file", where=printable_path, todo="check the path") from None
     except PermissionError:
-        raise InputMissing("may not be read", where=shown, todo="check its permissions") from None
+        raise InputMissing("may not be read", where=printable_path, todo="check its permissions") from None
     except ValueError:
-        raise InputMissing("is not a path", where=shown, todo="check the path") from None
+        raise InputMissing("is not a path", where=printable_path, todo="check the path") from None
     except OSError as error:
         raise InputMissing(
-            f"cannot be opened ({error.strerror or 'system error'})", where=shown, todo="check the path"
+            f"cannot be opened ({error.strerror or 'system error'})", where=printable_path, todo="check the path"
         ) from None
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return descriptor
     os.close(descriptor)
     if stat.S_ISDIR(mode):
-        raise InputMissing("is a folder", where=shown, todo="name the files in it")
-    raise InputMissing("is not a regular file", where=shown, todo="pipe it in and pass - instead")
+        raise InputMissing("is a folder", where=printable_path, todo="name the files in it")
+    raise InputMissing("is not a regular file", where=printable_path, todo="pipe it in and pass - instead")
 
 
-def _check_size(file: FileBytes, shown: str) -> None:
+def _check_size(file: FileBytes, printable_path: str) -> None:
     """Raise InputTooLarge if a file is too large for its kind.
 
     Files that are decoded while they are read may be larger than files that must fit in memory.
@@ -409,10 +415,10 @@ def _check_size(file: FileBytes, shown: str) -> None:
         return
     from intermodal.media.sniff import kind_by_marks
 
-    kind, media_type = kind_by_marks(file, shown) or ("text", "")
+    kind, media_type = kind_by_marks(file, printable_path) or ("text", "")
     most = MAX_FILM_BYTES if kind in ("audio", "video") else MAX_PDF_BYTES if media_type == PDF else MAX_FILE_BYTES
     if len(file) > most:
-        raise _too_large(shown, most)
+        raise _too_large(printable_path, most)
 
 
 def _too_large(where: str, limit: int) -> InputTooLarge:
@@ -437,8 +443,8 @@ async def _digest_of_file(file: FileBytes, name: str) -> str:
     digest = hashlib.sha256()
 
     def take(start: int) -> None:
-        for at in range(start, min(start + _STRETCH, len(file)), PIECE):
-            digest.update(file.read(at, PIECE))
+        for offset in range(start, min(start + _STRETCH, len(file)), PIECE):
+            digest.update(file.read(offset, PIECE))
 
     for start in range(0, len(file), _STRETCH):
         await anyio.to_thread.run_sync(take, start)

@@ -54,18 +54,18 @@ def image_header(data: bytes, media_type: str) -> ImageHeader:
     return found
 
 
-def _u16(data: Data, at: int) -> int:
-    return _number(data, at, 2, "big")
+def _u16(data: Data, offset: int) -> int:
+    return _number(data, offset, 2, "big")
 
 
-def _u32(data: Data, at: int) -> int:
-    return _number(data, at, 4, "big")
+def _u32(data: Data, offset: int) -> int:
+    return _number(data, offset, 4, "big")
 
 
-def _number(data: Data, at: int, size: int, order: str) -> int:
-    if at < 0 or at + size > len(data):
+def _number(data: Data, offset: int, size: int, order: str) -> int:
+    if offset < 0 or offset + size > len(data):
         raise ValueError("short")
-    return int.from_bytes(data[at : at + size], "big" if order == "big" else "little")
+    return int.from_bytes(data[offset : offset + size], "big" if order == "big" else "little")
 
 
 def _png(data: bytes) -> ImageHeader:
@@ -105,42 +105,42 @@ def _check_inflates(body: memoryview, kind: bytes) -> None:
 
 def _jpeg(data: bytes) -> ImageHeader:
     width = height = 0
-    for marker, at, _ in jpeg_segments(data):
+    for marker, offset, _ in jpeg_segments(data):
         if is_frame(marker):
-            height, width = max(height, _u16(data, at + 3)), max(width, _u16(data, at + 5))
+            height, width = max(height, _u16(data, offset + 3)), max(width, _u16(data, offset + 5))
     return ImageHeader(width=width, height=height)
 
 
 def _gif(data: bytes) -> ImageHeader:
     width, height, frames = _number(data, 6, 2, "little"), _number(data, 8, 2, "little"), 0
     seconds = delay = 0.0
-    at = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
-    while at < len(data) and frames <= MAX_FRAMES:
-        block = data[at]
+    offset = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
+    while offset < len(data) and frames <= MAX_FRAMES:
+        block = data[offset]
         if block == 0x21:
-            if data[at + 1] == 0xF9:  # graphic control: how long the next frame stays, in hundredths
-                delay = (data[at + 4] | data[at + 5] << 8) / 100
-            at += 2
+            if data[offset + 1] == 0xF9:  # graphic control: how long the next frame stays, in hundredths
+                delay = (data[offset + 4] | data[offset + 5] << 8) / 100
+            offset += 2
         elif block == 0x2C:
-            left, top, w, h = _FOUR.unpack_from(data, at + 1)
+            left, top, w, h = _FOUR.unpack_from(data, offset + 1)
             width, height, frames = max(width, left + w), max(height, top + h), frames + 1
             seconds, delay = seconds + frame_seconds(delay), 0.0
-            flags = data[at + 9]
-            at += 11 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
+            flags = data[offset + 9]
+            offset += 11 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
         else:
             break  # the trailer, or garbage after the last frame
-        while at < len(data) and data[at]:
-            at += data[at] + 1
-        at += 1
+        while offset < len(data) and data[offset]:
+            offset += data[offset] + 1
+        offset += 1
     return ImageHeader(width=width, height=height, frames=max(1, frames), seconds=seconds if frames > 1 else 0.0)
 
 
 def _webp(data: bytes) -> ImageHeader:
     width = height = frames = 0
     seconds = 0.0
-    at = 12
-    while at + 8 <= len(data) and frames <= MAX_FRAMES:
-        kind, size, body = data[at : at + 4], _number(data, at + 4, 4, "little"), at + 8
+    offset = 12
+    while offset + 8 <= len(data) and frames <= MAX_FRAMES:
+        kind, size, body = data[offset : offset + 4], _number(data, offset + 4, 4, "little"), offset + 8
         w = h = 0
         if kind == b"VP8X":
             w, h = _number(data, body + 4, 3, "little") + 1, _number(data, body + 7, 3, "little") + 1
@@ -154,7 +154,7 @@ def _webp(data: bytes) -> ImageHeader:
             w, h = _number(data, body + 6, 3, "little") + 1, _number(data, body + 9, 3, "little") + 1
             seconds += frame_seconds(_number(data, body + 12, 3, "little") / 1000)
         width, height = max(width, w), max(height, h)
-        at = body + size + (size & 1)
+        offset = body + size + (size & 1)
     return ImageHeader(width=width, height=height, frames=max(1, frames), seconds=seconds if frames > 1 else 0.0)
 
 
@@ -176,21 +176,21 @@ def tiff_pages(data: bytes) -> tuple[int, ...]:
 def _directories(data: bytes) -> tuple[int, int, tuple[int, ...]]:
     """Return largest width, largest height and indices of pages. Counting ends at a directory that was seen before."""
     order = "little" if data[:2] == b"II" else "big"
-    at, width, height, seen = _number(data, 4, 4, order), 0, 0, set[int]()
+    offset, width, height, seen = _number(data, 4, 4, order), 0, 0, set[int]()
     pages: list[int] = []
-    while at and at not in seen and len(seen) <= MAX_FRAMES:
-        seen.add(at)
-        count, beside = _number(data, at, 2, order), False
-        for entry in range(at + 2, at + 2 + 12 * count, 12):
+    while offset and offset not in seen and len(seen) <= MAX_FRAMES:
+        seen.add(offset)
+        count, is_auxiliary = _number(data, offset, 2, order), False
+        for entry in range(offset + 2, offset + 2 + 12 * count, 12):
             tag, form = _number(data, entry, 2, order), _number(data, entry + 2, 2, order)
             if tag == 254:  # NewSubfileType; a LONG
-                beside = bool(_number(data, entry + 8, 4, order) & 0b101)
+                is_auxiliary = bool(_number(data, entry + 8, 4, order) & 0b101)
             if tag in (256, 257):  # ImageWidth, ImageLength; a SHORT or a LONG
                 value = _number(data, entry + 8, 2 if form == 3 else 4, order)
                 width, height = (max(width, value), height) if tag == 256 else (width, max(height, value))
-        if not beside:
+        if not is_auxiliary:
             pages.append(len(seen) - 1)
-        at = _number(data, at + 2 + 12 * count, 4, order)
+        offset = _number(data, offset + 2 + 12 * count, 4, order)
     return width, height, tuple(pages or range(len(seen)))
 
 
@@ -225,21 +225,22 @@ _READERS = {
 
 
 class WaveHeader(Value):
-    """A WAVE header. ``held``: bytes of audio that are present; ``claimed``: bytes that the header promises.
+    """A WAVE header with the bytes of audio that are present, and those that the header promises.
 
-    ``claimed`` is None if the writer did not know the length (a pipe): 0, all ones, or a RIFF that was never closed.
+    ``claimed_bytes`` is None if the writer did not know the length (a pipe): 0, all ones, or a RIFF that was
+    never closed.
     """
 
     rate: int
     channels: int
     frame_bytes: int
-    held: int
-    claimed: int | None
+    present_bytes: int
+    claimed_bytes: int | None
 
     @property
     def promises_too_little(self) -> bool:
         """True if there is audio beyond the end that the header states."""
-        return self.claimed is not None and self.claimed < self.held
+        return self.claimed_bytes is not None and self.claimed_bytes < self.present_bytes
 
 
 _CHUNKS_LOOKED_AT = 64
@@ -247,29 +248,39 @@ _CHUNKS_LOOKED_AT = 64
 
 def wave_header(data: Data) -> WaveHeader:
     """Read a RIFF or RF64 WAVE header. Raises ``InputBroken`` without a data chunk."""
-    at, rate, channels, frame, large = 12, 0, 0, 0, None
-    while at + 8 <= len(data):
-        kind, size, body = data[at : at + 4], _number(data, at + 4, 4, "little"), at + 8
+    offset, rate, channels, frame, large = 12, 0, 0, 0, None
+    while offset + 8 <= len(data):
+        kind, size, body = data[offset : offset + 4], _number(data, offset + 4, 4, "little"), offset + 8
         if kind == b"fmt " and body + 16 <= len(data):
             channels, rate = _number(data, body + 2, 2, "little"), _number(data, body + 4, 4, "little")
             frame = _number(data, body + 12, 2, "little")
         elif kind == b"ds64" and body + 16 <= len(data):
             large = _number(data, body + 8, 8, "little")
         elif kind == b"data":
-            held = len(data) - body
-            claimed = large if size == 0xFFFFFFFF and large is not None else size
-            if claimed == 0xFFFFFFFF or (claimed == 0 and held > 8 and not _are_chunks(data, body)):
-                return WaveHeader(rate=rate, channels=channels, frame_bytes=frame, held=held, claimed=None)
-            if claimed < held and _are_chunks(data, body + claimed):
-                held = claimed
-            return WaveHeader(rate=rate, channels=channels, frame_bytes=frame, held=held, claimed=claimed)
-        at = body + size + (size & 1)
+            present_bytes = len(data) - body
+            claimed_bytes = large if size == 0xFFFFFFFF and large is not None else size
+            if claimed_bytes == 0xFFFFFFFF or (
+                claimed_bytes == 0 and present_bytes > 8 and not _are_chunks(data, body)
+            ):
+                return WaveHeader(
+                    rate=rate, channels=channels, frame_bytes=frame, present_bytes=present_bytes, claimed_bytes=None
+                )
+            if claimed_bytes < present_bytes and _are_chunks(data, body + claimed_bytes):
+                present_bytes = claimed_bytes
+            return WaveHeader(
+                rate=rate,
+                channels=channels,
+                frame_bytes=frame,
+                present_bytes=present_bytes,
+                claimed_bytes=claimed_bytes,
+            )
+        offset = body + size + (size & 1)
     raise InputBroken("is cut short before its sound begins", todo="check that the file is complete")
 
 
-def _are_chunks(data: Data, at: int) -> bool:
-    """Return True if only chunks (tags, cue points) or padding follow at ``at``, and no further audio."""
-    for place in (at, at + 1):  # most writers pad a chunk of odd size
+def _are_chunks(data: Data, offset: int) -> bool:
+    """Return True if only chunks (tags, cue points) or padding follow at ``offset``, and no further audio."""
+    for place in (offset, offset + 1):  # most writers pad a chunk of odd size
         for _ in range(_CHUNKS_LOOKED_AT):
             if place + 8 > len(data):
                 return True
@@ -295,21 +306,21 @@ def tracks(data: Data) -> frozenset[str]:
     return frozenset(found)
 
 
-def named_boxes(data: Data, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of the body of each ``wanted`` box between ``at`` and ``end``.
+def named_boxes(data: Data, offset: int, end: int, box_type: bytes) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of the body of each box of a type between ``offset`` and ``end``.
 
     At most 4,096 boxes are visited.
     """
     for _ in range(4096):
-        if at + 8 > end:
+        if offset + 8 > end:
             return
-        size, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
+        size, kind, head = int.from_bytes(data[offset : offset + 4], "big"), data[offset + 4 : offset + 8], 8
         if size == 1:
-            size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+            size, head = int.from_bytes(data[offset + 8 : offset + 16], "big"), 16
         elif size == 0:
-            size = end - at
+            size = end - offset
         if size < head:
             return
-        if kind == wanted:
-            yield at + head, min(at + size, end)
-        at += size
+        if kind == box_type:
+            yield offset + head, min(offset + size, end)
+        offset += size

@@ -79,13 +79,13 @@ def read_megapixels(width: int, height: int) -> tuple[float, float, float]:
     >>> read_megapixels(1000, 12000)
     (14.08, 14.08, 14.08)
     """
-    whole, shrink = width * height / 1e6, shrink_to_read(width, height)
+    megapixels, shrink = width * height / 1e6, shrink_to_read(width, height)
     if shrink == 1:
-        return (whole, whole, whole)
+        return (megapixels, megapixels, megapixels)
     tiled = _tiled_side(width) * _tiled_side(height) / 1e6
     if not shrink:
         return (tiled, tiled, tiled)
-    once = whole * min(1.0, COUNTED_SIDE / max(width, height)) ** 2
+    once = megapixels * min(1.0, COUNTED_SIDE / max(width, height)) ** 2
     return (once, once, max(once, tiled))
 
 
@@ -169,11 +169,11 @@ def expected_scenes(seconds: float, cuts: tuple[float, ...]) -> tuple[float, flo
     >>> expected_scenes(11.0, (3.8, 7.4)), expected_scenes(5.3, ())
     ((1.5, 3.4, 8.3), (1.0, 2.1, 4.5))
     """
-    told = len(cuts)
-    unseen = min(seconds / 5, 2.0) + seconds / 120 if not told else 0.0
-    most = max(1.0, min(1.0 + seconds / 1.5, 3.0 * (1 + told) + 9.0))
-    mid = min(most, 1.0 + 1.2 * told + unseen)
-    return (round(max(1.0, min(mid, (1 + told) / 2)), 1), round(mid, 1), round(most, 1))
+    cut_count = len(cuts)
+    unseen = min(seconds / 5, 2.0) + seconds / 120 if not cut_count else 0.0
+    most = max(1.0, min(1.0 + seconds / 1.5, 3.0 * (1 + cut_count) + 9.0))
+    mid = min(most, 1.0 + 1.2 * cut_count + unseen)
+    return (round(max(1.0, min(mid, (1 + cut_count) / 2)), 1), round(mid, 1), round(most, 1))
 
 
 def _up(value: float) -> int:

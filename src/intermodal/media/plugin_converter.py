@@ -27,18 +27,18 @@ class PluginConverter:
 
     def convert(self, data: bytes, name: str) -> ConvertedFile:
         """Convert a file. Raises InputBroken if the plugin fails, InputTooLarge if the text is too long."""
-        made = self._call(data, name)
-        if isinstance(made, str):
-            made = ConvertedFile(text=made)
-        if not isinstance(made, ConvertedFile):
-            raise self._converter_error(f"returned {type(made).__name__}, neither text nor a ConvertedFile")
-        if len(made.text) > MAX_CHARS:
-            raise InputTooLarge(f"holds {len(made.text):,} characters, more than {MAX_CHARS:,}", where=name)
-        left = len(made.pictures) - MAX_IMAGES
+        result = self._call(data, name)
+        if isinstance(result, str):
+            result = ConvertedFile(text=result)
+        if not isinstance(result, ConvertedFile):
+            raise self._converter_error(f"returned {type(result).__name__}, neither text nor a ConvertedFile")
+        if len(result.text) > MAX_CHARS:
+            raise InputTooLarge(f"holds {len(result.text):,} characters, more than {MAX_CHARS:,}", where=name)
+        left = len(result.pictures) - MAX_IMAGES
         notes = (f"{left} images left out: at most {MAX_IMAGES} are taken",) if left > 0 else ()
         return ConvertedFile(
-            text=made.text, pictures=made.pictures[:MAX_IMAGES], attachments=made.attachments,
-            notes=(f"converted by {self.plugin.title}", *made.notes, *notes),
+            text=result.text, pictures=result.pictures[:MAX_IMAGES], attachments=result.attachments,
+            notes=(f"converted by {self.plugin.title}", *result.notes, *notes),
         )  # fmt: skip
 
     def _call(self, data: bytes, name: str) -> object:
@@ -48,8 +48,8 @@ class PluginConverter:
         except (IntermodalError, MemoryError):
             raise
         except (ImportError, OSError) as error:
-            opened = isinstance(error, ImportError) or error.errno in (errno.EMFILE, errno.EACCES, errno.EPERM)
-            what = _OPENED if opened else f"failed ({type(error).__name__})"
+            opens_file = isinstance(error, ImportError) or error.errno in (errno.EMFILE, errno.EACCES, errno.EPERM)
+            what = _OPENED if opens_file else f"failed ({type(error).__name__})"
         except Exception as error:
             what = f"failed ({type(error).__name__})"  # the message of the exception may contain content
         raise self._converter_error(what)

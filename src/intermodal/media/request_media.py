@@ -50,13 +50,13 @@ _TEXT_NAMES: dict[Role, str] = {
 class OpenedRequest:
     """The opened parts of a request: ``facts`` for the planner, bytes and text for the executor.
 
-    ``said``: indices of parts whose text is in the request itself and not in a file.
+    ``inline_parts``: indices of parts whose text is in the request itself and not in a file.
     """
 
-    def __init__(self, facts: Facts, data: tuple[Data, ...], said: frozenset[int] = frozenset()) -> None:
+    def __init__(self, facts: Facts, data: tuple[Data, ...], inline_parts: frozenset[int] = frozenset()) -> None:
         self.facts = facts
         self._data = data
-        self._said = said
+        self._inline_parts = inline_parts
 
     def data(self, index: int) -> Data:
         """Return the original bytes of a part, without loading a large file; for text in the request, its UTF-8."""
@@ -68,7 +68,7 @@ class OpenedRequest:
         if part.kind != "text":
             raise InputUnsupported(f"is {part.kind}, not text", where=part.name)
         data = read_whole(self._data[index], part.name)
-        return data.decode() if index in self._said else read_text(data, part.name)
+        return data.decode() if index in self._inline_parts else read_text(data, part.name)
 
 
 async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetcher | None = None) -> OpenedRequest:
@@ -103,7 +103,7 @@ class _RequestOpener:
         self.found: list[tuple[PartFacts, Data] | None] = []
         self.failed: dict[int, Exception] = {}
         self.files: list[tuple[int, MediaPart]] = []
-        self._said = set[int]()
+        self._inline_parts = set[int]()
 
     def words(self, request: Request) -> None:
         """Open parts whose content is in the request, up to the first that fails; collect the files."""
@@ -112,7 +112,7 @@ class _RequestOpener:
             if isinstance(part, _FILES):
                 self.files.append((index, part))
                 continue
-            self._said.add(index)
+            self._inline_parts.add(index)
             try:
                 self.found[index] = _text(index, part, *_words(role, part))
             except InputBroken as error:
@@ -133,7 +133,7 @@ class _RequestOpener:
         data = tuple(data for _, data in found)
         free_in_background(data)
         free_in_background(facts)
-        return OpenedRequest(facts, data, frozenset(self._said))
+        return OpenedRequest(facts, data, frozenset(self._inline_parts))
 
 
 def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, Data]:
@@ -189,12 +189,12 @@ async def _probe_part(index: int, part: MediaPart, loaded: LoadedFile, worker: M
             scripts=await offload(len(words) > LONG, count_scripts, words),
             notes=(*common.notes, *_long_table(words, media_type)),
         )
-    seen = await worker.probe(loaded.data, name=loaded.name)
-    told = {name: getattr(seen, name) for name in seen.__struct_fields__}
-    if not seen.kind:  # the type detected by ``sniff`` is kept
-        del told["kind"], told["media_type"]
-    told["notes"] = (*common.notes, *seen.notes)
-    return msgspec.structs.replace(common, **told)
+    result = await worker.probe(loaded.data, name=loaded.name)
+    probed_fields = {name: getattr(result, name) for name in result.__struct_fields__}
+    if not result.kind:  # the type detected by ``sniff`` is kept
+        del probed_fields["kind"], probed_fields["media_type"]
+    probed_fields["notes"] = (*common.notes, *result.notes)
+    return msgspec.structs.replace(common, **probed_fields)
 
 
 def _long_table(words: str, media_type: str) -> tuple[str, ...]:
@@ -231,15 +231,15 @@ def unique_names(parts: list[PartFacts]) -> tuple[PartFacts, ...]:
     """Return the parts with unique names: the second part of a name becomes "name (2)"."""
     import msgspec
 
-    taken: set[str] = set()
+    used_names: set[str] = set()
     counts: dict[str, int] = {}  # last number used for each name: thousands of parts may share one
     renamed = []
     for part in parts:
         name, count = part.name, counts.get(part.name, 1)
-        while name in taken:
+        while name in used_names:
             count += 1
             name = f"{part.name} ({count})"
-        taken.add(name)
+        used_names.add(name)
         counts[part.name] = count
         if name != part.name:  # a label on the shared name applies to both
             shared = () if part.name in part.origins else (part.name,)

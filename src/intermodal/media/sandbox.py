@@ -173,8 +173,8 @@ def _step(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
     return struct.pack("=HBBI", code, yes, no, value)
 
 
-def _load(at: int) -> bytes:
-    return _step(0x20, at)
+def _load(offset: int) -> bytes:
+    return _step(0x20, offset)
 
 
 def _jump_equal(value: int, yes: int, no: int) -> bytes:

@@ -192,8 +192,8 @@ def kind_by_marks(data: Data, name: str) -> tuple[Kind, str] | None:
         raise InputEmpty("is empty", where=name, todo="check that it was written completely")
     if ending_of(name) in _RAW_ENDINGS:
         raise InputUnsupported("is a camera's raw image, which is not taken", where=name, todo=_IMAGE_TODO)
-    for at, magic, kind, media_type in _PLAIN:
-        if data.startswith(magic, at):
+    for offset, magic, kind, media_type in _PLAIN:
+        if data.startswith(magic, offset):
             return kind, media_type
     for recognise in (_riff, _bitmap, _ogg, _iso, _matroska, _mpeg_sound, _office):
         found = recognise(data, name)
@@ -279,16 +279,16 @@ _HERTZ = (44100, 48000, 32000)
 
 def _mpeg_sound(data: Data, name: str) -> tuple[Kind, str] | None:
     """Return MP3 (with or without a tag) or AAC in ADTS frames, recognised by two consecutive frames."""
-    at = 0
+    offset = 0
     if data[:3] == b"ID3" and len(data) > 10:
-        at = 10 + ((data[6] & 127) << 21 | (data[7] & 127) << 14 | (data[8] & 127) << 7 | (data[9] & 127))
-        if data.startswith(b"fLaC", at):
+        offset = 10 + ((data[6] & 127) << 21 | (data[7] & 127) << 14 | (data[8] & 127) << 7 | (data[9] & 127))
+        if data.startswith(b"fLaC", offset):
             return "audio", "audio/flac"
     for measure, media_type in ((_mp3_frame, "audio/mpeg"), (_adts_frame, "audio/aac")):
-        size = measure(data, at)
-        if size and (at + size >= len(data) or measure(data, at + size)):
+        size = measure(data, offset)
+        if size and (offset + size >= len(data) or measure(data, offset + size)):
             return "audio", media_type
-    return ("audio", "audio/mpeg") if at else None
+    return ("audio", "audio/mpeg") if offset else None
 
 
 def _cut_mp3(data: Data) -> bool:
@@ -296,21 +296,23 @@ def _cut_mp3(data: Data) -> bool:
 
     It is recognised by two consecutive frames near the start.
     """
-    at = -1 if data.startswith(tuple(mark for mark, _ in _MARKS)) else data.find(b"\xff", 0, _CUT_WITHIN)
-    while at >= 0:
-        size = _mp3_frame(data, at)
-        if size and _mp3_frame(data, at + size) and data[at + 1] == data[at + size + 1]:  # same version and layer
+    offset = -1 if data.startswith(tuple(mark for mark, _ in _MARKS)) else data.find(b"\xff", 0, _CUT_WITHIN)
+    while offset >= 0:
+        size = _mp3_frame(data, offset)
+        if (
+            size and _mp3_frame(data, offset + size) and data[offset + 1] == data[offset + size + 1]
+        ):  # same version and layer
             return True
-        at = data.find(b"\xff", at + 1, _CUT_WITHIN)
+        offset = data.find(b"\xff", offset + 1, _CUT_WITHIN)
     return False
 
 
-def _mp3_frame(data: Data, at: int) -> int:
-    """Return the bytes of the Layer III frame that starts at ``at``, 0 if none does."""
-    if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
+def _mp3_frame(data: Data, offset: int) -> int:
+    """Return the bytes of the Layer III frame that starts at ``offset``, 0 if none does."""
+    if offset + 4 > len(data) or data[offset] != 0xFF or data[offset + 1] & 0xE0 != 0xE0:
         return 0
-    version, layer = (data[at + 1] >> 3) & 3, (data[at + 1] >> 1) & 3
-    rate, hertz, padding = data[at + 2] >> 4, (data[at + 2] >> 2) & 3, (data[at + 2] >> 1) & 1
+    version, layer = (data[offset + 1] >> 3) & 3, (data[offset + 1] >> 1) & 3
+    rate, hertz, padding = data[offset + 2] >> 4, (data[offset + 2] >> 2) & 3, (data[offset + 2] >> 1) & 1
     if version == 1 or layer != 1 or rate in (0, 15) or hertz == 3:
         return 0
     kilobits = (_RATES_1 if version == 3 else _RATES_2)[rate]
@@ -318,11 +320,16 @@ def _mp3_frame(data: Data, at: int) -> int:
     return (144000 if version == 3 else 72000) * kilobits // sampling + padding
 
 
-def _adts_frame(data: Data, at: int) -> int:
-    """Return the bytes of the ADTS frame that starts at ``at`` (ISO/IEC 13818-7, 6.2), 0 if none does."""
-    if at + 7 > len(data) or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0 or (data[at + 2] >> 2) & 15 > 12:
+def _adts_frame(data: Data, offset: int) -> int:
+    """Return the bytes of the ADTS frame that starts at ``offset`` (ISO/IEC 13818-7, 6.2), 0 if none does."""
+    if (
+        offset + 7 > len(data)
+        or data[offset] != 0xFF
+        or data[offset + 1] & 0xF6 != 0xF0
+        or (data[offset + 2] >> 2) & 15 > 12
+    ):
         return 0
-    size = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
+    size = (data[offset + 3] & 3) << 11 | data[offset + 4] << 3 | data[offset + 5] >> 5
     return size if size >= 7 else 0
 
 
@@ -368,14 +375,17 @@ def _members(data: Data) -> set[bytes]:
     start = last - int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else -1
     if start < 0:
         places = [found.start() for found in re.finditer(rb"PK\x03\x04", data[:4096])]
-        return {data[at + 30 : at + 30 + int.from_bytes(data[at + 26 : at + 28], "little")] for at in places}
+        return {
+            data[offset + 30 : offset + 30 + int.from_bytes(data[offset + 26 : offset + 28], "little")]
+            for offset in places
+        }
     directory = data[start : min(last, start + _MAX_DIRECTORY)]
     found: set[bytes] = set()
-    at = 0
-    while directory[at : at + 4] == b"PK\x01\x02":
-        name, extra, comment = (int.from_bytes(directory[at + n : at + n + 2], "little") for n in (28, 30, 32))
-        found.add(directory[at + 46 : at + 46 + name])
-        at += 46 + name + extra + comment
+    offset = 0
+    while directory[offset : offset + 4] == b"PK\x01\x02":
+        name, extra, comment = (int.from_bytes(directory[offset + n : offset + n + 2], "little") for n in (28, 30, 32))
+        found.add(directory[offset + 46 : offset + 46 + name])
+        offset += 46 + name + extra + comment
     return found
 
 
@@ -387,9 +397,9 @@ def _of_compound(data: Data) -> str:
     return found or next((kind for stream, kind in _STREAMS if _holds(data, stream.encode("utf-16-le"))), "")
 
 
-def _holds(data: Data, wanted: bytes) -> bool:
-    """Return True if ``wanted`` occurs in the first ``MAX_FILE_BYTES`` of the file."""
-    return data.find(wanted, 0, MAX_FILE_BYTES) >= 0
+def _holds(data: Data, pattern: bytes) -> bool:
+    """Return True if ``pattern`` occurs in the first ``MAX_FILE_BYTES`` of the file."""
+    return data.find(pattern, 0, MAX_FILE_BYTES) >= 0
 
 
 _PAGE = re.compile(rb"<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
@@ -412,17 +422,17 @@ def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
         return "text", HTML
     if ending in (_NOTEBOOK_ENDING, "") and head.lstrip().startswith(b"{") and _holds(data, b'"nbformat"'):
         return "document", IPYNB
-    named = ending in _TEXT_TYPES or ending in MEDIA_ENDINGS or ending in _TEXT_ENDINGS
-    if ending in _SAVED_PAGE_ENDINGS or (not named and _SAVED.search(_fields(head))):
+    has_known_ending = ending in _TEXT_TYPES or ending in MEDIA_ENDINGS or ending in _TEXT_ENDINGS
+    if ending in _SAVED_PAGE_ENDINGS or (not has_known_ending and _SAVED.search(_fields(head))):
         return "document", MHTML
-    if ending == "eml" or (not named and _begins_as_mail(head)):
+    if ending == "eml" or (not has_known_ending and _begins_as_mail(head)):
         return "document", EML
-    if not named and _PAGE.match(head.lstrip(b"\xef\xbb\xbf \t\r\n")):
+    if not has_known_ending and _PAGE.match(head.lstrip(b"\xef\xbb\xbf \t\r\n")):
         return "text", HTML
-    return _subtitles(data, ending, named)
+    return _subtitles(data, ending, has_known_ending)
 
 
-def _subtitles(data: Data, ending: str, named: bool) -> tuple[Kind, str] | None:
+def _subtitles(data: Data, ending: str, has_known_ending: bool) -> tuple[Kind, str] | None:
     """Return the type of a subtitle file by its ending, or by its beginning if the name gives no hint.
 
     The converter checks for cues.
@@ -430,7 +440,7 @@ def _subtitles(data: Data, ending: str, named: bool) -> tuple[Kind, str] | None:
     if ending in _CUE_ENDINGS:
         return "text", _CUE_ENDINGS[ending]
     head = data[:512].decode("utf-8", "ignore")
-    return ("text", SRT) if not named and begins_as_cues(head) else None
+    return ("text", SRT) if not has_known_ending and begins_as_cues(head) else None
 
 
 def _fields(head: bytes) -> bytes:
@@ -447,8 +457,8 @@ def _begins_as_mail(head: bytes) -> bool:
 
 
 def _refuse_known(data: Data, name: str) -> None:
-    for at, magic, what, todo in _NOT_TAKEN:
-        if data.startswith(magic, at):
+    for offset, magic, what, todo in _NOT_TAKEN:
+        if data.startswith(magic, offset):
             if what.startswith("video"):
                 raise _not_taken(what, name)
             raise InputUnsupported(f"is {what}, which is not taken", where=name, todo=todo)
@@ -512,7 +522,7 @@ def _words_of(data: Data, name: str) -> Iterator[str]:
 
 
 def _has_controls(data: Data) -> bool:
-    pieces = (data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
+    pieces = (data[offset : offset + _PIECE] for offset in range(0, len(data), _PIECE))
     return any(len(piece.translate(None, _CONTROLS)) != len(piece) for piece in pieces)
 
 
@@ -522,8 +532,8 @@ def _decode_pieces(data: Data, encoding: str) -> Iterator[str]:
     A single call would hold the interpreter lock until its end.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
-    for at in range(0, len(data), _PIECE):
-        yield decoder.decode(data[at : at + _PIECE])
+    for offset in range(0, len(data), _PIECE):
+        yield decoder.decode(data[offset : offset + _PIECE])
     yield decoder.decode(b"", final=True)
 
 

@@ -67,7 +67,7 @@ class UrlTarget(Value):
 
     Attributes:
      host: lower case, without brackets. literal: it is an address, not a name.
-     path: path and query, as sent. shown: the URL without its query, for display.
+     path: path and query, as sent. printable_url: the URL without its query, for display.
      name: the last part of the path, for display; the host if there is none.
     """
 
@@ -75,7 +75,7 @@ class UrlTarget(Value):
     host: str
     port: int
     path: str
-    shown: str
+    printable_url: str
     name: str
     literal: bool = False
 
@@ -111,7 +111,7 @@ def parse_url(text: str) -> UrlTarget:
     return UrlTarget(
         scheme=scheme, host=host, port=port, literal=literal,
         path=_percent_encode(path) + question + _percent_encode(query),
-        shown=f"{scheme}://{shown_host}{shown_port}{path if path != '/' else ''}",
+        printable_url=f"{scheme}://{shown_host}{shown_port}{path if path != '/' else ''}",
         name=printable(unquote(path.rpartition("/")[2])) or host,
     )  # fmt: skip
 
@@ -124,22 +124,22 @@ def check_address(host: str) -> Address | None:
         return None
 
 
-def blocked_address(shown: str) -> UrlBlocked:
+def blocked_address(printable_url: str) -> UrlBlocked:
     """Return the error for an address that is not public.
 
     It does not name the address, which would reveal the network.
     """
     return _blocked_error(
         "the URL leads to an address that is not on the open internet",
-        shown,
+        printable_url,
         action("pass a local file by its path", http=_BYTES),
     )
 
 
 def printable(text: str) -> str:
     """Return a name that is safe to print: no control characters, no separators, at most 80 characters."""
-    kept = "".join(letter for letter in text if letter.isprintable() and letter not in "/\\")
-    return kept if len(kept) <= 80 else kept[:60] + "…" + kept[-19:]
+    safe_name = "".join(letter for letter in text if letter.isprintable() and letter not in "/\\")
+    return safe_name if len(safe_name) <= 80 else safe_name[:60] + "…" + safe_name[-19:]
 
 
 def _host_and_port(authority: str, scheme: str, text: str) -> tuple[str, int, bool]:
@@ -199,17 +199,17 @@ def _percent_encode(text: str) -> str:
 
 def _printable_url(text: str) -> str:
     """Return a URL in a form that may be printed: without query, user name and control characters."""
-    bare = re.split(r"[?#]", text, maxsplit=1)[0]
-    scheme, colon, rest = bare.partition("://")
+    url = re.split(r"[?#]", text, maxsplit=1)[0]
+    scheme, colon, rest = url.partition("://")
     if colon:
         authority, slash, path = rest.partition("/")
-        bare = f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
-    elif not bare.lower().startswith("data:"):
-        bare = bare.rpartition("@")[2]
+        url = f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    elif not url.lower().startswith("data:"):
+        url = url.rpartition("@")[2]
     else:
-        bare = bare.partition(",")[0]
-    bare = "".join(letter if letter.isprintable() else "?" for letter in bare)
-    return bare if len(bare) <= 100 else bare[:97] + "…"
+        url = url.partition(",")[0]
+    url = "".join(letter if letter.isprintable() else "?" for letter in url)
+    return url if len(url) <= 100 else url[:97] + "…"
 
 
 def _blocked_error(what: str, where: str, todo: str = "") -> UrlBlocked:

@@ -82,8 +82,8 @@ def probe(data: Data, name: str) -> dict[str, Any]:
 def _of_layers(pages: tuple[PageFacts, ...]) -> list[str]:
     """Return notes about the text layers of pages."""
     notes: list[str] = [*_decoder("pdf.document").layer_notes(pages)]
-    written = any(page.chars and not page.scanned for page in pages)
-    return notes if not written or _is_installed("liteparse") else [*notes, _NOT_LAID_OUT]
+    has_layer_text = any(page.chars and not page.scanned for page in pages)
+    return notes if not has_layer_text or _is_installed("liteparse") else [*notes, _NOT_LAID_OUT]
 
 
 def _is_installed(package: str) -> bool:
@@ -114,8 +114,8 @@ def frames(data: Data, name: str, spread: str, most: int, max_side: int | None) 
     if kind not in ("image", "video"):
         raise InputUnsupported("holds nothing that moves", where=name)
     decoder = _decoder("video.frames" if kind == "video" else "image.animation")
-    held = data if kind == "video" else read_whole(data, name)
-    for frame in decoder.frames(held, media_type, spread, most, max_side, worker_process.report_progress):
+    content = data if kind == "video" else read_whole(data, name)
+    for frame in decoder.frames(content, media_type, spread, most, max_side, worker_process.report_progress):
         worker_process.emit(frame)
 
 
@@ -139,14 +139,14 @@ def page_images(data: Data, pages: list[int], dpi: float, crops: list[Box]) -> N
 
 def picture(data: Data, name: str, max_side: int | None, min_side: int | None) -> dict[str, Any]:
     decoder = _decoder("image.decoder")
-    made: dict[str, Any] = decoder.picture(read_whole(data, name), sniff(data, name)[1], max_side, min_side)
-    return made
+    image: dict[str, Any] = decoder.picture(read_whole(data, name), sniff(data, name)[1], max_side, min_side)
+    return image
 
 
 def mask(data: Data, name: str, transparent: bool) -> dict[str, Any]:
-    drawn, media_type = read_whole(data, name), sniff(data, name)[1]
-    made: dict[str, Any] = _decoder("image.decoder").edit_mask(drawn, media_type, transparent=transparent)
-    return made
+    mask_data, media_type = read_whole(data, name), sniff(data, name)[1]
+    encoded_mask: dict[str, Any] = _decoder("image.decoder").edit_mask(mask_data, media_type, transparent=transparent)
+    return encoded_mask
 
 
 def codes(data: Data, name: str) -> list[dict[str, Any]]:
@@ -190,8 +190,8 @@ def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
     """Convert a document, a page or a mail; return a ``ConvertedFile`` dict."""
     converter = _converter(media_type, name)
     with sandbox.memory_limit(_CONVERTING + 4 * len(data)):
-        made = converter(read_whole(data, name), name)
-    found: dict[str, Any] = msgspec.to_builtins(made.without_halves(), builtin_types=(bytes,))
+        converted_file = converter(read_whole(data, name), name)
+    found: dict[str, Any] = msgspec.to_builtins(converted_file.without_halves(), builtin_types=(bytes,))
     return found
 
 

@@ -172,9 +172,9 @@ class MediaWorker:
         """
         arguments = {"data": data, "pages": list(pages), "dpi": dpi, "crops": list(crops)}
         seconds = 30 + 10.0 * len(pages)
-        made: list[Any] = []
-        await self._call("page_images", arguments, name=name, seconds=seconds, progress=progress, take=made.append)
-        return msgspec.convert(made, tuple[EncodedImage, ...])
+        images: list[Any] = []
+        await self._call("page_images", arguments, name=name, seconds=seconds, progress=progress, take=images.append)
+        return msgspec.convert(images, tuple[EncodedImage, ...])
 
     async def picture(
         self, data: Data, *, max_side: int | None = None, min_side: int | None = None, name: str = ""
@@ -212,10 +212,10 @@ class MediaWorker:
         pixels long. Higher values than the limits in ``media/media_limits.py`` are reduced to them.
         """
         arguments = {"data": data, "name": name, "spread": spread, "most": most, "max_side": max_side}
-        made: list[Any] = []
+        frames: list[Any] = []
         seconds = _FRAMES_SECONDS
-        await self._call("frames", arguments, name=name, seconds=seconds, progress=progress, take=made.append)
-        return msgspec.convert(made, tuple[VideoFrame, ...])
+        await self._call("frames", arguments, name=name, seconds=seconds, progress=progress, take=frames.append)
+        return msgspec.convert(frames, tuple[VideoFrame, ...])
 
     async def subtitles(self, data: Data, track: int, *, name: str = "") -> tuple[SubtitleLine, ...]:
         """Return the lines of a video's subtitle track, in order of time."""
@@ -308,8 +308,8 @@ class MediaWorker:
             self.last = reply = await worker.call(method, arguments, timeout=seconds, progress=progress, take=take)
         except errors.RuntimeCrashed as error:
             if worker.alive:  # the child answered, so this is an internal error
-                said = error.hints
-                raise errors.RuntimeCrashed(said.what, where=name, todo=said.todo, sent=False) from None
+                hints = error.hints
+                raise errors.RuntimeCrashed(hints.what, where=name, todo=hints.todo, sent=False) from None
             # The child ended because of the file: everything else it does has worked before.
             raise errors.InputBroken(
                 "cannot be decoded: it is damaged, or needs more memory than is allowed",

@@ -136,7 +136,7 @@ async def test_a_name_with_letters_beyond_ascii_in_its_path_is_fetched() -> None
 )
 def test_a_url_is_taken_apart_once(text: str, shown: str, host: str, path: str) -> None:
     target = parse_url(text)
-    assert (target.shown, target.host, target.path) == (shown, host, path)
+    assert (target.printable_url, target.host, target.path) == (shown, host, path)
 
 
 def test_a_refused_url_is_shown_without_secrets() -> None:

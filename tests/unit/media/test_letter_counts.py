@@ -61,7 +61,7 @@ def test_an_empty_page_has_no_letters() -> None:
 
 def test_what_does_not_look_written_may_have_none() -> None:
     noise = Image.effect_noise((800, 600), 60)
-    found = letter_counts.count_letters(noise, written=False)
+    found = letter_counts.count_letters(noise, looks_written=False)
     assert found.low == 0 and found.mid <= 30
 
 

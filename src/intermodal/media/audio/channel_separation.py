@@ -58,8 +58,8 @@ def voices_differ(left: Sequence[int], right: Sequence[int]) -> bool:
     power = math.sqrt(sum(map(mul, left, left)) * sum(map(mul, right, right)))
     if abs(sum(map(mul, left, right))) > _ALIKE * power:
         return False
-    spoken = [place for place in range(len(active[0])) if active[0][place] or active[1][place]]
-    heights = [[math.log10(each[place] + 1.0) for place in spoken] for each in levels]
+    active_frames = [place for place in range(len(active[0])) if active[0][place] or active[1][place]]
+    heights = [[math.log10(each[place] + 1.0) for place in active_frames] for each in levels]
     return _correlation(*heights) < _TOGETHER
 
 
@@ -69,12 +69,12 @@ class ChannelLevels:
     def __init__(self) -> None:
         self._resampler = _resampler()
         self._levels: tuple[list[float], list[float]] = ([], [])
-        self._kept = array("h"), array("h")  # samples that have no level yet
+        self._pending_samples = array("h"), array("h")  # samples that have no level yet
 
     def add(self, frame: Any) -> None:
         """Add a decoded frame."""
         for piece in self._resampler.resample(frame):
-            for some, channel, plane in zip(self._levels, self._kept, piece.planes, strict=False):
+            for some, channel, plane in zip(self._levels, self._pending_samples, piece.planes, strict=False):
                 channel.frombytes(bytes(plane)[: 2 * piece.samples])
                 if len(channel) >= 64 * _FRAME:
                     some += _levels(channel)
@@ -82,7 +82,9 @@ class ChannelLevels:
 
     def leaks(self) -> tuple[Stretches, Stretches]:
         """Return the stretches of each channel that contain nothing but crosstalk, as (start, end) in seconds."""
-        left, right = [[*some, *_levels(channel)] for some, channel in zip(self._levels, self._kept, strict=True)]
+        left, right = [
+            [*some, *_levels(channel)] for some, channel in zip(self._levels, self._pending_samples, strict=True)
+        ]
         return leaked_stretches(left, right), leaked_stretches(right, left)
 
 
@@ -115,8 +117,10 @@ def _is_faint(own: float, loud: float, around: float, loud_there: float) -> bool
     ``own`` and ``around`` are the levels of the frame and of the other channel around it, ``loud`` and ``loud_there``
     those of the loud frames of each channel.
     """
-    there, here = around / loud_there, own / loud
-    return there >= _SPEAKS and (here < _LEAKS * there or (own < _LEAKS_LOUD * around and here < _OWN))
+    other_share, own_share = around / loud_there, own / loud
+    return other_share >= _SPEAKS and (
+        own_share < _LEAKS * other_share or (own < _LEAKS_LOUD * around and own_share < _OWN)
+    )
 
 
 def _loud(levels: Sequence[float]) -> float:
@@ -139,13 +143,13 @@ def _active(levels: Sequence[float]) -> list[bool]:
     return [level >= least for level in levels] if loud >= _FAINTEST else []
 
 
-def _correlation(one: Sequence[float], other: Sequence[float]) -> float:
+def _correlation(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the Pearson correlation of two sequences, 1 if either is constant."""
-    count = len(one)
-    mean, beside = sum(one) / count, sum(other) / count
-    apart = sum((a - mean) * (b - beside) for a, b in zip(one, other, strict=True))
-    spread = math.sqrt(sum((a - mean) ** 2 for a in one) * sum((b - beside) ** 2 for b in other))
-    return apart / spread if spread else 1.0
+    count = len(first)
+    first_mean, second_mean = sum(first) / count, sum(second) / count
+    covariance = sum((a - first_mean) * (b - second_mean) for a, b in zip(first, second, strict=True))
+    spread = math.sqrt(sum((a - first_mean) ** 2 for a in first) * sum((b - second_mean) ** 2 for b in second))
+    return covariance / spread if spread else 1.0
 
 
 def _read_samples(box: Any, stream: Any) -> tuple[array[int], array[int]]:

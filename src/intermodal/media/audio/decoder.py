@@ -58,13 +58,18 @@ def _probe(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
         rate, count = _check_stream(stream)
         created = container_date(box.metadata)
         seconds = _length(box, stream, media_type, data)
-        apart = compared and 0 < seconds.for_limit() <= MAX_SECONDS and differ(box, stream, count)
+        channels_differ = compared and 0 < seconds.for_limit() <= MAX_SECONDS and differ(box, stream, count)
     if seconds.for_limit() > MAX_SECONDS:
         raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings")
     if seconds.mid <= 0:
         raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
     return MediaProbeResult(
-        seconds=seconds, sample_rate=rate, channels=count, separate_channels=apart, notes=notes, created=created
+        seconds=seconds,
+        sample_rate=rate,
+        channels=count,
+        separate_channels=channels_differ,
+        notes=notes,
+        created=created,
     )
 
 
@@ -126,18 +131,18 @@ def _resample(
         resampler = av.AudioResampler(format="s16p", layout=layout, rate=PCM_RATE)
         lead = min(_audio_delay(box, stream), _MOST_LEAD) if container.may_hold_video(media_type) else 0.0
         channels = [bytearray(_byte_at(lead)) for _ in range(1 if layout == "mono" else 2)]
-        given, told, empty = 0, 0.0, True
+        yielded_bytes, reported_seconds, empty = 0, 0.0, True
         for frame in _frames(box, stream, limit):
             if levels is not None:
                 levels.add(frame)
             for piece in resampler.resample(frame):
                 empty = _add(channels, piece) and empty
-            seconds = (given + len(channels[0])) / PCM_BYTES_PER_SECOND
-            if seconds - told >= 30:
-                told = seconds
+            seconds = (yielded_bytes + len(channels[0])) / PCM_BYTES_PER_SECOND
+            if seconds - reported_seconds >= 30:
+                reported_seconds = seconds
                 report(min(1.0, seconds / expected.mid), "")
             if len(channels[0]) >= PIECE:
-                given += len(channels[0])
+                yielded_bytes += len(channels[0])
                 yield from enumerate(channels)
                 channels = [bytearray() for _ in channels]
         for piece in resampler.resample(None):
@@ -150,8 +155,8 @@ def _resample(
 
 def _add(channels: list[bytearray], piece: Any) -> bool:
     """Append the samples of a resampled frame to each channel; return True if the frame was empty."""
-    for made, plane in zip(channels, piece.planes, strict=False):
-        made += memoryview(plane)[: 2 * piece.samples]
+    for channel, plane in zip(channels, piece.planes, strict=False):
+        channel += memoryview(plane)[: 2 * piece.samples]
     return not piece.samples
 
 
@@ -235,17 +240,17 @@ def _wave_notes(data: Data) -> tuple[str, ...]:
     All audio that is present is used in either case.
     """
     wave = header_readers.wave_header(data)
-    if wave.held == 0:
+    if wave.present_bytes == 0:
         raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
     second = wave.frame_bytes * wave.rate
     if not second:
         return ()
-    there = f"{wave.held / second:,.1f} s are there"
-    if wave.claimed is None:
-        return (f"its header does not say how much sound it holds: {there}",)
-    if abs(wave.claimed - wave.held) <= _SLACK:
+    actual_length = f"{wave.present_bytes / second:,.1f} s are there"
+    if wave.claimed_bytes is None:
+        return (f"its header does not say how much sound it holds: {actual_length}",)
+    if abs(wave.claimed_bytes - wave.present_bytes) <= _SLACK:
         return ()
-    return (f"its header promises {wave.claimed / second:,.1f} s of sound and {there}",)
+    return (f"its header promises {wave.claimed_bytes / second:,.1f} s of sound and {actual_length}",)
 
 
 def _length(box: Any, stream: Any, media_type: str, data: Data) -> Quantity:
@@ -258,14 +263,21 @@ def _length(box: Any, stream: Any, media_type: str, data: Data) -> Quantity:
     if media_type == "audio/wav":
         wave = header_readers.wave_header(data)
         if wave.frame_bytes and wave.rate and stream.codec_context.name.startswith("pcm_"):
-            return exact(wave.held / wave.frame_bytes / wave.rate, "header")
-    counted, whole = _sum_packet_durations(box, stream)
-    if not whole:
-        longest = max(header or 0.0, counted)
-        return between(counted, longest, max(longest, 1.1 * (header or 2 * counted)), "header, not counted to the end")
-    if header is not None and media_type in ("audio/flac", "audio/mp4") and header > counted * 1.05 + 1:
-        raise InputBroken(f"is truncated: its header promises {header:.1f} s and {counted:.1f} s are there", todo=_TODO)
-    return exact(counted, "counted packets") if counted > 0 else exact(header or 0.0, "header")
+            return exact(wave.present_bytes / wave.frame_bytes / wave.rate, "header")
+    counted_seconds, all_counted = _sum_packet_durations(box, stream)
+    if not all_counted:
+        longest = max(header or 0.0, counted_seconds)
+        return between(
+            counted_seconds,
+            longest,
+            max(longest, 1.1 * (header or 2 * counted_seconds)),
+            "header, not counted to the end",
+        )
+    if header is not None and media_type in ("audio/flac", "audio/mp4") and header > counted_seconds * 1.05 + 1:
+        raise InputBroken(
+            f"is truncated: its header promises {header:.1f} s and {counted_seconds:.1f} s are there", todo=_TODO
+        )
+    return exact(counted_seconds, "counted packets") if counted_seconds > 0 else exact(header or 0.0, "header")
 
 
 def _header_seconds(box: Any, stream: Any) -> float | None:
@@ -277,12 +289,12 @@ def _header_seconds(box: Any, stream: Any) -> float | None:
 def _sum_packet_durations(box: Any, stream: Any) -> tuple[float, bool]:
     """Return the sum of the packet durations in seconds, and True if all packets were counted."""
     ticks, first = 0, None
-    for seen, packet in enumerate(container.packets(box, stream), 1):
+    for packet_count, packet in enumerate(container.packets(box, stream), 1):
         ticks += packet.duration or 0
         if box.format.name.startswith("matroska") and packet.pts is not None:  # Matroska leaves durations out
             first = packet.pts if first is None else first
             ticks = max(ticks, packet.pts - first)
-        if seen >= _WALK_PACKETS or float(ticks * stream.time_base) > MAX_SECONDS + 1:
+        if packet_count >= _WALK_PACKETS or float(ticks * stream.time_base) > MAX_SECONDS + 1:
             return float(ticks * stream.time_base), float(ticks * stream.time_base) > MAX_SECONDS
     return float(ticks * stream.time_base), True
 
@@ -313,27 +325,27 @@ def _mp3(data: Data) -> int:
     the number of frames and of bytes, each present if its flag is set (Xing, VBR header SDK, 1998; LAME writes the same
     layout).
     """
-    at = 0
+    frame_start = 0
     if data[:3] == b"ID3" and len(data) >= 10:
         a, b, c, d = data[6:10]  # seven bits each (ID3v2.4, 6.2)
-        at = 10 + (a << 21 | b << 14 | c << 7 | d)
-    frame = data[at : at + 4]
+        frame_start = 10 + (a << 21 | b << 14 | c << 7 | d)
+    frame = data[frame_start : frame_start + 4]
     if len(frame) < 4 or frame[0] != 0xFF:
         return 0
-    place = at + 4 + _SIDE[(frame[1] >> 3 & 3 == _MPEG1, frame[3] >> 6 == _MONO)]
+    place = frame_start + 4 + _SIDE[(frame[1] >> 3 & 3 == _MPEG1, frame[3] >> 6 == _MONO)]
     if data[place : place + 4] not in (b"Xing", b"Info"):
         return 0
     flags = int.from_bytes(data[place + 4 : place + 8], "big")
     field = place + 8 + 4 * (flags & 1)
-    held = int.from_bytes(data[field : field + 4], "big") if flags & _XING_BYTES else 0
-    return max(0, at + held - _MP3_SLACK)
+    stated_bytes = int.from_bytes(data[field : field + 4], "big") if flags & _XING_BYTES else 0
+    return max(0, frame_start + stated_bytes - _MP3_SLACK)
 
 
 def _ogg(data: Data) -> int:
     """Return the position at which the last Ogg page of the file ends according to its header."""
-    at = data.rfind(b"OggS\0")
-    table = at + _OGG_HEADER
-    if at < 0 or table > len(data):
-        return table if at >= 0 else 0
+    page_start = data.rfind(b"OggS\0")
+    table = page_start + _OGG_HEADER
+    if page_start < 0 or table > len(data):
+        return table if page_start >= 0 else 0
     count = data[table - 1]
     return table + count + sum(data[table : table + count])

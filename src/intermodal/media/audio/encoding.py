@@ -53,13 +53,13 @@ def samples(data: bytes) -> tuple[bytes, int]:
     raise ValueError("no samples in it")
 
 
-def resample(pcm: bytes, rate: int, wanted: int) -> bytes:
-    """Return PCM resampled from ``rate`` to ``wanted``, both in Hz."""
-    if rate == wanted or not pcm:
+def resample(pcm: bytes, rate: int, target_rate: int) -> bytes:
+    """Return PCM resampled from ``rate`` to ``target_rate``, both in Hz."""
+    if rate == target_rate or not pcm:
         return pcm
     import av
 
-    resampler = av.AudioResampler("s16", "mono", wanted)
+    resampler = av.AudioResampler("s16", "mono", target_rate)
     pieces = [out for piece in (_frame(pcm, rate), None) for out in resampler.resample(piece)]
     return b"".join(bytes(piece.planes[0])[: 2 * piece.samples] for piece in pieces)
 
@@ -83,7 +83,7 @@ def mp3(pcm: bytes, rate: int) -> bytes:
     except Exception:  # PyAV has renamed its exception for an unknown codec before
         raise NotInstalled("this PyAV cannot write MP3", todo=hint("ask for {format=}", "wav")) from None
     assert isinstance(encoder, av.AudioCodecContext)
-    target = min((known for known in _MP3_RATES if known >= rate), default=48_000)
+    target = min((supported_rate for supported_rate in _MP3_RATES if supported_rate >= rate), default=48_000)
     encoder.sample_rate, encoder.layout, encoder.format = target, "mono", "s16p"
     encoder.bit_rate = _MP3_BITS
     resampler = av.AudioResampler("s16p", "mono", target, frame_size=1152 if target >= _MPEG1 else 576)

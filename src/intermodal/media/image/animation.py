@@ -43,26 +43,29 @@ def frames(
             chosen, scenes_there = {place: FrameRequest(moment=0, at=0, until=0) for place in pages}, 0
         else:
             chosen, scenes_there = _choose_frames(data, media_type, header, rate, most, report)
-        made = 0
-        for number, shown in _iterate_frames(data, media_type, max(chosen, default=0)):
-            wanted = chosen.get(number)
-            if wanted is None:
+        frame_count = 0
+        for number, image in _iterate_frames(data, media_type, max(chosen, default=0)):
+            frame_request = chosen.get(number)
+            if frame_request is None:
                 continue
-            made += 1
+            frame_count += 1
             yield {
-                **_encode_frame(shown, side), "at": wanted.at, "until": wanted.until, "number": made if paged else 0,
+                **_encode_frame(image, side),
+                "at": frame_request.at,
+                "until": frame_request.until,
+                "number": frame_count if paged else 0,
                 "scenes": scenes_there,
-            }  # fmt: skip
-            report(min(1.0, 0.7 + 0.3 * made / len(chosen)), f"frame {made} of {len(chosen)}")
+            }
+            report(min(1.0, 0.7 + 0.3 * frame_count / len(chosen)), f"frame {frame_count} of {len(chosen)}")
 
 
-def _differing_pixels(one: Image.Image, other: Image.Image) -> int:
+def _differing_pixels(first: Image.Image, second: Image.Image) -> int:
     """Return how many pixels of two images differ by more than dithering does. From ``_LEAST`` on, the text differs."""
-    return sum(ImageChops.difference(one, other).histogram()[_STEP:])
+    return sum(ImageChops.difference(first, second).histogram()[_STEP:])
 
 
-def _encode_frame(shown: Image.Image, side: int) -> dict[str, Any]:
-    flat = decoder.flatten(decoder.upright(shown))
+def _encode_frame(image: Image.Image, side: int) -> dict[str, Any]:
+    flat = decoder.flatten(decoder.upright(image))
     if max(flat.size) > side:
         flat.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return decoder.encode_image(flat)
@@ -70,12 +73,12 @@ def _encode_frame(shown: Image.Image, side: int) -> dict[str, Any]:
 
 def _iterate_frames(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.Image]]:
     """Yield (index, frame) in order up to ``last``."""
-    opened = decoder.open_image(data, media_type)
-    for place in range(min(last + 1, decoder.frame_count(opened))):
+    image = decoder.open_image(data, media_type)
+    for place in range(min(last + 1, decoder.frame_count(image))):
         if place or media_type == _PAGED:
-            decoder.seek_frame(opened, place)
-        decoder.load_pixels(opened)
-        yield place, opened.copy()
+            decoder.seek_frame(image, place)
+        decoder.load_pixels(image)
+        yield place, image.copy()
 
 
 def _choose_frames(
@@ -85,34 +88,34 @@ def _choose_frames(
 
     Times are those of the file; a frame without a time is shown for a tenth of a second.
     """
-    begins, looks, told, at = [], [], 0.0, 0.0
+    begins, looks, reported_share, time = [], [], 0.0, 0.0
     changed: dict[int, int] = {}  # frame -> pixels that differ from the previous frame in this dict
     last: Image.Image | None = None
-    for place, shown in _iterate_frames(data, media_type, header.frames - 1):
-        begins.append(at)
-        at += header_readers.frame_seconds(shown.info.get("duration", 0) / 1000)
-        shown.thumbnail(_LOOK, Image.Resampling.BOX)
-        grey = decoder.flatten(shown).convert("L")
+    for place, image in _iterate_frames(data, media_type, header.frames - 1):
+        begins.append(time)
+        time += header_readers.frame_seconds(image.info.get("duration", 0) / 1000)
+        image.thumbnail(_LOOK, Image.Resampling.BOX)
+        grey = decoder.flatten(image).convert("L")
         differing = _LOOK[0] * _LOOK[1] if last is None else _differing_pixels(last, grey)
         if differing >= _LEAST:
             changed[place] = differing
             last = grey
-        looks.append(decoder.flatten(shown).convert("RGB").resize(scenes.GRID, Image.Resampling.BOX))
-        if (place + 1) / header.frames - told >= _TOLD:
-            told = (place + 1) / header.frames
-            report(0.7 * min(1.0, told), "looking for scenes")
-    end = at
+        looks.append(decoder.flatten(image).convert("RGB").resize(scenes.GRID, Image.Resampling.BOX))
+        if (place + 1) / header.frames - reported_share >= _TOLD:
+            reported_share = (place + 1) / header.frames
+            report(0.7 * min(1.0, reported_share), "looking for scenes")
+    end = time
 
     if rate is None:
         return _by_change(changed, begins, end, looks, most)
     count = max(1, min(most, round(min(rate * end, most))))
-    taken: dict[int, FrameRequest] = {}
+    frame_requests: dict[int, FrameRequest] = {}
     for number in range(count):
         moment = (number + 0.5) * end / count
-        place = max(range(len(begins)), key=lambda one: begins[one] if begins[one] <= moment else -1.0)
+        place = max(range(len(begins)), key=lambda index: begins[index] if begins[index] <= moment else -1.0)
         until = round(min(end, moment + end / count), 3)
-        taken.setdefault(place, FrameRequest(moment=moment, at=round(moment, 3), until=until))
-    return taken, 0
+        frame_requests.setdefault(place, FrameRequest(moment=moment, at=round(moment, 3), until=until))
+    return frame_requests, 0
 
 
 def _by_change(
@@ -130,11 +133,11 @@ def _by_change(
     still = [place for place, until in ends.items() if until - begins[place] >= _READABLE]
     found, count = frame_image.scenes_of(looks, begins, end, most)
     moving = [scene for scene in found if not any(scene.at <= begins[place] < scene.until for place in still)]
-    taken = sorted(still, key=lambda place: (frame_image.is_blank(looks[place]), -changed[place], place))[:most]
-    chosen = {place: _moment(begins[place], ends[place]) for place in taken}
-    chosen |= {scene.index: _moment(scene.at, scene.until) for scene in moving[: most - len(taken)]}
+    still_frames = sorted(still, key=lambda place: (frame_image.is_blank(looks[place]), -changed[place], place))[:most]
+    chosen = {place: _moment(begins[place], ends[place]) for place in still_frames}
+    chosen |= {scene.index: _moment(scene.at, scene.until) for scene in moving[: most - len(still_frames)]}
     return dict(sorted(chosen.items())), len(still) + len(moving) if still else count
 
 
-def _moment(at: float, until: float) -> FrameRequest:
-    return FrameRequest(moment=at, at=round(at, 3), until=round(until, 3))
+def _moment(start: float, until: float) -> FrameRequest:
+    return FrameRequest(moment=start, at=round(start, 3), until=round(until, 3))

@@ -102,14 +102,14 @@ def probe(data: bytes, media_type: str) -> MediaProbeResult:
         density = text_density(image)
         created, device = _making(image)
         grey, density = _densest(image, header, media_type, flatten(image).convert("L"), density)
-        counted = letter_counts.count_letters(grey, written=density.mid > 0)
+        letters = letter_counts.count_letters(grey, looks_written=density.mid > 0)
         return MediaProbeResult(
             width=width,
             height=height,
             frames=header.frames,
             text_density=density,
-            letters=counted,
-            script=script_detection.detect_script(rotate_upright(grey, _orientation(image)), density, counted),
+            letters=letters,
+            script=script_detection.detect_script(rotate_upright(grey, _orientation(image)), density, letters),
             seconds=exact(round(header.seconds, 3), "header") if header.seconds else Quantity(),
             created=created,
             device=device,
@@ -182,9 +182,9 @@ def _encoded_mask(changes: Image.Image, transparent: bool) -> dict[str, Any]:
     """Encode a mask that is white where an image may change."""
     if not transparent:
         return encode_image(changes)
-    made = Image.new("RGBA", changes.size, (0, 0, 0, 255))
-    made.putalpha(ImageChops.invert(changes))
-    return encode_image(made)
+    mask = Image.new("RGBA", changes.size, (0, 0, 0, 255))
+    mask.putalpha(ImageChops.invert(changes))
+    return encode_image(mask)
 
 
 def rotate_upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -203,10 +203,10 @@ def upright(image: Image.Image) -> Image.Image:
 
 def encode_image(image: Image.Image) -> dict[str, Any]:
     """Return an ``EncodedImage`` as a dict. The pixels are copied to a new image, so that no metadata is written."""
-    bare = Image.new(image.mode, image.size)
-    bare.paste(image)
+    copy = Image.new(image.mode, image.size)
+    copy.paste(image)
     out = io.BytesIO()
-    bare.save(out, "PNG", compress_level=4)  # 6 is 4 % smaller and takes twice as long on pages of text
+    copy.save(out, "PNG", compress_level=4)  # 6 is 4 % smaller and takes twice as long on pages of text
     return {"data": out.getvalue(), "width": image.width, "height": image.height, "media_type": "image/png"}
 
 
@@ -385,13 +385,13 @@ def text_density(image: Image.Image) -> Quantity:
     one chart 0.04, pages of text 0.09 to 0.15, a screenshot of an invoice 0.16. The estimate is rough, hence its wide
     range.
     """
-    written = blocks = 0
+    text_blocks = blocks = 0
     for grey in letter_counts.stretches(flatten(image).convert("L"), SAMPLE_SIDE):
-        some, of = _written_blocks(grey)
-        written, blocks = written + some, blocks + of
+        text_count, block_count = _written_blocks(grey)
+        text_blocks, blocks = text_blocks + text_count, blocks + block_count
     if not blocks:
         return between(0, 0, 1, "too small to sample")
-    share = written / blocks
+    share = text_blocks / blocks
     basis = f"blocks that look written, sampled at {SAMPLE_SIDE} px"
     return between(round(share * 0.5, 4), round(share, 4), round(min(1.0, share * 2 + 0.02), 4), basis)
 
@@ -402,13 +402,13 @@ def _written_blocks(grey: Image.Image) -> tuple[int, int]:
     columns, rows = grey.width // _BLOCK, grey.height // _BLOCK
     if not columns * rows:
         return 0, 0
-    written = 0
+    text_blocks = 0
     shares = steps.reduce(_BLOCK, (0, 0, columns * _BLOCK, rows * _BLOCK)).tobytes()
     for place, changes in enumerate(shares):  # 0..255: how much of the block changes
         if 0.12 * 255 < changes < 0.75 * 255 - 0.5:
             left, top = place % columns * _BLOCK, place // columns * _BLOCK
-            written += _has_paper_and_ink(grey.crop((left, top, left + _BLOCK, top + _BLOCK)).histogram())
-    return written, columns * rows
+            text_blocks += _has_paper_and_ink(grey.crop((left, top, left + _BLOCK, top + _BLOCK)).histogram())
+    return text_blocks, columns * rows
 
 
 def _has_paper_and_ink(levels: list[int]) -> bool:

@@ -41,14 +41,14 @@ class LineOfWriting(NamedTuple):
     crossed: bytes
 
 
-def count_letters(grey: Image.Image, *, written: bool = True) -> Quantity:
+def count_letters(grey: Image.Image, *, looks_written: bool = True) -> Quantity:
     """Return the estimated number of letters, figures and signs on a grey image.
 
-    ``written`` is False if nothing on the image looks like text.
+    ``looks_written`` is False if nothing on the image looks like text.
     """
     found = float(round(sum(map(_letters, stretches(grey, SIDE)))))
     low, high = round(found * _FEWEST), round(found * _MOST + _STRAY)
-    if not written:
+    if not looks_written:
         return between(0.0, min(found, _STRAY) / 4, float(high), "edges of what does not look written")
     return between(float(low), found, float(high), f"edges of letters, counted at {SIDE} px")
 

@@ -29,8 +29,8 @@ def decode_rgb(data: bytes, to: Callable[[int, int], tuple[int, int]] | None, re
     ``to`` maps its width and height to those of the result; without it, the size is kept.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as opened:
-            image = opened.convert("RGB")
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as source:
+            image = source.convert("RGB")
     except Exception as error:  # our own decoder encoded it, so any failure means that it is no image
         raise InputBroken(f"is not an image ({type(error).__name__})") from None
     if to is not None:
@@ -43,10 +43,12 @@ def encode_pixels(image: Rgb, form: str, largest: int = 0) -> bytes:
 
     ``form``: "png", "jpeg" or "webp"; ``largest``: pixels of the longer side, 0 to keep it.
     """
-    made = Image.frombytes("RGB", (image.width, image.height), image.data)
+    pillow_image = Image.frombytes("RGB", (image.width, image.height), image.data)
     if largest:
-        scale = largest / max(made.size)
-        made = made.resize((max(1, round(made.width * scale)), max(1, round(made.height * scale))))
-    held = io.BytesIO()
-    made.save(held, form.upper(), **_OPTIONS.get(form, {}))
-    return held.getvalue()
+        scale = largest / max(pillow_image.size)
+        pillow_image = pillow_image.resize(
+            (max(1, round(pillow_image.width * scale)), max(1, round(pillow_image.height * scale)))
+        )
+    output = io.BytesIO()
+    pillow_image.save(output, form.upper(), **_OPTIONS.get(form, {}))
+    return output.getvalue()

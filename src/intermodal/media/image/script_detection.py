@@ -76,7 +76,7 @@ class ScriptModel(msgspec.Struct):
         """Return the weights of each script."""
         count = len(self.weights) // len(self.scripts)
         signed = memoryview(self.weights).cast("b")
-        return [signed[at : at + count].tolist() for at in range(0, len(self.weights), count)]
+        return [signed[start : start + count].tolist() for start in range(0, len(self.weights), count)]
 
 
 def _load() -> ScriptModel:
@@ -88,14 +88,14 @@ def _load() -> ScriptModel:
 _LIKELIHOODS = _load()  # loaded on import, because a sandboxed worker cannot open files
 
 
-def detect_script(grey: Image.Image, density: Quantity, seen: Quantity) -> str:
+def detect_script(grey: Image.Image, density: Quantity, letters: Quantity) -> str:
     """Return the script of the text on a grey image, as in ``PartFacts.script``.
 
-    Returns "" if the embedded reader supports the script, or if it is uncertain. ``density`` and ``seen`` are the share
-    of text and the number of letters, as measured before.
+    Returns "" if the embedded reader supports the script, or if it is uncertain. ``density`` and ``letters`` are the
+    share of text and the number of letters, as measured before.
     """
-    written = density.known and density.mid >= _WRITTEN and seen.known and seen.mid >= _LETTERS
-    found = count_patterns(grey) if written else None
+    is_text = density.known and density.mid >= _WRITTEN and letters.known and letters.mid >= _LETTERS
+    found = count_patterns(grey) if is_text else None
     return "" if found is None else confident_script(likelihoods(pattern_features(found), _LIKELIHOODS)).capitalize()
 
 
@@ -115,8 +115,8 @@ def pattern_features(found: Iterable[list[int]]) -> list[float]:
     """Return the features of the model: the square root of each pattern's share of its kind."""
     features: list[float] = []
     for counts in found:
-        whole = max(1, sum(counts))
-        features += [math.sqrt(count / whole) for count in counts]
+        total = max(1, sum(counts))
+        features += [math.sqrt(count / total) for count in counts]
     return features
 
 
@@ -128,8 +128,8 @@ def likelihoods(features: list[float], model: ScriptModel) -> dict[str, float]:
     ]
     most = max(sums)
     each = [math.exp(value - most) for value in sums]
-    whole = sum(each)
-    return {script: value / whole for script, value in zip(model.scripts, each, strict=True)}
+    total = sum(each)
+    return {script: value / total for script, value in zip(model.scripts, each, strict=True)}
 
 
 def count_patterns(grey: Image.Image) -> list[list[int]] | None:
@@ -143,10 +143,10 @@ def count_patterns(grey: Image.Image) -> list[list[int]] | None:
         return None
     width = sum(line.width + 2 * _GAP for line in lines)
     ink = Image.new("L", (width, _HIGH + 2 * _GAP), 0)
-    at = _GAP
+    left = _GAP
     for line in lines:
-        ink.paste(line, (at, _GAP))
-        at += line.width + 2 * _GAP
+        ink.paste(line, (left, _GAP))
+        left += line.width + 2 * _GAP
     small = Image.new("L", ink.size, 0)
     small.paste(255, (0, _GAP + _ABOVE, width, _GAP + _ABOVE + _SMALL))
     masks = (
@@ -157,8 +157,8 @@ def count_patterns(grey: Image.Image) -> list[list[int]] | None:
     for distance in _DISTANCES:
         code = Image.new("L", ink.size, 0)
         for bit, (x, y) in enumerate(_AROUND):
-            there = ImageChops.offset(ink, x * distance, y * distance)
-            code = ImageChops.add(code, there.point([0] * 128 + [1 << bit] * 128))
+            neighbours = ImageChops.offset(ink, x * distance, y * distance)
+            code = ImageChops.add(code, neighbours.point([0] * 128 + [1 << bit] * 128))
         found += [code.histogram(mask) for mask in masks]
     return found
 
@@ -179,9 +179,9 @@ def _cut(grey: Image.Image) -> list[Image.Image]:
         else:  # pixels are averaged, as thin strokes would break
             box = (float(line.left), max(0.0, top), min(float(grey.width), right), min(float(grey.height), bottom))
             cut = grey.resize((width, _HIGH), Image.Resampling.BOX, box)
-        made = _binarize(cut)
-        if made is not None:
-            found.append(made)
+        binary = _binarize(cut)
+        if binary is not None:
+            found.append(binary)
         if len(found) == _LINES:
             break
     return found
@@ -223,6 +223,6 @@ def _binarize(line: Image.Image) -> Image.Image | None:
     if abs(ink - paper) < _CONTRAST:
         return None
     between = (ink + paper) / 2
-    made = line.point([255 if (level < between) == (ink < paper) else 0 for level in range(256)])
-    share = made.histogram()[255] / (made.width * made.height)
-    return made if _INKED[0] < share < _INKED[1] else None
+    binary = line.point([255 if (level < between) == (ink < paper) else 0 for level in range(256)])
+    share = binary.histogram()[255] / (binary.width * binary.height)
+    return binary if _INKED[0] < share < _INKED[1] else None

@@ -33,14 +33,14 @@ class CompoundFile:
             if not self._file.exists(name):
                 return b""
             with self._file.openstream(name) as stream:
-                made: bytes = stream.read(MAX_PACKED)
+                content: bytes = stream.read(MAX_PACKED)
         except Exception:
             raise InputBroken("is damaged: a part of it cannot be read", todo=_TODO) from None
-        return made
+        return content
 
     def pictures(self, *names: str) -> Iterator[bytes]:
         """Yield the JPEG and PNG images of drawings, in their order in the streams."""
-        seen = 0
+        picture_count = 0
         for name in names:
             stream = self.read(name)
             for found in _PICTURE.finditer(stream):
@@ -51,7 +51,7 @@ class CompoundFile:
                     kind, size = struct.unpack_from("<HI", stream, head + 2)
                     if kind in _BLIPS and before - 8 < size <= len(stream) - head - 8:
                         yield stream[found.start() : head + 8 + size]
-                        seen += 1
+                        picture_count += 1
                         break
-                if seen >= _MAX_BLIPS:
+                if picture_count >= _MAX_BLIPS:
                     return

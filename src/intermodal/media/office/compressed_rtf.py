@@ -24,28 +24,28 @@ def decompress(data: bytes) -> bytes:
     if kind == _STORED:
         return data[16 : 16 + size]
     window = bytearray(_BEGINNING.ljust(_WINDOW, b"\0"))
-    made = bytearray()
-    write, at = len(_BEGINNING), 16
-    while at < len(data) and len(made) < size:
-        flags = data[at]
-        at += 1
+    output = bytearray()
+    write, position = len(_BEGINNING), 16
+    while position < len(data) and len(output) < size:
+        flags = data[position]
+        position += 1
         for bit in range(8):
             if flags >> bit & 1:
-                if at + 2 > len(data):
-                    return bytes(made)
-                reference = data[at] << 8 | data[at + 1]
-                at += 2
+                if position + 2 > len(data):
+                    return bytes(output)
+                reference = data[position] << 8 | data[position + 1]
+                position += 2
                 read, length = reference >> 4, (reference & 0xF) + 2
                 if read == write:  # the end
-                    return bytes(made)
-            elif at < len(data):
+                    return bytes(output)
+            elif position < len(data):
                 read, length = -1, 1
-                at += 1
+                position += 1
             else:
-                return bytes(made)
+                return bytes(output)
             for step in range(length):
-                letter = data[at - 1] if read < 0 else window[(read + step) % _WINDOW]
-                made.append(letter)
+                letter = data[position - 1] if read < 0 else window[(read + step) % _WINDOW]
+                output.append(letter)
                 window[write] = letter
                 write = (write + 1) % _WINDOW
-    return bytes(made[:size])
+    return bytes(output[:size])

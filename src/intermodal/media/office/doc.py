@@ -83,17 +83,17 @@ def _page(compound: CompoundFile) -> tuple[str, list[str]]:
     ends = [(start, end, _about(properties)) for start, end, properties in _runs(main, formats, _PARAGRAPHS, _papers)]
     writer = _Writer(sorted(ends, key=lambda run: run[0]))
     lengths = [_u32(main, _LENGTHS + 4 * each) for each in range(8)]  # text, notes, headers, -, comments, …
-    at, blocks = 0, list[str]()
+    offset, blocks = 0, list[str]()
     for kind, length in zip(("", "note", "around", "", "Comment", "note", "box", "box"), lengths, strict=True):
-        part = text[at : at + length]
-        if at == 0:
+        part = text[offset : offset + length]
+        if offset == 0:
             blocks.append(writer.body(part, places))
         else:
             blocks += _beside(kind, part)
-        at += length
+        offset += length
     notes = []
-    for number, what in ((sum(gone for *_, gone in unseen), "deleted passage"),
-                         (sum(not gone for *_, gone in unseen), "hidden passage")):  # fmt: skip
+    for number, what in ((sum(is_deleted for *_, is_deleted in unseen), "deleted passage"),
+                         (sum(not is_deleted for *_, is_deleted in unseen), "hidden passage")):  # fmt: skip
         if number:
             notes.append(f"{with_noun(number, what)} left out")
     return f"<html><body>{''.join(blocks)}</body></html>", notes
@@ -101,29 +101,29 @@ def _page(compound: CompoundFile) -> tuple[str, list[str]]:
 
 def _pieces(main: bytes, clx: bytes) -> list[_Piece]:
     """Return the pieces of the text (MS-DOC 2.8.35, 2.9.38), one byte a character in Windows-1252, or two in UTF-16."""
-    at = 0
-    while at < len(clx) and clx[at] == 1:  # formats of pieces come first
-        at += 3 + _u16(clx, at + 1)
-    if at >= len(clx) or clx[at] != 2:
+    offset = 0
+    while offset < len(clx) and clx[offset] == 1:  # formats of pieces come first
+        offset += 3 + _u16(clx, offset + 1)
+    if offset >= len(clx) or clx[offset] != 2:
         raise ValueError("no piece table")
-    size = _u32(clx, at + 1)
-    table = clx[at + 5 : at + 5 + size]
+    size = _u32(clx, offset + 1)
+    table = clx[offset + 5 : offset + 5 + size]
     count = (len(table) - 4) // 12
     if not 0 < count <= _MAX_PIECES:
         raise ValueError("no pieces")
-    made, whole = [], 0
+    found, char_count = [], 0
     for place in range(count):
         first, last = _u32(table, 4 * place), _u32(table, 4 * place + 4)
         where = _u32(table, 4 * (count + 1) + 8 * place + 2)
         wide = 1 if where & 0x40000000 else 2
         start = (where & 0x3FFFFFFF) // (2 if wide == 1 else 1)
-        whole += max(0, last - first)
-        if whole > MAX_CHARS:
+        char_count += max(0, last - first)
+        if char_count > MAX_CHARS:
             raise InputTooLarge(f"holds more than {MAX_CHARS:,} characters", todo="pass the part you need")
         body = main[start : start + max(0, last - first) * wide]
         text = body.decode("cp1252" if wide == 1 else "utf-16-le", "replace")
-        made.append(_Piece(text=text, start=start, wide=wide))
-    return made
+        found.append(_Piece(text=text, start=start, wide=wide))
+    return found
 
 
 def _join_pieces(pieces: list[_Piece], unseen: list[tuple[int, int, bool]]) -> tuple[str, Callable[[int], int]]:
@@ -131,7 +131,7 @@ def _join_pieces(pieces: list[_Piece], unseen: list[tuple[int, int, bool]]) -> t
 
     Hidden text is replaced by NUL.
     """
-    parts, begins, at = [], list[int](), 0
+    parts, begins, char_count = [], list[int](), 0
     for piece in pieces:
         letters = list(piece.text)
         for start, end, _ in unseen:
@@ -139,8 +139,8 @@ def _join_pieces(pieces: list[_Piece], unseen: list[tuple[int, int, bool]]) -> t
             for place in range(max(0, first), min(len(letters), last)):
                 letters[place] = "\0" if letters[place] not in "\r\x07" else letters[place]
         parts.append("".join(letters))
-        begins.append(at)
-        at += len(piece.text)
+        begins.append(char_count)
+        char_count += len(piece.text)
 
     def place_of(character: int) -> int:
         number = max(0, bisect_right(begins, character) - 1)
@@ -172,32 +172,32 @@ def _runs(
 
 
 def _characters(page: bytes, run: int, runs: int) -> bytes:
-    at = 2 * page[4 * (runs + 1) + run]
-    return b"" if not at else page[at + 1 : at + 1 + page[at]]
+    offset = 2 * page[4 * (runs + 1) + run]
+    return b"" if not offset else page[offset + 1 : offset + 1 + page[offset]]
 
 
 def _papers(page: bytes, run: int, runs: int) -> bytes:
     """Return the packed properties of a paragraph, with its style as property 0."""
-    at = 2 * page[4 * (runs + 1) + 13 * run]
-    if not at:
+    offset = 2 * page[4 * (runs + 1) + 13 * run]
+    if not offset:
         return b""
-    size, begins = (2 * page[at] - 1, at + 1) if page[at] else (2 * page[at + 1], at + 2)
+    size, begins = (2 * page[offset] - 1, offset + 1) if page[offset] else (2 * page[offset + 1], offset + 2)
     return b"\0\x40" + page[begins : begins + max(0, size)]
 
 
 def _properties(packed: bytes) -> _Properties:
     found: _Properties = {}
-    at = 0
-    while at + 3 <= len(packed):
-        kind = _u16(packed, at)
+    offset = 0
+    while offset + 3 <= len(packed):
+        kind = _u16(packed, offset)
         size = _SIZES.get(kind >> 13)
-        begins = at + 2
+        begins = offset + 2
         if size is None:
             wide = 2 if kind == 0xD608 else 1  # the definition of a table has a long size
             size = int.from_bytes(packed[begins : begins + wide], "little") - (1 if wide == 2 else 0)
             begins += wide
         found[kind] = int.from_bytes(packed[begins : begins + min(size, 4)], "little")
-        at = begins + max(0, size)
+        offset = begins + max(0, size)
     return found
 
 
@@ -226,22 +226,22 @@ class _Writer:
 
     def body(self, text: str, place_of: Callable[[int], int]) -> str:
         blocks, items, rows, cells = list[str](), list[ListItem](), list[str](), list[str]()
-        paragraphs, at = list[str](), 0  # of the cell that is being read
+        paragraphs, start = list[str](), 0  # of the cell that is being read
         for found in re.finditer("[\r\x07]", text):
-            about, said = self._properties_at(place_of(found.start())), self._words(text[at : found.start()])
-            at = found.end()
+            about, paragraph = self._properties_at(place_of(found.start())), self._words(text[start : found.start()])
+            start = found.end()
             if not about.in_table and found[0] != "\x07":
                 if rows:
                     blocks.append(f"<table>{''.join(rows)}</table>")
                     rows = []
-                if about.listed and not about.heading and said.strip():
-                    items.append(ListItem(level=about.level, ordered=False, html=said))
+                if about.listed and not about.heading and paragraph.strip():
+                    items.append(ListItem(level=about.level, ordered=False, html=paragraph))
                     continue
                 if items:
                     blocks.append(nested_list(items))
                     items = []
                 tag = f"h{about.heading}" if about.heading else "p"
-                blocks.append(f"<{tag}>{said}</{tag}>" if said.strip() else "")
+                blocks.append(f"<{tag}>{paragraph}</{tag}>" if paragraph.strip() else "")
                 continue
             if items:
                 blocks.append(nested_list(items))
@@ -250,11 +250,11 @@ class _Writer:
                 rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
                 cells = []
                 continue
-            paragraphs.append(said)
+            paragraphs.append(paragraph)
             if found[0] == "\x07":
                 cells.append("<br>".join(paragraphs))
                 paragraphs = []
-        rest = self._words(text[at:])
+        rest = self._words(text[start:])
         return "".join(
             (*blocks, f"<table>{''.join(rows)}</table>" if rows else "", nested_list(items), f"<p>{rest}</p>")
         )
@@ -266,25 +266,25 @@ class _Writer:
     def _words(self, text: str) -> str:
         """Return the text of one paragraph. Links are marked; other fields have their last computed result."""
         marked = _fields(text)
-        made = []
+        parts = []
         for letter in marked:
             if letter == "\x02":
                 self._notes += 1
-                made.append(f"[{self._notes}]")
+                parts.append(f"[{self._notes}]")
             elif letter == "\x05":
                 self._comments += 1
-                made.append(f"[Comment {self._comments}]")
+                parts.append(f"[Comment {self._comments}]")
             else:
-                made.append(letter)
-        return _html("".join(made))
+                parts.append(letter)
+        return _html("".join(parts))
 
 
 def _fields(text: str) -> str:
     """Return the text without field codes; the text of links is marked with their addresses."""
 
     def render_field(match: re.Match[str]) -> str:
-        address, said = address_in(match[1]), match[2] or ""
-        return mark_link(address, said) if address and said.strip() else said
+        address, link_text = address_in(match[1]), match[2] or ""
+        return mark_link(address, link_text) if address and link_text.strip() else link_text
 
     for _ in range(20):  # fields in fields, from the inside
         text, changed = _FIELD.subn(render_field, text)
@@ -299,8 +299,8 @@ def _html(text: str) -> str:
 
 def _beside(kind: str, text: str) -> Iterator[str]:
     """Yield notes, page headers and footers, comments and text boxes as HTML, to follow the text."""
-    said = [_html(_fields(each.lstrip("\x02\x05 "))) for each in re.split("[\r\x07]", text)]
-    lines = [line for line in said if line.strip()]
+    paragraphs = [_html(_fields(each.lstrip("\x02\x05 "))) for each in re.split("[\r\x07]", text)]
+    lines = [line for line in paragraphs if line.strip()]
     if kind in ("note", "Comment"):
         for number, line in enumerate(lines, 1):
             yield f"<p>[{number}] {line}</p>" if kind == "note" else f"<p>Comment {number}: {line}</p>"
@@ -312,9 +312,9 @@ def _beside(kind: str, text: str) -> Iterator[str]:
             yield f"<p>{line}</p>"
 
 
-def _u16(data: bytes, at: int) -> int:
-    return int(struct.unpack_from("<H", data, at)[0])
+def _u16(data: bytes, offset: int) -> int:
+    return int(struct.unpack_from("<H", data, offset)[0])
 
 
-def _u32(data: bytes, at: int) -> int:
-    return int(struct.unpack_from("<I", data, at)[0])
+def _u32(data: bytes, offset: int) -> int:
+    return int(struct.unpack_from("<I", data, offset)[0])

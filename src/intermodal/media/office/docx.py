@@ -51,36 +51,36 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     main = _main(package)
     data, hidden = _without_hidden(data, package)
     gallery = ImageCollector(probe)
-    kept: list[bytes] = []
+    images: list[bytes] = []
 
     @mammoth.images.img_element  # type: ignore[untyped-decorator]
     def mark_image(image: Any) -> dict[str, str]:
         try:
             with image.open() as file:
-                kept.append(file.read())
+                images.append(file.read())
         except Exception:  # linked, not embedded: neither mammoth nor the sandbox opens anything outside the file
             return {"src": "outside"}
-        return {"src": f"inside:{len(kept) - 1}"}
+        return {"src": f"inside:{len(images) - 1}"}
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = mammoth.convert_to_html(BytesIO(data), convert_image=mark_image, **_OPTIONS)
+            result = mammoth.convert_to_html(BytesIO(data), convert_image=mark_image, **_OPTIONS)
     except (ExpatError, KeyError, AttributeError, ValueError, TypeError, IndexError, OSError):
         raise InputBroken("cannot be read as a Word document", todo="open it and save it again as DOCX") from None
-    text, notes = markdown(made.value, gallery, lambda source: _inside(source, kept))
+    text, notes = markdown(result.value, gallery, lambda source: _inside(source, images))
     relations = package.relations(main)
     before = _around(package, relations, "header")
     after = _around(package, relations, "footer")
-    drawn = _drawing_texts(package, relations)
-    text = "\n\n".join(part for part in (*before, text, *drawn, *after) if part)
+    drawing_texts = _drawing_texts(package, relations)
+    text = "\n\n".join(part for part in (*before, text, *drawing_texts, *after) if part)
     if not text and not gallery.pictures:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     body = package.read(main)
-    for mark, one, many in _LEFT_OUT:
+    for mark, singular, plural in _LEFT_OUT:
         found = len(mark.findall(body))
         if found:
-            notes.append(f"{with_noun(found, one, many)} left out")
+            notes.append(f"{with_noun(found, singular, plural)} left out")
     if hidden:
         notes.append(f"{with_noun(hidden, 'hidden passage')} left out")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
@@ -118,9 +118,9 @@ def _without_hidden(data: bytes, package: OfficePackage) -> tuple[bytes, int]:
     if not passages:
         return data, 0
     out = BytesIO()
-    with zipfile.ZipFile(out, "w") as made:
+    with zipfile.ZipFile(out, "w") as archive:
         for name in package.files:
-            made.writestr(name, changed.get(name) or package.read(name))
+            archive.writestr(name, changed.get(name) or package.read(name))
     return out.getvalue(), passages
 
 
@@ -129,9 +129,9 @@ def _is_hidden(run: Any) -> bool:
     return vanish is not None and vanish.get(f"{_W}val", "true") not in ("0", "false", "off")
 
 
-def _inside(source: str, kept: list[bytes]) -> bytes | None:
+def _inside(source: str, images: list[bytes]) -> bytes | None:
     kind, _, place = source.partition(":")
-    return kept[int(place)] if kind == "inside" else None
+    return images[int(place)] if kind == "inside" else None
 
 
 def _around(package: OfficePackage, relations: list[Relation], kind: str) -> list[str]:

@@ -40,8 +40,8 @@ class MailParts:
         self.plain: list[str] = []
         self.pages: list[str] = []
         self.files: list[EmbeddedFile] = []
-        self.named: dict[str, int] = {}  # content id -> index in ``files``
-        self.seen = 0
+        self.file_indexes: dict[str, int] = {}  # content id -> index in ``files``
+        self.part_count = 0
         self.notes: list[str] = []
 
 
@@ -78,8 +78,8 @@ def one_line(text: str) -> str:
 
 
 def _sort(part: Any, leaves: MailParts, depth: int) -> None:
-    leaves.seen += 1
-    if leaves.seen > _MAX_LEAVES or depth > 50:
+    leaves.part_count += 1
+    if leaves.part_count > _MAX_LEAVES or depth > 50:
         raise InputTooLarge(f"is made of more than {_MAX_LEAVES:,} pieces", todo="save what you need of it")
     kind = part.get_content_type()
     if kind == "message/rfc822":
@@ -100,7 +100,7 @@ def _sort(part: Any, leaves: MailParts, depth: int) -> None:
         return
     if body:
         ending = kind.partition("/")[2].partition("+")[0]
-        leaves.named[str(part.get("Content-ID", "")).strip("<> ")] = len(leaves.files)
+        leaves.file_indexes[str(part.get("Content-ID", "")).strip("<> ")] = len(leaves.files)
         leaves.files.append(EmbeddedFile(data=body, name=_name(part, f"part {len(leaves.files) + 1}.{ending}")))
 
 
@@ -118,7 +118,7 @@ def assemble_mail(head: list[tuple[str, str]], leaves: MailParts, name: str, pro
     gallery, notes, used = ImageCollector(probe), list(leaves.notes), set[int]()
 
     def inside(source: str) -> bytes | None:
-        place = leaves.named.get(source[4:]) if source[:4].lower() == "cid:" and source[4:] else None
+        place = leaves.file_indexes.get(source[4:]) if source[:4].lower() == "cid:" and source[4:] else None
         if place is None:
             return None
         used.add(place)
@@ -126,24 +126,24 @@ def assemble_mail(head: list[tuple[str, str]], leaves: MailParts, name: str, pro
 
     body = "\n\n".join(text.strip() for text in leaves.plain if text.strip())
     if not body and leaves.pages:
-        made = [markdown(page, gallery, inside) for page in leaves.pages]
-        body = "\n\n".join(text for text, _ in made if text)
-        notes += [note for _, found in made for note in found]
+        converted_pages = [markdown(page, gallery, inside) for page in leaves.pages]
+        body = "\n\n".join(text for text, _ in converted_pages if text)
+        notes += [note for _, found in converted_pages for note in found]
     files = [file for place, file in enumerate(leaves.files) if place not in used]
-    kept, size = list[EmbeddedFile](), 0
+    attachments, size = list[EmbeddedFile](), 0
     for file in files:
-        if len(kept) < MAX_ATTACHMENTS and size + len(file.data) <= MAX_ATTACHED:
-            kept.append(file)
+        if len(attachments) < MAX_ATTACHMENTS and size + len(file.data) <= MAX_ATTACHED:
+            attachments.append(file)
             size += len(file.data)
-    if len(kept) < len(files):
-        notes.append(f"{with_noun(len(files) - len(kept), 'attachment')} left out: too many or too large")
+    if len(attachments) < len(files):
+        notes.append(f"{with_noun(len(files) - len(attachments), 'attachment')} left out: too many or too large")
     lines = [f"{key}: {value}" for key, value in head if value]
-    listed = f"Attachments: {', '.join(file.name for file in kept)}" if kept else ""
+    listed = f"Attachments: {', '.join(file.name for file in attachments)}" if attachments else ""
     text = "\n\n".join(part for part in ("\n".join([*lines, listed] if listed else lines), body) if part)
-    if not text and not gallery.pictures and not kept:
+    if not text and not gallery.pictures and not attachments:
         raise InputEmpty("holds no mail", where=name, todo="check what wrote this file")
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass a part as text")
     return ConvertedFile(
-        text=text, pictures=gallery.pictures, attachments=tuple(kept), notes=(*notes, *gallery.notes())
+        text=text, pictures=gallery.pictures, attachments=tuple(attachments), notes=(*notes, *gallery.notes())
     )

@@ -73,22 +73,22 @@ def _package_document(package: OfficePackage) -> str:
 
 
 def _title(root: Any) -> str:
-    said = [(local_name(each), " ".join((each.text or "").split())) for each in root.iter()]
-    title = next((words for tag, words in said if tag == "title" and words), "")
-    authors = [words for tag, words in said if tag == "creator" and words]
-    by = f"by {', '.join(dict.fromkeys(authors))}" if authors else ""
-    return "\n\n".join(part for part in (f"# {title}" if title else "", by) if part)[:2_000]
+    tagged_texts = [(local_name(each), " ".join((each.text or "").split())) for each in root.iter()]
+    title = next((words for tag, words in tagged_texts if tag == "title" and words), "")
+    authors = [words for tag, words in tagged_texts if tag == "creator" and words]
+    byline = f"by {', '.join(dict.fromkeys(authors))}" if authors else ""
+    return "\n\n".join(part for part in (f"# {title}" if title else "", byline) if part)[:2_000]
 
 
 def _chapters(root: Any, folder: str) -> Iterator[str]:
     """Return the members in reading order (the spine), each once."""
     listed = {str(each.get("id")): each for each in root.iter() if local_name(each) == "item"}
-    taken: dict[str, None] = {}
+    members: dict[str, None] = {}
     for each in root.iter():
         item = listed.get(str(each.get("idref"))) if local_name(each) == "itemref" else None
         if item is not None and item.get("media-type") in _CHAPTERS:
-            taken[_resolve_path(folder, str(item.get("href") or ""))] = None
-    return iter(taken)
+            members[_resolve_path(folder, str(item.get("href") or ""))] = None
+    return iter(members)
 
 
 def _resolve_path(folder: str, href: str) -> str:

@@ -107,9 +107,9 @@ def markdown(
 
 def _clean(soup: BeautifulSoup) -> None:
     """Remove scripts, comments and unsafe links in place."""
-    for thing in soup.find_all(string=lambda text: isinstance(text, Comment | Declaration | Doctype |
+    for node in soup.find_all(string=lambda text: isinstance(text, Comment | Declaration | Doctype |
                                                               ProcessingInstruction)):  # fmt: skip
-        thing.extract()
+        node.extract()
     for element in soup.find_all([*_DROPPED, "title"]):
         element.decompose()
     for link in soup.find_all("a"):
@@ -145,8 +145,8 @@ def remove_hidden(soup: BeautifulSoup, inside: Found | None) -> list[str]:
     with_words = [element for element in found if element.get_text(strip=True)]
     if with_words:
         measures = _Measures(soup)
-        whole = measures.size(soup)
-        if whole - sum(map(measures.size, with_words)) < _LEAST_SHARE * whole:
+        total_size = measures.size(soup)
+        if total_size - sum(map(measures.size, with_words)) < _LEAST_SHARE * total_size:
             return [*notes, "nearly all its words are hidden by its style sheets, and are kept"]
     for element in found:
         element.decompose()
@@ -183,7 +183,7 @@ def _is_hiding(name: str, value: str) -> bool:
 
 def _elements_hidden_by(sheets: StyleSheets, soup: BeautifulSoup) -> list[Any]:
     """Return the outermost elements that style sheets hide."""
-    gone: list[Any] = []
+    hidden: list[Any] = []
     unseen: dict[int, Any] = {}  # elements that are hidden in a way in which those within them may be seen
     outer: dict[int, int] = {}  # the id of one -> that of the next one around it
     around: list[Compound] = []
@@ -194,36 +194,36 @@ def _elements_hidden_by(sheets: StyleSheets, soup: BeautifulSoup) -> list[Any]:
         itself = compound_of(element.name, element.get("class") or (), str(element.get("id") or ""))
         style = _compute_style(element, sheets.rules(itself, around))
         if _is_hiding("display", style.get("display", "")) or _is_hiding("opacity", style.get("opacity", "1")):
-            gone.append(element)
+            hidden.append(element)
             continue
         inherited = {name: style[name] for name in _INHERITED if name in style}
         if _hides(inherited):
             unseen[id(element)], outer[id(element)] = element, within
             within = id(element)
         elif inherited:
-            seen = within
-            while seen in unseen:
-                del unseen[seen]
-                seen = outer[seen]
+            ancestor_id = within
+            while ancestor_id in unseen:
+                del unseen[ancestor_id]
+                ancestor_id = outer[ancestor_id]
         around.append(itself)
         waiting += [(each, depth + 1, within) for each in reversed(element.find_all(True, recursive=False))]
     outermost = [element for key, element in unseen.items() if outer[key] not in unseen]
-    return [*gone, *outermost]
+    return [*hidden, *outermost]
 
 
 def _compute_style(element: Any, rules: Sequence[StyleRule]) -> dict[str, str]:
     """Return what an element's style is: of rules that hide, only those that certainly apply and begin no movement."""
     own, own_important = declarations(str(element.get("style") or ""))
-    made: dict[str, str] = {}
+    style: dict[str, str] = {}
     for important in (False, True):
         for rule in rules:
             for name, value in rule.declared.items():
                 if (name in rule.important) is important and (
                     not _is_hiding(name, value) or (rule.sure and not (rule.moving and name != "display"))
                 ):
-                    made[name] = value
-        made |= {name: value for name, value in own.items() if (name in own_important) is important}
-    return {name: value for name, value in made.items() if name in _HIDING_PROPERTIES}
+                    style[name] = value
+        style |= {name: value for name, value in own.items() if (name in own_important) is important}
+    return {name: value for name, value in style.items() if name in _HIDING_PROPERTIES}
 
 
 def _picture(element: Any, gallery: ImageCollector, inside: Found | None) -> str:
@@ -234,8 +234,8 @@ def _picture(element: Any, gallery: ImageCollector, inside: Found | None) -> str
         return gallery.mark(data, alt)
     if source[:5].lower() != "data:":
         gallery.outside += 1
-    said = " ".join(alt.split())[:200].strip("[]")
-    return f"[image not fetched: {said}]" if said else ""
+    label = " ".join(alt.split())[:200].strip("[]")
+    return f"[image not fetched: {label}]" if label else ""
 
 
 def _data_uri(source: str) -> bytes | None:
@@ -304,13 +304,13 @@ def remove_boilerplate(root: Any) -> int:
     Returns the number of removed elements, 0 if the page is kept whole.
     """
     measures = _Measures(root)
-    whole = measures.size(root)
+    total_size = measures.size(root)
     try:
         found = list(_frames(root, measures))
     except RecursionError:  # elements nested a thousand deep
         return 0
-    left = whole - sum(map(measures.size, found))
-    if left < _LEAST or left < _LEAST_SHARE * whole:
+    left = total_size - sum(map(measures.size, found))
+    if left < _LEAST or left < _LEAST_SHARE * total_size:
         return 0
     for element in found:
         element.decompose()
@@ -357,24 +357,24 @@ class _Measures:
         """
         if id(element) in self._linked:
             return self._linked[id(element)]
-        said = 0
+        char_count = 0
         for each in element.find_all(True, recursive=False):
             words = self.size(each)
             if not words:
                 continue
             by_name = each.name in _LINKS or _BESIDE.search(_names(each))
             if by_name or (each.name in _HEADINGS and self.links(element)) or (words < 200 and "©" in each.get_text()):
-                said += words
+                char_count += words
             else:
-                said += self.link_chars(each)
-        self._linked[id(element)] = said
-        return said
+                char_count += self.link_chars(each)
+        self._linked[id(element)] = char_count
+        return char_count
 
 
 def _frames(root: Any, measures: _Measures) -> Iterator[Any]:
     """Yield the outermost boilerplate elements."""
-    marked, whole = list(_outermost_content(root)), measures.size(root)
-    has_content = sum(map(measures.size, marked)) >= _LEAST_CONTENT * whole
+    marked, total_size = list(_outermost_content(root)), measures.size(root)
+    has_content = sum(map(measures.size, marked)) >= _LEAST_CONTENT * total_size
     around: set[int] = set()  # ids of elements that contain content
     for content in marked:
         for each in content.parents:
@@ -386,13 +386,13 @@ def _frames(root: Any, measures: _Measures) -> Iterator[Any]:
         element, inside, within = waiting.pop()
         for child in element.find_all(True, recursive=False):
             beside = not within and id(child) not in around and not _is_content(child)
-            told = _is_told(child) or (beside and _HEAD.search(_names(child)) is not None)
-            if weighed < _MOST_WEIGHED and (told or (beside and child.name in _LISTS)):
+            by_name = _is_boilerplate_by_name(child) or (beside and _HEAD.search(_names(child)) is not None)
+            if weighed < _MOST_WEIGHED and (by_name or (beside and child.name in _LISTS)):
                 weighed += 1
-                if _is_frame(child, inside, whole, measures) if told else _is_list_of_links(child, measures):
+                if _is_frame(child, inside, total_size, measures) if by_name else _is_list_of_links(child, measures):
                     yield child
                     continue
-                if beside and told and _is_beside(child, whole, measures):
+                if beside and by_name and _is_beside(child, total_size, measures):
                     yield child
                     continue
             waiting.append((child, inside or child.name in _CONTENT, within or _is_content(child)))
@@ -413,19 +413,19 @@ def _is_content(element: Any) -> bool:
     return element.name in _CONTENT or element.get("role") == "main" or str(element.get("id")).lower() in _CONTENT_IDS
 
 
-def _is_told(element: Any) -> bool:
+def _is_boilerplate_by_name(element: Any) -> bool:
     """Return True if the name or role of an element marks it as boilerplate."""
     if element.name in ("body", *_CONTENT):
         return False
-    named = _names(element)
-    by_name = bool(_BESIDE.search(named) or _CONSENT.search(named))
+    names = _names(element)
+    by_name = bool(_BESIDE.search(names) or _CONSENT.search(names))
     return by_name or element.name in _FRAMES or element.get("role") in _ROLES
 
 
-def _is_beside(element: Any, whole: int, measures: _Measures) -> bool:
+def _is_beside(element: Any, total_size: int, measures: _Measures) -> bool:
     """Return True if an element beside the marked content is boilerplate although it has text of its own."""
     if (
-        not 0 < measures.size(element) <= _MOST * whole
+        not 0 < measures.size(element) <= _MOST * total_size
         or element.name == "form"
         or element.find(["h1", "table", "address"])
     ):
@@ -439,19 +439,19 @@ def _is_list_of_links(element: Any, measures: _Measures) -> bool:
     return size > 0 and measures.links(element) >= _FEWEST_LINKS and measures.link_chars(element) >= _LIST_LINKED * size
 
 
-def _is_frame(element: Any, inside: bool, whole: int, measures: _Measures) -> bool:
+def _is_frame(element: Any, inside: bool, total_size: int, measures: _Measures) -> bool:
     """Return True if an element is boilerplate by its name or its links.
 
     ``inside``: the element lies in the content, whose own header, footer and notes are kept.
     """
-    named, size = _names(element), measures.size(element)
-    if not size or (size > _MOST * whole and element.name != "nav"):
+    names, size = _names(element), measures.size(element)
+    if not size or (size > _MOST * total_size and element.name != "nav"):
         return False
-    if _CONSENT.search(named):
+    if _CONSENT.search(names):
         return True
     if element.find(["h1", *_CONTENT]) is not None:
         return False
-    if inside and element.name != "nav" and not _BESIDE.search(named):
+    if inside and element.name != "nav" and not _BESIDE.search(names):
         return False
     return element.name == "nav" or (not measures.has_table(element) and measures.link_chars(element) >= _LINKED * size)
 

@@ -23,7 +23,7 @@ class ImageCollector:
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self._place: dict[str, int] = {}  # by digest; 0: left out
-        self._held: list[EmbeddedFile] = []
+        self._files: list[EmbeddedFile] = []
         self._left: Counter[str] = Counter()
         self.outside = 0  # images that are linked, not embedded
 
@@ -43,21 +43,21 @@ class ImageCollector:
         if min(found.width, found.height) < MIN_IMAGE_SIDE:
             self._left["tiny"] += 1
             return 0
-        if len(self._held) >= MAX_IMAGES:
+        if len(self._files) >= MAX_IMAGES:
             self._left["more"] += 1
             return 0
-        self._held.append(EmbeddedFile(data=data))
-        return len(self._held)
+        self._files.append(EmbeddedFile(data=data))
+        return len(self._files)
 
     def mark(self, data: bytes, alt: str = "") -> str:
         """Return the mark of an image in the text: "[image 2: the plant]", or "" if the image is left out."""
         number = self.add(data)
-        said = " ".join(alt.split())[:200].strip("[]")
-        return f"[image {number}{f': {said}' if said else ''}]" if number else ""
+        label = " ".join(alt.split())[:200].strip("[]")
+        return f"[image {number}{f': {label}' if label else ''}]" if number else ""
 
     @property
     def pictures(self) -> tuple[EmbeddedFile, ...]:
-        return tuple(self._held)
+        return tuple(self._files)
 
     def notes(self) -> list[str]:
         found = []

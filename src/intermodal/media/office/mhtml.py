@@ -35,11 +35,11 @@ class _SavedPage:
         self.pages: list[Any] = []
         self.cut = any(isinstance(defect, CloseBoundaryNotFoundDefect) for defect in message.defects)
         for part in _leaves(message):
-            named, place = _header(part, "Content-ID").strip("<>"), _header(part, "Content-Location")
-            if named:
-                self.resources.setdefault(f"cid:{named}", part)
-            if place:
-                self.resources.setdefault(place, part)
+            content_id, location = _header(part, "Content-ID").strip("<>"), _header(part, "Content-Location")
+            if content_id:
+                self.resources.setdefault(f"cid:{content_id}", part)
+            if location:
+                self.resources.setdefault(location, part)
             if part.get_content_type() in _PAGES:
                 self.pages.append(part)
         start = self.resources.get(f"cid:{str(message.get_param('start') or '').strip('<> ')}")
@@ -80,11 +80,11 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 def _leaves(message: Any) -> Iterator[Any]:
     """Yield the parts that hold something, in order."""
-    waiting, seen = [message], 0
+    waiting, part_count = [message], 0
     while waiting:
         part = waiting.pop()
-        seen += 1
-        if seen > _MAX_PARTS:
+        part_count += 1
+        if part_count > _MAX_PARTS:
             raise InputTooLarge(f"is made of more than {_MAX_PARTS:,} pieces", todo=_TODO)
         if part.is_multipart():
             waiting += reversed(part.get_payload())

@@ -41,9 +41,9 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     try:
         message = oxmsg.Message.load(BytesIO(data))
         head, leaves = _head(message), _parts(message, name, probe)
-        held = [(attachment.file_name or "", attachment) for attachment in message.attachments]
+        attachments = [(attachment.file_name or "", attachment) for attachment in message.attachments]
         lost = 0
-        for place, (called, attachment) in enumerate(held, 1):
+        for place, (called, attachment) in enumerate(attachments, 1):
             body, ending = attachment.file_bytes, ""
             inner = _embedded_message(attachment) if body is None else None
             if inner is not None:
@@ -62,23 +62,23 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 def _parts(message: oxmsg.Message, name: str, probe: Probe) -> MailParts:
     """Return the words of a message: plain text, else a page, else the words of its RTF."""
     leaves = MailParts()
-    said, page = message.body or "", message.properties.binary_prop_value(PID_HTML)
-    if said.strip():
-        leaves.plain.append(said)
+    body, page = message.body or "", message.properties.binary_prop_value(PID_HTML)
+    if body.strip():
+        leaves.plain.append(body)
     elif page:
         leaves.pages.append(decode_text(page, markup=True)[0])
     elif packed := message.properties.binary_prop_value(_RTF):
         try:
-            made = rtf.convert(decompress(packed), name, probe)
+            converted_file = rtf.convert(decompress(packed), name, probe)
         except InputEmpty:
             return leaves
         except (InputError, ValueError):
             leaves.notes.append("its words are rich text (RTF) that cannot be read, and left out")
         else:
-            leaves.plain.append(made.text)
-            leaves.notes += made.notes
-            if made.pictures:
-                leaves.notes.append(f"{with_noun(len(made.pictures), 'image')} in its rich text left out")
+            leaves.plain.append(converted_file.text)
+            leaves.notes += converted_file.notes
+            if converted_file.pictures:
+                leaves.notes.append(f"{with_noun(len(converted_file.pictures), 'image')} in its rich text left out")
     return leaves
 
 
@@ -109,33 +109,33 @@ def _encode_header(key: str, value: str) -> str:
 
 def _as_mail(message: oxmsg.Message, name: str, probe: Probe, depth: int) -> MIMEMultipart:
     """Return an attached message as a mail, which is then converted like any attached mail."""
-    made = MIMEMultipart()
+    mail = MIMEMultipart()
     for key, value in _head(message):
         if value:
-            made[key] = _encode_header(key, value)
+            mail[key] = _encode_header(key, value)
     leaves = _parts(message, name, probe)
     for kind, texts in (("plain", leaves.plain), ("html", leaves.pages)):
         for text in texts:
-            made.attach(MIMEText(text, kind, "utf-8"))
+            mail.attach(MIMEText(text, kind, "utf-8"))
     for place, attachment in enumerate(message.attachments, 1):
         called = plain_name(attachment.file_name or "") or f"part {place}"
         inner = _embedded_message(attachment) if attachment.file_bytes is None and depth < MAX_DEPTH else None
         if inner is not None:
-            made.attach(MIMEMessage(_as_mail(inner, name, probe, depth + 1)))
+            mail.attach(MIMEMessage(_as_mail(inner, name, probe, depth + 1)))
         elif attachment.file_bytes:
             part = MIMEApplication(attachment.file_bytes)
             part.add_header("Content-Disposition", "attachment", filename=("utf-8", "", called))
-            made.attach(part)
-    return made
+            mail.attach(part)
+    return mail
 
 
 def _head(message: oxmsg.Message) -> list[tuple[str, str]]:
     """Return the transport headers of a mail; for headers it lacks, the properties that Outlook stores."""
     headers = {key.lower(): str(value) for key, value in message.message_headers.items()}
-    known = {
+    stored_headers = {
         "From": message.sender or "",
         "To": ", ".join(f"{each.name} <{each.email_address}>" for each in message.recipients),
         "Date": message.sent_date.isoformat(" ", "minutes") if message.sent_date else "",
         "Subject": message.subject or "",
     }
-    return [(key, one_line(headers.get(key.lower(), "") or known.get(key, ""))) for key in HEADERS]
+    return [(key, one_line(headers.get(key.lower(), "") or stored_headers.get(key, ""))) for key in HEADERS]

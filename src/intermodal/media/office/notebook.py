@@ -58,31 +58,31 @@ class _Reader:
         return [f"{with_noun(self._cut, 'output')} cut at {_MAX_OUTPUT:,} characters"] if self._cut else []
 
     def cell(self, cell: dict[str, Any]) -> list[str]:
-        said = _join_lines(cell.get("source", cell.get("input", "")))
+        source = _join_lines(cell.get("source", cell.get("input", "")))
         kind = cell.get("cell_type")
         if kind == "markdown":
-            return [self._words(said, cell.get("attachments") or {})]
+            return [self._words(source, cell.get("attachments") or {})]
         if kind == "heading":
-            return [f"{'#' * min(6, int(cell.get('level') or 1))} {said}"]
+            return [f"{'#' * min(6, int(cell.get('level') or 1))} {source}"]
         if kind != "code":
-            return [said]
+            return [source]
         count = cell.get("execution_count", cell.get("prompt_number"))
-        blocks = [_fence(said, self._language)] if said.strip() else []
-        shown = [each for output in cell.get("outputs") or () for each in self._output(output)]
-        if shown:
+        blocks = [_fence(source, self._language)] if source.strip() else []
+        output_blocks = [each for output in cell.get("outputs") or () for each in self._output(output)]
+        if output_blocks:
             head = f"Output [{count}]:" if isinstance(count, int) else "Output:"
-            blocks += [head, *shown]
+            blocks += [head, *output_blocks]
         return blocks
 
-    def _words(self, said: str, attached: dict[str, Any]) -> str:
+    def _words(self, text: str, attached: dict[str, Any]) -> str:
         """Return the Markdown of a cell, with pasted images at their place."""
 
         def mark_attachment(match: re.Match[str]) -> str:
             forms = attached.get(match[2]) or {}
             return self._picture(forms, match[1]) if isinstance(forms, dict) else ""
 
-        said = re.sub(r"!\[([^\]]{0,200})\]\(attachment:([^)\s]{1,200})[^)]{0,200}\)", mark_attachment, said)
-        return _DATA_URI.sub("[data left out]", said)
+        text = re.sub(r"!\[([^\]]{0,200})\]\(attachment:([^)\s]{1,200})[^)]{0,200}\)", mark_attachment, text)
+        return _DATA_URI.sub("[data left out]", text)
 
     def _output(self, output: dict[str, Any]) -> list[str]:
         kind = output.get("output_type")
@@ -90,8 +90,10 @@ class _Reader:
             return [self._text(_join_lines(output.get("text", "")))]
         if kind in ("error", "pyerr"):
             trace = "\n".join(map(str, output.get("traceback") or ()))
-            said = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
-            return [self._text(trace if str(output.get("evalue", "")) in _COLOURS.sub("", trace) and trace else said)]
+            message = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
+            return [
+                self._text(trace if str(output.get("evalue", "")) in _COLOURS.sub("", trace) and trace else message)
+            ]
         forms = output.get("data", output)
         picture = self._picture(forms, "")
         if picture:
@@ -102,9 +104,9 @@ class _Reader:
         plain = _join_lines(forms.get("text/plain", forms.get("text", "")))
         page = _join_lines(forms.get("text/html", forms.get("html", "")))
         if page and ("<table" in page or not plain or plain.startswith("<IPython")):
-            made, _ = markdown(page, self.gallery)
-            if made:
-                return [made[:_MAX_OUTPUT]]
+            page_text, _ = markdown(page, self.gallery)
+            if page_text:
+                return [page_text[:_MAX_OUTPUT]]
         return [self._text(plain)] if plain else []
 
     def _picture(self, forms: dict[str, Any], alt: str) -> str:
@@ -116,19 +118,19 @@ class _Reader:
                     return ""
         return ""
 
-    def _text(self, said: str) -> str:
-        said = _DATA_URI.sub("[data left out]", _COLOURS.sub("", said)).rstrip()
-        if len(said) > _MAX_OUTPUT:
+    def _text(self, text: str) -> str:
+        text = _DATA_URI.sub("[data left out]", _COLOURS.sub("", text)).rstrip()
+        if len(text) > _MAX_OUTPUT:
             self._cut += 1
-            said = said[:_MAX_OUTPUT]
-        return _fence(said, "") if said else ""
+            text = text[:_MAX_OUTPUT]
+        return _fence(text, "") if text else ""
 
 
 def _join_lines(lines: Any) -> str:
     return "".join(map(str, lines)) if isinstance(lines, list) else str(lines or "")
 
 
-def _fence(said: str, language: str) -> str:
+def _fence(text: str, language: str) -> str:
     """Return text between fences longer than any fence in it (CommonMark 0.31, 4.5)."""
-    fence = "`" * max(3, *(len(found) + 1 for found in _FENCE.findall(said)), 3)
-    return f"{fence}{language}\n{said.rstrip()}\n{fence}"
+    fence = "`" * max(3, *(len(found) + 1 for found in _FENCE.findall(text)), 3)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"

@@ -174,8 +174,8 @@ class _Writer:
         return f"[{place}]"
 
     def _comment(self, each: Any) -> str:
-        said = " ".join("".join(p.itertext()) for p in each.iter(f"{_TEXT}p"))
-        return f" [Comment: {escape(' '.join(said.split()))}] " if said.strip() else ""
+        text = " ".join("".join(p.itertext()) for p in each.iter(f"{_TEXT}p"))
+        return f" [Comment: {escape(' '.join(text.split()))}] " if text.strip() else ""
 
     def _list(self, each: Any, style: str, level: int) -> str:
         style = str(each.get(f"{_TEXT}style-name") or style)
@@ -212,8 +212,9 @@ class _Writer:
             return self._table(each.find(f"{_TABLE}table"))
         if each.get(f"{_PRESENTATION}class") == "title":  # part of the heading of the slide
             return ""
-        pictures = [one for one in each.iterfind(f"{_DRAW}image") if one.get(_HREF)]
-        picture = next((one for one in pictures if not str(one.get(_HREF)).endswith((".svg", ".svm", ".wmf", ".emf"))),
+        pictures = [image for image in each.iterfind(f"{_DRAW}image") if image.get(_HREF)]
+        drawings = (".svg", ".svm", ".wmf", ".emf")
+        picture = next((image for image in pictures if not str(image.get(_HREF)).endswith(drawings)),
                        pictures[0] if pictures else None)  # fmt: skip
         if picture is not None:
             return f'<img src="{escape(str(picture.get(_HREF)))}" alt="{escape(alt)}">'
@@ -232,10 +233,12 @@ class _Writer:
         self._slides += 1
         title = _words_of(frame for frame in each if frame.get(f"{_PRESENTATION}class") == "title")
         notes = each.find(f"{_PRESENTATION}notes")
-        said = _words_of(frame for frame in (() if notes is None else notes)
+        speaker_notes = _words_of(frame for frame in (() if notes is None else notes)
                          if frame.get(f"{_PRESENTATION}class") not in _OF_PAGE)  # fmt: skip
         head = f"Slide {self._slides}{' (hidden)' if hidden else ''}{f': {title}' if title else ''}"
-        return f"<h2>{escape(head)}</h2>{self._inner(each)}" + (f"<p>Speaker notes: {escape(said)}</p>" if said else "")
+        return f"<h2>{escape(head)}</h2>{self._inner(each)}" + (
+            f"<p>Speaker notes: {escape(speaker_notes)}</p>" if speaker_notes else ""
+        )
 
 
 def _words_of(elements: Iterable[Any]) -> str:
@@ -284,18 +287,18 @@ def _fill(sheet: Any, grid: SheetTable, room: int) -> list[str]:
         for cell in row:
             if cell.tag not in (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
                 continue
-            shown = _displayed_value(cell)
+            value = _displayed_value(cell)
             repeated = _number(cell.get(f"{_TABLE}number-columns-repeated"), 1, _MAX_COLUMNS)
-            if shown:
+            if value:
                 if column + repeated > _MAX_COLUMNS:
                     raise InputTooLarge(f"has more than {_MAX_COLUMNS:,} columns", todo="pass the part you need as CSV")
-                cells += [""] * (column - len(cells)) + [shown] * repeated
+                cells += [""] * (column - len(cells)) + [value] * repeated
             for note in cell.iter(f"{_OFFICE}annotation"):
-                said = " ".join(" ".join("".join(p.itertext()) for p in note.iter(f"{_TEXT}p")).split())
-                comments.append(f"Comment on {column_name(column)}{row_place + 1}: {said}" if said else "")
+                text = " ".join(" ".join("".join(p.itertext()) for p in note.iter(f"{_TEXT}p")).split())
+                comments.append(f"Comment on {column_name(column)}{row_place + 1}: {text}" if text else "")
             wide = _number(cell.get(f"{_TABLE}number-columns-spanned"), 1, _MAX_COLUMNS)
             tall = _number(cell.get(f"{_TABLE}number-rows-spanned"), 1, _MAX_ROWS)
-            if (wide > 1 or tall > 1) and shown:
+            if (wide > 1 or tall > 1) and value:
                 grid.merged.append((row_place, column, row_place + tall - 1, column + wide - 1))
             column += repeated
         unseen = row.get(f"{_TABLE}visibility") in ("collapse", "filter")

@@ -122,25 +122,25 @@ def _check_markup(head: bytes, name: str) -> None:
     Members that are not markup pass, unless their name promises markup.
     """
     parser = expat.ParserCreate()
-    seen: list[str] = []
+    events: list[str] = []
 
     def begins(*_: object) -> None:
-        seen.append("element")
+        events.append("element")
 
     def declares(*_: object) -> None:
-        seen.append("type")
+        events.append("type")
 
     parser.StartElementHandler, parser.StartDoctypeDeclHandler = begins, declares
     try:
         parser.Parse(head, False)
     except (expat.ExpatError, LookupError, ValueError):
-        if not seen and head and name.endswith((".xml", ".rels")):
+        if not events and head and name.endswith((".xml", ".rels")):
             raise InputBroken("is damaged: a part of it is not markup", todo=_TODO) from None
-    if "type" in seen:
+    if "type" in events:
         raise InputBroken(
             "holds a document type definition, which Office files must not", todo="save it again with an Office program"
         )
-    if not seen and len(head) >= _PROLOG and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+    if not events and len(head) >= _PROLOG and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise InputBroken("is damaged: a part of it has no beginning", todo=_TODO)
 
 
@@ -206,8 +206,8 @@ def _points(series: Any, what: str) -> list[str]:
     values = [(int(p.get("idx") or 0), p.findtext(f"{_CHART}v") or "") for p in found.iter(f"{_CHART}pt")]
     if not values:
         return [element.text or "" for element in found.iter(f"{_CHART}v")]
-    made = dict(value for value in values if 0 <= value[0] < 1000)
-    return [made.get(place, "") for place in range(max(made, default=-1) + 1)]
+    points_by_index = dict(value for value in values if 0 <= value[0] < 1000)
+    return [points_by_index.get(place, "") for place in range(max(points_by_index, default=-1) + 1)]
 
 
 def table(rows: list[list[str]]) -> str:

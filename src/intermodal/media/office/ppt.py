@@ -37,12 +37,12 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     except (struct.error, IndexError, ValueError, KeyError):
         raise InputBroken("cannot be read as slides", todo=_TODO) from None
     blocks = []
-    for number, (said, spoken, hidden) in enumerate(slides, 1):
+    for number, (slide_text, speaker_notes, hidden) in enumerate(slides, 1):
         blocks.append(f"## Slide {number}{' (hidden)' if hidden else ''}")
-        blocks.append(said)
-        blocks.append(f"Speaker notes: {spoken}" if spoken else "")
+        blocks.append(slide_text)
+        blocks.append(f"Speaker notes: {speaker_notes}" if speaker_notes else "")
     blocks += dict.fromkeys(gallery.mark(picture) for picture in compound.pictures("Pictures"))
-    if not gallery.pictures and not any(said or spoken for said, spoken, _ in slides):
+    if not gallery.pictures and not any(slide_text or speaker_notes for slide_text, speaker_notes, _ in slides):
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     text = "\n\n".join(block for block in blocks if block)
     if len(text) > MAX_CHARS:
@@ -69,39 +69,39 @@ class _Deck:
         if document is None:
             raise ValueError("no document")
         lists = {each[1]: each for each in self._records(*document[2:]) if each[0] == _LIST}
-        spoken = {slide: persist for slide, persist, _ in self._slides_of(lists.get(2))}
+        notes_persists = {slide: persist for slide, persist, _ in self._slides_of(lists.get(2))}
         for _, persist, outline in self._slides_of(lists.get(0)):
             slide = self._part(persist)
             about = next((each for each in self._records(*slide[2:]) if each[0] == _SLIDE_ATOM), None)
             notes = 0 if about is None else struct.unpack_from("<I", self._stream, about[2] + 16)[0]
-            said = [*outline, *self._texts(slide, outline=bool(outline))]
+            texts = [*outline, *self._texts(slide, outline=bool(outline))]
             hidden = any(each[0] == _SHOW and struct.unpack_from("<H", self._stream, each[2] + 10)[0] & 4
                          for each in self._records(*slide[2:]))  # fmt: skip
-            speech = " ".join(self._texts(self._part(spoken[notes]))) if notes in spoken else ""
-            yield "\n\n".join(filter(None, said)), " ".join(speech.split()), hidden
+            speech = " ".join(self._texts(self._part(notes_persists[notes]))) if notes in notes_persists else ""
+            yield "\n\n".join(filter(None, texts)), " ".join(speech.split()), hidden
 
     def _is_current(self, record: Record) -> bool:
         return record[2] - 8 in self._places.values()
 
-    def _directory(self, at: int) -> dict[int, int]:
+    def _directory(self, offset: int) -> dict[int, int]:
         """Return the offset of each part by its number; later saves override earlier ones."""
         found: dict[int, int] = {}
         for _ in range(_MAX_EDITS):
-            kind, _, start, end = self._record(at)
+            kind, _, start, end = self._record(offset)
             if kind != _EDIT or end - start < 16:
                 raise ValueError("no edit")
             before, places = struct.unpack_from("<II", self._stream, start + 8)
-            kind, _, at, end = self._record(places)
-            while kind == _DIRECTORY and at + 4 <= end:
-                head = struct.unpack_from("<I", self._stream, at)[0]
+            kind, _, offset, end = self._record(places)
+            while kind == _DIRECTORY and offset + 4 <= end:
+                head = struct.unpack_from("<I", self._stream, offset)[0]
                 first, count = head & 0xFFFFF, head >> 20
                 for place in range(count):
-                    at += 4
-                    found.setdefault(first + place, struct.unpack_from("<I", self._stream, at)[0])
-                at += 4
+                    offset += 4
+                    found.setdefault(first + place, struct.unpack_from("<I", self._stream, offset)[0])
+                offset += 4
             if not before:
                 break
-            at = before
+            offset = before
         return found
 
     def _part(self, number: int) -> Record:
@@ -138,15 +138,15 @@ class _Deck:
     def _holds(self, record: Record) -> bool:
         return self._stream[record[2] - 8] & 0x0F == 0x0F or record[0] == 0xF00D  # the text box of a shape
 
-    def _record(self, at: int) -> Record:
+    def _record(self, offset: int) -> Record:
         self._walked += 1
         if self._walked > _MAX_RECORDS:
             raise InputTooLarge(f"holds more than {_MAX_RECORDS:,} records", todo="pass fewer slides")
-        head, kind, size = struct.unpack_from("<HHI", self._stream, at)
-        return kind, head >> 4, at + 8, min(len(self._stream), at + 8 + size)
+        head, kind, size = struct.unpack_from("<HHI", self._stream, offset)
+        return kind, head >> 4, offset + 8, min(len(self._stream), offset + 8 + size)
 
-    def _records(self, at: int, end: int) -> Iterator[Record]:
-        while at + 8 <= end:
-            found = self._record(at)
+    def _records(self, offset: int, end: int) -> Iterator[Record]:
+        while offset + 8 <= end:
+            found = self._record(offset)
             yield found
-            at = max(found[3], at + 8)
+            offset = max(found[3], offset + 8)

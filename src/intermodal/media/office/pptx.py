@@ -80,19 +80,19 @@ def _slide(slide: Any, number: int, gallery: ImageCollector) -> tuple[str, str, 
     hidden = slide._element.get("show") in ("0", "false")
     title = slide.shapes.title
     head = f"## Slide {number}{' (hidden)' if hidden else ''}"
-    said = _line(title.text_frame.text) if title is not None and title.has_text_frame else ""
+    title_text = _line(title.text_frame.text) if title is not None and title.has_text_frame else ""
     blocks = []
     for shape in _in_order(slide.shapes):
         if title is None or shape.shape_id != title.shape_id:
             blocks.append(_shape(shape, gallery))
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
-        spoken = slide.notes_slide.notes_text_frame.text.strip()
-        blocks.append(f"Speaker notes: {spoken}" if spoken else "")
+        speaker_notes = slide.notes_slide.notes_text_frame.text.strip()
+        blocks.append(f"Speaker notes: {speaker_notes}" if speaker_notes else "")
     for relation in slide.part.rels.values():
         if relation.reltype.endswith("/comments") and not relation.is_external:
             for line in _comments(relation.target_part.blob):
                 blocks.append(f"Comment: {line}")
-    return f"{head}: {said}" if said else head, "\n\n".join(block for block in blocks if block), hidden
+    return f"{head}: {title_text}" if title_text else head, "\n\n".join(block for block in blocks if block), hidden
 
 
 def _comments(blob: bytes) -> list[str]:
@@ -196,8 +196,8 @@ def _plain_slide(package: OfficePackage, name: str, number: int, gallery: ImageC
             rest += reversed(element)
     for relation in relations.values():
         if relation.kind == "notesSlide":
-            spoken = " ".join(words(package.xml(relation.target), "p", "t"))
-            blocks.append(f"Speaker notes: {spoken}" if spoken else "")
+            speaker_notes = " ".join(words(package.xml(relation.target), "p", "t"))
+            blocks.append(f"Speaker notes: {speaker_notes}" if speaker_notes else "")
     hidden = root.get("show") in ("0", "false")
     head = f"## Slide {number}{' (hidden)' if hidden else ''}"
     return head, "\n\n".join(block for block in blocks if block), hidden

@@ -56,7 +56,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     if not text and not gallery.pictures:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     for number, what in ((reader.deleted, "deleted passage"), (reader.hidden, "hidden passage"),
-                         (reader.objects, "embedded file"), (reader.drawn, "image of another kind")):  # fmt: skip
+                         (reader.objects, "embedded file"), (reader.drawings, "image of another kind")):  # fmt: skip
         if number:
             notes.append(f"{with_noun(number, what, 'images of other kinds' if 'kind' in what else '')} left out")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
@@ -73,7 +73,7 @@ class _Group(Value):
     skip: int = 1  # characters after \\u to skip: the fallback for programs without Unicode
     deleted: bool = False
     unseen: bool = False
-    opened: str = ""  # the destination that began with this group
+    destination: str = ""  # the destination that began with this group
     start: int = 0  # where its words begin
 
 
@@ -89,7 +89,7 @@ class _Paragraph:
 
 class _Reader:
     def __init__(self) -> None:
-        self.deleted = self.hidden = self.objects = self.drawn = 0
+        self.deleted = self.hidden = self.objects = self.drawings = 0
         self._code_page = "cp1252"
         self._fonts: dict[int, str] = {}
         self._headings: dict[int, int] = {}
@@ -120,21 +120,21 @@ class _Reader:
 
         Raises InputTooLarge if it is nested too deeply or too long.
         """
-        at, whole = 0, len(text)
-        while at < whole:
-            found = _TOKEN.match(text, at)
+        position, length = 0, len(text)
+        while position < length:
+            found = _TOKEN.match(text, position)
             if found is None:  # a lone backslash at the end
                 break
-            at = found.end()
+            position = found.end()
             word, number, code, sign, brace, words = found.groups()
             if code:
                 self._byte(int(code, 16))
                 continue
             self._flush_bytes()
             if word == "bin" and number:
-                size = max(0, min(int(number), whole - at))
-                self._blip_bytes(text[at : at + size].encode("latin-1"))
-                at += size
+                size = max(0, min(int(number), length - position))
+                self._blip_bytes(text[position : position + size].encode("latin-1"))
+                position += size
             elif word:
                 self._control(word, int(number) if number else None)
             elif sign:
@@ -203,25 +203,25 @@ class _Reader:
         self._left = 0
         self._starred = False
         self._group = self._groups.pop()
-        if ended.opened:
-            said = "".join(self._words.pop(ended.into, []))
-            self._end_destination(ended.opened, said)
+        if ended.destination:
+            text = "".join(self._words.pop(ended.into, []))
+            self._end_destination(ended.destination, text)
 
     def _begin(self, destination: str, into: str = "") -> None:
         """Redirect text to ``destination`` until this group ends; "-" discards it."""
         place = into or f"{destination} {len(self._groups)}"
-        self._group = _replace(self._group, into=place, opened="" if place == "-" else destination)
+        self._group = _replace(self._group, into=place, destination="" if place == "-" else destination)
         if place != "-":
             self._words[place] = []
 
-    def _end_destination(self, destination: str, said: str) -> None:
-        line = " ".join(said.split())
+    def _end_destination(self, destination: str, text: str) -> None:
+        line = " ".join(text.split())
         if destination == "pict":
-            self._picture(said)
+            self._picture(text)
         elif destination == "fldinst":
-            self._link = address_in(said)
+            self._link = address_in(text)
         elif destination == "fldrslt":
-            self._append_text(mark_link(self._link, said) if self._link and line else said)
+            self._append_text(mark_link(self._link, text) if self._link and line else text)
             self._link = ""
         elif destination in ("listtext", "pntext"):
             self._paragraph.bullet = line
@@ -317,9 +317,9 @@ class _Reader:
     # ---- output
 
     def _take_text(self) -> str:
-        said = "".join(self._words[""])
+        text = "".join(self._words[""])
         self._words[""] = []
-        return _html(said)
+        return _html(text)
 
     def _end_paragraph(self) -> None:
         if self._group.into:
@@ -329,18 +329,18 @@ class _Reader:
         if about.inside_table:
             self._append_text("\n")
             return
-        said = self._take_text()
-        if self._rows and said.strip():
+        html = self._take_text()
+        if self._rows and html.strip():
             self._end_table()
-        if about.bullet is not None and not about.heading and said.strip():
+        if about.bullet is not None and not about.heading and html.strip():
             ordered = any(letter.isalnum() for letter in about.bullet)
-            self._items.append(ListItem(level=about.level, ordered=ordered, html=said))
+            self._items.append(ListItem(level=about.level, ordered=ordered, html=html))
             about.bullet = None
             return
         self._end_list()
-        if said.strip():
+        if html.strip():
             tag = f"h{about.heading}" if about.heading else "p"
-            self._blocks.append(f"<{tag}>{said}</{tag}>")
+            self._blocks.append(f"<{tag}>{html}</{tag}>")
 
     def _end_list(self) -> None:
         if self._items:
@@ -375,16 +375,16 @@ class _Reader:
             self._keep(data)
             self._blip = ""
 
-    def _picture(self, said: str) -> None:
+    def _picture(self, text: str) -> None:
         blip, self._blip = self._blip, ""
         try:
-            data = bytes.fromhex("".join(said.split())) if blip else b""
+            data = bytes.fromhex("".join(text.split())) if blip else b""
         except ValueError:
             data = b""
         if data:
             self._keep(data)
-        elif not blip and said.strip():
-            self.drawn += 1
+        elif not blip and text.strip():
+            self.drawings += 1
 
     def _keep(self, data: bytes) -> None:
         self._pictures.append(data)
@@ -403,9 +403,9 @@ class _Reader:
         return self._pictures[int(place)] if place != source and place.isdecimal() else None
 
 
-def _html(said: str) -> str:
+def _html(text: str) -> str:
     """Return text as HTML, with images in place of their marks, which use control characters that no text has."""
-    return re.sub("\x04(\\d{1,9})\x05", r'<img src="inside:\1">', as_html(said))
+    return re.sub("\x04(\\d{1,9})\x05", r'<img src="inside:\1">', as_html(text))
 
 
 def _replace(group: _Group, **changes: object) -> _Group:

@@ -70,7 +70,7 @@ class SheetTable:
     def _without_blanks(self) -> list[list[str]]:
         """Return the rows without blank rows and blank columns."""
         used = self._used_columns()
-        return [[row[at] if at < len(row) else "" for at in used] for row in self._rows.values()]
+        return [[row[column] if column < len(row) else "" for column in used] for row in self._rows.values()]
 
     def _columns_unseen(self) -> list[int]:
         return [place for place in self._used_columns() if place in self.hidden_columns] if self.hidden_columns else []
@@ -79,10 +79,10 @@ class SheetTable:
         rows = [f"{place + 1} ({first})" for place in sorted(self.hidden_rows)
                 if (first := next((text for text in self._rows[place] if text), ""))]  # fmt: skip
         columns = [f"{column_name(place)} ({self._first(place)})" for place in self._columns_unseen()]
-        areas = [f"{column_name(left)}{top + 1}:{column_name(right)}{bottom + 1} ({said})"
-                 for top, left, bottom, right in self.merged if (said := self._at(top, left))]  # fmt: skip
-        named = (("Hidden rows", rows), ("Hidden columns", columns), ("Merged cells", areas))
-        return [f"{what}: {', '.join(_few(each))}" for what, each in named if each]
+        areas = [f"{column_name(left)}{top + 1}:{column_name(right)}{bottom + 1} ({cell_text})"
+                 for top, left, bottom, right in self.merged if (cell_text := self._at(top, left))]  # fmt: skip
+        groups = (("Hidden rows", rows), ("Hidden columns", columns), ("Merged cells", areas))
+        return [f"{what}: {', '.join(_few(each))}" for what, each in groups if each]
 
     def _at(self, row: int, column: int) -> str:
         cells = self._rows.get(row, [])

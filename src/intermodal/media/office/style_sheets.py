@@ -93,22 +93,22 @@ class StyleSheets:
         if self._compared > MAX_COMPARED:
             self.exhausted = True
             return []
-        asked = [rule for found in listed for rule in found]
-        matched = [rule for rule in asked if rule.target.matches(element) and self._lies_in(rule, around)]
+        candidates = [rule for found in listed for rule in found]
+        matched = [rule for rule in candidates if rule.target.matches(element) and self._lies_in(rule, around)]
         return sorted(matched, key=lambda rule: rule[:2])
 
     def _lies_in(self, rule: StyleRule, around: Sequence[Compound]) -> bool:
-        at = len(around) - 1
+        index = len(around) - 1
         last = max(0, len(around) - _MAX_AROUND)
         for parent, compound in rule.around:
-            while at >= last and not compound.matches(around[at]):
+            while index >= last and not compound.matches(around[index]):
                 self._compared += 1
                 if parent:
                     return False
-                at -= 1
-            if at < last:
+                index -= 1
+            if index < last:
                 return False
-            at -= 1
+            index -= 1
         return True
 
 
@@ -136,7 +136,7 @@ def _blocks(sheet: str) -> Iterator[tuple[str, str, bool]]:
     text = _COMMENT.sub(" ", sheet)
     within: list[bool | None] = []  # of each open block: whether it certainly applies, None for one that is skipped
     start = 0
-    opened = ""  # selectors of the rule whose block is open
+    open_selectors = ""  # selectors of the rule whose block is open
     for brace in _BRACE.finditer(text):
         piece, start = text[start : brace.start()], brace.end()
         if brace[0] == "{":
@@ -146,13 +146,13 @@ def _blocks(sheet: str) -> Iterator[tuple[str, str, bool]]:
             elif head.startswith("@"):
                 within.append(_applies(head))
             else:
-                opened = head
+                open_selectors = head
                 within.append(None)
         elif within:
             within.pop()
-            if opened and None not in within:
-                yield opened, piece, all(within)
-            opened = opened if None in within else ""
+            if open_selectors and None not in within:
+                yield open_selectors, piece, all(within)
+            open_selectors = open_selectors if None in within else ""
 
 
 def _applies(head: str) -> bool | None:
@@ -179,12 +179,18 @@ def _rule(
     steps = parts[1::2]
     if any(step in ("+", "~") for step in steps):
         sure, compounds, steps = False, compounds[-1:], []
-    made = [each for each in compounds if each is not None]
-    if not made or len(made) < len(compounds):
+    valid_compounds = [each for each in compounds if each is not None]
+    if not valid_compounds or len(valid_compounds) < len(compounds):
         return None
-    around = tuple((step == ">", compound) for step, compound in zip(reversed(steps), reversed(made[:-1]), strict=True))
-    weight = sum(bool(each.name) + sum(100 if mark[0] == "#" else 10 for mark in each.marks) for each in made)
-    return StyleRule(weight, place, made[-1], around, sure and plain == selector, moving, declared, important)
+    around = tuple(
+        (step == ">", compound) for step, compound in zip(reversed(steps), reversed(valid_compounds[:-1]), strict=True)
+    )
+    weight = sum(
+        bool(each.name) + sum(100 if mark[0] == "#" else 10 for mark in each.marks) for each in valid_compounds
+    )
+    return StyleRule(
+        weight, place, valid_compounds[-1], around, sure and plain == selector, moving, declared, important
+    )
 
 
 def _compound(text: str) -> Compound | None:

@@ -30,12 +30,12 @@ def convert(data: bytes, name: str, probe: object) -> ConvertedFile:
             raise
         text, encoding = text_encoding.decode_text(data)
         notes = (f"read as {encoding}, which is a guess",)
-    said = subtitle_cues.lines_of(text)
-    if not said:
+    subtitle_lines = subtitle_cues.lines_of(text)
+    if not subtitle_lines:
         return ConvertedFile(text=text, notes=(*notes, "holds no subtitles that can be read: taken as it is"))
-    last = clock(max(line.until for line in said))
-    told = f"{with_noun(len(said), 'line')} of subtitles up to {last}, each with its time"
-    return ConvertedFile(text="\n".join(_in_lines(said)), notes=(*notes, told))
+    last = clock(max(line.until for line in subtitle_lines))
+    note = f"{with_noun(len(subtitle_lines), 'line')} of subtitles up to {last}, each with its time"
+    return ConvertedFile(text="\n".join(_in_lines(subtitle_lines)), notes=(*notes, note))
 
 
 def _in_lines(subtitle_lines: Iterable[SubtitleLine]) -> list[str]:

@@ -61,12 +61,12 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         notes.append(f"{with_noun(left, 'image')} in it left out: on the web, or of a kind that is not taken")
     if hidden := _remove_hidden(root):
         notes.append(f"{with_noun(hidden, 'hidden element')} left out")
-    said = list(_words(root))
+    lines = list(_words(root))
     try:
         width, height = _side(root)
         source = defusedxml.ElementTree.tostring(root, encoding="unicode")
-        drawn = resvg_py.svg_to_bytes(svg_string=source, skip_system_fonts=True, width=width, height=height)
-        image = pictures.open_image(drawn, "image/png").convert("RGBA")
+        png = resvg_py.svg_to_bytes(svg_string=source, skip_system_fonts=True, width=width, height=height)
+        image = pictures.open_image(png, "image/png").convert("RGBA")
     except BaseException as error:  # a panic of the library does not derive from Exception
         if isinstance(error, MemoryError | KeyboardInterrupt | SystemExit):
             raise
@@ -74,11 +74,11 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     unwritten = _write(image, root)
     if unwritten:
         notes.append(f"{with_noun(unwritten, 'label')} given as words only: no font here has the letters")
-    if not said and image.getchannel("A").getextrema() == (0, 0):
+    if not lines and image.getchannel("A").getextrema() == (0, 0):
         raise InputEmpty("draws nothing", where=name, todo="check what wrote this file")
     out = io.BytesIO()
     image.save(out, "PNG")
-    words = "Words in the drawing:\n\n" + "\n".join(f"- {line}" for line in said) if said else ""
+    words = "Words in the drawing:\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
     text = "\n\n".join(part for part in ("[image 1]", words) if part)
     return ConvertedFile(text=text, pictures=(EmbeddedFile(data=out.getvalue()),), notes=tuple(notes))
 
@@ -121,8 +121,8 @@ def _remove_hidden(root: Any) -> int:
 
     Returns the number of removed elements that had text. Elements that only an animation would show count as hidden.
     """
-    written = ("".join(each.itertext()) for each in root.iter() if local_name(each) == "style")
-    return _remove_hidden_in(root, StyleSheets(written, _HIDING), {}, [_compound(root)])
+    style_texts = ("".join(each.itertext()) for each in root.iter() if local_name(each) == "style")
+    return _remove_hidden_in(root, StyleSheets(style_texts, _HIDING), {}, [_compound(root)])
 
 
 def _remove_hidden_in(parent: Any, sheets: StyleSheets, style: dict[str, str], around: list[Compound]) -> int:
@@ -134,11 +134,11 @@ def _remove_hidden_in(parent: Any, sheets: StyleSheets, style: dict[str, str], a
         own = _compute_style(child, sheets.rules(itself, around), style)
         found += _remove_hidden_in(child, sheets, own, [*around, itself])
         if len(child):
-            gone = _is_gone(own)  # with all its children
+            is_hidden = _is_not_displayed(own)  # with all its children
         else:
-            gone = _is_gone(own) or own.get("visibility") in ("hidden", "collapse")
-            gone = gone or (local_name(child) in ("text", "tspan", "textPath") and _has_no_ink(own))
-        if gone:
+            is_hidden = _is_not_displayed(own) or own.get("visibility") in ("hidden", "collapse")
+            is_hidden = is_hidden or (local_name(child) in ("text", "tspan", "textPath") and _has_no_ink(own))
+        if is_hidden:
             found += bool("".join(child.itertext()).strip())
             _remove(parent, child)
         elif len(child) and local_name(child) in ("text", "tspan") and _is_unseen_text(own):
@@ -151,7 +151,7 @@ def _is_unseen_text(style: dict[str, str]) -> bool:
     return style.get("visibility") in ("hidden", "collapse") or _has_no_ink(style)
 
 
-def _is_gone(style: dict[str, str]) -> bool:
+def _is_not_displayed(style: dict[str, str]) -> bool:
     return style.get("display") == "none" or _is_zero(style.get("opacity"))
 
 
@@ -182,13 +182,13 @@ def _compound(element: Any) -> Compound:
 
 def _compute_style(element: Any, rules: list[StyleRule], around: dict[str, str]) -> dict[str, str]:
     """Return the style of an element: inherited values, its attributes, matching rules, and its own style."""
-    made = {name: value for name, value in around.items() if name in _INHERITED}
-    made |= {name: str(element.get(name)).strip() for name in _HIDING if element.get(name)}
+    computed = {name: value for name, value in around.items() if name in _INHERITED}
+    computed |= {name: str(element.get(name)).strip() for name in _HIDING if element.get(name)}
     for rule in rules:  # more specific and later rules win
-        if rule.sure or not (_is_gone(rule.declared) or _is_unseen_text(rule.declared)):
-            made |= rule.declared
+        if rule.sure or not (_is_not_displayed(rule.declared) or _is_unseen_text(rule.declared)):
+            computed |= rule.declared
     own, _ = declarations(str(element.get("style") or ""))
-    return made | {name: value for name, value in own.items() if name in _HIDING}
+    return computed | {name: value for name, value in own.items() if name in _HIDING}
 
 
 def _is_taken(link: str, probe: Probe) -> bool:
@@ -295,32 +295,32 @@ def _lines_of(element: Any, matrix: Matrix, style: dict[str, str]) -> Iterator[_
     size = _length(style.get("font-size"), 16)
     x, y = _place(element, "x", 0.0, size), _place(element, "y", 0.0, size)
     x, y = x + _place(element, "dx", 0.0, size), y + _place(element, "dy", 0.0, size)
-    line, start, held = element.text or "", (x, y), style
+    line, start, line_style = element.text or "", (x, y), style
     for part in element:
         if part.get("x") is not None or part.get("y") is not None or part.get("dy") is not None:
-            yield from _label(line, *start, matrix, held)
-            held = {**style, **_style(part)}
+            yield from _label(line, *start, matrix, line_style)
+            line_style = {**style, **_style(part)}
             x = _place(part, "x", start[0], size)
             y = _place(part, "y", start[1], size) + _place(part, "dy", 0.0, size)
             start, line = (x, y), ""
         line += "".join(part.itertext()) + (part.tail or "")
-    yield from _label(line, *start, matrix, held)
+    yield from _label(line, *start, matrix, line_style)
 
 
 def _label(text: str, x: float, y: float, matrix: Matrix, style: dict[str, str]) -> Iterator[_Label]:
     words = " ".join(text.split())
     a, b, c, d, e, f = matrix
     size = _length(style.get("font-size"), 16) * math.sqrt(abs(a * d - b * c))
-    at = (a * x + c * y + e, b * x + d * y + f)
-    if words and all(map(math.isfinite, (*at, size))):
+    position = (a * x + c * y + e, b * x + d * y + f)
+    if words and all(map(math.isfinite, (*position, size))):
         fill, anchor = style.get("fill", "black"), style.get("text-anchor", "start")
-        yield _Label(text=words[:500], x=at[0], y=at[1], size=size, fill=fill, anchor=anchor)
+        yield _Label(text=words[:500], x=position[0], y=position[1], size=size, fill=fill, anchor=anchor)
 
 
 def _style(element: Any) -> dict[str, str]:
     names = ("font-size", "fill", "text-anchor")
-    said = {name: str(element.get(name)) for name in names if element.get(name)}
-    return said | {
+    attributes = {name: str(element.get(name)) for name in names if element.get(name)}
+    return attributes | {
         name: value for name, value in declarations(str(element.get("style") or ""))[0].items() if name in names
     }
 
@@ -340,7 +340,7 @@ def _colour(fill: str) -> tuple[int, ...]:
 
 
 def _transform(text: str) -> Matrix:
-    made = _SAME
+    matrix = _SAME
     for what, arguments in _CALL.findall(text[:10_000]):
         n = [float(each) for each in re.findall(_NUMBER, arguments)]
         match what, len(n):
@@ -356,11 +356,11 @@ def _transform(text: str) -> Matrix:
                 step = (cos, sin, -sin, cos, x - cos * x + sin * y, y - sin * x - cos * y)
             case _:
                 step = _SAME
-        made = _times(made, step)
-    return made
+        matrix = _times(matrix, step)
+    return matrix
 
 
-def _times(one: Matrix, two: Matrix) -> Matrix:
-    a, b, c, d, e, f = one
-    g, h, i, j, k, m = two
+def _times(first: Matrix, second: Matrix) -> Matrix:
+    a, b, c, d, e, f = first
+    g, h, i, j, k, m = second
     return (a * g + c * h, b * g + d * h, a * i + c * j, b * i + d * j, a * k + c * m + e, b * k + d * m + f)

@@ -23,23 +23,23 @@ def nested_list(items: Sequence[ListItem]) -> str:
     >>> nested_list([ListItem(level=0, ordered=False, html="a"), ListItem(level=1, ordered=True, html="b")])
     '<ul><li>a<ol><li>b</li></ol></li></ul>'
     """
-    made, open_tags = list[str](), list[str]()
+    pieces, open_tags = list[str](), list[str]()
     for item in items:
         tag = "ol" if item.ordered else "ul"
         level = min(item.level, len(open_tags))  # at most one level deeper than the previous item
         while len(open_tags) > level + 1:
-            made.append(f"</li></{open_tags.pop()}>")
+            pieces.append(f"</li></{open_tags.pop()}>")
         if len(open_tags) == level + 1:
-            made.append("</li>")
+            pieces.append("</li>")
             if open_tags[-1] != tag:
-                made.append(f"</{open_tags.pop()}>")
+                pieces.append(f"</{open_tags.pop()}>")
         if len(open_tags) == level:
-            made.append(f"<{tag}>")
+            pieces.append(f"<{tag}>")
             open_tags.append(tag)
-        made.append(f"<li>{item.html}")
+        pieces.append(f"<li>{item.html}")
     while open_tags:
-        made.append(f"</li></{open_tags.pop()}>")
-    return "".join(made)
+        pieces.append(f"</li></{open_tags.pop()}>")
+    return "".join(pieces)
 
 
 _HYPERLINK = re.compile(r'HYPERLINK\s+(?:\\l\s+)?"([^"]{1,2000})"')

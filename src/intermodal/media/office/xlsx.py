@@ -109,12 +109,12 @@ def _rows(sheet: Any, formulas: Any | None, count: _Count) -> Iterator[Row]:
     if formulas is not None:
         formulas.reset_dimensions()
     others: Iterable[Any] = formulas.iter_rows() if formulas is not None else repeat(())
-    for cells, written in zip(sheet.iter_rows(), others, strict=False):
+    for cells, formula_cells in zip(sheet.iter_rows(), others, strict=False):
         row = []
         for place, cell in enumerate(cells):
             value = cell.value
-            if value is None and place < len(written) and isinstance(written[place].value, str):
-                value = written[place].value
+            if value is None and place < len(formula_cells) and isinstance(formula_cells[place].value, str):
+                value = formula_cells[place].value
                 count.unsaved += 1
             row.append(displayed_value(value, cell.number_format if value is not None else ""))
         yield row
@@ -126,8 +126,8 @@ def _around(package: OfficePackage, member: str, gallery: ImageCollector) -> Ite
         if relation.outside:
             continue
         if relation.kind in ("comments", "threadedComment"):
-            for cell, said in _comments(package, relation.target):
-                yield f"Comment{f' on {cell}' if cell else ''}: {said}"
+            for cell, comment in _comments(package, relation.target):
+                yield f"Comment{f' on {cell}' if cell else ''}: {comment}"
         elif relation.kind == "drawing":
             yield from drawn_words(package.read(relation.target))
             for each in package.relations(relation.target):
@@ -144,7 +144,7 @@ def _comments(package: OfficePackage, member: str) -> Iterator[tuple[str, str]]:
     for element in root.iter() if root is not None else ():
         kind = local_name(element)
         if kind == "comment":
-            said = " ".join(each.text for each in element.iter() if str(each.tag).endswith("}t") and each.text)
-            yield str(element.get("ref") or ""), " ".join(said.split())
+            text = " ".join(each.text for each in element.iter() if str(each.tag).endswith("}t") and each.text)
+            yield str(element.get("ref") or ""), " ".join(text.split())
         elif kind == "threadedComment":
             yield str(element.get("ref") or ""), " ".join(words(element, "threadedComment", "text"))

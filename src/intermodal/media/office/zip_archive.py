@@ -23,19 +23,19 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     files = [member for member in package.files if not _is_beside(member)]
     if not files:
         raise InputEmpty("is an archive without files", where=name, todo="check what packed it")
-    kept, size, left = list[EmbeddedFile](), 0, 0
+    attachments, size, left = list[EmbeddedFile](), 0, 0
     for member in files:
-        if len(kept) >= MAX_ATTACHMENTS or size + package.size(member) > MAX_ATTACHED:
+        if len(attachments) >= MAX_ATTACHMENTS or size + package.size(member) > MAX_ATTACHED:
             left += 1
             continue
         body = package.read(member)
         size += len(body)
-        kept.append(EmbeddedFile(data=body, name=_member_title(member)))
+        attachments.append(EmbeddedFile(data=body, name=_member_title(member)))
     notes = (f"{with_noun(left, 'file')} left out: too many or too large",) if left else ()
     listed = [_member_title(member) for member in files[:200]]
     more = f"\n- and {len(files) - 200:,} more" if len(files) > 200 else ""
     text = "Files:\n\n" + "\n".join(f"- {each}" for each in listed) + more
-    return ConvertedFile(text=text, attachments=tuple(kept), notes=notes)
+    return ConvertedFile(text=text, attachments=tuple(attachments), notes=notes)
 
 
 def _is_beside(member: str) -> bool:

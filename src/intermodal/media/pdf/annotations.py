@@ -42,13 +42,13 @@ class PageLink(Struct, frozen=True):
 class FormField(Struct, frozen=True):
     """A form field with its label and its value.
 
-    ``before``: the text in front of it on the page; ``written``: True if the value is text, False for a check box.
+    ``before``: the text in front of it on the page; ``is_text``: False for a check box.
     """
 
     name: str
     value: str
     before: str = ""
-    written: bool = True
+    is_text: bool = True
 
 
 class PageOverlay(Struct):
@@ -106,11 +106,11 @@ def _once(text: str, fields: Sequence[FormField], own: str) -> tuple[str, list[F
     removed from the text, if the page itself contains it less often.
 
     >>> _once("Name: Ada\\nLondon", [FormField("Name", "Ada", "Name"), FormField("City", "London", "City")], "Name:")
-    ('Name: Ada', [FormField(name='City', value='London', before='City', written=True)])
+    ('Name: Ada', [FormField(name='City', value='London', before='City', is_text=True)])
     """
     rest: list[FormField] = []
     for field in fields:
-        words = r"\s+".join(map(re.escape, field.value.split())) if field.written else ""
+        words = r"\s+".join(map(re.escape, field.value.split())) if field.is_text else ""
         if not words:
             rest.append(field)
             continue
@@ -186,12 +186,14 @@ def _add(overlay: PageOverlay, note: Any, textpage: Any, form: Any, *, placed: b
         if field is not None:
             overlay.fields.append(field)
     elif kind in _REMARKS:
-        said = _string_of(note, b"Contents")
-        if said:
+        contents = _string_of(note, b"Contents")
+        if contents:
             marked = _words(textpage, _rect(note)) if kind in _MARKS else ""
             author = _string_of(note, b"T")
-            by = f" ({author})" if author else ""
-            overlay.remarks.append(f'{_STRUCK.get(kind, "")}"{marked}"{by}: {said}' if marked else f"{said}{by}")
+            attribution = f" ({author})" if author else ""
+            overlay.remarks.append(
+                f'{_STRUCK.get(kind, "")}"{marked}"{attribution}: {contents}' if marked else f"{contents}{attribution}"
+            )
         elif kind in _STRUCK:
             marked = _words(textpage, _rect(note))
             if marked:
@@ -241,7 +243,7 @@ def _field(note: Any, textpage: Any, form: Any) -> FormField | None:
         left, bottom, _, top = box
         before = _words(textpage, (left - _BEFORE, bottom, left, top)).strip(" :")
     name = name or before or _of_form(raw.FPDFAnnot_GetFormFieldName, form, note) or "field"
-    return FormField(name=name, value=value, before=before, written=kind in _VALUES)
+    return FormField(name=name, value=value, before=before, is_text=kind in _VALUES)
 
 
 def _of_form(ask: Any, form: Any, note: Any) -> str:

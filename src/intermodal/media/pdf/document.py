@@ -147,15 +147,15 @@ def _sampled_page(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[
 
     Returns None if the page cannot be rendered.
     """
-    drawn = _render_grey(page, letter_counts.SIDE / max(facts.width, facts.height))
-    if drawn is None:
+    image = _render_grey(page, letter_counts.SIDE / max(facts.width, facts.height))
+    if image is None:
         return None
-    looks = density(drawn)
-    counted = letter_counts.count_letters(drawn, written=looks.mid > 0)
-    fits = not facts.hidden or matches_image(_text(page), counted.mid)
+    looks = density(image)
+    letters = letter_counts.count_letters(image, looks_written=looks.mid > 0)
+    fits = not facts.hidden or matches_image(_text(page), letters.mid)
     doubt = facts.doubt or ("" if fits else MISREAD)
-    found = msgspec.structs.replace(facts, text_density=looks, letters=counted, doubt=doubt)
-    script = script_detection.detect_script(drawn, looks, counted) if found.scanned else ""
+    found = msgspec.structs.replace(facts, text_density=looks, letters=letters, doubt=doubt)
+    script = script_detection.detect_script(image, looks, letters) if found.scanned else ""
     return msgspec.structs.replace(found, script=script)
 
 
@@ -164,29 +164,29 @@ def _sampled_images(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable
 
     Only images with more letters than the layer on them are kept.
     """
-    kept: list[page_figures.ImageRegion] = []
-    seen: list[Quantity] = []
+    regions: list[page_figures.ImageRegion] = []
+    region_letters: list[Quantity] = []
     textpage = page.get_textpage()
     try:
         for spot in page_figures.image_regions(page, page_figures.drawn_objects(page), facts.width, facts.height):
             left, top, right, bottom = spot.box
             scale = min(_CLOSEST, letter_counts.SIDE / max(right - left, bottom - top))
-            drawn = (
+            image = (
                 _render_grey(page, scale, (left, facts.height - bottom, facts.width - right, top))
                 if spot.box in facts.figures
                 else None
             )
-            if drawn is None or density(drawn).mid < _WRITTEN_ON:
+            if image is None or density(image).mid < _WRITTEN_ON:
                 continue
-            counted = letter_counts.count_letters(drawn)
-            there = len("".join(textpage.get_text_bounded(*spot.own).split()))
-            if counted.mid - _OVERCOUNTED * there >= _WORTH_READING:
-                kept.append(spot)
-                seen.append(counted)
+            letters = letter_counts.count_letters(image)
+            layer_letters = len("".join(textpage.get_text_bounded(*spot.own).split()))
+            if letters.mid - _OVERCOUNTED * layer_letters >= _WORTH_READING:
+                regions.append(spot)
+                region_letters.append(letters)
     finally:
         textpage.close()
-    counted = total(seen) if seen else facts.figure_letters
-    return msgspec.structs.replace(facts, figures=tuple(spot.box for spot in kept), figure_letters=counted)
+    letters = total(region_letters) if region_letters else facts.figure_letters
+    return msgspec.structs.replace(facts, figures=tuple(spot.box for spot in regions), figure_letters=letters)
 
 
 def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -> list[str]:
@@ -244,15 +244,15 @@ def _layout_pages(document: pypdfium2.PdfDocument, data: Data, numbers: list[int
 
     if isinstance(data, bytes) and not changed:
         return layout.pages(data, numbers)
-    some, written = pypdfium2.PdfDocument.new(), io.BytesIO()
+    subset, output = pypdfium2.PdfDocument.new(), io.BytesIO()
     try:
-        some.import_pages(document, [number - 1 for number in numbers])
-        some.save(written)
+        subset.import_pages(document, [number - 1 for number in numbers])
+        subset.save(output)
     except pypdfium2.PdfiumError:
         return {}
     finally:
-        some.close()
-    found = layout.pages(written.getvalue(), range(1, len(numbers) + 1))
+        subset.close()
+    found = layout.pages(output.getvalue(), range(1, len(numbers) + 1))
     return {number: found[place] for place, number in enumerate(numbers, 1) if place in found}
 
 
@@ -390,12 +390,12 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> tuple[PageFacts
             doubt = layer_problem(textpage)
         finally:
             textpage.close()
-        lies = page_overlay(page, form, placed=False)
-        above = with_overlay("", lies) if lies is not None else ""
-        things = page_figures.drawn_objects(page)
-        drawn = page_figures.covered_share(things, width, height)
+        overlay = page_overlay(page, form, placed=False)
+        above = with_overlay("", overlay) if overlay is not None else ""
+        drawn_objects = page_figures.drawn_objects(page)
+        figure_share = page_figures.covered_share(drawn_objects, width, height)
         short = len(words) < SCANNED_BELOW
-        hidden = drawn >= _UNDER_LAYER and not (short or doubt) and is_invisible(page)
+        hidden = figure_share >= _UNDER_LAYER and not (short or doubt) and is_invisible(page)
         plain = not (short or doubt or hidden)
         facts = PageFacts(
             number=number,
@@ -404,12 +404,12 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> tuple[PageFacts
             chars=len(words),
             over=len(above),
             scripts=count_scripts(words + above),
-            figure_share=round(drawn, 3),
+            figure_share=round(figure_share, 3),
             words=() if doubt else _distinct(f"{words}\n{above}"),
             layer_only=short and page_figures.has_only_its_layer(page, width, height, empty=not words.strip()),
             hidden=hidden,
             doubt=doubt,
-            figures=tuple(spot.box for spot in page_figures.image_regions(page, things, width, height))
+            figures=tuple(spot.box for spot in page_figures.image_regions(page, drawn_objects, width, height))
             if plain
             else (),
         )
@@ -442,8 +442,8 @@ def _split(textpage: pypdfium2.PdfTextPage, hidden: HiddenText) -> tuple[str, st
 
     Hidden text is apart from it.
     """
-    seen, unseen = split_text(textpage, hidden) if hidden else (textpage.get_text_range(), "")
-    return strip_invisible(_HYPHEN.sub("", seen.replace("\r\n", "\n"))), strip_invisible(unseen).strip()
+    visible_text, hidden_text = split_text(textpage, hidden) if hidden else (textpage.get_text_range(), "")
+    return strip_invisible(_HYPHEN.sub("", visible_text.replace("\r\n", "\n"))), strip_invisible(hidden_text).strip()
 
 
 def _distinct(words: str) -> tuple[str, ...]:
@@ -505,9 +505,9 @@ def _page_list(numbers: list[int]) -> str:
     >>> _page_list([4]), _page_list([1, 2, 3, 4, 5, 6, 7])
     ('page 4', 'pages 1, 2, 3, 4, 5 and 2 more')
     """
-    shown = ", ".join(map(str, numbers[:5]))
+    first_pages = ", ".join(map(str, numbers[:5]))
     more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
-    return f"page{'s' * (len(numbers) > 1)} {shown}{more}"
+    return f"page{'s' * (len(numbers) > 1)} {first_pages}{more}"
 
 
 def layer_problem(textpage: Any) -> str:
@@ -516,10 +516,10 @@ def layer_problem(textpage: Any) -> str:
     ``textpage``: that of pdfium, with control characters.
     """
     words = textpage.get_text_range()
-    written = len("".join(words.split()))
-    if written < _FEWEST_CHARS:
+    char_count = len("".join(words.split()))
+    if char_count < _FEWEST_CHARS:
         return ""
-    if len(_ODD.findall(words)) > _UNMAPPED * written:
+    if len(_ODD.findall(words)) > _UNMAPPED * char_count:
         return NO_MAP
     if _unmapped_share(textpage) > _UNMAPPED and not (
         words.isascii() and (_frequent(words) or 0.0) >= _FEWEST_FREQUENT
@@ -537,8 +537,8 @@ def has_words(words: str) -> bool:
     (True, False)
     """
     some = words[:_LOOKED_AT]
-    written = len("".join(some.split()))
-    if written >= _FEWEST_CHARS and len(_SIGNS.findall(some)) > _MOST_SIGNS * written:
+    char_count = len("".join(some.split()))
+    if char_count >= _FEWEST_CHARS and len(_SIGNS.findall(some)) > _MOST_SIGNS * char_count:
         return False
     share = _frequent(some)
     return share is None or share >= _FEWEST_FREQUENT
@@ -547,48 +547,52 @@ def has_words(words: str) -> bool:
 def _frequent(words: str) -> float | None:
     """Return the share of frequent pairs among the pairs of Latin letters, None if there are too few pairs."""
     letters = unicodedata.normalize("NFKD", words[:_LOOKED_AT].lower()).encode("ascii", "ignore").decode()
-    pairs = [run[at : at + 2] for run in re.findall("[a-z]{2,}", letters) for at in range(len(run) - 1)]
+    pairs = [run[index : index + 2] for run in re.findall("[a-z]{2,}", letters) for index in range(len(run) - 1)]
     return sum(pair in _PAIRS for pair in pairs) / len(pairs) if len(pairs) >= _FEWEST_PAIRS else None
 
 
-def matches_image(words: str, seen: float) -> bool:
+def matches_image(words: str, letter_count: float) -> bool:
     """Return True if an invisible layer matches the image.
 
     It must have words, and about as many letters as were counted on the image.
     """
-    written = len("".join(words.split()))
+    char_count = len("".join(words.split()))
     parts = words.split()
     mixed = sum(bool(_INTO_FIGURE.search(part) and _INTO_LETTER.search(part)) for part in parts)
-    return has_words(words) and mixed <= _MOST_MIXED * len(parts) and _FIT[0] <= written / max(1.0, seen) <= _FIT[1]
+    return (
+        has_words(words)
+        and mixed <= _MOST_MIXED * len(parts)
+        and _FIT[0] <= char_count / max(1.0, letter_count) <= _FIT[1]
+    )
 
 
 def is_invisible(page: Any) -> bool:
     """Return True if most text objects of a page are invisible, on the page itself or in its forms."""
-    seen = hidden = 0
-    for thing in _texts(page.raw):
-        seen += 1
-        hidden += raw.FPDFTextObj_GetTextRenderMode(thing) == raw.FPDF_TEXTRENDERMODE_INVISIBLE
-        if seen >= 500:
+    text_count = hidden = 0
+    for text_object in _texts(page.raw):
+        text_count += 1
+        hidden += raw.FPDFTextObj_GetTextRenderMode(text_object) == raw.FPDF_TEXTRENDERMODE_INVISIBLE
+        if text_count >= 500:
             break
-    return hidden * 2 > seen
+    return hidden * 2 > text_count
 
 
 def _texts(page: Any) -> Any:
     for index in range(raw.FPDFPage_CountObjects(page)):
-        thing = raw.FPDFPage_GetObject(page, index)
-        kind = raw.FPDFPageObj_GetType(thing)
+        page_object = raw.FPDFPage_GetObject(page, index)
+        kind = raw.FPDFPageObj_GetType(page_object)
         if kind == raw.FPDF_PAGEOBJ_TEXT:
-            yield thing
+            yield page_object
         elif kind == raw.FPDF_PAGEOBJ_FORM:
-            for inner in range(max(0, raw.FPDFFormObj_CountObjects(thing))):
-                held = raw.FPDFFormObj_GetObject(thing, inner)
-                if raw.FPDFPageObj_GetType(held) == raw.FPDF_PAGEOBJ_TEXT:
-                    yield held
+            for inner in range(max(0, raw.FPDFFormObj_CountObjects(page_object))):
+                inner_object = raw.FPDFFormObj_GetObject(page_object, inner)
+                if raw.FPDFPageObj_GetType(inner_object) == raw.FPDF_PAGEOBJ_TEXT:
+                    yield inner_object
 
 
 def _unmapped_share(textpage: Any) -> float:
     """Return the share of sampled characters for which the font has no letter."""
     count = textpage.count_chars()
-    asked = range(0, count, max(1, count // _ASKED))
-    unmapped = sum(raw.FPDFText_HasUnicodeMapError(textpage.raw, at) == 1 for at in asked)
-    return float(unmapped) / max(1, len(asked))
+    sample = range(0, count, max(1, count // _ASKED))
+    unmapped = sum(raw.FPDFText_HasUnicodeMapError(textpage.raw, index) == 1 for index in sample)
+    return float(unmapped) / max(1, len(sample))

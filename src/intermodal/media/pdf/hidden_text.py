@@ -89,31 +89,32 @@ def find_hidden(
 
     ``is_layer`` returns True if invisible text belongs to the images of the page, which are then not decoded for this.
     """
-    things = _objects(page)
-    suspects = _suspects(things)
+    page_objects = _objects(page)
+    suspects = _suspects(page_objects)
     if not suspects:
         return NOTHING_HIDDEN
-    found = [thing for thing, why in suspects if why == _NEVER_SEEN]
-    drawn = [(thing, why) for thing, why in suspects if why != _NEVER_SEEN]
-    if any(why == _INVISIBLE_MODE for _, why in drawn) and is_layer():
-        drawn = []
-    if drawn and pixels_inside(page) <= _MAX_PIXELS:
-        found += _unseen(page, things, drawn, width, height)
+    found = [suspect for suspect, why in suspects if why == _NEVER_SEEN]
+    to_render = [(suspect, why) for suspect, why in suspects if why != _NEVER_SEEN]
+    if any(why == _INVISIBLE_MODE for _, why in to_render) and is_layer():
+        to_render = []
+    if to_render and pixels_inside(page) <= _MAX_PIXELS:
+        found += _unseen(page, page_objects, to_render, width, height)
     return HiddenText(
-        frozenset(_address(thing.handle) for thing in found), tuple((thing.handle, thing.form) for thing in found)
+        frozenset(_address(suspect.handle) for suspect in found),
+        tuple((suspect.handle, suspect.form) for suspect in found),
     )
 
 
 def split_text(textpage: Any, hidden: HiddenText) -> tuple[str, str]:
     """Return the text of a page that is seen, and its hidden text."""
-    seen: list[str] = []
+    visible: list[str] = []
     unseen: list[str] = []
     for start, count, is_hidden in _runs(textpage, hidden.addresses):
         words = textpage.get_text_range(start, count)
-        (unseen if is_hidden else seen).append(words)
+        (unseen if is_hidden else visible).append(words)
         if is_hidden:
-            seen.append("\r\n" if "\n" in words else " ")
-    return re.sub(r"[ ]+(?=\r?\n)|(?<=[ ])[ ]+", "", "".join(seen)).strip(" \r\n"), " ".join(unseen)
+            visible.append("\r\n" if "\n" in words else " ")
+    return re.sub(r"[ ]+(?=\r?\n)|(?<=[ ])[ ]+", "", "".join(visible)).strip(" \r\n"), " ".join(unseen)
 
 
 def remove_hidden(page: pypdfium2.PdfPage, hidden: HiddenText) -> None:
@@ -133,15 +134,15 @@ def _runs(textpage: Any, addresses: Collection[int]) -> Iterator[tuple[int, int,
     Blanks and line ends that pdfium generates belong to the characters before them.
     """
     start, is_hidden, count = 0, False, textpage.count_chars()
-    for at in range(count):
-        if raw.FPDFText_IsGenerated(textpage.raw, at) == 1:
+    for index in range(count):
+        if raw.FPDFText_IsGenerated(textpage.raw, index) == 1:
             continue
-        thing = raw.FPDFText_GetTextObject(textpage.raw, at)
-        now = bool(thing) and _address(thing) in addresses
+        text_object = raw.FPDFText_GetTextObject(textpage.raw, index)
+        now = bool(text_object) and _address(text_object) in addresses
         if now != is_hidden:
-            if at > start:
-                yield start, at - start, is_hidden
-            start, is_hidden = at, now
+            if index > start:
+                yield start, index - start, is_hidden
+            start, is_hidden = index, now
     if count > start:
         yield start, count - start, is_hidden
 
@@ -176,51 +177,51 @@ def _objects(page: pypdfium2.PdfPage) -> list[_PageObject]:
     return found if add(page.raw, count, raw.FPDFPage_GetObject, UNCHANGED, None, 0) else []
 
 
-def _suspects(things: Sequence[_PageObject]) -> list[tuple[_PageObject, str]]:
+def _suspects(page_objects: Sequence[_PageObject]) -> list[tuple[_PageObject, str]]:
     """Return the text objects that may be hidden, each with the reason."""
-    behind = _backdrops(things)
+    behind = _backdrops(page_objects)
     found = []
-    for order, thing in enumerate(things):
-        if thing.kind == raw.FPDF_PAGEOBJ_TEXT:
-            why = _suspicion(thing, order, behind)
+    for order, page_object in enumerate(page_objects):
+        if page_object.kind == raw.FPDF_PAGEOBJ_TEXT:
+            why = _suspicion(page_object, order, behind)
             if why:
-                found.append((thing, why))
+                found.append((page_object, why))
     return found
 
 
-def _suspicion(thing: _PageObject, order: int, behind: Sequence[_Backdrop]) -> str:
-    mode = raw.FPDFTextObj_GetTextRenderMode(thing.handle)
+def _suspicion(page_object: _PageObject, order: int, behind: Sequence[_Backdrop]) -> str:
+    mode = raw.FPDFTextObj_GetTextRenderMode(page_object.handle)
     if mode == _INVISIBLE:
         return _INVISIBLE_MODE
-    _, bottom, _, top = thing.box
-    if top - bottom < _TINY and _size(thing) < _TINY:
+    _, bottom, _, top = page_object.box
+    if top - bottom < _TINY and _size(page_object) < _TINY:
         return _NEVER_SEEN
     if mode not in (*_FILLED, *_STROKED):
         return ""
-    colour = _colour(thing.handle, stroke=mode in _STROKED)
+    colour = _colour(page_object.handle, stroke=mode in _STROKED)
     if colour is None:
         return ""
     if not behind:  # as on most pages
         return _LIKE_PAPER if colour[3] < _ALIKE or min(colour[:3]) >= 255 - _ALIKE else ""
-    around = [each for each in behind if _contains(each.box, thing.box)]
+    around = [each for each in behind if _contains(each.box, page_object.box)]
     before = next((each for each in reversed(around) if each.order < order), None)
     covered = any(each.order > order and each.colour is not None for each in around)
     under = _WHITE if before is None else before.colour
-    alike = under is not None and (colour[3] < _ALIKE or under[3] < 255 or _distance(colour, under) <= _ALIKE)
-    return _LIKE_PAPER if covered or alike else ""
+    like_paper = under is not None and (colour[3] < _ALIKE or under[3] < 255 or _distance(colour, under) <= _ALIKE)
+    return _LIKE_PAPER if covered or like_paper else ""
 
 
-def _backdrops(things: Sequence[_PageObject]) -> list[_Backdrop]:
+def _backdrops(page_objects: Sequence[_PageObject]) -> list[_Backdrop]:
     found = []
-    for order, thing in enumerate(things):
-        if thing.kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_SHADING):
-            found.append(_Backdrop(order, thing.box, None))
-        elif thing.kind == raw.FPDF_PAGEOBJ_PATH:
-            left, bottom, right, top = thing.box
-            if min(right - left, top - bottom) >= _FILL and _is_filled(thing.handle):
-                colour = _colour(thing.handle)
+    for order, page_object in enumerate(page_objects):
+        if page_object.kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_SHADING):
+            found.append(_Backdrop(order, page_object.box, None))
+        elif page_object.kind == raw.FPDF_PAGEOBJ_PATH:
+            left, bottom, right, top = page_object.box
+            if min(right - left, top - bottom) >= _FILL and _is_filled(page_object.handle):
+                colour = _colour(page_object.handle)
                 if colour is not None:
-                    found.append(_Backdrop(order, thing.box, colour))
+                    found.append(_Backdrop(order, page_object.box, colour))
     if len(found) > _MAX_FILLS:
         found.sort(key=lambda each: (each.box[0] - each.box[2]) * (each.box[3] - each.box[1]))
         found = sorted(found[:_MAX_FILLS])
@@ -240,8 +241,8 @@ def _colour(handle: Any, *, stroke: bool = False) -> Colour | None:
     return red.value, green.value, blue.value, alpha.value
 
 
-def _distance(one: Colour, other: Colour) -> int:
-    return max(abs(a - b) for a, b in zip(one[:3], other[:3], strict=True))
+def _distance(first: Colour, second: Colour) -> int:
+    return max(abs(a - b) for a, b in zip(first[:3], second[:3], strict=True))
 
 
 def _contains(outer: Box, inner: Box) -> bool:
@@ -250,19 +251,19 @@ def _contains(outer: Box, inner: Box) -> bool:
     )
 
 
-def _size(thing: _PageObject) -> float:
+def _size(page_object: _PageObject) -> float:
     """Return the font size of a text on the page, in points."""
     size, own = ctypes.c_float(), raw.FS_MATRIX()
-    if not raw.FPDFTextObj_GetFontSize(thing.handle, ctypes.byref(size)) or not raw.FPDFPageObj_GetMatrix(
-        thing.handle, ctypes.byref(own)
+    if not raw.FPDFTextObj_GetFontSize(page_object.handle, ctypes.byref(size)) or not raw.FPDFPageObj_GetMatrix(
+        page_object.handle, ctypes.byref(own)
     ):
         return math.inf
-    a, b, c, d, _, _ = thing.matrix
+    a, b, c, d, _, _ = page_object.matrix
     return size.value * math.hypot(own.c * a + own.d * c, own.c * b + own.d * d)
 
 
 def _unseen(
-    page: pypdfium2.PdfPage, things: Sequence[_PageObject], suspects: Sequence[tuple[_PageObject, str]],
+    page: pypdfium2.PdfPage, page_objects: Sequence[_PageObject], suspects: Sequence[tuple[_PageObject, str]],
     width: float, height: float,
 ) -> list[_PageObject]:  # fmt: skip
     """Return the suspects that change no pixel of the page, or that lie invisibly where nothing is drawn."""
@@ -270,21 +271,21 @@ def _unseen(
     scale = min(most, math.sqrt(_RENDERED / (width * height)))
     if scale < least:
         return []
-    coloured = [thing for thing, why in suspects if why == _LIKE_PAPER]
-    invisible = [thing for thing, why in suspects if why == _INVISIBLE_MODE]
+    coloured = [suspect for suspect, why in suspects if why == _LIKE_PAPER]
+    invisible = [suspect for suspect, why in suspects if why == _INVISIBLE_MODE]
     found: list[_PageObject] = []
     try:
         if coloured:
             changed = ImageChops.difference(_render_without(page, scale), _render_without(page, scale, coloured))
-            for thing in coloured:
-                if _highest(changed.crop(_pixels(page, thing.box, width, height, scale))) <= _UNSEEN:
-                    found.append(thing)
+            for suspect in coloured:
+                if _highest(changed.crop(_pixels(page, suspect.box, width, height, scale))) <= _UNSEEN:
+                    found.append(suspect)
         if invisible:
-            blank = _render_without(page, scale, [each for each in things if each.kind == raw.FPDF_PAGEOBJ_TEXT])
-            for thing in invisible:
-                area = blank.crop(_pixels(page, thing.box, width, height, scale))
+            blank = _render_without(page, scale, [each for each in page_objects if each.kind == raw.FPDF_PAGEOBJ_TEXT])
+            for suspect in invisible:
+                area = blank.crop(_pixels(page, suspect.box, width, height, scale))
                 if _highest(ImageChops.difference(area, Image.new("RGB", area.size, area.getpixel((0, 0))))) <= _EMPTY:
-                    found.append(thing)
+                    found.append(suspect)
     except (pypdfium2.PdfiumError, ValueError):
         return []
     return found
@@ -298,8 +299,8 @@ def _highest(image: Any) -> int:
 def _render_without(page: pypdfium2.PdfPage, scale: float, without: Sequence[_PageObject] = ()) -> Any:
     """Return a page as an image in colour, without some of its objects."""
     factor: Any = scale  # float: type checkers would infer int from the binding's defaults
-    for thing in without:
-        raw.FPDFPageObj_SetIsActive(thing.handle, False)
+    for page_object in without:
+        raw.FPDFPageObj_SetIsActive(page_object.handle, False)
     try:
         bitmap = page.render(scale=factor, may_draw_forms=False)
         try:
@@ -307,8 +308,8 @@ def _render_without(page: pypdfium2.PdfPage, scale: float, without: Sequence[_Pa
         finally:
             bitmap.close()
     finally:
-        for thing in without:
-            raw.FPDFPageObj_SetIsActive(thing.handle, True)
+        for page_object in without:
+            raw.FPDFPageObj_SetIsActive(page_object.handle, True)
 
 
 def _pixels(page: pypdfium2.PdfPage, box: Box, width: float, height: float, scale: float) -> tuple[int, int, int, int]:

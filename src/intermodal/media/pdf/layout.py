@@ -51,14 +51,14 @@ def pages(data: bytes, numbers: Sequence[int]) -> dict[int, str]:
     with sandbox.allow_files():  # its event loop needs descriptors; no user file is opened meanwhile
         parser = _parser(numbers)
     try:
-        made = parser.parse(data).pages
+        parsed_pages = parser.parse(data).pages
     except Exception:  # its own errors, under any name
         return {}
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # a panic of the library does not derive from Exception
             raise
         return {}
-    return {found.page_num: _page_markdown(found) for found in made}
+    return {found.page_num: _page_markdown(found) for found in parsed_pages}
 
 
 def is_light(page: Any) -> bool:
@@ -66,20 +66,20 @@ def is_light(page: Any) -> bool:
 
     20,000 took 1.0 s, 40,000 took 3.9 s. Strokes in forms count too, up to four levels deep.
     """
-    left, things = _MOST_STROKES, [(page.raw, 0)]
-    while things:
-        holder, depth = things.pop()
+    left, pending = _MOST_STROKES, [(page.raw, 0)]
+    while pending:
+        holder, depth = pending.pop()
         inside = raw.FPDFFormObj_CountObjects(holder) if depth else raw.FPDFPage_CountObjects(holder)
         left -= max(0, inside)
         if left < 0 or depth > _DEEPEST:
             return False
         for index in range(max(0, inside)):
-            thing = raw.FPDFFormObj_GetObject(holder, index) if depth else raw.FPDFPage_GetObject(holder, index)
-            kind = raw.FPDFPageObj_GetType(thing)
+            page_object = raw.FPDFFormObj_GetObject(holder, index) if depth else raw.FPDFPage_GetObject(holder, index)
+            kind = raw.FPDFPageObj_GetType(page_object)
             if kind == raw.FPDF_PAGEOBJ_PATH:
-                left -= max(0, raw.FPDFPath_CountSegments(thing))
+                left -= max(0, raw.FPDFPath_CountSegments(page_object))
             elif kind == raw.FPDF_PAGEOBJ_FORM:
-                things.append((thing, depth + 1))
+                pending.append((page_object, depth + 1))
     return left >= 0
 
 

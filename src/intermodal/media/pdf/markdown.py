@@ -91,13 +91,13 @@ def page(blocks: Sequence[LayoutBlock], lines: Iterable[LayoutLine]) -> str:
     blocks = with_columns_of_prose(with_tables(blocks, found), found)
     parts: list[tuple[str, str]] = []
     for block in blocks:
-        written = _block(_enclose_lines(block, blocks, found, middles), found, middles)
-        if written.strip():
-            parts.append((block.kind, written))
+        block_text = _block(_enclose_lines(block, blocks, found, middles), found, middles)
+        if block_text.strip():
+            parts.append((block.kind, block_text))
     text = ""
-    for place, (kind, written) in enumerate(parts):
+    for place, (kind, block_text) in enumerate(parts):
         tight = place and kind == parts[place - 1][0] == "list_item"
-        text += ("" if not place else "\n" if tight else "\n\n") + written
+        text += ("" if not place else "\n" if tight else "\n\n") + block_text
     return text
 
 
@@ -112,9 +112,12 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     width = max((len(row) for row in rows), default=0)
     if not width:
         return ""
-    written = ["| " + " | ".join(_cell(row[at] if at < len(row) else "") for at in range(width)) + " |" for row in rows]
-    written.insert(1, "|" + "---|" * width)
-    return "\n".join(written)
+    lines = [
+        "| " + " | ".join(_cell(row[column] if column < len(row) else "") for column in range(width)) + " |"
+        for row in rows
+    ]
+    lines.insert(1, "|" + "---|" * width)
+    return "\n".join(lines)
 
 
 def _cell(text: str) -> str:
@@ -182,12 +185,12 @@ def _inside(box: Box | None, lines: list[LayoutLine], middles: list[float]) -> l
     left, top, right, bottom = box
     found: list[LayoutLine] = []
     for line in lines[bisect_left(middles, top) :]:
-        at = vertical_middle(line.box)
-        if at > bottom:
+        middle = vertical_middle(line.box)
+        if middle > bottom:
             break
         if not left - 1 <= (line.box[0] + line.box[2]) / 2 <= right + 1:
             continue
-        if found and abs(vertical_middle(found[-1].box) - at) < (line.box[3] - line.box[1]) / 2:
+        if found and abs(vertical_middle(found[-1].box) - middle) < (line.box[3] - line.box[1]) / 2:
             first, second = sorted((found[-1], line), key=lambda each: each.box[0])
             found[-1] = LayoutLine(f"{first.text} {second.text}", bounding_box([first.box, second.box]))
         else:
@@ -236,8 +239,8 @@ def _is_line_break(line: LayoutLine, following: LayoutLine, edge: float, *, list
     if _LABEL.match(line.text) and _LABEL.match(following.text):
         return True
     height = max(1.0, line.box[3] - line.box[1])
-    apart = following.box[1] - line.box[1] > _SPACED * height
-    if apart and line.text.rstrip()[-1:] in (".", ":", "!", "?"):
+    spaced = following.box[1] - line.box[1] > _SPACED * height
+    if spaced and line.text.rstrip()[-1:] in (".", ":", "!", "?"):
         return True
     words = following.text.split()
     letter = (following.box[2] - following.box[0]) / max(1, len(following.text))
@@ -318,25 +321,25 @@ def with_columns(block: LayoutBlock, lines: Sequence[LayoutLine]) -> LayoutBlock
         return block
     cells = [[""] * len(spans) for _ in block.bands]
     for line in sorted(inside, key=lambda line: (round(vertical_middle(line.box)), line.box[0])):
-        at = next(place for place, span in enumerate(spans) if span[0] <= line.box[0] <= span[1])
+        column = next(place for place, span in enumerate(spans) if span[0] <= line.box[0] <= span[1])
         row = next(
             (n for n, band in enumerate(block.bands) if band[0] - 1 <= vertical_middle(line.box) <= band[1] + 1), None
         )
         if row is None:
             return block
-        cells[row][at] = f"{cells[row][at]} {line.text}".strip()
-    filled = [sum(bool(row[at]) for row in cells) for at in range(len(spans))]
+        cells[row][column] = f"{cells[row][column]} {line.text}".strip()
+    filled = [sum(bool(row[column]) for row in cells) for column in range(len(spans))]
     return structs.replace(block, rows=tuple(map(tuple, cells))) if min(filled) * 2 >= len(cells) else block
 
 
-def _spans(lines: Sequence[LayoutLine], apart: float) -> list[tuple[float, float]]:
+def _spans(lines: Sequence[LayoutLine], gap: float) -> list[tuple[float, float]]:
     """Return left and right end of each column.
 
-    Columns are separated by a gap of ``apart`` times a line's height that no line crosses.
+    Columns are separated by a gap of ``gap`` times a line's height that no line crosses.
     """
     spans: list[tuple[float, float]] = []
     for left, top, right, bottom in sorted(line.box for line in lines):
-        if spans and left < spans[-1][1] + apart * (bottom - top):
+        if spans and left < spans[-1][1] + gap * (bottom - top):
             spans[-1] = (spans[-1][0], max(spans[-1][1], right))
         else:
             spans.append((left, right))
@@ -380,16 +383,16 @@ def _cells(stretch: _Stretch) -> tuple[tuple[str, ...], ...]:
     spans = _spans([line for row in stretch.rows for line in row], 0.0)
     if len(spans) < 2:
         return ()
-    made: list[tuple[str, ...]] = []
+    table_rows: list[tuple[str, ...]] = []
     for row in stretch.rows:
         cells = [""] * len(spans)
         for line in row:
-            at = next(place for place, (left, right) in enumerate(spans) if left <= line.box[0] <= right)
-            cells[at] = f"{cells[at]} {line.text}".strip()
-        made.append(tuple(cells))
-    columns = [[len(row[at]) for row in made if row[at]] for at in range(len(spans))]
+            index = next(place for place, (left, right) in enumerate(spans) if left <= line.box[0] <= right)
+            cells[index] = f"{cells[index]} {line.text}".strip()
+        table_rows.append(tuple(cells))
+    columns = [[len(row[index]) for row in table_rows if row[index]] for index in range(len(spans))]
     long = sum(median(column) >= _CELL for column in columns)
-    return tuple(made) if long == 0 or (long == 1 and len(spans) > 2) else ()
+    return tuple(table_rows) if long == 0 or (long == 1 and len(spans) > 2) else ()
 
 
 # ---- columns of prose -------------------------------------------------------------------------------
@@ -416,14 +419,14 @@ def with_columns_of_prose(blocks: Sequence[LayoutBlock], lines: Sequence[LayoutL
         columns = _prose_columns(block, lines)
         if not columns:
             continue
-        at = found.index(block)
-        below = list(found[at + 1 : at + 1 + len(columns)])
+        index = found.index(block)
+        below = list(found[index + 1 : index + 1 + len(columns)])
         for other in below:
             column = _column_above(other, columns)
             if column is not None:
                 column += [line for line in lines if _holds(other, line)]
                 found.remove(other)
-        found[at : at + 1] = [_paragraph(column) for column in columns]
+        found[index : index + 1] = [_paragraph(column) for column in columns]
     return found
 
 
@@ -522,7 +525,7 @@ def with_headers(block: LayoutBlock, lines: Sequence[LayoutLine]) -> tuple[list[
     if len(rows) > 1 and 0 < len(heads) < count:
         runs = _runs(heads, block.columns)
         below = [*rows[1], *[""] * count]
-        if runs and all(below[at].strip() for first, last in runs for at in range(first, last + 1)):
+        if runs and all(below[column].strip() for first, last in runs for column in range(first, last + 1)):
             head = [""] * count
             for line, (first, last) in zip(heads, runs, strict=True):
                 head[first : last + 1] = [line.text] * (last + 1 - first)
@@ -539,14 +542,14 @@ def _heads(block: LayoutBlock, band: Span, lines: Sequence[LayoutLine]) -> list[
 
 def _over(line: LayoutLine, columns: Sequence[Span]) -> list[int]:
     """Return the columns that a line overlaps."""
-    return [at for at, (left, right) in enumerate(columns) if line.box[0] < right and line.box[2] > left]
+    return [index for index, (left, right) in enumerate(columns) if line.box[0] < right and line.box[2] > left]
 
 
 def _run_over(line: LayoutLine, columns: Sequence[Span], below: Sequence[str]) -> Run | None:
     """Return the columns of a single header that does not stand over the whole table, None if it does."""
     runs = _runs([line], columns)
     first, last = runs[0] if runs else (0, len(columns) - 1)
-    return (first, last) if first > 0 and all(below[at].strip() for at in range(first, last + 1)) else None
+    return (first, last) if first > 0 and all(below[column].strip() for column in range(first, last + 1)) else None
 
 
 def _runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
@@ -570,9 +573,9 @@ def _runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
         return found
 
     for start in range(len(columns) - len(heads) + 1):
-        made = from_(0, start)
-        if made is not None and (best is None or made[0] < best[0]):
-            best = made
+        candidate = from_(0, start)
+        if candidate is not None and (best is None or candidate[0] < best[0]):
+            best = candidate
     if best is None:
         return []
     runs = list(best[1])
@@ -585,8 +588,8 @@ def _runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
 
 def _is_between(line: LayoutLine, columns: Sequence[Span]) -> bool:
     """Return True if a line overlaps several columns or none, or if its middle lies over none."""
-    at = (line.box[0] + line.box[2]) / 2
-    return len(_over(line, columns)) != 1 or not any(left <= at <= right for left, right in columns)
+    middle = (line.box[0] + line.box[2]) / 2
+    return len(_over(line, columns)) != 1 or not any(left <= middle <= right for left, right in columns)
 
 
 def _off(line: LayoutLine, columns: Sequence[Span], run: Run) -> float | None:
@@ -596,7 +599,7 @@ def _off(line: LayoutLine, columns: Sequence[Span], run: Run) -> float | None:
         return None
     if run[0] == run[1]:
         return 0.0
-    at = (line.box[0] + line.box[2]) / 2
-    off = abs(at - (left + right) / 2)
-    most = _OFF_BETWEEN if not any(first <= at <= last for first, last in columns) else _OFF
+    middle = (line.box[0] + line.box[2]) / 2
+    off = abs(middle - (left + right) / 2)
+    most = _OFF_BETWEEN if not any(first <= middle <= last for first, last in columns) else _OFF
     return off if off <= max(_NEAR, most * (right - left)) else None

@@ -65,7 +65,7 @@ def drawn_objects(page: pypdfium2.PdfPage) -> list[DrawnObject]:
 
 
 def image_regions(
-    page: pypdfium2.PdfPage, drawn: Sequence[DrawnObject], width: float, height: float
+    page: pypdfium2.PdfPage, objects: Sequence[DrawnObject], width: float, height: float
 ) -> list[ImageRegion]:
     """Return the regions of a text page that may contain text as an image, the largest first.
 
@@ -75,7 +75,7 @@ def image_regions(
     found: list[Box] = []
     curved: list[Box] = []
     segments = 0
-    for handle, kind, box in drawn:
+    for handle, kind, box in objects:
         if kind == raw.FPDF_PAGEOBJ_IMAGE:
             found.append(box)
         elif kind == raw.FPDF_PAGEOBJ_PATH:
@@ -85,10 +85,10 @@ def image_regions(
     if not found and segments < _CURVES:
         return []
     sheet = page.get_bbox()
-    apart = _apart([_within(box, sheet) for box in found])
+    disjoint = _apart([_within(box, sheet) for box in found])
     large = [
         box
-        for box in apart
+        for box in disjoint
         if min(box[2] - box[0], box[3] - box[1]) >= _LEAST
         and (box[2] - box[0]) * (box[3] - box[1]) >= _LOGO * width * height
     ]
@@ -116,12 +116,12 @@ def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
         count = min(left, max(0, raw.FPDFFormObj_CountObjects(form)))
         left -= count
         for index in range(count):
-            thing = raw.FPDFFormObj_GetObject(form, index)
-            kind = raw.FPDFPageObj_GetType(thing)
+            page_object = raw.FPDFFormObj_GetObject(form, index)
+            kind = raw.FPDFPageObj_GetType(page_object)
             if kind == raw.FPDF_PAGEOBJ_FORM and depth < _DEEPEST:
-                forms.append((thing, matrix_of_form(thing, matrix), depth + 1))
-            elif kind == raw.FPDF_PAGEOBJ_PATH and (own := object_bounds(thing)) is not None:
-                low, segments = through(matrix, own), raw.FPDFPath_CountSegments(thing)
+                forms.append((page_object, matrix_of_form(page_object, matrix), depth + 1))
+            elif kind == raw.FPDF_PAGEOBJ_PATH and (own := object_bounds(page_object)) is not None:
+                low, segments = through(matrix, own), raw.FPDFPath_CountSegments(page_object)
                 if segments > _STRAIGHT and low[3] - low[1] <= _TYPE:
                     yield segments, low
 
@@ -154,11 +154,11 @@ def without_repeats(pages: Sequence[tuple[int, Sequence[Box]]]) -> dict[int, tup
     for _, boxes in pages:
         for box in boxes:
             places[box] = places.get(box, 0) + 1
-    shown: set[Box] = set()
+    earlier_boxes: set[Box] = set()
     found: dict[int, tuple[Box, ...]] = {}
     for number, boxes in pages:
-        found[number] = tuple(box for box in boxes if places[box] < _REPEATED or box not in shown)
-        shown.update(boxes)
+        found[number] = tuple(box for box in boxes if places[box] < _REPEATED or box not in earlier_boxes)
+        earlier_boxes.update(boxes)
     return found
 
 
@@ -180,8 +180,8 @@ def _within(box: Box, sheet: Box) -> Box:
     return max(box[0], sheet[0]), max(box[1], sheet[1]), min(box[2], sheet[2]), min(box[3], sheet[3])
 
 
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _overlap(first: Box, second: Box) -> bool:
+    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
 
 
 def displayed_box(page: pypdfium2.PdfPage, box: Box, width: float, height: float) -> Box:
@@ -212,19 +212,19 @@ def has_only_its_layer(page: pypdfium2.PdfPage, width: float, height: float, *, 
     textpage = page.get_textpage()
     try:
         for index in range(count):
-            thing = raw.FPDFPage_GetObject(page.raw, index)
-            kind = raw.FPDFPageObj_GetType(thing)
+            page_object = raw.FPDFPage_GetObject(page.raw, index)
+            kind = raw.FPDFPageObj_GetType(page_object)
             if kind == raw.FPDF_PAGEOBJ_IMAGE:
-                box = object_bounds(thing)
+                box = object_bounds(page_object)
                 if box is None or empty:
                     return False
                 _mark(rows, (box[0] / width, box[1] / height, box[2] / width, box[3] / height))
             elif kind == raw.FPDF_PAGEOBJ_PATH:
                 straight += 1
-                if raw.FPDFPath_CountSegments(thing) > _STRAIGHT or straight > _FEW:
+                if raw.FPDFPath_CountSegments(page_object) > _STRAIGHT or straight > _FEW:
                     return False
             elif kind == raw.FPDF_PAGEOBJ_TEXT:
-                if raw.FPDFTextObj_GetText(thing, textpage.raw, None, 0) <= _NO_TEXT:
+                if raw.FPDFTextObj_GetText(page_object, textpage.raw, None, 0) <= _NO_TEXT:
                     return False
             elif kind != raw.FPDF_PAGEOBJ_SHADING:
                 return False
@@ -247,13 +247,13 @@ def _has_notes(page: pypdfium2.PdfPage) -> bool:
     return False
 
 
-def covered_share(drawn: Sequence[DrawnObject], width: float, height: float) -> float:
+def covered_share(objects: Sequence[DrawnObject], width: float, height: float) -> float:
     """Return the share of a page under images, shadings and paths, counted on a grid of 32 x 32 cells.
 
     Thin paths (rules and borders) and paths as large as the page (its background) are not counted.
     """
     rows = [0] * _GRID
-    for _, kind, (left, bottom, right, top) in drawn:
+    for _, kind, (left, bottom, right, top) in objects:
         if kind == raw.FPDF_PAGEOBJ_PATH and (
             min(right - left, top - bottom) < _THIN or (right - left) * (top - bottom) > _BACKGROUND * width * height
         ):
@@ -268,25 +268,28 @@ def _objects(page: Any) -> Iterator[tuple[Any, int]]:
     A form that contains one of them counts as a figure by its own bounds.
     """
     for index in range(raw.FPDFPage_CountObjects(page)):
-        thing = raw.FPDFPage_GetObject(page, index)
-        kind = raw.FPDFPageObj_GetType(thing)
+        page_object = raw.FPDFPage_GetObject(page, index)
+        kind = raw.FPDFPageObj_GetType(page_object)
         if kind == raw.FPDF_PAGEOBJ_FORM:
-            inner = min(raw.FPDFFormObj_CountObjects(thing), 200)
-            kinds = {raw.FPDFPageObj_GetType(raw.FPDFFormObj_GetObject(thing, i)) for i in range(max(0, inner))}
+            inner = min(raw.FPDFFormObj_CountObjects(page_object), 200)
+            kinds = {raw.FPDFPageObj_GetType(raw.FPDFFormObj_GetObject(page_object, i)) for i in range(max(0, inner))}
             if kinds - {raw.FPDF_PAGEOBJ_TEXT}:
-                yield thing, raw.FPDF_PAGEOBJ_PATH if raw.FPDF_PAGEOBJ_IMAGE not in kinds else raw.FPDF_PAGEOBJ_IMAGE
+                yield (
+                    page_object,
+                    raw.FPDF_PAGEOBJ_PATH if raw.FPDF_PAGEOBJ_IMAGE not in kinds else raw.FPDF_PAGEOBJ_IMAGE,
+                )
         elif kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_SHADING, raw.FPDF_PAGEOBJ_PATH):
-            yield thing, kind
+            yield page_object, kind
 
 
 def pixels_inside(page: pypdfium2.PdfPage) -> int:
     """Return the pixels of the images that lie directly on the page. Rendering decodes all of them at any size."""
     pixels = 0
     for index in range(min(raw.FPDFPage_CountObjects(page.raw), _MAX_OBJECTS)):
-        thing = raw.FPDFPage_GetObject(page.raw, index)
+        page_object = raw.FPDFPage_GetObject(page.raw, index)
         width, height = ctypes.c_uint(), ctypes.c_uint()
-        if raw.FPDFPageObj_GetType(thing) == raw.FPDF_PAGEOBJ_IMAGE and raw.FPDFImageObj_GetImagePixelSize(
-            thing, ctypes.byref(width), ctypes.byref(height)
+        if raw.FPDFPageObj_GetType(page_object) == raw.FPDF_PAGEOBJ_IMAGE and raw.FPDFImageObj_GetImagePixelSize(
+            page_object, ctypes.byref(width), ctypes.byref(height)
         ):
             pixels += width.value * height.value
     return pixels
@@ -296,9 +299,9 @@ _NUMBERS = tuple(ctypes.c_float() for _ in range(4))  # for answers of pdfium; a
 _NUMBER_REFS = tuple(map(ctypes.byref, _NUMBERS))
 
 
-def object_bounds(thing: Any) -> Box | None:
+def object_bounds(page_object: Any) -> Box | None:
     """Return left, bottom, right and top of an object, in the coordinates of what holds it."""
-    if not raw.FPDFPageObj_GetBounds(thing, *_NUMBER_REFS):
+    if not raw.FPDFPageObj_GetBounds(page_object, *_NUMBER_REFS):
         return None
     left, bottom, right, top = _NUMBERS
     return left.value, bottom.value, right.value, top.value

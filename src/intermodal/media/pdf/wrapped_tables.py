@@ -101,31 +101,31 @@ def _height(line: LayoutLine) -> float:
 def _grid(rows: Sequence[list[LayoutLine]], start: int) -> _Grid | None:
     """Return the lines from ``start`` on that keep the gaps between their columns free, None if there are too few."""
     columns: list[Span] = []
-    taken: list[list[LayoutLine]] = []
+    grid_rows: list[list[LayoutLine]] = []
     bottom = 0.0
     for row in rows[start:]:
         height = _height(row[0])
-        if taken and min(line.box[1] for line in row) - bottom > _FAR * height:
+        if grid_rows and min(line.box[1] for line in row) - bottom > _FAR * height:
             break
         merged = _merge_spans([*columns, *((line.box[0], line.box[2]) for line in row)], _GUTTER * height)
         if len(merged) < max(2, len(columns)):
             break
         columns = merged
-        taken.append(row)
+        grid_rows.append(row)
         bottom = max(bottom, *(line.box[3] for line in row))
-    if len(taken) <= _FEWEST_RECORDS:
+    if len(grid_rows) <= _FEWEST_RECORDS:
         return None
-    found = [_Row({}) for _ in taken]
-    for row, made in zip(taken, found, strict=True):
+    found = [_Row({}) for _ in grid_rows]
+    for row, cell_row in zip(grid_rows, found, strict=True):
         for line in row:
-            at = next(place for place, span in enumerate(columns) if span[0] <= line.box[0] <= span[1])
-            before = made.cells.get(at)
-            made.cells[at] = line if before is None else _join_lines(before, line)
-    return _Grid(columns, found, [line for row in taken for line in row])
+            column = next(place for place, span in enumerate(columns) if span[0] <= line.box[0] <= span[1])
+            before = cell_row.cells.get(column)
+            cell_row.cells[column] = line if before is None else _join_lines(before, line)
+    return _Grid(columns, found, [line for row in grid_rows for line in row])
 
 
-def _join_lines(one: LayoutLine, other: LayoutLine) -> LayoutLine:
-    return LayoutLine(f"{one.text} {other.text}", bounding_box([one.box, other.box]))
+def _join_lines(first: LayoutLine, second: LayoutLine) -> LayoutLine:
+    return LayoutLine(f"{first.text} {second.text}", bounding_box([first.box, second.box]))
 
 
 def _merge_spans(spans: Sequence[Span], gutter: float) -> list[Span]:
@@ -163,25 +163,25 @@ def _has_figure_among_lines(record: Sequence[_Row]) -> bool:
     """Return True if a cell has several lines and one of them is a figure, which stands for itself."""
     lines: dict[int, list[str]] = {}
     for row in record:
-        for at, line in row.cells.items():
-            lines.setdefault(at, []).append(line.text)
+        for column, line in row.cells.items():
+            lines.setdefault(column, []).append(line.text)
     return any(len(texts) > 1 and any(map(_is_figure, texts)) for texts in lines.values())
 
 
 def _filled_columns(record: Sequence[_Row]) -> int:
-    return len({at for row in record for at in row.cells})
+    return len({column for row in record for column in row.cells})
 
 
 def _groups(grid: _Grid) -> list[list[_Row]]:
     """Return the lines in groups with more space between them than between the lines of a cell."""
     height = median(_height(line) for line in grid.lines)
-    apart = [
-        below.cells[at].box[1] - above.cells[at].box[1]
+    distances = [
+        below.cells[column].box[1] - above.cells[column].box[1]
         for above, below in pairwise(grid.rows)
-        for at in above.cells
-        if at in below.cells
+        for column in above.cells
+        if column in below.cells
     ]
-    close = min((each for each in apart if each >= 0.8 * height), default=height)
+    close = min((each for each in distances if each >= 0.8 * height), default=height)
     found = [[grid.rows[0]]]
     for above, below in pairwise(grid.rows):
         if below.top - above.bottom > close - height + _MORE_SPACE * height:
@@ -232,8 +232,8 @@ def _from_top(
 def _goes_on(row: _Row, above: _Row) -> bool:
     """Return True if a cell begins in the line above: with a capital letter there, and a small one here."""
     return any(
-        at in above.cells and line.text[:1].islower() and not above.cells[at].text[:1].islower()
-        for at, line in row.cells.items()
+        column in above.cells and line.text[:1].islower() and not above.cells[column].text[:1].islower()
+        for column, line in row.cells.items()
     )
 
 
@@ -252,15 +252,15 @@ def _cut(group: Sequence[_Row], starts: Sequence[bool]) -> list[list[_Row]]:
 
 def _continues(row: _Row, above: _Row, columns: Sequence[Span]) -> bool:
     """Return True if each run of a line is words that had no room in the line above it, of which one is prose."""
-    if not any(len(above.cells[at].text) >= _PROSE for at in row.cells if at in above.cells):
+    if not any(len(above.cells[column].text) >= _PROSE for column in row.cells if column in above.cells):
         return False
-    for at, line in row.cells.items():
-        before = above.cells.get(at)
+    for column, line in row.cells.items():
+        before = above.cells.get(column)
         if before is None or _is_figure(line.text):
             return False
         letter = (line.box[2] - line.box[0]) / max(1, len(line.text))
         first = line.text.split()[0] if line.text.split() else ""
-        if before.box[2] + letter * (len(first) + 1 + _UNSURE) <= columns[at][1]:
+        if before.box[2] + letter * (len(first) + 1 + _UNSURE) <= columns[column][1]:
             return False
     return True
 
@@ -270,8 +270,8 @@ def _rows_around_centre(group: Sequence[_Row], grid: _Grid) -> list[list[_Row]]:
 
     Of an even number of lines, the middle is between two of them: some such row has to show that cells are centred.
     """
-    counts = {at: sum(at in row.cells for row in group) for at in range(len(grid.columns))}
-    shortest = min((at for at in counts if counts[at]), key=lambda at: counts[at])
+    counts = {column: sum(column in row.cells for row in group) for column in range(len(grid.columns))}
+    shortest = min((column for column in counts if counts[column]), key=lambda column: counts[column])
     if all(len(row.cells) in (1, len(grid.columns)) for row in group):
         return []
     middles = [vertical_middle(row.cells[shortest].box) for row in group if shortest in row.cells]
@@ -299,14 +299,14 @@ def _table(grid: _Grid, records: Sequence[Sequence[_Row]]) -> LayoutBlock | None
         return None
     count = len(grid.columns)
     cells = [
-        tuple(" ".join(row.cells[at].text for row in record if at in row.cells) for at in range(count))
+        tuple(" ".join(row.cells[column].text for row in record if column in row.cells) for column in range(count))
         for record in records
     ]
     if not all(map(any, zip(*cells, strict=True))):
         return None
     lengths = [
-        median(len(row.cells[at].text) for record in records for row in record if at in row.cells)
-        for at in range(count)
+        median(len(row.cells[column].text) for record in records for row in record if column in row.cells)
+        for column in range(count)
     ]
     prose = sum(length >= _PROSE for length in lengths)
     if prose > _MOST_PROSE or prose == count:
@@ -379,8 +379,8 @@ def _words(row: Sequence[str]) -> list[list[str]]:
     return [cell.split() for cell in row]
 
 
-def _meet(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] - 1 and other[1] < one[3] - 1
+def _meet(first: Box, second: Box) -> bool:
+    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] - 1 and second[1] < first[3] - 1
 
 
 def _is_in(line: Box, box: Box) -> bool:

@@ -70,20 +70,20 @@ def clean(text: str) -> str:
 
 def without_repeats(subtitle_lines: Sequence[SubtitleLine]) -> list[SubtitleLine]:
     """Return lines without repetitions: rolling captions repeat the last line above the next."""
-    kept: list[SubtitleLine] = []
-    shown: list[str] = []
+    unique_lines: list[SubtitleLine] = []
+    previous_rows: list[str] = []
     until = -1.0
     for line in subtitle_lines:
         rows = line.text.split("\n")
         new = rows
-        if shown and line.at <= until + _ROLLING:
-            same = next((count for count in range(len(rows), 0, -1) if rows[:count] == shown[-count:]), 0)
+        if previous_rows and line.at <= until + _ROLLING:
+            same = next((count for count in range(len(rows), 0, -1) if rows[:count] == previous_rows[-count:]), 0)
             brief = line.until - line.at < _ROLLING  # too short to be read, as in captions from speech recognition
             new = rows[same:] if same < len(rows) or line.at < until or brief else rows
         if new:
-            kept.append(SubtitleLine(at=line.at, until=line.until, text="\n".join(new)))
-        shown, until = rows, max(until, line.until)
-    return kept
+            unique_lines.append(SubtitleLine(at=line.at, until=line.until, text="\n".join(new)))
+        previous_rows, until = rows, max(until, line.until)
+    return unique_lines
 
 
 # ---- files ---------------------------------------------------------------------------------------
@@ -140,8 +140,8 @@ def _of_times(text: str, *, webvtt: bool) -> Iterator[SubtitleLine]:
             rows.append(row)
             continue
         if times is not None:
-            at, until = times
-            yield SubtitleLine(at=at, until=until, text=words_of("\n".join(_of_cue(rows, webvtt=webvtt))))
+            start, until = times
+            yield SubtitleLine(at=start, until=until, text=words_of("\n".join(_of_cue(rows, webvtt=webvtt))))
         parts = found.groups()
         times, rows = (_seconds(parts[:4]), _seconds(parts[4:])), []
 
@@ -166,15 +166,17 @@ def _of_events(text: str) -> Iterator[SubtitleLine]:
         if what.strip() == "Format":
             columns = [each.strip().lower() for each in rest.split(",")][:20]
         elif what.strip() == "Dialogue":
-            told = dict(zip(columns, rest.split(",", len(columns) - 1), strict=False))
-            start, end = (_ASS_TIME.fullmatch(told.get(key, "").strip()) for key in ("start", "end"))
+            values = dict(zip(columns, rest.split(",", len(columns) - 1), strict=False))
+            start, end = (_ASS_TIME.fullmatch(values.get(key, "").strip()) for key in ("start", "end"))
             if start is not None:
-                at = _seconds(start.groups())
-                until = _seconds(end.groups()) if end is not None else at + LASTS
-                yield SubtitleLine(at=at, until=until, text=of_ass(told.get("text", ""), told.get("name", "").strip()))
+                start_seconds = _seconds(start.groups())
+                until = _seconds(end.groups()) if end is not None else start_seconds + LASTS
+                yield SubtitleLine(
+                    at=start_seconds, until=until, text=of_ass(values.get("text", ""), values.get("name", "").strip())
+                )
 
 
 def _seconds(clock: Sequence[str | None]) -> float:
     hours, minutes, seconds, part = clock
-    whole = 3600 * int(hours or 0) + 60 * int(minutes or 0) + int(seconds or 0)
-    return whole + int(part or 0) / 10.0 ** len(part or "0")
+    whole_seconds = 3600 * int(hours or 0) + 60 * int(minutes or 0) + int(seconds or 0)
+    return whole_seconds + int(part or 0) / 10.0 ** len(part or "0")

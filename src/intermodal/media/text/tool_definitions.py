@@ -72,7 +72,7 @@ def _render_definitions(encoded: bytes, digest: str) -> ToolDefinitions:
 
 
 _DEFINITIONS: BoundedCache[str, ToolDefinitions] = BoundedCache(
-    "definitions of tools", KEPT, room=ROOM, size=lambda _, made: _READ * made.facts.size
+    "definitions of tools", KEPT, room=ROOM, size=lambda _, definitions: _READ * definitions.facts.size
 )
 _lock = Lock()
 

@@ -57,9 +57,9 @@ def _fit_within(width: int, height: int, side: int) -> tuple[int, int]:
     return max(1, round(width * shrink)), max(1, round(height * shrink))
 
 
-def difference(one: Image.Image, other: Image.Image) -> float:
+def difference(first: Image.Image, second: Image.Image) -> float:
     """Return the root mean square difference over pixels and colours, 0..255."""
-    levels = ImageChops.difference(one, other).histogram()
+    levels = ImageChops.difference(first, second).histogram()
     total = sum(count * (place % 256) ** 2 for place, count in enumerate(levels) if count)
     return float((total / max(1, sum(levels))) ** 0.5)
 
@@ -67,9 +67,9 @@ def difference(one: Image.Image, other: Image.Image) -> float:
 _SQUARES = [min(255, level * level // 16) for level in range(256)] * 3
 
 
-def difference_of_part(one: Image.Image, other: Image.Image) -> float:
+def difference_of_part(first: Image.Image, second: Image.Image) -> float:
     """Return the root mean square difference of the part that differs most, in its strongest colour, 0..64."""
-    squares = ImageChops.difference(one, other).point(_SQUARES).reduce(PART)
+    squares = ImageChops.difference(first, second).point(_SQUARES).reduce(PART)
     extremes: Any = squares.getextrema()  # a pair for each of three bands
     return float((16 * max(most for _, most in extremes)) ** 0.5)
 
@@ -80,12 +80,12 @@ def scenes_of(looks: Sequence[Image.Image], times: Sequence[float], end: float, 
     ``looks``: images from ``thumbnail``; ``end``: end of the video in seconds.
     """
 
-    def differ(one: int, other: int) -> float:
-        return difference(looks[one], looks[other])
+    def differ(first: int, second: int) -> float:
+        return difference(looks[first], looks[second])
 
     found = all_scenes(
         times, end, differ, lambda place: is_blank(looks[place]),
-        part=lambda one, other: difference_of_part(looks[one], looks[other]),
+        part=lambda first, second: difference_of_part(looks[first], looks[second]),
     )  # fmt: skip
     return most_different(found, differ, most), len(found)
 

@@ -42,18 +42,20 @@ def frames(
         if found.picture is None:
             raise InputUnsupported("has sound and no frames", todo="pass it as a recording")
         film = open_video(found, data, media_type)
-        wanted, there = _by_scene(film, most, report) if rate is None else (_evenly(film, rate, most), 0)
-        made = 0
-        for one, picture in _pictures(film, wanted):
-            made += 1
+        frame_requests, scene_count = _by_scene(film, most, report) if rate is None else (_evenly(film, rate, most), 0)
+        frame_count = 0
+        for frame_request, picture in _pictures(film, frame_requests):
+            frame_count += 1
             yield {
                 **frame_image.encode_frame(picture, side, film.shape),
-                "at": one.at,
-                "until": one.until,
-                "scenes": there,
+                "at": frame_request.at,
+                "until": frame_request.until,
+                "scenes": scene_count,
             }
-            report(min(1.0, 0.8 + 0.2 * made / len(wanted)), f"frame {made} of {len(wanted)}")
-    if not made:
+            report(
+                min(1.0, 0.8 + 0.2 * frame_count / len(frame_requests)), f"frame {frame_count} of {len(frame_requests)}"
+            )
+    if not frame_count:
         raise InputBroken("holds no frame that can be decoded", todo=TODO)
 
 
@@ -65,14 +67,14 @@ def _evenly(film: OpenVideo, rate: float, most: int) -> list[FrameRequest]:
     seconds = film.seconds.mid
     count = max(1, min(most, round(min(rate * seconds, most))))
     stretch = seconds / count
-    wanted = []
+    middles = []
     for number in range(count):
         moment = (number + 0.5) * stretch
-        wanted.append(FrameRequest(moment=moment, at=moment, until=min(seconds, moment + stretch)))
-    reached = sum(one.moment - _key_before(film, one.moment) for one in wanted)
+        middles.append(FrameRequest(moment=moment, at=moment, until=min(seconds, moment + stretch)))
+    reached = sum(middle.moment - _key_before(film, middle.moment) for middle in middles)
     if min(reached, seconds) * (film.fps or 30) * max(film.pixels, _FRAME_COST) <= _SCAN_PIXELS:
-        return wanted
-    keys = sorted({_key_before(film, one.moment) for one in wanted})
+        return middles
+    keys = sorted({_key_before(film, middle.moment) for middle in middles})
     ends = [*keys[1:], seconds]
     return [FrameRequest(moment=key, at=key, until=end) for key, end in zip(keys, ends, strict=True)]
 
@@ -86,18 +88,18 @@ def _by_scene(film: OpenVideo, most: int, report: Report) -> tuple[list[FrameReq
     seconds = film.seconds.mid
     times: list[float] = []
     looks: list[Any] = []
-    told = 0.0
+    reported_share = 0.0
     for time, picture in _scan(film):
         times.append(time)
         looks.append(frame_image.thumbnail(picture))
-        if time / seconds - told >= _TOLD:
-            told = time / seconds
-            report(min(0.8, 0.8 * told), "looking for scenes")
+        if time / seconds - reported_share >= _TOLD:
+            reported_share = time / seconds
+            report(min(0.8, 0.8 * reported_share), "looking for scenes")
 
-    found, there = frame_image.scenes_of(looks, times, seconds, most)
+    found, scene_count = frame_image.scenes_of(looks, times, seconds, most)
     return [
-        FrameRequest(moment=times[one.index], at=round(one.at, 3), until=round(one.until, 3)) for one in found
-    ], there
+        FrameRequest(moment=times[scene.index], at=round(scene.at, 3), until=round(scene.until, 3)) for scene in found
+    ], scene_count
 
 
 def _scan(film: OpenVideo) -> Iterator[tuple[float, Any]]:
@@ -130,10 +132,10 @@ def _compared_frames(film: OpenVideo, *, hurried: bool) -> Iterator[tuple[float,
     context.options = {**context.options, "skip_loop_filter": "all"}  # blurs too little to matter at this size
     if hurried:
         context.skip_frame = "NONREF"
-    container.select_stream(film.opened.container, film.stream)
+    container.select_stream(film.source.container, film.stream)
     rewind(film)
     following, work = 0.0, 0
-    for picture in container.frames(film.opened.container, film.stream, "video"):
+    for picture in container.frames(film.source.container, film.stream, "video"):
         work += max(picture.width * picture.height, _FRAME_COST)
         if picture.pts is None:
             continue
@@ -147,21 +149,21 @@ def _compared_frames(film: OpenVideo, *, hurried: bool) -> Iterator[tuple[float,
 
 def _pictures(film: OpenVideo, frame_requests: Sequence[FrameRequest]) -> Iterator[tuple[FrameRequest, Any]]:
     """Yield the frame of each requested moment, decoded from the key frame before it."""
-    box, stream = film.opened.container, film.stream
+    box, stream = film.source.container, film.stream
     stream.codec_context.skip_frame = "DEFAULT"
     container.select_stream(box, stream)
     reading: Iterator[Any] | None = None
     group, last = -1.0, None
-    for one in frame_requests:
-        key = _key_before(film, one.moment)
+    for frame_request in frame_requests:
+        key = _key_before(film, frame_request.moment)
         if key != group or reading is None:
             seek(film, key)
             group, last, reading = key, None, container.frames(box, stream, "video")
-        while last is None or (last.pts is not None and film.time(last.pts) < one.moment - 2e-3):
+        while last is None or (last.pts is not None and film.time(last.pts) < frame_request.moment - 2e-3):
             following = next(reading, None)
             if following is None:
                 reading = None
                 break
             last = following
         if last is not None:
-            yield one, last
+            yield frame_request, last

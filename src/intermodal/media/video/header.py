@@ -42,8 +42,8 @@ def _check_size(width: int, height: int) -> None:
         )
 
 
-def _cut(promised: int, there: int) -> InputBroken:
-    return InputBroken(f"is cut short: its header promises {promised:,} bytes and {there:,} are there", todo=_CUT_TODO)
+def _cut(promised: int, actual: int) -> InputBroken:
+    return InputBroken(f"is cut short: its header promises {promised:,} bytes and {actual:,} are there", todo=_CUT_TODO)
 
 
 # ---- MP4 and QuickTime ---------------------------------------------------------------------------
@@ -56,18 +56,18 @@ def is_fragmented(data: Data) -> bool:
 
 
 def _check_mp4(data: Data) -> None:
-    at = 0
+    offset = 0
     for _ in range(_MAX_BOXES):
-        if at + 8 > len(data):
+        if offset + 8 > len(data):
             break
-        size = int.from_bytes(data[at : at + 4], "big")
+        size = int.from_bytes(data[offset : offset + 4], "big")
         if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
+            size = int.from_bytes(data[offset + 8 : offset + 16], "big")
         if size < 8:
             break  # 0: up to the end of the file
-        if at + size > len(data):
-            raise _cut(at + size, len(data))
-        at += size
+        if offset + size > len(data):
+            raise _cut(offset + size, len(data))
+        offset += size
     for movie in named_boxes(data, 0, len(data), b"moov"):
         for track in named_boxes(data, *movie, b"trak"):
             for start, end in named_boxes(data, *track, b"tkhd"):
@@ -83,13 +83,13 @@ def _check_references(data: Data, information: tuple[int, int]) -> None:
     """Raise InputUnsupported if media lies in another file, by flag 1 of each entry of the reference table."""
     for reference in named_boxes(data, *information, b"dinf"):
         for start, end in named_boxes(data, *reference, b"dref"):
-            at = start + 8
-            while at + 12 <= end:
-                if not data[at + 11] & 1 and data[at + 4 : at + 8] in (b"url ", b"urn ", b"alis", b"rsrc"):
+            offset = start + 8
+            while offset + 12 <= end:
+                if not data[offset + 11] & 1 and data[offset + 4 : offset + 8] in (b"url ", b"urn ", b"alis", b"rsrc"):
                     raise InputUnsupported(
                         "refers to media in another file, which is not followed", todo="export it as one whole film"
                     )
-                at += max(12, _u32(data, at))
+                offset += max(12, _u32(data, offset))
 
 
 def _check_sample_sizes(data: Data, media: tuple[int, int], information: tuple[int, int]) -> None:
@@ -98,18 +98,18 @@ def _check_sample_sizes(data: Data, media: tuple[int, int], information: tuple[i
         return
     for table in named_boxes(data, *information, b"stbl"):
         for start, end in named_boxes(data, *table, b"stsd"):
-            at = start + 8
-            while at + 36 <= end:
-                _check_size(_u16(data, at + 32), _u16(data, at + 34))
-                at += max(36, _u32(data, at))
+            offset = start + 8
+            while offset + 36 <= end:
+                _check_size(_u16(data, offset + 32), _u16(data, offset + 34))
+                offset += max(36, _u32(data, offset))
 
 
-def _u16(data: Data, at: int) -> int:
-    return int.from_bytes(data[at : at + 2], "big")
+def _u16(data: Data, offset: int) -> int:
+    return int.from_bytes(data[offset : offset + 2], "big")
 
 
-def _u32(data: Data, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "big")
+def _u32(data: Data, offset: int) -> int:
+    return int.from_bytes(data[offset : offset + 4], "big")
 
 
 # ---- AVI -----------------------------------------------------------------------------------------
@@ -129,24 +129,24 @@ def _check_avi(data: Data) -> None:
                 _check_size(_little(data, start + 4), abs(_little(data, start + 8, signed=True)))
 
 
-def _lists(data: Data, at: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
-    for kind, start, stop in _chunks(data, at, end):
+def _lists(data: Data, offset: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
+    for kind, start, stop in _chunks(data, offset, end):
         if kind == b"LIST" and data[start : start + 4] == name:
             yield start + 4, stop
 
 
-def _chunks(data: Data, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (name, start, end) of the content of each RIFF chunk between ``at`` and ``end``."""
+def _chunks(data: Data, offset: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (name, start, end) of the content of each RIFF chunk between ``offset`` and ``end``."""
     for _ in range(_MAX_ELEMENTS):
-        if at + 8 > min(end, len(data)):
+        if offset + 8 > min(end, len(data)):
             return
-        stop = at + 8 + _little(data, at + 4)
-        yield data[at : at + 4], at + 8, min(stop, end)
-        at = stop + stop % 2
+        stop = offset + 8 + _little(data, offset + 4)
+        yield data[offset : offset + 4], offset + 8, min(stop, end)
+        offset = stop + stop % 2
 
 
-def _little(data: Data, at: int, *, signed: bool = False) -> int:
-    return int.from_bytes(data[at : at + 4], "little", signed=signed)
+def _little(data: Data, offset: int, *, signed: bool = False) -> int:
+    return int.from_bytes(data[offset : offset + 4], "little", signed=signed)
 
 
 # ---- Matroska and WebM ---------------------------------------------------------------------------
@@ -177,29 +177,29 @@ def _check_tracks(data: Data, start: int, end: int) -> None:
             if inner != _VIDEO:
                 continue
             sizes = {
-                field: int.from_bytes(data[at : min(stop, at + 8)], "big")
-                for field, at, stop, _ in _elements(data, video, min(video_end, end))
+                field: int.from_bytes(data[body_start : min(stop, body_start + 8)], "big")
+                for field, body_start, stop, _ in _elements(data, video, min(video_end, end))
                 if field in (_WIDTH, _HEIGHT)
             }
             _check_size(sizes.get(_WIDTH, 0), sizes.get(_HEIGHT, 0))
 
 
-def _elements(data: Data, at: int, end: int) -> Iterator[tuple[int, int, int, bool]]:
-    """Yield (identifier, start, end, True if of unknown length) of each element between ``at`` and ``end``."""
+def _elements(data: Data, offset: int, end: int) -> Iterator[tuple[int, int, int, bool]]:
+    """Yield (identifier, start, end, True if of unknown length) of each element between ``offset`` and ``end``."""
     for _ in range(_MAX_ELEMENTS):
-        if at >= end:
+        if offset >= end:
             return
-        wide = 9 - data[at].bit_length()  # bytes of the identifier, by the position of its first set bit
-        if wide > 4 or at + wide >= end:
+        wide = 9 - data[offset].bit_length()  # bytes of the identifier, by the position of its first set bit
+        if wide > 4 or offset + wide >= end:
             return
-        name = int.from_bytes(data[at : at + wide], "big")
-        at += wide
-        long = 9 - data[at].bit_length()
-        if long > 8 or at + long > end:
+        name = int.from_bytes(data[offset : offset + wide], "big")
+        offset += wide
+        long = 9 - data[offset].bit_length()
+        if long > 8 or offset + long > end:
             return
-        size = int.from_bytes(data[at : at + long], "big") & ((1 << 7 * long) - 1)
+        size = int.from_bytes(data[offset : offset + long], "big") & ((1 << 7 * long) - 1)
         open_ended = size == (1 << 7 * long) - 1
-        at += long
-        stop = end if open_ended else at + size
-        yield name, at, stop, open_ended
-        at = stop
+        offset += long
+        stop = end if open_ended else offset + size
+        yield name, offset, stop, open_ended
+        offset = stop

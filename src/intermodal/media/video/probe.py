@@ -52,7 +52,7 @@ class OpenVideo(Value):
      tick: seconds per unit of the stream's clock. beginning: time on that clock at which the video begins.
     """
 
-    opened: OpenContainer
+    source: OpenContainer
     seconds: Quantity
     fps: float
     keys: tuple[float, ...]
@@ -62,7 +62,7 @@ class OpenVideo(Value):
 
     @property
     def stream(self) -> Any:
-        return self.opened.picture
+        return self.source.picture
 
     @property
     def pixels(self) -> int:
@@ -71,8 +71,8 @@ class OpenVideo(Value):
     @property
     def shape(self) -> float:
         """The width of a stored pixel relative to its height; 1 if the stated one is implausible."""
-        said = float(self.stream.sample_aspect_ratio or 1)
-        return said if 0.25 <= said <= 4 else 1.0
+        ratio = float(self.stream.sample_aspect_ratio or 1)
+        return ratio if 0.25 <= ratio <= 4 else 1.0
 
     def time(self, pts: int) -> float:
         return max(0.0, pts * self.tick - self.beginning)
@@ -100,22 +100,22 @@ def probe(data: Data, media_type: str, density: Density) -> MediaProbeResult:
 
 
 def _probe(film: OpenVideo, density: Density) -> MediaProbeResult:
-    sound = film.opened.sound
-    created = container_date(film.opened.container.metadata)
+    sound = film.source.sound
+    created = container_date(film.source.container.metadata)
     rate, channels = decoder.check_sound(sound) if sound is not None else (0, 0)
     found = {
         film.keys.index(time): picture
-        for time, picture in key_frames_at(film, [film.keys[at] for at in _sample_key_frames(film)])
+        for time, picture in key_frames_at(film, [film.keys[index] for index in _sample_key_frames(film)])
     }
-    shown = list(found.values())
-    if not shown:
+    pictures = list(found.values())
+    if not pictures:
         raise InputBroken("holds no frame that can be decoded", todo=TODO)
-    first = shown[0]
+    first = pictures[0]
     width, height = frame_image.shown_size(first, film.shape)
-    densities = [density(frame_image.grey(picture, SAMPLE_SIDE)) for picture in shown]
+    densities = [density(frame_image.grey(picture, SAMPLE_SIDE)) for picture in pictures]
     most = max(densities, key=lambda found: found.mid)
-    written = subtitle_tracks.probe(film.opened)
-    apart = sound is not None and decoder.differ(film.opened.container, sound, channels)
+    subtitles = subtitle_tracks.probe(film.source)
+    channels_differ = sound is not None and decoder.differ(film.source.container, sound, channels)
     return MediaProbeResult(
         width=width,
         height=height,
@@ -124,16 +124,16 @@ def _probe(film: OpenVideo, density: Density) -> MediaProbeResult:
         seconds=film.seconds,
         sample_rate=rate,
         channels=channels,
-        separate_channels=apart,
-        subtitles=written.tracks,
-        notes=written.notes,
+        separate_channels=channels_differ,
+        subtitles=subtitles.tracks,
+        notes=subtitles.notes,
         created=created,
-        cuts=_cuts(film, {at: frame_image.thumbnail(picture) for at, picture in found.items()})[:MAX_CUTS],
+        cuts=_cuts(film, {index: frame_image.thumbnail(picture) for index, picture in found.items()})[:MAX_CUTS],
         text_density=between(
             max(found.low for found in densities),
             most.mid,
             max(found.high for found in densities),
-            f"{most.basis}, the most of {len(shown)} key frame{'s' if len(shown) > 1 else ''}",
+            f"{most.basis}, the most of {len(pictures)} key frame{'s' if len(pictures) > 1 else ''}",
         ),
     )
 
@@ -151,7 +151,7 @@ def open_video(open_container: OpenContainer, data: Data, media_type: str) -> Op
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     fps = float(stream.average_rate or stream.guessed_rate or 0)
     film = OpenVideo(
-        opened=open_container,
+        source=open_container,
         seconds=Quantity(),
         fps=fps if 0 < fps <= 1_000 else 0.0,
         keys=(),
@@ -174,7 +174,7 @@ def _check_length(film: OpenVideo) -> None:
 
 def _with_length_and_keys(film: OpenVideo, data: Data, media_type: str) -> OpenVideo:
     """Return the video with its length and key frames: from header and index, otherwise from its packets."""
-    stream, box = film.stream, film.opened.container
+    stream, box = film.stream, film.source.container
     is_mp4 = container.DEMUXERS[media_type] == "mp4"
     claimed = 0.0 if box.duration is None else box.duration / av.time_base  # of the longest track
     if stream.duration is not None and stream.time_base is not None:
@@ -208,17 +208,17 @@ def _index(film: OpenVideo) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """
     entries = film.stream.index_entries
     first = entries[0].timestamp - (film.stream.start_time or 0) if len(entries) else 0
-    told = [(film.time(entry.timestamp - first), entry.size, entry.is_keyframe) for entry in entries]
-    return _keys_and_bursts(told)
+    frame_entries = [(film.time(entry.timestamp - first), entry.size, entry.is_keyframe) for entry in entries]
+    return _keys_and_bursts(frame_entries)
 
 
-def _keys_and_bursts(told: Sequence[tuple[float, int, bool]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _keys_and_bursts(frame_entries: Sequence[tuple[float, int, bool]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return key frames and bursts from (time, size, True for a key frame) of each frame."""
-    keys = tuple(sorted({time for time, _, key in told if key}))
-    if not keys or len(told) > _WALK_PACKETS:
+    keys = tuple(sorted({time for time, _, key in frame_entries if key}))
+    if not keys or len(frame_entries) > _WALK_PACKETS:
         return keys, ()
-    usual = median(size for _, size, key in told if key)
-    between_keys = [(time, size) for time, size, key in told if not key]
+    usual = median(size for _, size, key in frame_entries if key)
+    between_keys = [(time, size) for time, size, key in frame_entries if not key]
     return keys, scenes.bursts_from_sizes([time for time, _ in between_keys], [size for _, size in between_keys], usual)
 
 
@@ -228,7 +228,7 @@ def _cues(film: OpenVideo, seconds: float) -> tuple[float, ...]:
     Returns () if there are no cues, or if they cover less than half of the video.
     """
     with contextlib.suppress(av.error.FFmpegError):
-        film.opened.container.seek(round(seconds * av.time_base))  # FFmpeg reads the cues on its first seek
+        film.source.container.seek(round(seconds * av.time_base))  # FFmpeg reads the cues on its first seek
     keys = tuple(sorted({film.time(entry.timestamp) for entry in film.stream.index_entries if entry.is_keyframe}))
     rewind(film)
     return keys if len(keys) > 1 and keys[-1] >= seconds / 2 else ()
@@ -236,23 +236,23 @@ def _cues(film: OpenVideo, seconds: float) -> tuple[float, ...]:
 
 def _read_packets(film: OpenVideo) -> tuple[Quantity, tuple[float, ...], tuple[float, ...]]:
     """Return length, key frames and bursts from all packets, without decoding them."""
-    box, stream = film.opened.container, film.stream
+    box, stream = film.source.container, film.stream
     container.select_stream(box, stream)
-    told: list[tuple[float, int, bool]] = []
+    frame_entries: list[tuple[float, int, bool]] = []
     last = 0.0
     for packet in container.packets(box, stream):
         if packet.pts is None:
             continue
         time = film.time(packet.pts)
         last = max(last, time + (packet.duration or 0) * film.tick)
-        told.append((time, packet.size, packet.is_keyframe))
-        if len(told) >= _WALK_PACKETS or last > MAX_SECONDS:
+        frame_entries.append((time, packet.size, packet.is_keyframe))
+        if len(frame_entries) >= _WALK_PACKETS or last > MAX_SECONDS:
             unseen = max(last, MAX_SECONDS + 1.0)
-            return between(last, last, unseen, "counted, but not to the end"), _keys_and_bursts(told)[0], ()
+            return between(last, last, unseen, "counted, but not to the end"), _keys_and_bursts(frame_entries)[0], ()
     rewind(film)
-    if told and film.fps and not last:
-        last = len(told) / film.fps
-    keys, bursts = _keys_and_bursts(sorted(told))
+    if frame_entries and film.fps and not last:
+        last = len(frame_entries) / film.fps
+    keys, bursts = _keys_and_bursts(sorted(frame_entries))
     return exact(last, "counted packets"), keys or (0.0,), bursts
 
 
@@ -261,7 +261,7 @@ def longer() -> InputBroken:
 
 
 def rewind(film: OpenVideo) -> None:
-    film.opened.container.seek(0)
+    film.source.container.seek(0)
 
 
 def _sample_key_frames(film: OpenVideo) -> list[int]:
@@ -275,36 +275,36 @@ def _sample_key_frames(film: OpenVideo) -> list[int]:
         pairs = max(1, room // 2)
         firsts = {round((number + 0.5) * (len(keys) - 2) / pairs) for number in range(pairs)}
         return sorted({place for first in firsts for place in (first, first + 1)} if room > 1 else firsts)
-    wanted = [0, *(place for place, key in enumerate(keys) if round(key, 3) in cuts)]
-    if len(wanted) < room:
-        wanted = list(range(len(keys)))
-    return sorted({wanted[round(number * (len(wanted) - 1) / max(1, room - 1))] for number in range(room)})
+    candidates = [0, *(place for place, key in enumerate(keys) if round(key, 3) in cuts)]
+    if len(candidates) < room:
+        candidates = list(range(len(keys)))
+    return sorted({candidates[round(number * (len(candidates) - 1) / max(1, room - 1))] for number in range(room)})
 
 
-def _cuts(film: OpenVideo, looked: dict[int, Any]) -> tuple[float, ...]:
+def _cuts(film: OpenVideo, thumbnails: dict[int, Any]) -> tuple[float, ...]:
     """Return the cuts, by the placement of key frames and by the sizes of frames.
 
-    If key frames come at regular intervals, some of them are compared. ``looked``: small images of key frames, by
+    If key frames come at regular intervals, some of them are compared. ``thumbnails``: small images of key frames, by
     index. If more than half of the compared neighbours differ, every key frame counts as a cut. A compared pair is
     always decided by its difference.
     """
     keys = film.keys
     changed = {
-        place + 1: frame_image.difference(before, looked[place + 1]) >= _CHANGED
-        for place, before in looked.items()
-        if place + 1 in looked
+        place + 1: frame_image.difference(before, thumbnails[place + 1]) >= _CHANGED
+        for place, before in thumbnails.items()
+        if place + 1 in thumbnails
     }
-    told = set(scenes.cuts_from_key_frames(keys, film.fps))
-    if not told and 2 * sum(changed.values()) > len(changed):
-        told = {round(key, 3) for key in keys[1:]}
-    seen = [
+    key_frame_cuts = set(scenes.cuts_from_key_frames(keys, film.fps))
+    if not key_frame_cuts and 2 * sum(changed.values()) > len(changed):
+        key_frame_cuts = {round(key, 3) for key in keys[1:]}
+    cuts = [
         key
         for place, key in enumerate(keys)
-        if changed.get(place, round(key, 3) in told)
+        if changed.get(place, round(key, 3) in key_frame_cuts)
         # the burst before it already counts as this cut
         and bisect_left(film.bursts, key) == bisect_left(film.bursts, keys[place - 1] if place else 0.0)
     ]
-    return scenes.merge_cuts(seen, film.bursts)
+    return scenes.merge_cuts(cuts, film.bursts)
 
 
 def decode_memory(data: Data, pixels: int) -> int:
@@ -314,7 +314,7 @@ def decode_memory(data: Data, pixels: int) -> int:
 
 def key_frames_at(film: OpenVideo, times: Sequence[float]) -> Iterator[tuple[float, Any]]:
     """Yield (time, frame) of the key frames at the given times, without those that cannot be decoded."""
-    box, stream = film.opened.container, film.stream
+    box, stream = film.source.container, film.stream
     container.select_stream(box, stream)
     for time in times:
         seek(film, time)
@@ -322,19 +322,19 @@ def key_frames_at(film: OpenVideo, times: Sequence[float]) -> Iterator[tuple[flo
             if packet.pts is None or not packet.is_keyframe:
                 break
             try:
-                made = [*stream.codec_context.decode(packet), *stream.codec_context.decode(None)]
+                decoded_frames = [*stream.codec_context.decode(packet), *stream.codec_context.decode(None)]
             except av.error.FFmpegError:
-                made = []
-            if made:
-                yield time, made[0]
+                decoded_frames = []
+            if decoded_frames:
+                yield time, decoded_frames[0]
             break
 
 
 def seek(film: OpenVideo, time: float) -> None:
     """Seek to the key frame at or before ``time`` and reset the decoder."""
-    at = round((time + film.beginning + 1e-4) / film.tick)
+    timestamp = round((time + film.beginning + 1e-4) / film.tick)
     try:
-        film.opened.container.seek(at, stream=film.stream)
+        film.source.container.seek(timestamp, stream=film.stream)
     except av.error.FFmpegError:
         rewind(film)
     film.stream.codec_context.flush_buffers()

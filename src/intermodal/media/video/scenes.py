@@ -47,7 +47,7 @@ class Scene(Value):
     until: float
 
 
-def _nowhere(one: int, other: int) -> float:
+def _nowhere(first: int, second: int) -> float:
     return 0.0
 
 
@@ -83,8 +83,8 @@ def all_scenes(
         stop = starts[number + 1] if number + 1 < len(starts) else len(times)
         until = times[stop] if stop < len(times) else max(end, times[-1])
         found.append(Scene(index=_stillest(steps, start, stop), at=times[start], until=until))
-    seen = [scene for scene in found if not blank(scene.index)] or found[:1]
-    return _apart(seen, differ, part)
+    visible = [scene for scene in found if not blank(scene.index)] or found[:1]
+    return _apart(visible, differ, part)
 
 
 def _usual(steps: Sequence[float], place: int) -> float:
@@ -140,17 +140,17 @@ def _stillest(steps: Sequence[float], start: int, stop: int) -> int:
 
 def _apart(scenes: Sequence[Scene], differ: Difference, part: Difference) -> list[Scene]:
     """Return the scenes with neighbours that look the same merged."""
-    kept: list[Scene] = []
+    merged_scenes: list[Scene] = []
     for scene in scenes:
-        if kept and _are_same(kept[-1].index, scene.index, differ, part):
-            kept[-1] = Scene(index=kept[-1].index, at=kept[-1].at, until=scene.until)
+        if merged_scenes and _are_same(merged_scenes[-1].index, scene.index, differ, part):
+            merged_scenes[-1] = Scene(index=merged_scenes[-1].index, at=merged_scenes[-1].at, until=scene.until)
         else:
-            kept.append(scene)
-    return kept
+            merged_scenes.append(scene)
+    return merged_scenes
 
 
-def _are_same(one: int, other: int, differ: Difference, part: Difference) -> bool:
-    return differ(one, other) <= _SAME and part(one, other) < _PART_LEAST
+def _are_same(first: int, second: int, differ: Difference, part: Difference) -> bool:
+    return differ(first, second) <= _SAME and part(first, second) < _PART_LEAST
 
 
 def most_different(scenes: list[Scene], differ: Difference, most: int) -> list[Scene]:
@@ -160,14 +160,16 @@ def most_different(scenes: list[Scene], differ: Difference, most: int) -> list[S
     """
     if len(scenes) <= most:
         return scenes
-    taken = {0}
+    chosen_indexes = {0}
     nearest = [differ(scenes[0].index, scene.index) for scene in scenes]
-    while len(taken) < most:
-        best = max((place for place in range(len(scenes)) if place not in taken), key=lambda place: nearest[place])
-        taken.add(best)
+    while len(chosen_indexes) < most:
+        best = max(
+            (place for place in range(len(scenes)) if place not in chosen_indexes), key=lambda place: nearest[place]
+        )
+        chosen_indexes.add(best)
         for place, scene in enumerate(scenes):
             nearest[place] = min(nearest[place], differ(scenes[best].index, scene.index))
-    return [scenes[place] for place in sorted(taken)]
+    return [scenes[place] for place in sorted(chosen_indexes)]
 
 
 def cuts_from_key_frames(keys: Sequence[float], fps: float) -> tuple[float, ...]:
@@ -205,18 +207,20 @@ def bursts_from_sizes(times: Sequence[float], sizes: Sequence[int], key_size: fl
 
 def merge_cuts(*several: Sequence[float]) -> tuple[float, ...]:
     """Return cuts from different sources, merged if they are closer together than the shortest scene."""
-    kept: list[float] = []
+    cuts: list[float] = []
     for time in sorted(time for times in several for time in times):
-        if time > _SCENE_LEAST / 2 and (not kept or time - kept[-1] >= _SCENE_LEAST):
-            kept.append(time)
-    return tuple(round(time, 3) for time in kept)
+        if time > _SCENE_LEAST / 2 and (not cuts or time - cuts[-1] >= _SCENE_LEAST):
+            cuts.append(time)
+    return tuple(round(time, 3) for time in cuts)
 
 
 def _customary(gap: float, fps: float) -> bool:
     """Return True if encoders use this interval by default: whole seconds, or a round number of frames."""
     frames = gap * fps
-    whole = abs(gap - round(gap)) < 0.02 and 1 <= round(gap) <= 10
-    return whole or any(abs(frames - usual) < 0.6 for usual in (12, 15, 24, 48, 60, 96, 120, 128, 150, 240, 250, 300))
+    whole_seconds = abs(gap - round(gap)) < 0.02 and 1 <= round(gap) <= 10
+    return whole_seconds or any(
+        abs(frames - usual) < 0.6 for usual in (12, 15, 24, 48, 60, 96, 120, 128, 150, 240, 250, 300)
+    )
 
 
 Report = Callable[[float | None, str], None]

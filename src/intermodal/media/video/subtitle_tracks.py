@@ -65,13 +65,13 @@ class SubtitleTracks(Value):
     notes: tuple[str, ...] = ()
 
 
-def probe(opened: OpenContainer) -> SubtitleTracks:
+def probe(source: OpenContainer) -> SubtitleTracks:
     """Return the text tracks of a video, from one pass over their packets. Tracks without a line are left out."""
-    streams = list(opened.container.streams.subtitles)
+    streams = list(source.container.streams.subtitles)
     readable = [stream for stream in streams if _form(stream) is not None]
-    lines = _read(opened.container, readable)
-    heard = _language(opened.sound) if opened.sound is not None else ""
-    tracks = tuple(_facts(stream, lines[stream.index], heard) for stream in readable if lines[stream.index])
+    lines = _read(source.container, readable)
+    spoken_language = _language(source.sound) if source.sound is not None else ""
+    tracks = tuple(_facts(stream, lines[stream.index], spoken_language) for stream in readable if lines[stream.index])
     pictures = [_language(stream) or "of no stated language" for stream in streams if stream not in readable]
     notes = (f"its subtitles ({', '.join(pictures)}) are images or of another kind that is not read",)
     return SubtitleTracks(tracks=tracks, notes=notes if pictures else ())
@@ -87,8 +87,8 @@ def lines(data: Data, media_type: str, track: int) -> list[dict[str, Any]]:
         stream = next((each for each in found.container.streams.subtitles if each.index == track), None)
         if stream is None or _form(stream) is None:
             raise InputBroken(f"has no subtitles in its track {track}", todo=TODO)
-        said = _read(found.container, [stream])[track]
-    return [{"at": line.at, "until": line.until, "text": line.text} for line in said]
+        track_lines = _read(found.container, [stream])[track]
+    return [{"at": line.at, "until": line.until, "text": line.text} for line in track_lines]
 
 
 def _form(stream: Any) -> Callable[[bytes], str] | None:
@@ -100,7 +100,7 @@ def _language(stream: Any) -> str:
     return "" if code == "und" else code
 
 
-def _facts(stream: Any, subtitle_lines: Sequence[SubtitleLine], heard: str) -> SubtitleFacts:
+def _facts(stream: Any, subtitle_lines: Sequence[SubtitleLine], spoken_language: str) -> SubtitleFacts:
     text = "\n".join(line.text for line in subtitle_lines)
     language, kind = _language(stream), stream.disposition
     return SubtitleFacts(
@@ -110,7 +110,7 @@ def _facts(stream: Any, subtitle_lines: Sequence[SubtitleLine], heard: str) -> S
         forced=bool(kind & Disposition.forced),
         default=bool(kind & Disposition.default),
         described=bool(kind & (Disposition.hearing_impaired | Disposition.captions)),
-        spoken=bool(language) and language == heard,
+        spoken=bool(language) and language == spoken_language,
         lines=len(subtitle_lines),
         chars=len(text),
         scripts=count_scripts(text),
@@ -121,30 +121,31 @@ def _facts(stream: Any, subtitle_lines: Sequence[SubtitleLine], heard: str) -> S
 
 def _read(box: Any, streams: Sequence[Any]) -> dict[int, list[SubtitleLine]]:
     """Return the lines of the given tracks by track number, in order of time."""
-    made: dict[int, list[SubtitleLine]] = {stream.index: [] for stream in streams}
+    lines_by_track: dict[int, list[SubtitleLine]] = {stream.index: [] for stream in streams}
     if not streams:
-        return made
+        return lines_by_track
     box.seek(0)  # key frames may have been read before
     for stream in box.streams:
-        stream.discard = Discard.default if stream.index in made else Discard.all
+        stream.discard = Discard.default if stream.index in lines_by_track else Discard.all
     with contextlib.suppress(av.error.FFmpegError):  # otherwise packets are read from the current position
         box.seek(0)
     beginning = (box.start_time or 0) / av.time_base
     left = MAX_SUBTITLE_CHARS
-    for seen, packet in enumerate(container.packets(box, list(streams))):
+    for packet_number, packet in enumerate(container.packets(box, list(streams))):
         if packet.pts is None or packet.size > _LONGEST:
             continue
-        into, form = made[packet.stream.index], _form(packet.stream)
+        into, form = lines_by_track[packet.stream.index], _form(packet.stream)
         text = subtitle_cues.clean(form(bytes(packet))) if form is not None else ""
         if text and len(into) < MAX_SUBTITLE_LINES:
             tick = float(packet.time_base)
-            at = max(0.0, packet.pts * tick - beginning)
+            start = max(0.0, packet.pts * tick - beginning)
             into.append(
-                SubtitleLine(at=at, until=at + ((packet.duration or 0) * tick or subtitle_cues.LASTS), text=text)
+                SubtitleLine(at=start, until=start + ((packet.duration or 0) * tick or subtitle_cues.LASTS), text=text)
             )
             left -= len(text)
-        if left < 0 or seen >= _WALK_PACKETS:
+        if left < 0 or packet_number >= _WALK_PACKETS:
             break
     return {
-        index: subtitle_cues.without_repeats(sorted(said, key=lambda line: line.at)) for index, said in made.items()
+        index: subtitle_cues.without_repeats(sorted(track_lines, key=lambda line: line.at))
+        for index, track_lines in lines_by_track.items()
     }
