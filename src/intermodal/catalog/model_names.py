@@ -23,6 +23,7 @@ _MAX_LISTED = 5
 _SHORTEST = 3  # letters that a prefix must have to match a name
 _LIKELY = 16  # names compared letter by letter with an unknown name
 _SEPARATORS = re.compile(r"[._]+")
+_NO_SEPARATOR = re.compile(r"[a-z]{2,}\d.*[a-z\d]")  # a version follows at once, as in Ollama's names
 T = TypeVar("T")
 
 
@@ -88,12 +89,21 @@ class NameIndex(Generic[T]):
         )[:]
 
     def _starting(self, word: str) -> list[T]:
-        """Return the items whose last word starts with ``word``."""
+        """Return the items whose last word starts with ``word``.
+
+        A name of Ollama's library is not a prefix: "llama3.1" means Llama 3.1, and not the one model whose own name
+        starts with these letters.
+        """
         if len(word) < _SHORTEST:
             return []
         words = self._last_words  # sorted, so that words with the same prefix are adjacent
-        starting = takewhile(lambda each: each.startswith(word), words[bisect_left(words, word) :])
-        return [item for each in starting for item in self._by_last_word[each]]
+        starting = list(takewhile(lambda each: each.startswith(word), words[bisect_left(words, word) :]))
+        found = [item for each in starting for item in self._by_last_word[each]]
+        if found and _NO_SEPARATOR.fullmatch(word):
+            tagged = models_of_tag(word, self._by_model)
+            if tagged and not any(self._called(item).model in tagged for item in found):
+                return []
+        return found
 
     @cached_property
     def _by_model(self) -> dict[str, list[T]]:

@@ -192,6 +192,14 @@ def test_a_name_of_ollamas_library_that_has_several_sizes_lists_them(cli: Cli, v
     assert "meta/llama-3.1-8b-instruct" in done.err and "meta/llama-3.1-70b-instruct" in done.err
 
 
+def test_a_name_of_ollamas_library_is_not_the_start_of_another_makers_name(cli: Cli) -> None:
+    """scb10x/llama3.1-typhoon2-70b-instruct is the only model whose name begins with these letters."""
+    done = cli("explain", "hi", "--model", "llama3.1")
+    assert done.code == 2 and "there is no model named llama3.1; did you mean" in done.err
+    assert "meta/llama-3.1-8b-instruct" in done.err and "typhoon" not in done.err
+    assert "typhoon2" in cli("explain", "hi", "--model", "llama3.1-typhoon2-70b").err
+
+
 def test_a_name_of_ollamas_library_is_weighed_as_the_weights_that_pull_has(cli: Cli) -> None:
     ours, theirs = (cli("fit", name, "--ram", "16GB") for name in ("gemma-3-4b-it", "gemma3:4b"))
     assert theirs.err.splitlines()[0] == "gemma3:4b: read as Ollama's name for gemma-3-4b-it"
