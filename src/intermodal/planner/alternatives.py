@@ -30,26 +30,26 @@ def alternatives(inputs: Inputs, *, most: int = 12, below_floor: bool = True) ->
     case = make_case(
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip
-    found, errors = plan_each(planning_cases(case), lambda each: _of(each, most, below_floor=below_floor))
+    found, errors = plan_each(planning_cases(case), lambda each: _candidates_of(each, most, below_floor=below_floor))
     if not found:
         raise errors[0]
     return tuple(candidate for some in zip_longest(*found) for candidate in some if candidate is not None)[:most]
 
 
-def _of(case: PlanningCase, most: int, *, below_floor: bool) -> list[Candidate]:
+def _candidates_of(case: PlanningCase, most: int, *, below_floor: bool) -> list[Candidate]:
     decision = decide(case)
     floors = decision.settled.floors
     if below_floor and case.policy.at_least is None:
         floors = StrengthFloors(0, 0, 0)
     found = Search(case, eligible_endpoints(case, needed_jobs(case)), floors, every=True).run()
     builder = CandidateBuilder(case, found.conversions)
-    kept: dict[tuple[str, ...], Route] = {}
+    route_by_key: dict[tuple[str, ...], Route] = {}
     for route in (decision.chosen, *found.routes):
         options = tuple(
             f"{option.name} {' '.join(each.id for each in option.converters)}" for option in route.assignment.options
         )
-        kept.setdefault((route.endpoint.id, *options), route)
-    return [builder.candidate(route) for route in list(kept.values())[:most]]
+        route_by_key.setdefault((route.endpoint.id, *options), route)
+    return [builder.candidate(route) for route in list(route_by_key.values())[:most]]
 
 
 def plan_of_candidate(inputs: Inputs, candidate: Candidate) -> Plan:
@@ -58,8 +58,8 @@ def plan_of_candidate(inputs: Inputs, candidate: Candidate) -> Plan:
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip
     planned = case_for(planning_cases(case), case.index.catalog.by_id[candidate.endpoint])
-    made = msgspec.structs.replace(plan_of_decision(decide(planned)), chosen=candidate, fallbacks=(), outranked=())
-    return with_id(case, made)
+    plan = msgspec.structs.replace(plan_of_decision(decide(planned)), chosen=candidate, fallbacks=(), outranked=())
+    return with_id(case, plan)
 
 
 __all__ = ["NoRoute", "alternatives", "plan_of_candidate"]

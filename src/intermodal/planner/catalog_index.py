@@ -140,8 +140,8 @@ class CatalogIndex:
         self.group_of: dict[str, EndpointGroup] = {e.id: group for group in self.groups for e in group.members}
         self.hosts: tuple[str, ...] = tuple(sorted({e.host.id for e in catalog.endpoints}))
         self._of_day: dict[str, list[TokenRules]] = {}
-        self._alike: dict[tuple[object, ...], TokenRules] = {} if before is None else before._alike
-        self._away: dict[str, float] = {}
+        self._shared_rules: dict[tuple[object, ...], TokenRules] = {} if before is None else before._shared_rules
+        self._third_party_ranks: dict[str, float] = {}
         self._standings: dict[tuple[str, Task], tuple[float, float, float]] = {}
         self._informed: tuple[Statistics, Statistics] | None = None
         # The eligible endpoints by shape of request (see ``eligibility/eligible_endpoints.py``).
@@ -152,15 +152,17 @@ class CatalogIndex:
         """Return the digest that identifies the catalog in a plan's inputs; computed on first use."""
         return hashlib.sha256(canonical_json(self.catalog, Catalog)).hexdigest()[:16]
 
-    def away(self, endpoint: str) -> float:
+    def third_party_rank(self, endpoint_id: str) -> float:
         """Return 1 if a third-party host serves the model, 0 for the model's own vendor and for this machine."""
-        found = self._away.get(endpoint)
+        found = self._third_party_ranks.get(endpoint_id)
         if found is None:
-            known = self.catalog.by_id[endpoint]
-            found = self._away[endpoint] = float(needs_consent(known) and not known.is_vendors_own)
+            endpoint = self.catalog.by_id[endpoint_id]
+            found = self._third_party_ranks[endpoint_id] = float(
+                needs_consent(endpoint) and not endpoint.is_vendors_own
+            )
         return found
 
-    def standing(self, endpoint: str, task: Task) -> tuple[float, float, float]:
+    def standing(self, endpoint_id: str, task: Task) -> tuple[float, float, float]:
         """Return the sort key of models in the same tier, smaller is better: evidence of the tier, price, size.
 
         Strength measured on this machine ranks before published benchmarks, then a proxy with a verified source, then
@@ -168,15 +170,15 @@ class CatalogIndex:
         vendors publish and that correlates with strength. The lowest price over all hosts counts, so that a host does
         not gain by being expensive. Models that do not generate text have no comparable price.
         """
-        key = (endpoint, task)
+        key = (endpoint_id, task)
         found = self._standings.get(key)
         if found is None:
-            known = self.catalog.by_id[endpoint]
-            strength = known.tier(task) or known.tier("text-generation")
+            endpoint = self.catalog.by_id[endpoint_id]
+            strength = endpoint.tier(task) or endpoint.tier("text-generation")
             level = _EVIDENCE.get(strength.evidence.level, 0.0) if strength is not None else 0.0
-            opened = 0.5 if strength is not None and strength.evidence.checked else 0.0
-            sold = self._lowest_price.get(known.model.id, 0.0) if task in _WRITES else 0.0
-            found = self._standings[key] = (-level - opened, -sold, -(known.model.parameters or 0.0))
+            source_bonus = 0.5 if strength is not None and strength.evidence.checked else 0.0
+            lowest_price = self._lowest_price.get(endpoint.model.id, 0.0) if task in _WRITES else 0.0
+            found = self._standings[key] = (-level - source_bonus, -lowest_price, -(endpoint.model.parameters or 0.0))
         return found
 
     @cached_property
@@ -233,8 +235,8 @@ class CatalogIndex:
             if len(group.rules_by_day) > 100:
                 group.rules_by_day.clear()
                 group.sheets.clear()
-            made = native_token_rules(self.sheet(group, as_of), group.inputs)
-            found = group.rules_by_day[as_of] = self._alike.setdefault(made.key, made)
+            rules = native_token_rules(self.sheet(group, as_of), group.inputs)
+            found = group.rules_by_day[as_of] = self._shared_rules.setdefault(rules.key, rules)
         return found
 
     def distinct_token_rules(self, as_of: str) -> list[TokenRules]:

@@ -39,8 +39,8 @@ def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
         builder = CandidateBuilder(decision.case, found.conversions)
         routes |= {id(route): (route, builder) for route in (decision.chosen, *found.routes)}
     chosen = min((decision.chosen for decision in decisions), key=lambda route: translation_order(case, route))
-    shown = pareto([route for route, _ in routes.values()], chosen)
-    candidates = [routes[id(route)][1].candidate(route) for route in shown]
+    frontier_routes = pareto([route for route, _ in routes.values()], chosen)
+    candidates = [routes[id(route)][1].candidate(route) for route in frontier_routes]
     return tuple(candidates if alone is None else _with_candidate(candidates, alone))
 
 
@@ -62,11 +62,11 @@ def _figures(candidate: Candidate) -> tuple[float, ...]:
 def pareto(routes: list[Route], chosen_route: Route) -> list[Route]:
     """Return the first ``MOST`` undominated routes, including the chosen one."""
     points = sorted([chosen_route, *routes], key=lambda route: (route.cost, route.seconds, -route.tier, route.key))
-    kept: list[Route] = []
+    undominated: list[Route] = []
     for route in points:
-        if not any(_beats(other, route) for other in kept):
-            kept.append(route)
-    first = kept[:MOST]
+        if not any(_beats(other, route) for other in undominated):
+            undominated.append(route)
+    first = undominated[:MOST]
     if not any(_same(route, chosen_route) for route in first):
         first = sorted([*first[: MOST - 1], chosen_route], key=points.index)
     return first
@@ -83,5 +83,5 @@ def _beats(other: Route, route: Route) -> bool:
     )
 
 
-def _same(one: Route, other: Route) -> bool:
-    return one.key == other.key
+def _same(route: Route, other: Route) -> bool:
+    return route.key == other.key

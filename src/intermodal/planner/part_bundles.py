@@ -28,7 +28,8 @@ class Bundle(Struct):
         text_private, image_private, sound_private: whether text, images (of pages or scenes) or sound derived from
             them may not leave either.
         needs: aspects that are probably needed, each with the price in USD of losing it.
-        pages: per part, the pages that the request selects (documents only). whole: whether these are all pages.
+        pages: per part, the pages that the request selects (documents only). has_all_pages: whether these are
+            all pages.
         compared: whether they are among several images, so that the question may refer to all of them together.
         properties: whether the question asks for properties of the files; properties_alone: and for nothing else.
     """
@@ -43,7 +44,7 @@ class Bundle(Struct):
     sound_private: bool
     needs: dict[Aspect, float]
     pages: list[tuple[PageFacts, ...]]
-    whole: bool = True
+    has_all_pages: bool = True
     compared: bool = False
     properties: bool = False
     properties_alone: bool = False
@@ -92,9 +93,9 @@ def make_bundles(
             if bundle is None:
                 bundle = fine[key] = _bundle(part, private, policy, needs)
                 bundle.compared = compared and part.kind == "image"
-                asked = question.of(medium_of(part))
-                bundle.properties = asked.properties is not None and not labelled
-                bundle.properties_alone = bundle.properties and asked.properties_alone
+                medium_needs = question.of(medium_of(part))
+                bundle.properties = medium_needs.properties is not None and not labelled
+                bundle.properties_alone = bundle.properties and medium_needs.properties_alone
             by_shape[shape] = bundle
         bundle.parts.append(part)
         bundle.shapes.append(shape)
@@ -102,7 +103,7 @@ def make_bundles(
         if part.kind == "document":
             pages = _selected_pages(part, policy)
             bundle.pages.append(pages)
-            bundle.whole = bundle.whole and len(pages) == len(part.pages)
+            bundle.has_all_pages = bundle.has_all_pages and len(pages) == len(part.pages)
     return list(fine.values())
 
 

@@ -146,18 +146,18 @@ def _check_hosts(case: PlanningCase) -> None:
     if case.is_replanning:
         return
     for name in case.policy.hosts:
-        there = [endpoint for endpoint in case.index.catalog.endpoints if endpoint.host.id == name]
-        if any(endpoint.ready for endpoint in there):
+        host_endpoints = [endpoint for endpoint in case.index.catalog.endpoints if endpoint.host.id == name]
+        if any(endpoint.ready for endpoint in host_endpoints):
             continue
-        missing = dict.fromkeys(endpoint.missing or "not ready" for endpoint in there)
+        missing = dict.fromkeys(endpoint.missing or "not ready" for endpoint in host_endpoints)
         why = (
             next(iter(missing))
             if len(missing) == 1
             else "none of its models is ready"
-            if there
+            if host_endpoints
             else "no model of it is known"
         )
-        todo = next((endpoint.todo for endpoint in there if endpoint.todo), "") or "run intermodal doctor"
+        todo = next((endpoint.todo for endpoint in host_endpoints if endpoint.todo), "") or "run intermodal doctor"
         error = NoRoute(
             hint("cannot be used: {}", why),
             where=f"host {name}",
@@ -165,9 +165,9 @@ def _check_hosts(case: PlanningCase) -> None:
         )
         error.rule = "not_ready"
         raise error
-    named = {f"{name}:{case.policy.model}".lower() for name in case.policy.hosts}
-    withdrawn = [each for each in case.index.catalog.uncallable if each.name in named]
-    if withdrawn and not any(id.partition(":")[0] in case.policy.hosts for id in case.named or ()):
+    named_ids = {f"{name}:{case.policy.model}".lower() for name in case.policy.hosts}
+    withdrawn = [each for each in case.index.catalog.uncallable if each.name in named_ids]
+    if withdrawn and not any(id.partition(":")[0] in case.policy.hosts for id in case.named_endpoints or ()):
         raise UnknownModel(
             hint("{} cannot be called: {}", withdrawn[0].id, withdrawn[0].why), todo=command(withdrawn[0].todo)
         )
@@ -193,12 +193,12 @@ def _losing_less(case: PlanningCase, left: EligibleEndpoints, settled: FloorSear
     """
     if case.is_replanning or not any(group.inputs - {"text"} for group in left.by_job[case.job]):
         return settled
-    stated = case.request.sampling.max_tokens is not None
+    has_stated_limit = case.request.sampling.max_tokens is not None
     for hopeful in (False, True):
         if settled.found.routes and settled.found.routes[0].loss == (0, 0):
             break
         before = case.tight, case.hopeful_images
-        case.tight, case.hopeful_images = case.tight or stated, hopeful
+        case.tight, case.hopeful_images = case.tight or has_stated_limit, hopeful
         if before == (case.tight, case.hopeful_images):
             continue
         other = search_with_floors(case, left)
@@ -263,12 +263,12 @@ def _leans_on(route: Route, chosen_route: Route) -> bool:
 
 def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
     """Return the error for a request without a route, with all reasons."""
-    named = _named_rejections(case)
-    named_ids = {row.ids for row in named}
-    rows = fold_rejections(rejected_rows([*named, *(row for row in refused if row.ids not in named_ids)]))
+    named_rejections = _named_rejections(case)
+    named_ids = {row.ids for row in named_rejections}
+    rows = fold_rejections(rejected_rows([*named_rejections, *(row for row in refused if row.ids not in named_ids)]))
     telling = [row for row in rows if row.rule not in ("output", "model")] or list(rows)
     reasons = tuple(hint("{}: {}", _rejected_subject(row), row.reason) for row in telling) or ("no endpoint is known",)
-    by = f" with {case.policy.model}" if case.policy.model else ""
+    with_model = f" with {case.policy.model}" if case.policy.model else ""
     what = {
         "translation": f"translate this into {case.into or case.translating}",
         "text": "answer this", "json": "answer this as JSON", "transcript": "transcribe this",
@@ -277,7 +277,7 @@ def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
     }.get("translation" if case.into or case.translating else case.output, "embed this")  # fmt: skip
     cause = _rule_behind(case, telling[0]) if telling else ""
     todo = remedy(case, telling[0], refused, cause) if telling else "run intermodal doctor"
-    error = NoRoute(hint("no available model can {}{}: {}", what, by, reasons[0]), todo=todo, reasons=reasons)
+    error = NoRoute(hint("no available model can {}{}: {}", what, with_model, reasons[0]), todo=todo, reasons=reasons)
     error.rule = cause
     return error
 
@@ -292,7 +292,7 @@ def _rule_behind(case: PlanningCase, row: Rejected) -> str:
 def _named_rejections(case: PlanningCase) -> list[EndpointRejection]:
     """Return why the named models cannot be called. These reasons come first."""
     found = []
-    for name in sorted(case.named or ()):
+    for name in sorted(case.named_endpoints or ()):
         reason = rules.endpoint_rejection(case.index.group_of[name], case.job, case)
         if reason is not None:
             found.append(EndpointRejection("named", reason[1], 1, (name,)))
@@ -365,13 +365,13 @@ def outranked_routes(
     case: PlanningCase, chosen_route: Route, fallbacks: list[Route], routes: list[Route], builder: CandidateBuilder
 ) -> tuple[Outranked, ...]:
     """Return the next best routes, each compared with the chosen one."""
-    shown = {(route.endpoint.id, builder.summary(route)) for route in (chosen_route, *fallbacks)}
+    identities = {(route.endpoint.id, builder.summary(route)) for route in (chosen_route, *fallbacks)}
     found: list[Outranked] = []
     for route in routes:
         identity = (route.endpoint.id, builder.summary(route))
-        if identity in shown:
+        if identity in identities:
             continue
-        shown.add(identity)
+        identities.add(identity)
         found.append(
             Outranked(
                 endpoint=route.endpoint.id,
@@ -426,7 +426,7 @@ def _tie(mine: Route, best: Route) -> str:
     """Return what decided between two routes with equal objective values."""
     if mine.seconds > best.seconds:
         return f"a tie, and slower: {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
-    if mine.demand.kept != best.demand.kept:
+    if mine.demand.kept_aspects != best.demand.kept_aspects:
         return "a tie, and it keeps less"
     if best.cost < mine.cost < math.inf:
         return f"a tie, and more expensive: {_money(mine.cost)} > {_money(best.cost)}"
@@ -448,21 +448,21 @@ def _stands_behind(case: PlanningCase, route: Route, chosen_route: Route) -> str
 
 
 def _not_at_home(case: PlanningCase, route: Route, chosen_route: Route) -> str:
-    away = case.index.away(route.endpoint.id) > case.index.away(chosen_route.endpoint.id)
-    return "equal, and not served by the model's own vendor" if away else ""
+    third_party = case.index.third_party_rank(route.endpoint.id) > case.index.third_party_rank(chosen_route.endpoint.id)
+    return "equal, and not served by the model's own vendor" if third_party else ""
 
 
 def _evidence(case: PlanningCase, route: Route) -> str:
     strength = route.endpoint.tier(answering_task(case, route.demand)) or route.endpoint.tier("text-generation")
     if strength is None:
         return "none"
-    opened = strength.evidence.level == "proxy" and not strength.evidence.checked
-    return f"{strength.evidence.level}{', unverified' if opened else ''}"
+    unverified = strength.evidence.level == "proxy" and not strength.evidence.checked
+    return f"{strength.evidence.level}{', unverified' if unverified else ''}"
 
 
 def _same_time(mine: Route, best: Route) -> str:
     """Return what decided between routes of equal time: first fidelity, then cost, then the name."""
-    if mine.demand.kept != best.demand.kept:
+    if mine.demand.kept_aspects != best.demand.kept_aspects:
         return "same time, keeps less"
     if mine.cost == best.cost:
         return "a tie; the first by name was taken"

@@ -72,7 +72,7 @@ class PlanningCase(Struct):
         text_files: texts given as files, each of which gets a label.
         question_parts: texts passed to describers of images. question_private: whether one of them is private.
         asked: what the question needs of each medium.
-        named: endpoint ids that ``Policy.model`` matches; None if no model is named.
+        named_endpoints: endpoint ids that ``Policy.model`` matches; None if no model is named.
         statistics: extended with those of the same model at other endpoints (``cost_model/sibling_statistics.py``).
         measured: endpoints with statistics of real runs. informed: those, and endpoints whose model was measured
             elsewhere. loaded: endpoints whose model is in memory.
@@ -85,7 +85,7 @@ class PlanningCase(Struct):
         ranked_answer: answer tokens used by ranking for time, without reasoning and limits. paid_answer: answer tokens
             used for the price.
         pages_in: the vocabulary whose factors estimate the text of pages: that of the named model, "" for any.
-        stated: limit of answer tokens stated in the request; infinite if none.
+        answer_limit: limit of answer tokens stated in the request; infinite if none.
         effort: the requested reasoning effort.
         labels: tokens of the labels to score, each as a sentence.
         voice: the endpoint that speaks a text answer, chosen before the search; None if not needed.
@@ -118,7 +118,7 @@ class PlanningCase(Struct):
     question: str
     question_facts: QuestionFacts
     named_pages: frozenset[int]
-    named: frozenset[str] | None
+    named_endpoints: frozenset[str] | None
     consented: frozenset[str]
     measured: frozenset[str]
     informed: frozenset[str]
@@ -133,7 +133,7 @@ class PlanningCase(Struct):
     answer_kind: str
     ranked_answer: float
     paid_answer: float
-    stated: float
+    answer_limit: float
     pages_in: str
     effort: ThinkingRequest
     vocabularies: frozenset[str]
@@ -277,34 +277,34 @@ def make_case(
     if job == "transcribe":
         media, ignored = _recording(media, texts)
         texts = []
-    known = catalog_index(catalog)
+    index = catalog_index(catalog)
     loaded = frozenset(machine.loaded)
     measured = frozenset(key.partition("|")[0] for key in statistics.rows)
-    statistics = known.with_sibling_statistics(statistics)
-    aware = frozenset(key.partition("|")[0] for key in statistics.rows)
+    statistics = index.with_sibling_statistics(statistics)
+    informed = frozenset(key.partition("|")[0] for key in statistics.rows)
     json_schema = request.output.schema if isinstance(request.output, JsonOutput) else None
     schema = len(msgspec.json.encode(json_schema)) if json_schema is not None else 0
     kind = kind_of_request(request)
     length = request.answer_tokens
-    usual = typical_length(kind) if length is None else AnswerLength(*(3 * (float(length),)))
-    named = frozenset(e.id for e in resolve_name(catalog, policy.model)) if policy.model else None
-    check_own_labels(request, catalog, named)
+    typical = typical_length(kind) if length is None else AnswerLength(*(3 * (float(length),)))
+    named_endpoints = frozenset(e.id for e in resolve_name(catalog, policy.model)) if policy.model else None
+    check_own_labels(request, catalog, named_endpoints)
     return PlanningCase(
-        request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
+        request=request, facts=facts, index=index, machine=machine, statistics=statistics, as_of=as_of,
         job=job, output=output, texts=texts, text_files=files,
         private_text=next((t.name for t in texts if is_private(policy, t)), ""),
         question_parts=question_parts, question_private=any(is_private(policy, text) for text in question_parts),
         bundles=make_bundles(media, policy, question_facts, labelled=job == "score"), ignored=ignored,
         question=question, question_facts=question_facts, named_pages=named_pages(question),
-        named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
-        measured=measured, informed=aware, special=_special(known, aware | loaded | {request.previous_endpoint}),
+        named_endpoints=named_endpoints, consented=frozenset((*catalog.consent, *policy.hosts)),
+        measured=measured, informed=informed, special=_special(index, informed | loaded | {request.previous_endpoint}),
         loaded=loaded,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
         schema_chars=schema, evident=bool(schema) and policy.evidence != "off" and bool(files or media),
         closable=json_schema is None or is_closable(json_schema), labels=_label_tokens(request.output),
-        typical_answer=usual, answer_kind=kind, ranked_answer=usual.mid if job == "generate" else 0.0,
-        paid_answer=usual.mean if job == "generate" else 0.0,
-        stated=_stated_limit(request.sampling), pages_in=_shared_vocabulary(catalog, named),
+        typical_answer=typical, answer_kind=kind, ranked_answer=typical.mid if job == "generate" else 0.0,
+        paid_answer=typical.mean if job == "generate" else 0.0,
+        answer_limit=_stated_limit(request.sampling), pages_in=_shared_vocabulary(catalog, named_endpoints),
         effort=thinking_request_of(request.settings),
         vocabularies=frozenset(name for text in texts for name in text.tokens) | _counted_beside(facts),
         text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={}, judged={},
@@ -312,9 +312,9 @@ def make_case(
     )  # fmt: skip
 
 
-def _shared_vocabulary(catalog: Catalog, named: frozenset[str] | None) -> str:
+def _shared_vocabulary(catalog: Catalog, endpoint_ids: frozenset[str] | None) -> str:
     """Return the vocabulary shared by the named endpoints, "" if none is named or they differ."""
-    found = {catalog.by_id[id].model.vocabulary for id in named or ()}
+    found = {catalog.by_id[id].model.vocabulary for id in endpoint_ids or ()}
     return found.pop() if len(found) == 1 else ""
 
 
@@ -371,13 +371,13 @@ def check_labels(policy: Policy, facts: Facts) -> None:
             )  # fmt: skip
 
 
-def check_own_labels(request: Request, catalog: Catalog, named: frozenset[str] | None) -> None:
+def check_own_labels(request: Request, catalog: Catalog, named_endpoints: frozenset[str] | None) -> None:
     """Raise UsageError if labels are missing, unless exactly one classifier has its own."""
     output = request.output
     if not isinstance(output, ScoresOutput) or output.labels:
         return
     able = [each.id for each in catalog.endpoints if each.model.classifies and each.ready]
-    able = able if named is None else [each for each in catalog.by_id if each in named]
+    able = able if named_endpoints is None else [each for each in catalog.by_id if each in named_endpoints]
     if not able:
         raise UsageError(
             "scores need labels to be held against, and no classifier that has its own is here",
@@ -398,8 +398,8 @@ def check_pages(policy: Policy, facts: Facts) -> None:
 
 def check_translate(policy: Policy, facts: Facts) -> None:
     """Raise UsageError if a translation of speech is requested and there is no speech."""
-    spoken = any(part.kind == "audio" or (part.kind == "video" and part.channels) for part in facts.parts)
-    if policy.translate and not spoken:
+    has_speech = any(part.kind == "audio" or (part.kind == "video" and part.channels) for part in facts.parts)
+    if policy.translate and not has_speech:
         raise UsageError("nothing here is spoken, so there is nothing to translate", where=setting("translate"),
                          todo="leave it out, or add a recording; words are translated by asking for it")  # fmt: skip
 

@@ -116,15 +116,15 @@ def asks_for_recognition(case: PlanningCase) -> bool:
     if case.text_files or case.policy.translate or not case.bundles:
         return False
     if asks_for_properties(case):
-        return case.named is None
+        return case.named_endpoints is None
     images = (part for bundle in case.bundles if bundle.kind == "image" for part in bundle.parts)
     if any(part.frames > 1 for part in images):  # read frame by frame, which these routes do not join
         return False
-    asked = all(bundle.kind in case.question_facts.words_alone for bundle in case.bundles)
-    if case.named is None:
-        return asked
-    named = [case.index.group_of[name] for name in case.named]
-    return all({*group.jobs} & {*_JOBS} for group in named) and (asked or not case.question.strip())
+    words_alone = all(bundle.kind in case.question_facts.words_alone for bundle in case.bundles)
+    if case.named_endpoints is None:
+        return words_alone
+    groups = [case.index.group_of[name] for name in case.named_endpoints]
+    return all({*group.jobs} & {*_JOBS} for group in groups) and (words_alone or not case.question.strip())
 
 
 def _adds_properties(case: PlanningCase) -> bool:
@@ -136,8 +136,10 @@ def asks_for_properties(case: PlanningCase) -> bool:
     """Return whether the question certainly asks only for properties, of every file."""
     if not case.bundles or case.policy.keep:
         return False
-    asked = case.question_facts
-    return all(each.properties and asked.of(medium_of(each.parts[0])).properties_answer for each in case.bundles)
+    question_facts = case.question_facts
+    return all(
+        each.properties and question_facts.of(medium_of(each.parts[0])).properties_answer for each in case.bundles
+    )
 
 
 def plan_recognition(case: PlanningCase, plan_of: Callable[[PlanningCase], tuple[Route, Plan]]) -> Plan:
@@ -152,7 +154,7 @@ def plan_recognition(case: PlanningCase, plan_of: Callable[[PlanningCase], tuple
         if found is None:
             raise
         # With a named model, no alternative is searched.
-        return _plan(found, None, error if case.named is None else None)
+        return _plan(found, None, error if case.named_endpoints is None else None)
     found = _best(case)
     if found is None:
         return plan
@@ -170,11 +172,11 @@ def recognition_candidate(case: PlanningCase) -> Candidate | None:
 
 def _best(case: PlanningCase) -> _Recognition | None:
     """Return the best route of recognition alone within the limits of the request; None if there is none."""
-    if case.named is not None:
+    if case.named_endpoints is not None:
         request = case.request
         free = msgspec.structs.replace(request, policy=msgspec.structs.replace(case.policy, model=""))
         unnamed = make_case(free, case.facts, case.index.catalog, case.machine, case.statistics, case.as_of)
-        found = [each for each in _all(unnamed) if set() < _recognizers(each.assignment) <= case.named]
+        found = [each for each in _all(unnamed) if set() < _recognizers(each.assignment) <= case.named_endpoints]
     else:
         found = _all(case)
     return min(filter(_is_within_limits, found), key=lambda each: each.order, default=None)
@@ -187,9 +189,9 @@ def _recognizers(assignment: Assignment) -> set[str]:
 
 def _all(case: PlanningCase) -> list[_Recognition]:
     """Return the routes under the highest floors at which every file has one."""
-    jobs, stated = needed_jobs(case), case.policy.at_least
+    jobs, required_tier = needed_jobs(case), case.policy.at_least
     left = eligible_endpoints(case, jobs)
-    floors = range(DEFAULT_FLOOR, -1, -1) if stated is None else (TIERS.index(stated),)
+    floors = range(DEFAULT_FLOOR, -1, -1) if required_tier is None else (TIERS.index(required_tier),)
     steps = itertools.product(*(floors if job in jobs else (0,) for job in ("transcribe", "read")))
     for hear, read in sorted(steps, key=lambda each: (-sum(each), each)):
         conversions, _ = shortlist_converters(case, left, StrengthFloors(answer=0, hear=hear, read=read), None)
@@ -228,11 +230,11 @@ def _by(
     None if a bundle has no such option, or if an endpoint is not used.
     """
     names = {each.id for each in used if each is not None}
-    able = [[each for each in some if {one.id for one in each.converters} <= names] for some in options]
+    able = [[each for each in some if {converter.id for converter in each.converters} <= names] for some in options]
     if not all(able):
         return None
     chosen = tuple(min(some, key=_option_order) for some in able)
-    return chosen if {one.id for option in chosen for one in option.converters} == names else None
+    return chosen if {converter.id for option in chosen for converter in option.converters} == names else None
 
 
 def _option_order(option: ConversionOption) -> tuple[Loss, float, float, float]:
@@ -244,9 +246,9 @@ def _ends_with_words(option: ConversionOption) -> bool:
 
     Their properties may be beside them.
     """
-    made = [{step.op for step in conversion.steps} for conversion in option.conversions]
+    ops_by_part = [{step.op for step in conversion.steps} for conversion in option.conversions]
     return option.kinds <= TEXT and not option.left_out and all(
-        ops <= {*_STEPS} and ops - {_PROPERTIES} for ops in made
+        ops <= {*_STEPS} and ops - {_PROPERTIES} for ops in ops_by_part
     )  # fmt: skip
 
 
@@ -255,9 +257,9 @@ def _recognition(
 ) -> _Recognition:
     endpoint = _last_recognizer(case, options)
     rules = NO_RULES if endpoint is None else case.token_rules(case.index.group_of[endpoint.id])
-    made = assign(case, options, rules)
-    number = objective_number(case.policy, made.cost[MID], made.before[MID], made.penalty)
-    return _Recognition(case, conversions, made, endpoint, round(number, 9))
+    assignment = assign(case, options, rules)
+    number = objective_number(case.policy, assignment.cost[MID], assignment.before[MID], assignment.penalty)
+    return _Recognition(case, conversions, assignment, endpoint, round(number, 9))
 
 
 def _last_recognizer(case: PlanningCase, options: tuple[ConversionOption, ...]) -> Endpoint | None:
@@ -273,18 +275,20 @@ def _last_recognizer(case: PlanningCase, options: tuple[ConversionOption, ...]) 
 
 
 def _is_within_limits(recognition: _Recognition) -> bool:
-    made = recognition.assignment
-    return route_limits(recognition.case, 0).afford(made.cost[HIGH], made.before[HIGH], made.peak[HIGH])
+    assignment = recognition.assignment
+    return route_limits(recognition.case, 0).afford(
+        assignment.cost[HIGH], assignment.before[HIGH], assignment.peak[HIGH]
+    )
 
 
 def _why_not(recognition: _Recognition, route: Route) -> str:
     """Return why a route with an answering model is better; "" if it is not."""
-    case, made = recognition.case, recognition.assignment
-    if made.loss != route.loss:
-        return "loses words that the question asks for" if made.loss > route.loss else ""
+    case, assignment = recognition.case, recognition.assignment
+    if assignment.loss != route.loss:
+        return "loses words that the question asks for" if assignment.loss > route.loss else ""
     objective = case.policy.objective
     if objective == "best":
-        return f"{tier_name(made.tier)} < {tier_name(route.tier)}" if made.tier < route.tier else ""
+        return f"{tier_name(assignment.tier)} < {tier_name(route.tier)}" if assignment.tier < route.tier else ""
     theirs = {"default": route.score, "fastest": route.seconds}.get(objective, route.cost)
     if recognition.number <= theirs:
         return ""
@@ -310,19 +314,19 @@ def _outranked_route(recognition: _Recognition, why: str) -> Outranked:
 
 
 def _total(recognition: _Recognition) -> StepEstimate:
-    made = recognition.assignment
+    assignment = recognition.assignment
     return StepEstimate(
-        output_tokens=quantity(made.made, "sum", 0),
-        cost=quantity(made.cost, "price not known" if made.cost[HIGH] == math.inf else "price list", 8),
-        seconds=quantity(made.before, "schedule over cores and network", 3),
-        load_seconds=quantity(made.load, "cold start", 3),
-        memory=quantity(peak_memory_levels(made, ZEROS, ends=False), "of what is loaded for it", 0),
+        output_tokens=quantity(assignment.output_tokens, "sum", 0),
+        cost=quantity(assignment.cost, "price not known" if assignment.cost[HIGH] == math.inf else "price list", 8),
+        seconds=quantity(assignment.before, "schedule over cores and network", 3),
+        load_seconds=quantity(assignment.load, "cold start", 3),
+        memory=quantity(peak_memory_levels(assignment, ZEROS, ends=False), "of what is loaded for it", 0),
     )
 
 
 def _candidate(recognition: _Recognition) -> Candidate:
-    case, made = recognition.case, recognition.assignment
-    before, total = StepBuilder(case, recognition.conversions).before(made), _total(recognition)
+    case, assignment = recognition.case, recognition.assignment
+    before, total = StepBuilder(case, recognition.conversions).before(assignment), _total(recognition)
     steps = _answering_steps(case, before)
     names = ",".join(step.id for step in steps)
     hashed = hashlib.sha256(msgspec.json.encode((names, recognition.summary, total, recognition.number)))
@@ -332,17 +336,17 @@ def _candidate(recognition: _Recognition) -> Candidate:
         endpoint=recognition.name,
         total=total,
         score=recognition.number,
-        tier=tier_name(min(made.tier, len(TIERS) - 1)),
+        tier=tier_name(min(assignment.tier, len(TIERS) - 1)),
         keeps=before.keeps,
         loses=before.loses,
-        sends=tuple(converter_sends(case, made, {})),
+        sends=tuple(converter_sends(case, assignment, {})),
         warnings=before.warnings,
         summary=recognition.summary,
         checks=tuple(each for each in before.checks if each.op != "size"),  # no model receives the result
-        lost=made.lost,
+        lost=assignment.lost,
         verdict=_verdict(recognition, None).value,
         cores=case.machine.cores,
-        decoders=made.decoders,
+        decoders=assignment.decoders,
     )
 
 
@@ -403,11 +407,11 @@ def _beside(plan: Plan | None, error: NoRoute | None) -> Other:
 
 
 def _notes(recognition: _Recognition, chosen_candidate: Candidate) -> tuple[str, ...]:
-    limit, made = recognition.case.request.sampling.max_tokens, recognition.assignment.made[MID]
+    limit, output_tokens = recognition.case.request.sampling.max_tokens, recognition.assignment.output_tokens[MID]
     notes = [*chosen_candidate.warnings]
-    if limit is not None and made > limit:
+    if limit is not None and output_tokens > limit:
         cut = "the words are about {} tokens, and are cut after {} ({max-tokens})"
-        notes.append(hint(cut, f"{made:,.0f}", f"{limit:,}"))
+        notes.append(hint(cut, f"{output_tokens:,.0f}", f"{limit:,}"))
     return tuple(dict.fromkeys([*notes, *file_notes(recognition.case, recognition.assignment, chosen_candidate)]))
 
 

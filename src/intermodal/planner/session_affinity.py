@@ -34,7 +34,7 @@ def prefer_previous_endpoint(
         return best, []
     if previous not in case.index.group_of:
         return best, [f"switches from {previous}, which is no longer in the catalog"]
-    if case.named is not None and previous not in case.named:
+    if case.named_endpoints is not None and previous not in case.named_endpoints:
         return best, [f"switches from {previous}: {rules.other_model_named(case)}"]
     mine = next((route for route in settled.found.routes if route.endpoint.id == previous), None)
     if mine is None:

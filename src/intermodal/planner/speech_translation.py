@@ -67,14 +67,14 @@ def _as_instruction(case: PlanningCase) -> PlanningCase:
         answer_tokens=math.ceil(_tokens(case)[HIGH]) + 16,
     )
     facts = msgspec.structs.replace(case.facts, parts=parts)
-    made = make_case(instructed, facts, case.index.catalog, case.machine, case.statistics, case.as_of)
-    made.translating = into
-    made.texts = [parts[-1]]
-    made.text_files, made.bundles, made.ignored = [], case.bundles, case.ignored
+    instruction_case = make_case(instructed, facts, case.index.catalog, case.machine, case.statistics, case.as_of)
+    instruction_case.translating = into
+    instruction_case.texts = [parts[-1]]
+    instruction_case.text_files, instruction_case.bundles, instruction_case.ignored = [], case.bundles, case.ignored
     low, mid, _ = _tokens(case)
-    made.typical_answer = AnswerLength(low, mid, mid)
-    made.ranked_answer = made.paid_answer = mid
-    return made
+    instruction_case.typical_answer = AnswerLength(low, mid, mid)
+    instruction_case.ranked_answer = instruction_case.paid_answer = mid
+    return instruction_case
 
 
 def planning_cases(case: PlanningCase) -> tuple[PlanningCase, ...]:
@@ -163,7 +163,7 @@ def _beside(candidate: Candidate) -> Other:
 def translation_order(case: PlanningCase, route: Route) -> tuple[float | str, ...]:
     """Return the sort key: losses first, then whether the default strength is reached, then the objective."""
     policy = case.policy
-    quality_first = policy.objective != "fastest" and policy.at_least is None and case.named is None
+    quality_first = policy.objective != "fastest" and policy.at_least is None and case.named_endpoints is None
     return (*route.loss, -min(route.tier, DEFAULT_FLOOR) if quality_first else 0, *route.key)
 
 
@@ -205,12 +205,12 @@ def _languages(model: Model, op: str) -> str:
         return f"into {joined_names(model.translates)} only"
     if not model.languages:
         return "its languages are not stated"
-    known = (
+    languages = (
         joined_names(model.languages)
         if len(model.languages) <= _MAX_NAMED_LANGUAGES
         else f"{len(model.languages)} languages"
     )
-    return f"into {known}"
+    return f"into {languages}"
 
 
 def _score(case: PlanningCase, candidate: Candidate) -> str:
@@ -240,15 +240,15 @@ def _neither(case: PlanningCase, errors: list[NoRoute]) -> NoRoute:
     todo: str = hint("allow a language model to translate the transcript: intermodal hosts add NAME, or {}", PULL_LIST)
     if nearer:
         todo = other.hints.todo
-    if case.named is not None:
+    if case.named_endpoints is not None:
         first = next((error for error in errors if error.rule != "output"), first)
         todo = "name a model that translates into it, or none"
-    by = f" with {case.policy.model}" if case.policy.model else ""
+    with_model = f" with {case.policy.model}" if case.policy.model else ""
     about = first.hints.reasons[0] if first.reasons else first.hints.what
-    what = hint("no available model can translate this into {}{}: {}", case.into, by, about)
-    made = NoRoute(what, todo=todo, reasons=reasons)
-    made.rule = first.rule or second.rule
-    return made
+    what = hint("no available model can translate this into {}{}: {}", case.into, with_model, about)
+    combined = NoRoute(what, todo=todo, reasons=reasons)
+    combined.rule = first.rule or second.rule
+    return combined
 
 
 __all__ = [

@@ -154,7 +154,7 @@ def _apart(part: PartFacts, conversion: PartConversion, token_rules: TokenRules)
     """Return a video or an animation as tracks: its frames, and its sound if it is not converted."""
     found: list[NativeInput] = []
     for step in conversion.steps:
-        if step.shown and step.op == "demux":
+        if step.for_final_call and step.op == "demux":
             found.append(
                 NativeInput(
                     part=part.index,
@@ -163,7 +163,7 @@ def _apart(part: PartFacts, conversion: PartConversion, token_rules: TokenRules)
                     tokens=native_audio_tokens(token_rules.audio, conversion.sound),
                 )
             )
-        if step.shown and step.op in ("frames", "resize"):
+        if step.for_final_call and step.op in ("frames", "resize"):
             title = f"{part.name} {step.title}"
             found.append(
                 NativeInput(
@@ -228,12 +228,12 @@ class CandidateBuilder:
         self.case = case
         self._others = list(others)
         self._before = StepBuilder(case, conversions).before
-        self._texts: dict[Vocabulary, list[NativeInput]] = {}
-        self._taken: dict[tuple[int, TokenRules], list[NativeInput]] = {}
+        self._text_inputs: dict[Vocabulary, list[NativeInput]] = {}
+        self._media_inputs: dict[tuple[int, TokenRules], list[NativeInput]] = {}
         self._summaries: dict[Assignment, str] = {}
         self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
         self._keep: list[object] = []  # keeps options alive, so that their ids are not reused
-        self._sent: dict[object, list[tuple[str, Kind, str]]] = {}
+        self._send_cache: dict[object, list[tuple[str, Kind, str]]] = {}
         self._candidates: dict[tuple[str, tuple[int, ...]], Candidate] = {}
 
     def candidate(self, route: Route) -> Candidate:
@@ -273,7 +273,7 @@ class CandidateBuilder:
             tier=tier_name(route.tier),
             keeps=before.keeps,
             loses=before.loses,
-            sends=(*route_sends(case, route, self._sent), *spoken_answer_sends(case, route, ends)),
+            sends=(*route_sends(case, route, self._send_cache), *spoken_answer_sends(case, route, ends)),
             warnings=before.warnings,
             summary=f"{before.summary}, spoken by {ends[-1].endpoint}" if len(ends) > 1 else before.summary,
             takes=takes,
@@ -317,7 +317,7 @@ class CandidateBuilder:
             part = case.bundles[0].parts[0]
             partly = transcribed_portion(case, part, endpoint)
             keeps, loses = transcript_fidelity(part, timed=True)
-            what = transcription_title(case, part.seconds.mid, apart=transcribed_channels(part) > 1)
+            what = transcription_title(case, part.seconds.mid, separate_channels=transcribed_channels(part) > 1)
             title = f"{case.bundles[0].title} {what}"
         params = parameters.pairs()
         step = Call(
@@ -362,8 +362,8 @@ class CandidateBuilder:
         assert isinstance(output, SpeechOutput)
         inputs, params = (str(StepRef(answer_.id)),), SpeakText(voice=output.voice, format=output.format).pairs()
         out = self._levels(route)[0]
-        here = voice.endpoint.host.zone in LOCAL_ZONES
-        cold = here and voice.endpoint.id not in case.loaded
+        local = voice.endpoint.host.zone in LOCAL_ZONES
+        cold = local and voice.endpoint.id not in case.loaded
         return (
             Call(
                 id=step_id("speak", voice.endpoint.id, params, inputs),
@@ -378,7 +378,7 @@ class CandidateBuilder:
                     cost=quantity(voice.cost(out), "price list", 8),
                     seconds=quantity(voice.seconds(out), "speed", 3),
                     load_seconds=quantity(voice.rates.load, "cold start", 3) if cold else Quantity(),
-                    memory=quantity(voice.rates.memory, "resident when loaded", 0) if here else Quantity(),
+                    memory=quantity(voice.rates.memory, "resident when loaded", 0) if local else Quantity(),
                 ),
             ),
         )
@@ -386,7 +386,7 @@ class CandidateBuilder:
     def _last_estimate(self, route: Route) -> StepEstimate:
         case, rates = self.case, route.rates
         out, cost, seconds = self._levels(route)
-        here = route.endpoint.host.zone in LOCAL_ZONES
+        local = route.endpoint.host.zone in LOCAL_ZONES
         return StepEstimate(
             input_tokens=self._tokens_in(route),
             output_tokens=quantity(out, "output kind and limit", 0),
@@ -394,7 +394,7 @@ class CandidateBuilder:
             cost=quantity(cost, self._cost_basis(route), 8),
             seconds=quantity(seconds, self._seconds_basis(route), 3),
             load_seconds=quantity(rates.load, "cold start", 3) if self._is_cold(route) else Quantity(),
-            memory=quantity(rates.memory, "resident when loaded", 0) if here else Quantity(),
+            memory=quantity(rates.memory, "resident when loaded", 0) if local else Quantity(),
             text=quantity(_plain_chars(out), "4 characters a token", 0) if case.job == "transcribe" else Quantity(),
         )
 
@@ -428,8 +428,8 @@ class CandidateBuilder:
         """Return output tokens, cost and seconds of the last call, cached by route."""
         found = self._numbers.get(route)
         if found is None:
-            made = answer_tokens(self.case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
-            out, (cost, seconds) = made.tokens, _levels_of(self.case, route, made)
+            answer = answer_tokens(self.case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
+            out, (cost, seconds) = answer.tokens, _levels_of(self.case, route, answer)
             retry_cost, retry_seconds = self._retry(route, out)
             cost, seconds = plus(cost, (0.0, 0.0, retry_cost)), plus(seconds, (0.0, 0.0, retry_seconds))
             if speaks(route.endpoint):
@@ -456,8 +456,8 @@ class CandidateBuilder:
     def _is_cold(self, route: Route) -> bool:
         """Return whether the answering runtime must be loaded and no conversion loads it."""
         endpoint = route.endpoint
-        here = endpoint.host.zone in LOCAL_ZONES
-        return here and endpoint.id not in self.case.loaded and endpoint.id not in route.assignment.cold
+        local = endpoint.host.zone in LOCAL_ZONES
+        return local and endpoint.id not in self.case.loaded and endpoint.id not in route.assignment.cold
 
     def _total(self, route: Route, tokens_in: Quantity, basis: str) -> StepEstimate:
         case, assignment = self.case, route.assignment
@@ -471,7 +471,7 @@ class CandidateBuilder:
             cost, seconds, own = plus(cost, more_cost), plus(seconds, more_seconds), plus(own, loading)
         return StepEstimate(
             input_tokens=tokens_in,
-            output_tokens=quantity(plus(out, assignment.made), "sum", 0),
+            output_tokens=quantity(plus(out, assignment.output_tokens), "sum", 0),
             cost=quantity(plus(cost, assignment.cost), basis, 8),
             seconds=quantity(plus(assignment.before, plus(seconds, own)), "schedule over cores and network", 3),
             load_seconds=quantity(plus(assignment.load, own), "cold start", 3),
@@ -548,17 +548,17 @@ class CandidateBuilder:
         model = route.group.first.model
         token_rules = self.case.token_rules(route.group)
         vocabulary = self.case.vocabulary(model)
-        if vocabulary not in self._texts:
-            self._texts[vocabulary] = _text_file_inputs(self.case, vocabulary)
-        found = list(self._texts[vocabulary])
+        if vocabulary not in self._text_inputs:
+            self._text_inputs[vocabulary] = _text_file_inputs(self.case, vocabulary)
+        found = list(self._text_inputs[vocabulary])
         for bundle, option in zip(self.case.bundles, route.assignment.options, strict=True):
             if option.name == "native" or option.pictures:
                 key = (id(option), token_rules)
-                if key not in self._taken:
-                    self._taken[key] = _native_inputs(bundle, option, token_rules)
-                found += self._taken[key]
-        counted = [calibrated_input(self.case, route.group, route.rates, each) for each in found]
-        return tuple(sorted(counted, key=lambda each: each.part))
+                if key not in self._media_inputs:
+                    self._media_inputs[key] = _native_inputs(bundle, option, token_rules)
+                found += self._media_inputs[key]
+        inputs = [calibrated_input(self.case, route.group, route.rates, each) for each in found]
+        return tuple(sorted(inputs, key=lambda each: each.part))
 
 
 def _levels_of(case: PlanningCase, route: Route, answer_tokens: AnswerTokens) -> tuple[Levels, Levels]:

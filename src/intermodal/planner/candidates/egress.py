@@ -28,13 +28,13 @@ MAKES_TEXT = ("extract", "read", "transcribe", "describe", "properties")
 SendCache = dict[object, list[tuple[str, Kind, str]]]  # entries by option, shared between routes
 
 
-def route_sends(case: PlanningCase, route: Route, written: SendCache) -> tuple[Send, ...]:
+def route_sends(case: PlanningCase, route: Route, send_cache: SendCache) -> tuple[Send, ...]:
     """Return the data sent by a route, in part order, with converters' inputs first.
 
-    ``written`` caches entries across routes.
+    ``send_cache`` caches entries across routes.
     """
     found: list[Send] = _questions(case, route)
-    found += converter_sends(case, route.assignment, written)
+    found += converter_sends(case, route.assignment, send_cache)
     if route.endpoint.host.zone not in LOCAL_ZONES:
         found += _texts(case, case.texts, route.endpoint)
         if case.request.tools:
@@ -43,25 +43,29 @@ def route_sends(case: PlanningCase, route: Route, written: SendCache) -> tuple[S
             if option.name == "native":
                 describe_sound = _video_sound if bundle.kind == "video" else _describe_recordings
                 found += _each(
-                    bundle, option, route.endpoint, describe_sound if case.job == "transcribe" else _as_it_is, written
+                    bundle,
+                    option,
+                    route.endpoint,
+                    describe_sound if case.job == "transcribe" else _as_it_is,
+                    send_cache,
                 )
-                found += _each(bundle, option, route.endpoint, _describe_derived_text, written)
+                found += _each(bundle, option, route.endpoint, _describe_derived_text, send_cache)
                 continue
-            found += _each(bundle, option, route.endpoint, _describe_derived_text, written)
+            found += _each(bundle, option, route.endpoint, _describe_derived_text, send_cache)
             if "audio" in option.kinds:
-                found += _each(bundle, option, route.endpoint, _sound, written)
+                found += _each(bundle, option, route.endpoint, _sound, send_cache)
             if option.pictures:
-                found += _each(bundle, option, route.endpoint, _pictures, written)
+                found += _each(bundle, option, route.endpoint, _pictures, send_cache)
     return tuple(found)
 
 
-def converter_sends(case: PlanningCase, assignment: Assignment, written: SendCache) -> list[Send]:
+def converter_sends(case: PlanningCase, assignment: Assignment, send_cache: SendCache) -> list[Send]:
     """Return the data sent to remote converters, in part order."""
     found: list[Send] = []
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         for used in option.converters:
             if used.host.zone not in LOCAL_ZONES:
-                found += _each(bundle, option, used, partial(_for_converter, used.id), written)
+                found += _each(bundle, option, used, partial(_for_converter, used.id), send_cache)
     return found
 
 
@@ -111,13 +115,13 @@ DescribeContent = Callable[[Bundle, Pairs], tuple[str, Kind]]
 
 
 def _each(
-    bundle: Bundle, option: ConversionOption, endpoint: Endpoint, words: DescribeContent, written: SendCache
+    bundle: Bundle, option: ConversionOption, endpoint: Endpoint, words: DescribeContent, send_cache: SendCache
 ) -> list[Send]:
     """Return one entry per part, or one entry for many similar parts with their sum or range."""
     key = (id(option), words)
-    found = written.get(key)
+    found = send_cache.get(key)
     if found is None:
-        found = written[key] = list(_described_sends(bundle, option, words))
+        found = send_cache[key] = list(_described_sends(bundle, option, words))
     return [_send(what, kind, origin, endpoint) for what, kind, origin in found]
 
 
@@ -198,10 +202,10 @@ def _sizes(parts: list[PartFacts]) -> str:
 
 def _describe_derived_text(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     """Describe the text that converters produce from the parts. Text that is expected to be empty is sent as well."""
-    made = [step.tokens for _, conversion in pairs for step in conversion.steps if step.op in MAKES_TEXT]
-    if not made:
+    text_tokens = [step.tokens for _, conversion in pairs for step in conversion.steps if step.op in MAKES_TEXT]
+    if not text_tokens:
         return "", "text"
-    tokens = total(made)
+    tokens = total(text_tokens)
     if tokens.known and tokens.mid < 0.5:
         return (f"up to {tokens.high:,.0f} tok text" if tokens.high >= 0.5 else "text if any"), "text"
     return f"{tokens.mid:,.0f} tok text", "text"
@@ -217,7 +221,7 @@ def _pictures(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
         return f"{with_noun(len(pairs), 'image')} {' to '.join(f'{wide}x{high}' for wide, high in ends)}", "image"
     if bundle.kind == "image" and not any(step.op == "frames" for _, conversion in pairs for step in conversion.steps):
         return _as_it_is(bundle, pairs)
-    count = sum(p.count for _, conversion in pairs for p in conversion.steps if p.op == "frames" and p.shown)
+    count = sum(p.count for _, conversion in pairs for p in conversion.steps if p.op == "frames" and p.for_final_call)
     return (_frames(count, bundle, pairs) if count else ""), "image"
 
 

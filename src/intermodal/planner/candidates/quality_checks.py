@@ -57,18 +57,18 @@ def conversion_checks(
             if conversion_step.endpoint is not None and conversion_step.op in _CHECKS:
                 _add_conversion(case, conversions, bundle, option, conversion_step, conversion_step.endpoint, found)
     by_maker: dict[tuple[str, str], list[str]] = {}
-    sized: list[str] = []
+    sized_steps: list[str] = []
     for step in steps:
         if isinstance(step, Call):
             by_maker.setdefault((step.op, step.endpoint), []).append(str(StepRef(step.id)))
-            sized.append(str(StepRef(step.id)))
-    made: list[Check] = []
+            sized_steps.append(str(StepRef(step.id)))
+    checks: list[Check] = []
     for (op, endpoint), checked in found.items():
         inputs = tuple(by_maker.get((op, endpoint), ()))
         name = (
             checked.titles[0] if len(checked.titles) == 1 else f"{checked.titles[0]} and {len(checked.titles) - 1} more"
         )
-        made.append(
+        checks.append(
             Check(
                 id=step_id(_CHECKS[op], "", (), inputs),
                 op=_CHECKS[op],
@@ -78,9 +78,9 @@ def conversion_checks(
                 estimate=_only_if_wrong(checked.cost, checked.seconds),
             )
         )
-    if sized:
-        inputs = tuple(sized)
-        made.append(
+    if sized_steps:
+        inputs = tuple(sized_steps)
+        checks.append(
             Check(
                 id=step_id("size", "", (), inputs),
                 op="size",
@@ -89,7 +89,7 @@ def conversion_checks(
                 note=SIZE,
             )
         )
-    return tuple(made)
+    return tuple(checks)
 
 
 def transcript_check(case: PlanningCase, last: Call, transcriber: Endpoint, others: list[Endpoint]) -> Check:
@@ -148,17 +148,17 @@ def _add_conversion(
         return
     job, problem, better = follower
     checked.note = f"{_IF[problem]}, {better.id} {_DOES[job]} it"
-    counted: dict[int, int] = {}
+    part_counts: dict[int, int] = {}
     for conversion in option.conversions:
-        counted[id(conversion)] = counted.get(id(conversion), 0) + 1
+        part_counts[id(conversion)] = part_counts.get(id(conversion), 0) + 1
     done: set[int] = set()
     for part, conversion in zip(bundle.parts, option.conversions, strict=True):
         if id(conversion) in done:
             continue
         done.add(id(conversion))
         repeated = _repeated_step(case, part, job, better, next((p for p in conversion.steps if p.op == step.op), step))
-        checked.cost += repeated.cost[HIGH] * counted[id(conversion)]
-        checked.seconds += repeated.seconds[HIGH] * counted[id(conversion)]
+        checked.cost += repeated.cost[HIGH] * part_counts[id(conversion)]
+        checked.seconds += repeated.seconds[HIGH] * part_counts[id(conversion)]
     if better.id not in case.loaded:
         checked.seconds += case.rates(better).load[HIGH]
 

@@ -143,7 +143,7 @@ class StepBuilder:
         cold: frozenset[str],
     ) -> Steps:
         steps: list[Step] = []
-        made: list[str] = []
+        step_refs: list[str] = []
         ends: list[str] = []
         source = str(PartRef(part.index))
         if bundle.kind == "document" and option.left_out:
@@ -153,18 +153,20 @@ class StepBuilder:
             ends.append(source)
         warmed: set[str] = set()
         for conversion_step in conversion.steps:
-            of = made[conversion_step.of] if conversion_step.of >= 0 else source
+            input_ref = step_refs[conversion_step.source_step] if conversion_step.source_step >= 0 else source
             step: Step
             if conversion_step.endpoint is None:
-                step = self._transform(conversion_step, part, of, option, conversion)
+                step = self._transform(conversion_step, part, input_ref, option, conversion)
             else:
                 starts = conversion_step.endpoint.id in cold and conversion_step.endpoint.id not in warmed
                 warmed.add(conversion_step.endpoint.id)
-                step = self._call(conversion_step, conversion_step.endpoint, part, of, (option, conversion), starts)
-            made.append(str(StepRef(step.id)))
+                step = self._call(
+                    conversion_step, conversion_step.endpoint, part, input_ref, (option, conversion), starts
+                )
+            step_refs.append(str(StepRef(step.id)))
             steps.append(step)
-            if conversion_step.shown:
-                ends.append(made[-1])
+            if conversion_step.for_final_call:
+                ends.append(step_refs[-1])
         return tuple(steps), tuple(ends)
 
     def _call(
@@ -233,7 +235,7 @@ def _own_aspects(step: ConversionStep, option: ConversionOption) -> tuple[tuple[
     if step.op == "properties":
         return (), (option.loses if option.name == "properties" else ())
     if option.name in ("mixed", "figured", "watch", "both", "read_along"):
-        if not step.shown:
+        if not step.for_final_call:
             return (), ()
         own: set[Aspect] = {*KEPT_BY_STEP.get(step.op, ())}
         if isinstance(step.parameters, TranscribeSpeech) and step.parameters.separate_channels:

@@ -56,8 +56,8 @@ class ConversionStep(Struct, frozen=True, gc=False):
     Attributes:
         seconds: without loading. tokens: of its output text, exactly 0 for images and audio.
         parameters: parameters of its operator. pages: pages of a document.
-        of: index of the step whose result it takes, -1 for the part itself.
-        shown: whether its result reaches the last call; otherwise only another step uses it.
+        source_step: index of the step whose result it takes, -1 for the part itself.
+        for_final_call: whether its result reaches the last call; otherwise only another step uses it.
         count: number of images it produces or reads. reads: input tokens of a call that is billed by tokens.
     """
 
@@ -69,8 +69,8 @@ class ConversionStep(Struct, frozen=True, gc=False):
     seconds: Levels = ZEROS
     endpoint: Endpoint | None = None
     pages: tuple[int, ...] = ()
-    of: int = -1
-    shown: bool = True
+    source_step: int = -1
+    for_final_call: bool = True
     count: int = 0
     reads: Levels = ZEROS
 
@@ -113,13 +113,13 @@ class ConversionOption(Struct, eq=False, gc=False):
         keeps, loses: aspects. ``missed``: the needed ones among the lost aspects. ``lost``: number of required aspects
             lost, counted over the parts. ``penalty``: USD for the other needs, and for lost detail.
         diverted: number of parts that are converted although a named model accepts them.
-        text, cost, transforms, local, network: sums over the parts (``network``: the maximum). made: tokens of text
-            that models write. ``text`` includes the labels of its blocks.
-        work: seconds on this machine times the cores in use. by: seconds of each local process. chain: the longest
-            sequence of steps of one part. steps: number of steps.
+        text, cost, transforms, local, network: sums over the parts (``network``: the maximum). output_tokens: tokens of
+            text that models write. ``text`` includes the labels of its blocks.
+        work: seconds on this machine times the cores in use. seconds_by_process: of each local process. chain: the
+            longest sequence of steps of one part. steps: number of steps.
         pictures, sound: unconverted media; ``sound`` in seconds.
-        counted: whether it has unconverted media, whose tokens depend on the endpoint. held: amounts to which limits
-            apply.
+        has_native_media: whether it has unconverted media, whose tokens depend on the endpoint. media_amounts: amounts
+            to which limits apply.
         odd: whether some of its images may be rejected.
         natives: distinct conversions with unconverted media other than images, and their counts.
         tier: tier of the weakest converter. conversions: one per part. Caches: by_rules: tokens of unconverted media by
@@ -135,14 +135,14 @@ class ConversionOption(Struct, eq=False, gc=False):
     missed: tuple[Aspect, ...]
     lost: int
     text: Levels
-    made: Levels
+    output_tokens: Levels
     cost: Levels
     transforms: Levels
     local: Levels
     network: Levels
     work: Levels
     chain: Levels
-    by: dict[str, Levels]
+    seconds_by_process: dict[str, Levels]
     pictures: dict[SizedImage, Levels]
     sound: Levels
     tier: int
@@ -152,10 +152,10 @@ class ConversionOption(Struct, eq=False, gc=False):
     refused: dict[TokenRules, str]
     weighed: dict[TokenRules | None, tuple[tuple[float, ...], ...]]
     options: dict[object, tuple[float, float, float, float]]
-    counted: bool = False
+    has_native_media: bool = False
     odd: bool = False
     ruleless: NativeTokens | None = None
-    held: MediaAmounts = NO_MEDIA
+    media_amounts: MediaAmounts = NO_MEDIA
     left_out: int = 0
     diverted: int = 0
     steps: int = 0
@@ -180,7 +180,7 @@ def make_option(
     bundle: Bundle,
     name: str,
     kinds: frozenset[str],
-    passage_of: Callable[[int], PartConversion],
+    conversion_of: Callable[[int], PartConversion],
     *,
     same: Callable[[int], object] | None = None,
     aspects: tuple[tuple[Aspect, ...], tuple[Aspect, ...]] | None = None,
@@ -188,7 +188,7 @@ def make_option(
     """Build an option for all parts of a bundle.
 
     Args:
-        passage_of: returns the conversion of the part at an index of the bundle; called once for equal parts.
+        conversion_of: returns the conversion of the part at an index of the bundle; called once for equal parts.
         same: additional key that equal parts must share, besides their shape.
         aspects: the aspects kept and lost, if they do not follow from the option's name.
     """
@@ -198,7 +198,7 @@ def make_option(
         key = shape if same is None else (shape, same(place))
         conversion = memo.get(key)
         if conversion is None:
-            conversion = passage_of(place)
+            conversion = conversion_of(place)
             if states_properties(case, bundle):
                 conversion = _with_properties(conversion, bundle.parts[place])
             memo[key] = conversion
@@ -213,17 +213,17 @@ def make_option(
         keeps, loses = aspects
     missed: list[Aspect] = [aspect for aspect in bundle.needs if aspect in loses]
     prices = [bundle.needs[aspect] for aspect in missed]
-    made = ConversionOption(
+    option = ConversionOption(
         name=name, converters=(), kinds=kinds, keeps=keeps, loses=loses,
         penalty=sum([price for price in prices if price < MUST_KEEP]), missed=tuple(missed),
         lost=prices.count(MUST_KEEP) * len(bundle.parts),
-        text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
-        work=ZEROS, chain=ZEROS, by={},
+        text=ZEROS, output_tokens=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
+        work=ZEROS, chain=ZEROS, seconds_by_process={},
         pictures={}, sound=ZEROS, tier=NO_TIER, conversions=conversions, natives=[],
         by_rules={}, refused={}, weighed={}, options={},
     )  # fmt: skip
-    _add_up(made, bundle, case)
-    return made
+    _add_up(option, bundle, case)
+    return option
 
 
 def states_properties(case: PlanningCase, bundle: Bundle) -> bool:
@@ -274,14 +274,14 @@ def distinct_parts(bundle: Bundle) -> list[PartFacts]:
 
 
 def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> None:
-    counted: dict[int, int] = {}
+    part_counts: dict[int, int] = {}
     by_id: dict[int, PartConversion] = {}
     blocks, lines = 0, ZEROS
     for conversion in option.conversions:  # equal parts share one object, so each is added once, times its count
-        counted[id(conversion)] = counted.get(id(conversion), 0) + 1
+        part_counts[id(conversion)] = part_counts.get(id(conversion), 0) + 1
         by_id[id(conversion)] = conversion
     used: dict[str, Endpoint] = {}
-    for key, count in counted.items():
+    for key, count in part_counts.items():
         conversion = by_id[key]
         _add_chain(option, conversion)
         option.steps += count * len(conversion.steps)
@@ -292,21 +292,23 @@ def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> Non
                 option.tier = min(option.tier, case.index.group_of[step.endpoint.id].tier(TASK_OF[step.op]))
         for picture in conversion.pictures:
             option.pictures[picture] = plus(option.pictures.get(picture, ZEROS), times(conversion.many, count))
-        heard = bool(conversion.sound.high) or not conversion.sound.known
-        if heard:
+        has_sound = bool(conversion.sound.high) or not conversion.sound.known
+        if has_sound:
             option.sound = plus(option.sound, times(levels(conversion.sound), count))
         blocks += conversion.blocks * count
         if conversion.lines != ZEROS:
             lines = plus(lines, times(conversion.lines, count))
-        if heard or conversion.film is not None or conversion.leaves:
+        if has_sound or conversion.film is not None or conversion.leaves:
             option.natives.append((conversion, count))
     if blocks and case.job not in WORDS_ALONE:
         option.text = plus(option.text, plus(times(BLOCK, blocks), product(MARK, lines)))
     option.converters = tuple(used.values())
-    option.counted = bool(option.pictures or option.natives)
-    if option.counted:
-        option.held = _media_amounts(option, bundle)
-        option.odd = bool(option.pictures) and (option.held.longest > SAFE_SIDE or any(map(_is_odd, option.pictures)))
+    option.has_native_media = bool(option.pictures or option.natives)
+    if option.has_native_media:
+        option.media_amounts = _media_amounts(option, bundle)
+        option.odd = bool(option.pictures) and (
+            option.media_amounts.longest > SAFE_SIDE or any(map(_is_odd, option.pictures))
+        )
 
 
 def _is_odd(picture: SizedImage) -> bool:
@@ -368,12 +370,12 @@ def whole_video_tokens(option: ConversionOption, token_rules: TokenRules) -> Lev
 
 def native_refusal(option: ConversionOption, token_rules: TokenRules) -> str:
     """Return why unconverted media would be rejected under these rules; "" if they would not."""
-    if option.held.size > MAX_FILE_BYTES:
-        size, most = option.held.size / 1e6, MAX_FILE_BYTES / 1e6
+    if option.media_amounts.size > MAX_FILE_BYTES:
+        size, most = option.media_amounts.size / 1e6, MAX_FILE_BYTES / 1e6
         return f"{size:,.0f} MB of files, and no more than {most:,.0f} MB are sent as they are"
     limits = token_rules.limits if option.name == "native" else None
-    if limits is not None and exceeds(limits, option.held):
-        return exceeded_limit(limits, option.held)
+    if limits is not None and exceeds(limits, option.media_amounts):
+        return exceeded_limit(limits, option.media_amounts)
     if not option.odd:
         return ""
     found = option.refused.get(token_rules)
@@ -386,7 +388,7 @@ def native_refusal(option: ConversionOption, token_rules: TokenRules) -> str:
 def _add_chain(option: ConversionOption, conversion: PartConversion) -> None:
     ends: list[Levels] = []
     for step in conversion.steps:
-        ends.append(plus(ends[step.of], step.seconds) if step.of >= 0 else step.seconds)
+        ends.append(plus(ends[step.source_step], step.seconds) if step.source_step >= 0 else step.seconds)
         option.chain = larger(option.chain, ends[-1])
 
 
@@ -396,7 +398,7 @@ def _add_step(option: ConversionOption, step: ConversionStep, count: int, cores:
         tokens = times(tokens, count)
         option.text = plus(option.text, tokens)
         if step.endpoint is not None:
-            option.made = plus(option.made, tokens)
+            option.output_tokens = plus(option.output_tokens, tokens)
     if cost != ZEROS:
         option.cost = plus(option.cost, times(cost, count))
     many, use = times(seconds, count), core_use(step.endpoint, cores)
@@ -408,7 +410,7 @@ def _add_step(option: ConversionOption, step: ConversionStep, count: int, cores:
         option.transforms = plus(option.transforms, many)
     else:
         option.local = plus(option.local, many)
-        option.by[use.process] = plus(option.by.get(use.process, ZEROS), many)
+        option.seconds_by_process[use.process] = plus(option.seconds_by_process.get(use.process, ZEROS), many)
 
 
 TEXT = frozenset(("text",))

@@ -87,22 +87,22 @@ def _content_options(
                 lambda place: PartConversion(sound=bundle.parts[place].seconds),
             )
         ]
-    open_to = {job: allowed_converters(case, bundle, job, some) for job, some in conversions.items()}
+    allowed = {job: allowed_converters(case, bundle, job, some) for job, some in conversions.items()}
     if case.translating:  # only words are needed, also for a video
         transcribed = [
-            _transcription_option(case, bundle, transcriber) for transcriber in open_to.get("transcribe", [])
+            _transcription_option(case, bundle, transcriber) for transcriber in allowed.get("transcribe", [])
         ]
-        whole = [make_option(case, bundle, "native", frozenset(("audio",)), lambda place: _as_it_is(bundle, place))]
-        return [*transcribed, *(whole if bundle.kind == "audio" else [])]
+        native = [make_option(case, bundle, "native", frozenset(("audio",)), lambda place: _as_it_is(bundle, place))]
+        return [*transcribed, *(native if bundle.kind == "audio" else [])]
     if bundle.kind == "document":
-        return document_options(case, bundle, open_to, kept_pages or {})
+        return document_options(case, bundle, allowed, kept_pages or {})
     if bundle.kind == "video":
-        return video_options(case, bundle, open_to)
+        return video_options(case, bundle, allowed)
     found = [make_option(case, bundle, "native", frozenset((bundle.kind,)), lambda place: _as_it_is(bundle, place))]
     if bundle.kind == "audio":
-        found += [_transcription_option(case, bundle, transcriber) for transcriber in open_to.get("transcribe", [])]
+        found += [_transcription_option(case, bundle, transcriber) for transcriber in allowed.get("transcribe", [])]
     if bundle.kind == "image":
-        found += _image_options(case, bundle, open_to)
+        found += _image_options(case, bundle, allowed)
     return found
 
 
@@ -135,10 +135,10 @@ def _picture(bundle: Bundle, place: int) -> SizedImage:
 def _transcription_option(case: PlanningCase, bundle: Bundle, transcriber: Endpoint) -> ConversionOption:
     rates = case.rates(transcriber)
     timed = needs_timestamps(case.policy.keep, bundle.needs)
-    each = [transcript_fidelity(part, timed=timed) for part in bundle.parts]
-    lost = {aspect for _, lost_of_part in each for aspect in lost_of_part}
-    kept = {aspect for there, _ in each for aspect in there} - lost
-    made = make_option(
+    fidelities = [transcript_fidelity(part, timed=timed) for part in bundle.parts]
+    loses = {aspect for _, lost_of_part in fidelities for aspect in lost_of_part}
+    keeps = {aspect for kept_of_part, _ in fidelities for aspect in kept_of_part} - loses
+    option = make_option(
         case,
         bundle,
         "transcribe",
@@ -148,9 +148,9 @@ def _transcription_option(case: PlanningCase, bundle: Bundle, transcriber: Endpo
             blocks=1,
             lines=conversion_steps.transcript_lines(bundle.parts[place], timed=timed),
         ),
-        aspects=(in_aspect_order(kept), in_aspect_order(lost)),
+        aspects=(in_aspect_order(keeps), in_aspect_order(loses)),
     )
-    return without_words(made, bundle) if loses_words(case, bundle, transcriber) else made
+    return without_words(option, bundle) if loses_words(case, bundle, transcriber) else option
 
 
 def _image_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
@@ -158,14 +158,18 @@ def _image_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersBy
     readers, describers = conversions.get("read", []), conversions.get("describe", [])
 
     def option(name: str, reader: Endpoint | None, describer: Endpoint | None) -> ConversionOption:
-        made = make_option(
+        conversion_option = make_option(
             case, bundle, name, TEXT,
             lambda place: _as_text(case, bundle.parts[place], _picture(bundle, place), reader, describer),
         )  # fmt: skip
-        return without_words(made, bundle) if reader is not None and loses_words(case, bundle, reader) else made
+        return (
+            without_words(conversion_option, bundle)
+            if reader is not None and loses_words(case, bundle, reader)
+            else conversion_option
+        )
 
     found = [option("read", reader, None) for reader in readers]
-    if case.named is not None and any(case.index.group_of[name].cannot_read for name in case.named):
+    if case.named_endpoints is not None and any(case.index.group_of[name].cannot_read for name in case.named_endpoints):
         found += [_read_along(case, bundle, reader) for reader in readers]
     if _may_be_refused(case, bundle):
         found.append(_resized_option(case, bundle))
@@ -197,17 +201,17 @@ def _may_be_refused(case: PlanningCase, bundle: Bundle) -> bool:
 def _resized_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
     """Return the option with images small enough for every vendor. A last resort, because small print suffers."""
 
-    def passage(place: int) -> PartConversion:
+    def conversion_of(place: int) -> PartConversion:
         part = bundle.parts[place]
         if max(part.width, part.height) <= SAFE_SIDE:
             return PartConversion(pictures=(_picture(bundle, place),))
         step, picture = conversion_steps.resize(case, part, SAFE_SIDE, bundle.details[place])
         return PartConversion(steps=(step,), pictures=(picture,))
 
-    made = make_option(case, bundle, "resized", IMAGE, passage)
+    option = make_option(case, bundle, "resized", IMAGE, conversion_of)
     plain = all(part.text_density.known and part.text_density.mid <= SPARSE for part in bundle.parts)
-    made.penalty += FACT_PENALTY if plain else DETAIL_PENALTY
-    return made
+    option.penalty += FACT_PENALTY if plain else DETAIL_PENALTY
+    return option
 
 
 def _read_along(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> ConversionOption:
@@ -267,7 +271,7 @@ def document_options(
         name: str, kinds: frozenset[str], *converters: Endpoint | None, aspects: tuple[Aspects, Aspects] | None = None
     ) -> ConversionOption:
         reader, describer = (*converters, None, None)[:2]
-        made = make_option(
+        conversion_option = make_option(
             case,
             bundle,
             name,
@@ -276,10 +280,14 @@ def document_options(
             same=lambda place: page_numbers(pages[place]),
             aspects=aspects,
         )
-        return without_words(made, bundle) if reader is not None and loses_words(case, bundle, reader) else made
+        return (
+            without_words(conversion_option, bundle)
+            if reader is not None and loses_words(case, bundle, reader)
+            else conversion_option
+        )
 
     found: list[ConversionOption] = []
-    if bundle.whole and not kept_pages:
+    if bundle.has_all_pages and not kept_pages:
         found.append(option("native", frozenset(("document",))))
     if 0 < scanned + figures <= MAX_PAGES_IN_PLAN:
         found += [option("extract", TEXT, reader) for reader in readers]
@@ -332,7 +340,7 @@ def _document_conversion(
         return PartConversion(leaves=pages)
     if name == "render":
         return PartConversion(
-            steps=(conversion_steps.render(case, part, pages, shown=True),),
+            steps=(conversion_steps.render(case, part, pages, for_final_call=True),),
             pictures=tuple(map(conversion_steps.page_pixels, pages)),
         )
     texts = tuple([page for page in pages if not page.scanned])
@@ -341,12 +349,12 @@ def _document_conversion(
     blocks = len(texts)
     if name == "mixed":
         rendered = tuple(page for page in pages if needs_rendering(page))
-        found.append(conversion_steps.render(case, part, rendered, shown=True))
+        found.append(conversion_steps.render(case, part, rendered, for_final_call=True))
         return PartConversion(
             steps=tuple(found), pictures=tuple(map(conversion_steps.page_pixels, rendered)), blocks=blocks
         )
     if scans and reader is not None:
-        found.append(conversion_steps.render(case, part, scans, shown=False))
+        found.append(conversion_steps.render(case, part, scans, for_final_call=False))
         found.append(conversion_steps.read_pages(case, part, scans, reader, case.rates(reader), len(found) - 1))
         blocks += len(scans)
     pictured = tuple([page for page in texts if page.figures])
@@ -370,17 +378,17 @@ def _description_steps(
     before: list[ConversionStep],
 ) -> list[ConversionStep]:
     """Return the steps that render pages (unless a reader already had them rendered) and describe them."""
-    drawn = next(
+    render_step = next(
         (place for place, p in enumerate(before) if p.op == "render" and p.pages == page_numbers(rendered)), None
     )
-    made: list[ConversionStep] = (
-        [] if drawn is not None else [conversion_steps.render(case, part, rendered, shown=False)]
+    steps: list[ConversionStep] = (
+        [] if render_step is not None else [conversion_steps.render(case, part, rendered, for_final_call=False)]
     )
     visual = conversion_steps.VisualInput(
         title=conversion_steps.pages_title(page_numbers(rendered)),
         pictures=tuple(map(conversion_steps.page_pixels, rendered)),
         pages=page_numbers(rendered),
-        of=len(before) if drawn is None else drawn,
+        source_step=len(before) if render_step is None else render_step,
     )
-    made.append(conversion_steps.describe(case, part, describer, visual))
-    return made
+    steps.append(conversion_steps.describe(case, part, describer, visual))
+    return steps

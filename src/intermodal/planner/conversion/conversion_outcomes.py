@@ -63,10 +63,10 @@ def earlier_portion(
 
     ``pages``: those that are read, by default the scanned ones. ``unread``: those in a script that no reader supports.
     """
-    kept, of = part.read_before
+    read_amount, total = part.read_before
     if not part.pages:
         unit: Literal["seconds", "lines"] = "seconds" if part.kind in ("audio", "video") else "lines"
-        return Portion(aspect="words", kept=kept, of=of, unit=unit) if of else None
+        return Portion(aspect="words", kept=read_amount, of=total, unit=unit) if total else None
     read = {page.number for page in part.pages if (page.number in pages if pages else page.scanned)}
     bad = {page.number for page in part.pages if page.read_before != (0, 0) or page.number in unread} & read
     return _document_portion(part, bad, unread) if bad else None
@@ -77,20 +77,26 @@ def _document_portion(part: PartFacts, bad: Collection[int], unread: Collection[
 
     ``bad``: pages that were not. Whole pages are counted if the letters of no scan are known.
     """
-    known = [page.letters.mid for page in part.pages if page.scanned and page.letters.known]
-    if not known:
+    letter_counts = [page.letters.mid for page in part.pages if page.scanned and page.letters.known]
+    if not letter_counts:
         return Portion(aspect="words", kept=len(part.pages) - len(bad), of=len(part.pages), unit="pages")
-    kept = every = 0.0
+    kept_letters = total_letters = 0.0
     for page in part.pages:
-        seen = page.figure_letters if not page.scanned else page.letters
-        letters = seen.mid if seen.known else sum(known) / len(known) if page.scanned else 0.0
+        letters_estimate = page.figure_letters if not page.scanned else page.letters
+        letters = (
+            letters_estimate.mid
+            if letters_estimate.known
+            else sum(letter_counts) / len(letter_counts)
+            if page.scanned
+            else 0.0
+        )
         sure, lines = page.read_before
         share = 0.0 if page.number in unread else sure / lines if page.number in bad and lines else 1.0
         text = 0 if page.scanned else page.chars + page.over
-        kept += text + share * letters
-        every += text + letters
-    of = max(1, round(every))
-    return Portion(aspect="words", kept=min(of - 1, round(kept)), of=of, unit="letters")
+        kept_letters += text + share * letters
+        total_letters += text + letters
+    rounded_total = max(1, round(total_letters))
+    return Portion(aspect="words", kept=min(rounded_total - 1, round(kept_letters)), of=rounded_total, unit="letters")
 
 
 def portion_notes(steps: Iterable[Step], names: dict[int, str]) -> list[str]:
@@ -117,8 +123,10 @@ def confidence_text(portion: Portion) -> str:
 def _sampling(step: ConversionStep, conversion: PartConversion) -> SampleFrames | None:
     """Return the sampling of the frames that a step produces, reads or describes; None if it has no frames."""
     own = step.parameters
-    given = own if isinstance(own, SampleFrames) or step.of < 0 else conversion.steps[step.of].parameters
-    return given if isinstance(given, SampleFrames) else None
+    parameters = (
+        own if isinstance(own, SampleFrames) or step.source_step < 0 else conversion.steps[step.source_step].parameters
+    )
+    return parameters if isinstance(parameters, SampleFrames) else None
 
 
 def may_redo(case: PlanningCase, after: Endpoint, outcome: ConversionOutcome) -> bool:

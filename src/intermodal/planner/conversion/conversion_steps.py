@@ -97,9 +97,11 @@ def known_tokens(outcome: ConversionOutcome) -> Quantity:
     """Return the tokens of an existing text, for any vocabulary."""
     if not outcome.tokens:
         return text_tokens(outcome.chars)
-    counted = float(max(outcome.tokens.values()))
+    largest_count = float(max(outcome.tokens.values()))
     low, mid, high = OTHER_VOCABULARY
-    return between(math.floor(counted * low), counted * mid, math.ceil(counted * high), "counted, done already")
+    return between(
+        math.floor(largest_count * low), largest_count * mid, math.ceil(largest_count * high), "counted, done already"
+    )
 
 
 def with_outcome(step: ConversionStep, part: PartFacts) -> ConversionStep:
@@ -109,7 +111,8 @@ def with_outcome(step: ConversionStep, part: PartFacts) -> ConversionStep:
         return step
     return ConversionStep(
         op=step.op, title=step.title, tokens=step.tokens if not step.tokens.high else known_tokens(done),
-        endpoint=step.endpoint, pages=step.pages, parameters=step.parameters, of=step.of, shown=step.shown,
+        endpoint=step.endpoint, pages=step.pages, parameters=step.parameters, source_step=step.source_step,
+        for_final_call=step.for_final_call,
         count=done.pictures or step.count,
     )  # fmt: skip
 
@@ -118,23 +121,25 @@ def with_outcome(step: ConversionStep, part: PartFacts) -> ConversionStep:
 
 
 def transcribe(
-    case: PlanningCase, part: PartFacts, transcriber: Endpoint, rates: Rates, of: int = -1, *, timed: bool = False
+    case: PlanningCase, part: PartFacts, transcriber: Endpoint, rates: Rates, source_step: int = -1, *,
+    timed: bool = False
 ) -> ConversionStep:  # fmt: skip
     """Return the step of transcribing speech. ``timed``: whether each segment keeps its time."""
     tokens = transcript_tokens(part.seconds, case.statistics.get(transcriber.id, "tokens_per_second_of_speech"))
     length = levels(part.seconds)
     film = length if part.kind == "video" else ZEROS
     channels = transcribed_channels(part)
-    apart = channels > 1
-    if apart:
+    separate_channels = channels > 1
+    if separate_channels:
         tokens = _two_channel_tokens(tokens, part.seconds)
-    made = levels(tokens)
+    token_levels = levels(tokens)
     sound = calibrated_audio(rates, levels(native_audio_tokens(case.token_rules_of(transcriber).audio, part.seconds)))
-    cost = at_each(lambda level: transcription_price(rates, length[level], sound[level], made[level], channels))
+    cost = at_each(lambda level: transcription_price(rates, length[level], sound[level], token_levels[level], channels))
     return with_outcome(
         ConversionStep(
-            op="transcribe", endpoint=transcriber, title=transcription_title(case, length[1], apart=apart),
-            tokens=tokens, cost=cost, of=of,
+            op="transcribe", endpoint=transcriber,
+            title=transcription_title(case, length[1], separate_channels=separate_channels),
+            tokens=tokens, cost=cost, source_step=source_step,
             parameters=transcription_parameters(case, part, timed=timed),
             seconds=at_each(lambda level: transcription_seconds(rates, level, length[level], film[level], channels)),
         ),
@@ -154,10 +159,10 @@ def transcription_parameters(
     )  # fmt: skip
 
 
-def transcription_title(case: PlanningCase, seconds: float, *, apart: bool) -> str:
+def transcription_title(case: PlanningCase, seconds: float, *, separate_channels: bool) -> str:
     """Return the description of a transcription for a title: "63 s, its two channels apart, into en"."""
     into = f", into {case.into}" if case.into else ""
-    return f"{seconds:.3g} s{', its two channels apart' if apart else ''}{into}"
+    return f"{seconds:.3g} s{', its two channels apart' if separate_channels else ''}{into}"
 
 
 def _two_channel_tokens(tokens: Quantity, seconds: Quantity) -> Quantity:
@@ -177,13 +182,14 @@ def read(case: PlanningCase, part: PartFacts, reader: Endpoint, rates: Rates) ->
         tokens = letter_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"), part.script)
     else:
         tokens = ocr_tokens(megapixels[MID], part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel"))
-    made = levels(tokens)
-    by, script = _reader_hint(case, part, reader)
+    token_levels = levels(tokens)
+    title_suffix, script = _reader_hint(case, part, reader)
     return with_outcome(
         ConversionStep(
-            op="read", endpoint=reader, title=f"{part.width}x{part.height}{by}", cost=(price, price, price), count=1,
+            op="read", endpoint=reader, title=f"{part.width}x{part.height}{title_suffix}", cost=(price, price, price),
+            count=1,
             tokens=tokens, parameters=ReadText(script=script),
-            seconds=at_each(lambda level: ocr_seconds(rates, level, megapixels[level], made[level])),
+            seconds=at_each(lambda level: ocr_seconds(rates, level, megapixels[level], token_levels[level])),
         ),
         part,
     )  # fmt: skip
@@ -198,27 +204,29 @@ def _reader_hint(
 
 
 def read_pages(
-    case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, rates: Rates, of: int
+    case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, rates: Rates, source_step: int
 ) -> ConversionStep:
     """Return the step of reading scanned pages from their renderings."""
     sizes = [read_megapixels(*page_pixels(page)[:2]) for page in pages]
     megapixels = at_each(lambda level: sum(size[level] for size in sizes))
     price = ocr_price(rates, len(pages))
     tokens = total([scanned_tokens(case, page, reader) for page in pages])
-    made = levels(tokens)
-    by, script = _reader_hint(case, part, reader, pages)
+    token_levels = levels(tokens)
+    title_suffix, script = _reader_hint(case, part, reader, pages)
     return with_outcome(
         ConversionStep(
             op="read",
             endpoint=reader,
-            title=f"{pages_title(page_numbers(pages))}{by}",
+            title=f"{pages_title(page_numbers(pages))}{title_suffix}",
             pages=page_numbers(pages),
-            of=of,
+            source_step=source_step,
             tokens=tokens,
             parameters=ReadText(script=script),
             cost=(price, price, price),
             count=len(pages),
-            seconds=at_each(lambda level: page_ocr_seconds(rates, level, len(pages), megapixels[level], made[level])),
+            seconds=at_each(
+                lambda level: page_ocr_seconds(rates, level, len(pages), megapixels[level], token_levels[level])
+            ),
         ),
         part,
     )
@@ -231,7 +239,7 @@ def render_figures(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, 
     return with_outcome(
         ConversionStep(
             op="render", title=f"images on {pages_title(page_numbers(pages))} at {FIGURE_DPI} dpi",
-            pages=page_numbers(pages), shown=False, count=len(shapes), tokens=exact(0.0),
+            pages=page_numbers(pages), for_final_call=False, count=len(shapes), tokens=exact(0.0),
             parameters=RenderPages(pages=page_numbers(pages), cut_out_figures=True, dpi=FIGURE_DPI),
             seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
         ),
@@ -240,7 +248,7 @@ def render_figures(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, 
 
 
 def read_figures(
-    case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, of: int
+    case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, source_step: int
 ) -> ConversionStep:
     """Return the step of reading the words in cropped images of text pages."""
     rates = case.rates(reader)
@@ -255,7 +263,7 @@ def read_figures(
             endpoint=reader,
             title=f"images on {pages_title(page_numbers(pages))}",
             pages=page_numbers(pages),
-            of=of,
+            source_step=source_step,
             tokens=tokens,
             cost=(price, price, price),
             count=len(sizes),
@@ -273,14 +281,14 @@ def figure_pixels(page: PageFacts) -> list[tuple[int, int]]:
 
 def scanned_tokens(case: PlanningCase, page: PageFacts, reader: Endpoint | None) -> Quantity:
     """Return the tokens of a scanned page, from its letter count if known, else from its size and text density."""
-    of = (lambda figure: None) if reader is None else partial(case.statistics.get, reader.id)
+    statistic_of = (lambda figure: None) if reader is None else partial(case.statistics.get, reader.id)
     if page.letters.known:
-        return letter_tokens(page.letters, of("reading_factor"), page.script)
-    return page_tokens(page_megapixels(page), of("tokens_per_megapixel"), page.text_density)
+        return letter_tokens(page.letters, statistic_of("reading_factor"), page.script)
+    return page_tokens(page_megapixels(page), statistic_of("tokens_per_megapixel"), page.text_density)
 
 
 def read_frames(
-    case: PlanningCase, part: PartFacts, reader: Endpoint, frames: ConversionStep, shape: SizedImage, of: int
+    case: PlanningCase, part: PartFacts, reader: Endpoint, frames: ConversionStep, shape: SizedImage, source_step: int
 ) -> ConversionStep:
     """Return the step of reading on-screen text, once per scene."""
     rates = case.rates(reader)
@@ -291,7 +299,7 @@ def read_frames(
         each = letter_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"), part.script)
     else:
         each = ocr_tokens(megapixels[MID], part.text_density, measured)
-    written = levels(each)
+    token_levels = levels(each)
     cost = at_each(lambda level: ocr_price(rates, count[level]))
     return with_outcome(
         ConversionStep(
@@ -301,9 +309,11 @@ def read_frames(
             parameters=ReadText(),
             tokens=_of_frames(each, count),
             cost=cost,
-            of=of,
+            source_step=source_step,
             count=frames.count,
-            seconds=at_each(lambda level: count[level] * ocr_seconds(rates, level, megapixels[level], written[level])),
+            seconds=at_each(
+                lambda level: count[level] * ocr_seconds(rates, level, megapixels[level], token_levels[level])
+            ),
         ),
         part,
     )
@@ -325,12 +335,13 @@ def _of_frames(each: Quantity, count: Levels) -> Quantity:
 class VisualInput(Struct, frozen=True):
     """The input of a describer: images, or frames of which one represents all ``count``.
 
-    ``of``: index of the step that produces them, -1 if the part itself is the image. ``pages``: pages of a document.
+    ``source_step``: index of the step that produces them, -1 if the part itself is the image. ``pages``: of a
+    document.
     """
 
     title: str
     pictures: tuple[SizedImage, ...]
-    of: int = -1
+    source_step: int = -1
     count: Levels | None = None
     pages: tuple[int, ...] = ()
 
@@ -355,7 +366,7 @@ def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, visual: V
     cost = at_each(lambda level: many[level] * token_price(rates, text[level], image[level], 0.0, out[level]))
     return with_outcome(
         ConversionStep(
-            op="describe", endpoint=describer, title=visual.title, of=visual.of, pages=visual.pages,
+            op="describe", endpoint=describer, title=visual.title, source_step=visual.source_step, pages=visual.pages,
             count=math.ceil(many[2]), cost=cost,
             tokens=between(out[0], out[1], out[2], "a description").times(as_range(many)),
             seconds=at_each(
@@ -398,14 +409,16 @@ def layer_tokens(case: PlanningCase, page: PageFacts) -> Quantity:
     return text_tokens(page.chars + page.over, 0, page.scripts, case.pages_in)
 
 
-def render(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], *, shown: bool) -> ConversionStep:
+def render(
+    case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], *, for_final_call: bool
+) -> ConversionStep:
     """Return the step of rendering pages as images."""
     numbers = page_numbers(pages)
     megapixels = sum([width * height for width, height, _ in map(page_pixels, pages)]) / 1e6
     return with_outcome(
         ConversionStep(
             op="render", title=f"{pages_title(numbers)} at {DEFAULT_DPI} dpi", pages=numbers,
-            parameters=RenderPages(pages=numbers, dpi=DEFAULT_DPI), shown=shown,
+            parameters=RenderPages(pages=numbers, dpi=DEFAULT_DPI), for_final_call=for_final_call,
             count=len(pages),
             tokens=exact(0.0), seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
         ),
@@ -414,7 +427,7 @@ def render(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], *,
 
 
 def frames(
-    case: PlanningCase, part: PartFacts, parameters: SampleFrames, count: Levels, title: str, *, shown: bool
+    case: PlanningCase, part: PartFacts, parameters: SampleFrames, count: Levels, title: str, *, for_final_call: bool
 ) -> ConversionStep:
     """Return the step of extracting frames from a video or animation; ``count`` is the expected number."""
     length = levels(part.seconds)
@@ -424,7 +437,7 @@ def frames(
         title=title,
         tokens=exact(0.0),
         parameters=parameters,
-        shown=shown,
+        for_final_call=for_final_call,
         count=math.ceil(count[2]),
         seconds=at_each(lambda level: frames_seconds(case.rates_of_media, level, length[level], megapixels)),
         reads=count,
@@ -432,10 +445,11 @@ def frames(
     done = finished_outcome(part, "frames", None, parameters)
     if done is None:
         return step
-    made = float(done.pictures)
+    picture_count = float(done.pictures)
     return ConversionStep(
-        op="frames", title=title, tokens=exact(0.0), parameters=parameters, shown=shown, count=done.pictures,
-        reads=(made, made, made),
+        op="frames", title=title, tokens=exact(0.0), parameters=parameters, for_final_call=for_final_call,
+        count=done.pictures,
+        reads=(picture_count, picture_count, picture_count),
     )  # fmt: skip
 
 
@@ -448,21 +462,24 @@ def resize(case: PlanningCase, part: PartFacts, side: int, detail: ImageDetail) 
     """Return the step of resizing an image, and its new size."""
     width, height = frame_size(part.width, part.height, side)
     megapixels = part.width * part.height / 1e6
-    made = ConversionStep(
+    step = ConversionStep(
         op="resize", title=f"{part.width}x{part.height} to {width}x{height}", tokens=exact(0.0), count=1,
         parameters=ResizeImage(max_side=side, detail=detail),
         seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
     )  # fmt: skip
-    return with_outcome(made, part), (width, height, detail)
+    return with_outcome(step, part), (width, height, detail)
 
 
-def demux(case: PlanningCase, part: PartFacts, *, shown: bool, apart: bool = False) -> ConversionStep:
-    """Return the step of extracting a video's sound. ``apart``: whether its two channels are extracted separately."""
+def demux(
+    case: PlanningCase, part: PartFacts, *, for_final_call: bool, separate_channels: bool = False
+) -> ConversionStep:
+    """Return the step of extracting a video's sound. ``separate_channels``: whether its two channels are
+    extracted separately."""
     length = levels(part.seconds)
     return with_outcome(
         ConversionStep(
-            op="demux", title=f"sound, {length[1]:.3g} s", tokens=exact(0.0), shown=shown,
-            parameters=ExtractSound(separate_channels=apart),
+            op="demux", title=f"sound, {length[1]:.3g} s", tokens=exact(0.0), for_final_call=for_final_call,
+            parameters=ExtractSound(separate_channels=separate_channels),
             seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, length[level])),
         ),
         part,
@@ -536,9 +553,9 @@ def pages_title(pages: tuple[int, ...]) -> str:
             runs[-1].append(page)
         else:
             runs.append([page])
-    shown = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs[:6]]
+    labels = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs[:6]]
     more = ", …" if len(runs) > 6 else ""
-    return f"page{'s' if len(pages) > 1 else ''} {', '.join(shown)}{more}"
+    return f"page{'s' if len(pages) > 1 else ''} {', '.join(labels)}{more}"
 
 
 def at_each(formula: Callable[[Level], float]) -> Levels:

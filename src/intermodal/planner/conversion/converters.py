@@ -118,7 +118,7 @@ def shortlist_converters(
                 continue
             tier = group.tier(TASKS[job])
             scored += [_score(case, e, job, work, tier) for e in members_to_price(case, group, job, only)]
-        found[job] = [one.endpoint for one in _best(case, scored)]
+        found[job] = [ranked.endpoint for ranked in _best(case, scored)]
     return found, refused
 
 
@@ -201,21 +201,26 @@ def _best(case: PlanningCase, scored: list[_RankedConverter]) -> list[_RankedCon
         return scored
     value = case.policy.time_value
 
-    def overall(one: _RankedConverter) -> float:
-        return min(one.money, 1e6) + one.seconds * value
+    def overall(converter: _RankedConverter) -> float:
+        return min(converter.money, 1e6) + converter.seconds * value
 
     weightings: tuple[Callable[[_RankedConverter], tuple[float | str, ...]], ...] = (
-        lambda one: (overall(one), one.endpoint.id),
-        lambda one: (min(one.money, 1e6), one.seconds, one.endpoint.id),
-        lambda one: (one.seconds, one.endpoint.id),
-        lambda one: (-one.tier, overall(one), one.endpoint.id),
+        lambda converter: (overall(converter), converter.endpoint.id),
+        lambda converter: (min(converter.money, 1e6), converter.seconds, converter.endpoint.id),
+        lambda converter: (converter.seconds, converter.endpoint.id),
+        lambda converter: (-converter.tier, overall(converter), converter.endpoint.id),
         # A converter stronger than the answering model does not strengthen the route, so the cheaper one wins.
-        lambda one: (-min(one.tier, LARGE), min(one.money, 1e6), one.seconds, one.endpoint.id),
-        lambda one: (one.memory, overall(one), one.endpoint.id),
+        lambda converter: (
+            -min(converter.tier, LARGE),
+            min(converter.money, 1e6),
+            converter.seconds,
+            converter.endpoint.id,
+        ),
+        lambda converter: (converter.memory, overall(converter), converter.endpoint.id),
     )
     found: dict[str, _RankedConverter] = {}
-    for here in (True, False):
-        some = [one for one in scored if is_local(one.endpoint) is here]
+    for local in (True, False):
+        some = [converter for converter in scored if is_local(converter.endpoint) is local]
         for weigh in weightings if some else ():
             best = min(some, key=weigh)
             found.setdefault(best.endpoint.id, best)

@@ -95,27 +95,26 @@ def aspect_needs(
     """
     if part.kind in question_facts.words_alone and not keep:
         return {"words": MUST_KEEP}
-    there = ASPECTS_OF_KIND[part.kind] if part.frames <= 1 else (*ASPECTS_OF_KIND[part.kind], "motion")
+    available_aspects = ASPECTS_OF_KIND[part.kind] if part.frames <= 1 else (*ASPECTS_OF_KIND[part.kind], "motion")
     medium_needs = question_facts.of(medium_of(part))
     question: set[Aspect] = {need.aspect for need in medium_needs.needed}
     if shows:
         question.add("appearance")
-    needs: dict[Aspect, float] = {aspect: MUST_KEEP for aspect in there if aspect in question}
-    needs |= _uncertain_needs(medium_needs, there, needs)
+    needs: dict[Aspect, float] = {aspect: MUST_KEEP for aspect in available_aspects if aspect in question}
+    needs |= _uncertain_needs(medium_needs, available_aspects, needs)
     if medium_needs.properties_alone and not shows:
         return needs
     # Needs that the question does not state follow from the medium.
-    open_ = not set(keep) & set(there) and (
+    open_ = not set(keep) & set(available_aspects) and (
         not (question_facts.by and medium_needs.needed) or bool(medium_needs.unsure)
     )
     looks = MUST_KEEP in map(needs.get, VISUAL_ASPECTS)
     for aspect in _suggested_aspects(part):
-        # A question that is not about appearance is about the text, if there is any. And a question that is not about
-        # text is about an image's appearance, unless the image is a page of text.
-        plain = open_ and aspect == "words" and part.kind in ("image", "document") and not looks
+        # A question that is not about appearance is about the text, if there is any.
+        about_text = open_ and aspect == "words" and part.kind in ("image", "document") and not looks
         # And a question that is not about text is about an image's appearance, unless the image is a page of text.
-        shown = open_ and aspect == "appearance" and part.kind == "image" and "words" not in question
-        if plain or shown:
+        about_appearance = open_ and aspect == "appearance" and part.kind == "image" and "words" not in question
+        if about_text or about_appearance:
             needs[aspect] = MUST_KEEP
         elif not _is_unsampled(part):
             needs.setdefault(aspect, FACT_PENALTY)
@@ -127,13 +126,13 @@ def aspect_needs(
 
 
 def _uncertain_needs(
-    medium_needs: MediumNeeds, there: Collection[Aspect], needs: Mapping[Aspect, float]
+    medium_needs: MediumNeeds, available_aspects: Collection[Aspect], needs: Mapping[Aspect, float]
 ) -> dict[Aspect, float]:
     """Return the prices of additional aspects that the question may need."""
     return {
         need.aspect: UNSURE_PENALTY * need.score
         for need in medium_needs.unsure
-        if need.aspect in there and need.aspect not in needs
+        if need.aspect in available_aspects and need.aspect not in needs
     }
 
 
@@ -171,9 +170,9 @@ def figure_pages(part: PartFacts) -> tuple[int, ...]:
     )
 
 
-def needs_vision(stated: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> bool:
+def needs_vision(keep: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> bool:
     """Return whether an aspect is needed that only a vision model can provide."""
-    return any(aspect in VISUAL_ASPECTS for aspect in (*stated, *needs))
+    return any(aspect in VISUAL_ASPECTS for aspect in (*keep, *needs))
 
 
 KeptAndLostAspects = tuple[tuple[Aspect, ...], tuple[Aspect, ...]]
@@ -205,9 +204,9 @@ def transcribed_channels(part: PartFacts) -> int:
     return 2 if part.separate_channels else 1
 
 
-def needs_timestamps(stated: Collection[Aspect], needs: Collection[Aspect]) -> bool:
+def needs_timestamps(keep: Collection[Aspect], needs: Collection[Aspect]) -> bool:
     """Return whether each line of speech must keep its time."""
-    return "timing" in stated or "timing" in needs
+    return "timing" in keep or "timing" in needs
 
 
 def shows_no_writing(part: PartFacts) -> bool:
@@ -246,8 +245,10 @@ def _suggested_by_image(part: PartFacts) -> tuple[Aspect, ...]:
     if is_page(part):
         few = part.letters.known and part.letters.mid < LAID_OUT
         return ("words",) if few else ("words", "layout")
-    written = density.high > 0 and (part.letters.mid >= WRITING_LETTERS if part.letters.known else density.mid > SPARSE)
-    return ("words", "appearance") if written else ("appearance",)
+    has_text = density.high > 0 and (
+        part.letters.mid >= WRITING_LETTERS if part.letters.known else density.mid > SPARSE
+    )
+    return ("words", "appearance") if has_text else ("appearance",)
 
 
 def kept_aspects(option: str, kind: Kind) -> tuple[Aspect, ...]:

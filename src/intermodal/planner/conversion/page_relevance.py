@@ -42,7 +42,7 @@ def named_pages(question: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def page_scores(pages: Sequence[PageFacts], question: Sequence[str], named: frozenset[int]) -> list[float]:
+def page_scores(pages: Sequence[PageFacts], question: Sequence[str], named_numbers: frozenset[int]) -> list[float]:
     """Return the relevance of each page to the question.
 
     The sum over shared words of ``log(1 + pages / pages with the word)``, so that rare words weigh more (the inverse
@@ -58,7 +58,7 @@ def page_scores(pages: Sequence[PageFacts], question: Sequence[str], named: froz
     return [
         math.fsum(sorted(math.log1p(len(pages) / with_word[word]) for word in words))
         + (_READ * (1 + page.answers) if page.answers is not None else 0.0)
-        + (_ASKED if page.number in named else 0.0)
+        + (_ASKED if page.number in named_numbers else 0.0)
         for page, words in zip(pages, found, strict=True)
     ]
 

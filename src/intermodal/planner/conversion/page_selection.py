@@ -38,8 +38,8 @@ def with_fewer_pages(
         return None
     of_documents = sum([assignment.options[place].text[HIGH] for place in places])
     # Try to leave room for a full answer first; a selection with minimum room is still better than a rejection.
-    stated = case.request.sampling.max_tokens is not None and not case.tight
-    full = cap if stated else min(DEFAULT_ANSWER[case.output], context // 4)
+    has_stated_limit = case.request.sampling.max_tokens is not None and not case.tight
+    full = cap if has_stated_limit else min(DEFAULT_ANSWER[case.output], context // 4)
     for answer in sorted({max(cap, full), cap}, reverse=True):
         budget = math.floor((context - answer - (tokens - of_documents)) / 32) * 32
         key = ("selected", assignment.options, token_rules, budget)
@@ -108,16 +108,16 @@ def _select(
     if budget < pool.least:
         return None
     selected = select_pages(pool.sizes, pool.worth, budget)
-    kept: KeptPages = {}
-    for at in selected:
-        index, page = pool.pages[at]
-        kept[index] = (*kept.get(index, ()), page)
-    every = all(part.index in kept for place in places for part in case.bundles[place].parts)
+    kept_pages: KeptPages = {}
+    for position in selected:
+        index, page = pool.pages[position]
+        kept_pages[index] = (*kept_pages.get(index, ()), page)
+    every = all(part.index in kept_pages for place in places for part in case.bundles[place].parts)
     if not every or len(selected) == len(pool.pages):
         return None
     chosen: list[ConversionOption] = list(assignment.options)
     for place in places:
-        fewer = _same_option(case, case.bundles[place], chosen[place], conversions, kept)
+        fewer = _same_option(case, case.bundles[place], chosen[place], conversions, kept_pages)
         if fewer is None:
             return None
         chosen[place] = fewer

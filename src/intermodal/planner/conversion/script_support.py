@@ -55,11 +55,11 @@ def earlier_doubt(part: PartFacts) -> str:
 
 def unreadable_reason(case: PlanningCase, parts: Collection[PartFacts]) -> str:
     """Return why the words of parts cannot be read here, and the fix; "" if they can."""
-    found = {part.name: unreadable_scripts(case, part) for part in parts}
-    named = {name: scripts for name, scripts in found.items() if scripts}
-    if not named:
+    scripts_of_part = {part.name: unreadable_scripts(case, part) for part in parts}
+    unreadable = {name: scripts for name, scripts in scripts_of_part.items() if scripts}
+    if not unreadable:
         return next(filter(None, map(earlier_doubt, parts)), "")
-    return _script_reason(case, tuple(dict.fromkeys(script for some in named.values() for script in some)))
+    return _script_reason(case, tuple(dict.fromkeys(script for some in unreadable.values() for script in some)))
 
 
 def _script_reason(case: PlanningCase, scripts: Collection[str]) -> str:
@@ -70,8 +70,12 @@ def _script_reason(case: PlanningCase, scripts: Collection[str]) -> str:
         if looks
         else "an earlier reading lacked most of them"
     )
-    known = case.facts.scripts
-    todo = [known.todo[script] for script in scripts if script in known.todo] if known is not None else []
+    script_facts = case.facts.scripts
+    todo = (
+        [script_facts.todo[script] for script in scripts if script in script_facts.todo]
+        if script_facts is not None
+        else []
+    )
     return "; ".join((why, *todo))
 
 

@@ -97,7 +97,7 @@ class VideoTrack(Struct, frozen=True):
     name: str
     endpoints: tuple[Endpoint, ...] = ()
     spread: FrameSampling | None = None
-    written: SubtitleFacts | None = None
+    subtitles: SubtitleFacts | None = None
 
 
 def video_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
@@ -118,22 +118,26 @@ def animation_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
     """Return the option with an animation's frames as images."""
     spread = FrameSampling(FRAMES_THRIFTY * 2, FRAME_SIDE)
 
-    def passage(place: int) -> PartConversion:
+    def conversion_of(place: int) -> PartConversion:
         part = bundle.parts[place]
         count = _count(part, spread)
-        made = conversion_steps.frames(case, part, spread.parameters(), count, _title(spread, count), shown=True)
+        step = conversion_steps.frames(
+            case, part, spread.parameters(), count, _title(spread, count), for_final_call=True
+        )
         return PartConversion(
-            steps=(made,), pictures=(_shape(part, spread.side),), many=conversion_steps.frame_count(made)
+            steps=(step,), pictures=(_shape(part, spread.side),), many=conversion_steps.frame_count(step)
         )
 
-    return make_option(case, bundle, "frames", frozenset(("image",)), passage)
+    return make_option(case, bundle, "frames", frozenset(("image",)), conversion_of)
 
 
 def read_animation(case: PlanningCase, part: PartFacts, reader: Endpoint) -> tuple[ConversionStep, ConversionStep]:
     """Return the steps that sample an animation's frames by scene and read their text."""
     spread = FrameSampling(FRAMES_LEAST if shows_no_writing(part) else FRAMES_MOST, READ_SIDE)
     count = _count(part, spread)
-    frames = conversion_steps.frames(case, part, spread.parameters(), count, _title(spread, count), shown=False)
+    frames = conversion_steps.frames(
+        case, part, spread.parameters(), count, _title(spread, count), for_final_call=False
+    )
     return frames, conversion_steps.read_frames(case, part, reader, frames, _shape(part, spread.side), 0)
 
 
@@ -142,17 +146,17 @@ def _whole_video(part: PartFacts) -> PartConversion:
 
 
 def _sound_tracks(case: PlanningCase, part: PartFacts, conversions: ConvertersByJob) -> list[VideoTrack]:
-    written = choose_subtitles(part, case.policy.language)
-    beside = foreign_subtitles(part, case.policy.language) if written is None else None
-    found = [VideoTrack("subtitled", written=written)] if written is not None else []
+    subtitles = choose_subtitles(part, case.policy.language)
+    foreign = foreign_subtitles(part, case.policy.language) if subtitles is None else None
+    found = [VideoTrack("subtitled", subtitles=subtitles)] if subtitles is not None else []
     if not part.channels:
-        return found or [VideoTrack("silent", written=beside)]
+        return found or [VideoTrack("silent", subtitles=foreign)]
     transcribers = conversions.get("transcribe", [])
-    found += [VideoTrack("heard", (transcriber,), written=beside) for transcriber in transcribers]
-    found.append(VideoTrack("listened", written=beside))
-    shown_alone = case.job in ("score", "embed")  # only images are compared, without speech
-    if (not transcribers and written is None) or shown_alone:
-        found.append(VideoTrack("deaf", written=beside))
+    found += [VideoTrack("heard", (transcriber,), subtitles=foreign) for transcriber in transcribers]
+    found.append(VideoTrack("listened", subtitles=foreign))
+    images_only = case.job in ("score", "embed")  # only images are compared, without speech
+    if (not transcribers and subtitles is None) or images_only:
+        found.append(VideoTrack("deaf", subtitles=foreign))
     return found
 
 
@@ -182,8 +186,8 @@ def choose_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
     Preferred in this order: the policy's language, the language of the sound, default tracks, no descriptions of
     sounds, the first track.
     """
-    whole = [track for track in part.subtitles if not subtitle_gap(part, track)]
-    return min(whole, key=lambda track: _order(track, language), default=None)
+    complete = [track for track in part.subtitles if not subtitle_gap(part, track)]
+    return min(complete, key=lambda track: _order(track, language), default=None)
 
 
 def foreign_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
@@ -194,8 +198,8 @@ def foreign_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
 
 
 def _order(track: SubtitleFacts, language: str) -> tuple[bool, ...]:
-    stated = bool(language) and track.language == language
-    return (not stated, not track.spoken, not track.default, track.described)
+    is_requested = bool(language) and track.language == language
+    return (not is_requested, not track.spoken, not track.default, track.described)
 
 
 def subtitle_notes(part: PartFacts, language: str, used: Collection[int]) -> list[str]:
@@ -249,13 +253,13 @@ def _is_only_heard(case: PlanningCase, part: PartFacts) -> bool:
 
 def _tracks_option(case: PlanningCase, bundle: Bundle, sound: VideoTrack, pictures: VideoTrack) -> ConversionOption:
     kinds: set[str] = set()
-    if sound.name == "heard" or sound.written is not None or pictures.name in ("read", "described", "both"):
+    if sound.name == "heard" or sound.subtitles is not None or pictures.name in ("read", "described", "both"):
         kinds.add("text")
     if sound.name == "listened":
         kinds.add("audio")
     if pictures.name == "shown":
         kinds.add("image")
-    made = make_option(
+    option = make_option(
         case, bundle, "watch", frozenset(kinds),
         lambda place: _video_conversion(
             case, bundle.parts[place], sound, pictures, timed=needs_timestamps(case.policy.keep, bundle.needs)
@@ -263,11 +267,11 @@ def _tracks_option(case: PlanningCase, bundle: Bundle, sound: VideoTrack, pictur
         aspects=_aspects(bundle.parts[0], sound, pictures, only_heard=_is_only_heard(case, bundle.parts[0])),
     )  # fmt: skip
     if sound.name == "heard" and loses_words(case, bundle, sound.endpoints[0]):
-        made = wordless_way(made, bundle)
+        option = wordless_way(option, bundle)
     if pictures.spread is not None:
-        made.penalty += _missed_scenes_penalty(bundle.parts[0], pictures)
-        made.lost += _leaves_out_scenes(case, bundle, pictures.name, pictures.spread)
-    return made
+        option.penalty += _missed_scenes_penalty(bundle.parts[0], pictures)
+        option.lost += _leaves_out_scenes(case, bundle, pictures.name, pictures.spread)
+    return option
 
 
 def most_planned_frames(part: PartFacts) -> int:
@@ -331,27 +335,27 @@ def _aspects(
     An absent aspect (the tone of a silent video) is not lost. ``only_heard``: the question does not ask for on-screen
     words.
     """
-    there: set[Aspect] = set(ASPECTS_OF_KIND["video"])
-    kept: set[Aspect] = set(_ASPECTS_OF_IMAGES[pictures.name])
+    available_aspects: set[Aspect] = set(ASPECTS_OF_KIND["video"])
+    keeps: set[Aspect] = set(_ASPECTS_OF_IMAGES[pictures.name])
     if sound.name == "silent":
-        there -= {"speakers", "alignment"}
+        available_aspects -= {"speakers", "alignment"}
     else:
-        kept.update(_ASPECTS_OF_SOUND.get(sound.name, ()))
+        keeps.update(_ASPECTS_OF_SOUND.get(sound.name, ()))
     if sound.name == "heard" and transcribed_channels(part) > 1:
-        kept.add("speakers")
+        keeps.add("speakers")
     if not part.channels:
-        there.discard("tone")
+        available_aspects.discard("tone")
     if pictures.name in _OPTIONS_WITH_WRITING and sound.name != "deaf":
-        kept.add("words")
+        keeps.add("words")
     if pictures.name not in _OPTIONS_WITH_WRITING and not shows_no_writing(part) and not only_heard:
-        kept.discard("words")
+        keeps.discard("words")
     if pictures.name != "blind":
-        kept.add("timing")
+        keeps.add("timing")
         if sound.name not in ("silent", "deaf"):
-            kept.add("alignment")
+            keeps.add("alignment")
     if pictures.spread is not None and pictures.spread.dense:
-        kept.add("motion")
-    return in_aspect_order(kept), in_aspect_order(there - kept)
+        keeps.add("motion")
+    return in_aspect_order(keeps), in_aspect_order(available_aspects - keeps)
 
 
 def aspects_lost_as_text(part: PartFacts) -> tuple[Aspect, ...]:
@@ -363,38 +367,42 @@ def _video_conversion(
     case: PlanningCase, part: PartFacts, sound: VideoTrack, frame_track: VideoTrack, *, timed: bool
 ) -> PartConversion:
     """Return the conversion of one video, sound before frames. Their text blocks are later merged by time."""
-    made: list[ConversionStep] = []
+    steps: list[ConversionStep] = []
     sound_seconds = Quantity()
     lines = ZEROS
-    if sound.written is not None:
-        made.append(conversion_steps.subtitles(case, part, sound.written, timed=timed))
-        lines = conversion_steps.subtitle_lines(part, sound.written, timed=timed)
+    if sound.subtitles is not None:
+        steps.append(conversion_steps.subtitles(case, part, sound.subtitles, timed=timed))
+        lines = conversion_steps.subtitle_lines(part, sound.subtitles, timed=timed)
     if sound.name == "heard":
-        made.append(conversion_steps.demux(case, part, shown=False, apart=transcribed_channels(part) > 1))
+        steps.append(
+            conversion_steps.demux(case, part, for_final_call=False, separate_channels=transcribed_channels(part) > 1)
+        )
         transcriber = sound.endpoints[0]
-        made.append(
-            conversion_steps.transcribe(case, part, transcriber, case.rates(transcriber), of=len(made) - 1, timed=timed)
+        steps.append(
+            conversion_steps.transcribe(
+                case, part, transcriber, case.rates(transcriber), source_step=len(steps) - 1, timed=timed
+            )
         )
         lines = plus(lines, conversion_steps.transcript_lines(part, timed=timed))
     elif sound.name == "listened":
-        made.append(conversion_steps.demux(case, part, shown=True))
+        steps.append(conversion_steps.demux(case, part, for_final_call=True))
         sound_seconds = part.seconds
     if frame_track.spread is None:
-        return PartConversion(steps=tuple(made), sound=sound_seconds, blocks=1, lines=lines)
+        return PartConversion(steps=tuple(steps), sound=sound_seconds, blocks=1, lines=lines)
     count = _count(part, frame_track.spread)
     title = _title(frame_track.spread, count)
     frames = conversion_steps.frames(
-        case, part, frame_track.spread.parameters(), count, title, shown=frame_track.name == "shown"
+        case, part, frame_track.spread.parameters(), count, title, for_final_call=frame_track.name == "shown"
     )
-    count, place = conversion_steps.frame_count(frames), len(made)
-    made.append(frames)
+    count, place = conversion_steps.frame_count(frames), len(steps)
+    steps.append(frames)
     shape = _shape(part, frame_track.spread.side)
     if frame_track.name in ("read", "both"):
         reader = frame_track.endpoints[0]
-        made.append(conversion_steps.read_frames(case, part, reader, frames, shape, place))
+        steps.append(conversion_steps.read_frames(case, part, reader, frames, shape, place))
     if frame_track.name in ("described", "both"):
         describer = frame_track.endpoints[-1]
-        made.append(
+        steps.append(
             conversion_steps.describe(
                 case, part, describer, conversion_steps.VisualInput(title, (shape,), place, count)
             )
@@ -404,7 +412,7 @@ def _video_conversion(
     )  # frames may contain nothing to read
     lines = plus(lines, times(blocks, 2 if frame_track.name == "both" else 1))
     pictures = (shape,) if frame_track.name == "shown" else ()
-    return PartConversion(steps=tuple(made), pictures=pictures, many=count, sound=sound_seconds, blocks=1, lines=lines)
+    return PartConversion(steps=tuple(steps), pictures=pictures, many=count, sound=sound_seconds, blocks=1, lines=lines)
 
 
 def _count(part: PartFacts, spread: FrameSampling) -> Levels:

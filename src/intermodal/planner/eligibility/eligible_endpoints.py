@@ -235,8 +235,8 @@ def members_to_price(
     """
     if only is not None and only.job == job:
         return tuple(e for e in group.members if e.id == only.endpoint)
-    if case.named is not None and job == case.job:
-        return tuple(e for e in group.members if e.id in case.named)
+    if case.named_endpoints is not None and job == case.job:
+        return tuple(e for e in group.members if e.id in case.named_endpoints)
     if case.policy.objective == "best" and job == case.job:
         return tuple(group.members)  # the band keeps cheap and fast members, but neither criterion decides here
     band = case.index.band(group, case.as_of, case.effort)
@@ -247,12 +247,17 @@ def members_to_price(
 
 
 _MISS: dict[str, Callable[[PricedRoute], float]] = {  # amount by which a limit was missed
-    "media": lambda held: float(held.held.pages + held.held.pictures + held.held.seconds + held.held.size),
-    "images": lambda held: float(held.pictures - (held.max_images or 0)),
-    "context": lambda held: held.tokens + held.answer - held.context,
-    "memory": lambda held: held.memory,
-    "max_cost": lambda held: held.cost_high,
-    "deadline": lambda held: held.seconds_high,
+    "media": lambda route: float(
+        route.media_amounts.pages
+        + route.media_amounts.pictures
+        + route.media_amounts.seconds
+        + route.media_amounts.size
+    ),
+    "images": lambda route: float(route.pictures - (route.max_images or 0)),
+    "context": lambda route: route.tokens + route.answer - route.context,
+    "memory": lambda route: route.memory,
+    "max_cost": lambda route: route.cost_high,
+    "deadline": lambda route: route.seconds_high,
 }
 
 

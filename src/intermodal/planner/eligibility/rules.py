@@ -83,7 +83,7 @@ class PricedRoute(Struct, gc=False):
     max_images: int | None
     memory: float
     limits: RequestLimits | None
-    held: MediaAmounts
+    media_amounts: MediaAmounts
     tier: int
     own_tier: int
     cut: bool
@@ -100,13 +100,15 @@ def output(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
         return ""
     if group.first.model.ranks:
         return "it ranks passages, for intermodal rerank; this request asks for another output"
-    made = _MAKES.get(group.jobs[0], "it does something else") if group.jobs else "it has no task intermodal can drive"
-    return f"{made}; this request asks for another output"
+    actual_output = (
+        _MAKES.get(group.jobs[0], "it does something else") if group.jobs else "it has no task intermodal can drive"
+    )
+    return f"{actual_output}; this request asks for another output"
 
 
 def model(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     """Require that the named model answers."""
-    if case.named is None or job != case.job or any(e.id in case.named for e in group.members):
+    if case.named_endpoints is None or job != case.job or any(e.id in case.named_endpoints for e in group.members):
         return ""
     return other_model_named(case)
 
@@ -142,20 +144,20 @@ def zone(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 def language(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     """Require a stated spoken language for monolingual transcribers, which produce fluent nonsense for any other."""
     languages = group.first.model.languages
-    if job != "transcribe" or not languages or (case.named is not None and case.job == "transcribe"):
+    if job != "transcribe" or not languages or (case.named_endpoints is not None and case.job == "transcribe"):
         return ""
-    spoken = case.languages
-    if spoken and spoken <= frozenset(languages):
+    spoken_languages = case.languages
+    if spoken_languages and spoken_languages <= frozenset(languages):
         return ""
     first = next((bundle for bundle in case.bundles if bundle.kind in ("audio", "video")), None)
     name = first.title if first is not None else "the recording"
     verb = "are" if first is not None and len(first.parts) > 1 else "is"
-    known = ", ".join(languages)
-    if spoken:
-        return f"transcribes only {known}, and {name} {verb} {', '.join(sorted(spoken))}"
+    supported = ", ".join(languages)
+    if spoken_languages:
+        return f"transcribes only {supported}, and {name} {verb} {', '.join(sorted(spoken_languages))}"
     return hint(
         "transcribes only {}, and the language of {} is not stated (if it is {}: {language=})",
-        known,
+        supported,
         name,
         languages[0],
         languages[0],
@@ -172,15 +174,17 @@ def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
         able = ", ".join(first.translates)
         if able:
             return f"translates speech into {able} only, and {into} is asked for"
-        door = f": it is not stated that {first.host.id} has /audio/translations" if first.model.translates else ""
-        return f"transcribes and does not translate{door}"
+        route_note = (
+            f": it is not stated that {first.host.id} has /audio/translations" if first.model.translates else ""
+        )
+        return f"transcribes and does not translate{route_note}"
     if job != case.job or not case.translating or not first.model.languages:
         return ""
     unknown = sorted((case.languages | {case.translating}) - set(first.model.languages))
-    known = joined_names(first.model.languages)
+    supported = joined_names(first.model.languages)
     if unknown:
-        return f"supports {known} only, and {joined_names(unknown)} is needed"
-    return f"supports {known} only, so it cannot translate" if len(first.model.languages) == 1 else ""
+        return f"supports {supported} only, and {joined_names(unknown)} is needed"
+    return f"supports {supported} only, so it cannot translate" if len(first.model.languages) == 1 else ""
 
 
 def already_transcribed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
@@ -203,7 +207,11 @@ def rationed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     objective = case.without_free_tiers
     if not group.first.is_free_tier or not objective:
         return ""
-    if case.named is not None and job == case.job and any(e.id in case.named for e in group.members):
+    if (
+        case.named_endpoints is not None
+        and job == case.job
+        and any(e.id in case.named_endpoints for e in group.members)
+    ):
         return ""
     return hint("a free tier, which is rationed: not taken for {} unless asked for ({free-tiers})", objective)
 
@@ -261,7 +269,9 @@ def labels(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
             f"{joined_names(unknown)} {verb} of its head, which knows {joined_names(model.labels)}" if unknown else ""
         )
     if model.fills_masks:
-        return "" if case.named is not None else hint("says which word is masked: for that, name it ({model})")
+        return (
+            "" if case.named_endpoints is not None else hint("says which word is masked: for that, name it ({model})")
+        )
     if not output.labels:
         return hint("has no labels of its own: give some ({labels})")
     if not model.answers_in_words:
@@ -280,7 +290,7 @@ def matched(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
         return "scores labels against images, and there is none"
     return (
         ""
-        if case.named is not None
+        if case.named_endpoints is not None
         else hint("its vectors of words are for finding images: for those, name it ({model})")
     )
 
@@ -394,7 +404,7 @@ def images(priced: PricedRoute, case: PlanningCase) -> str:
 
 def media(priced: PricedRoute, case: PlanningCase) -> str:
     """Reject media beyond the published limits of the model's family."""
-    return exceeded_limit(priced.limits, priced.held, priced.context) if priced.limits is not None else ""
+    return exceeded_limit(priced.limits, priced.media_amounts, priced.context) if priced.limits is not None else ""
 
 
 def context(priced: PricedRoute, case: PlanningCase) -> str:

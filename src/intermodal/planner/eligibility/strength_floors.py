@@ -56,9 +56,9 @@ class FloorSearch(Struct):
 
 def search_with_floors(case: PlanningCase, left: EligibleEndpoints) -> FloorSearch:
     """Search under the floor. If nothing is found under the default floor, lower it as little as possible."""
-    stated = case.policy.at_least
-    if stated is not None:
-        floors = StrengthFloors(*[TIERS.index(stated)] * 4)
+    required_tier = case.policy.at_least
+    if required_tier is not None:
+        floors = StrengthFloors(*[TIERS.index(required_tier)] * 4)
         return FloorSearch(floors, Search(case, left, floors).run(), floors, [])
     top = _strongest(case, left)
     settled: FloorSearch | None = None
@@ -90,7 +90,7 @@ def _keeping_more(case: PlanningCase, left: EligibleEndpoints, settled: FloorSea
 def _strongest(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
     """Return the default floors, lowered to the strongest available model per task."""
     answer = _strongest_for_job(case, left, case.job)
-    if case.named is not None:
+    if case.named_endpoints is not None:
         answer = 0  # the user named the model: its strength does not matter
     if case.policy.objective == "fastest":
         # The objective "fastest" alone lowers the floor of transcribers and readers; the answer keeps its floor.
@@ -103,12 +103,12 @@ def _strongest(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
 
 def _strongest_for_job(case: PlanningCase, left: EligibleEndpoints, job: Job) -> int:
     """Return the strongest tier for a job among endpoints that may receive the parts; cached."""
-    here = job != case.job and all(bundle.private for bundle in case.bundles if bundle.kind in KINDS[job])
-    found = left.strongest.get((job, here))
+    private = job != case.job and all(bundle.private for bundle in case.bundles if bundle.kind in KINDS[job])
+    found = left.strongest.get((job, private))
     if found is None:
-        groups = [group for group in left.by_job.get(job, []) if not (group.remote and here)]
+        groups = [group for group in left.by_job.get(job, []) if not (group.remote and private)]
         tiers = (group.strongest if job == case.job else group.tier(TASKS[job]) for group in groups)
-        found = left.strongest[job, here] = max(tiers, default=0)
+        found = left.strongest[job, private] = max(tiers, default=0)
     return found
 
 
@@ -143,7 +143,7 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
             f"with a weakest link that is {tier_name(before.tier)}, too"
         ]
     low: list[tuple[Job, int]] = []
-    if floors.answer < DEFAULT_FLOOR and case.named is None:
+    if floors.answer < DEFAULT_FLOOR and case.named_endpoints is None:
         low.append((case.job, floors.answer))
     for job in CONVERSIONS:
         used = any(

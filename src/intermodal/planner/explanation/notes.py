@@ -43,10 +43,10 @@ def plan_notes(case: PlanningCase, chosen_route: Route, candidate: Candidate) ->
             f"the price of {joined_names(_without_price(candidate) or [chosen_route.endpoint.id])} "
             f"is not known{why}{ends}"
         )
-    stated = case.request.sampling.max_tokens
+    stated_limit = case.request.sampling.max_tokens
     full_length = min(answer_length(case), chosen_route.rates.most_out)
-    if case.job == "generate" and chosen_route.numbers.cap < (full_length if stated is None else stated):
-        instead = "" if stated is None else f", not the {stated:,} that were allowed"
+    if case.job == "generate" and chosen_route.numbers.cap < (full_length if stated_limit is None else stated_limit):
+        instead = "" if stated_limit is None else f", not the {stated_limit:,} that were allowed"
         found.append(
             f"room for {chosen_route.numbers.cap:,.0f} tokens of answer{instead}: {_answer_limit(case, chosen_route)}"
         )
@@ -76,9 +76,11 @@ def plan_notes(case: PlanningCase, chosen_route: Route, candidate: Candidate) ->
     found += _foreign(case, chosen_route, candidate)
     if case.policy.pages:
         files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]
-        whole = [part.name for part in sorted(files, key=lambda each: each.index) if not (part.pages or part.page)]
-        if whole:
-            found.append(f"without pages to choose from, taken whole: {joined_names(whole)}")
+        unpaged_files = [
+            part.name for part in sorted(files, key=lambda each: each.index) if not (part.pages or part.page)
+        ]
+        if unpaged_files:
+            found.append(f"without pages to choose from, taken whole: {joined_names(unpaged_files)}")
     if case.ignored:
         found.append(f"not used for a transcript: {joined_names(list(case.ignored))}")
     return found
@@ -109,15 +111,21 @@ def _page_selection_note(case: PlanningCase, chosen_route: Route) -> list[str]:
 
 def _foreign(case: PlanningCase, chosen_route: Route, candidate: Candidate) -> list[str]:
     """Return a note if a model gets a transcript in an unsupported language and a transcriber could translate."""
-    known = chosen_route.endpoint.model.languages
-    spoken = sorted(case.languages - set(known))
+    supported_languages = chosen_route.endpoint.model.languages
+    unsupported_languages = sorted(case.languages - set(supported_languages))
     transcribes = any(isinstance(step, Call) and step.op == "transcribe" for step in candidate.steps)
-    if case.job != "generate" or case.into or "en" not in known or not spoken or not transcribes:
+    if (
+        case.job != "generate"
+        or case.into
+        or "en" not in supported_languages
+        or not unsupported_languages
+        or not transcribes
+    ):
         return []
     return [
         hint(
             "{} supports {} only, and the speech is in {}: with {translate=}, speech recognition translates it first",
-            chosen_route.endpoint.id, joined_names(known), joined_names(spoken), "en",
+            chosen_route.endpoint.id, joined_names(supported_languages), joined_names(unsupported_languages), "en",
         )
     ]  # fmt: skip
 
@@ -133,12 +141,12 @@ def _film_notes(case: PlanningCase, assignment: Assignment) -> list[str]:
     found: list[str] = []
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         for part, conversion in zip(bundle.parts, option.conversions, strict=True):
-            given = [step.parameters for step in conversion.steps]
-            for each in given:
+            parameters = [step.parameters for step in conversion.steps]
+            for each in parameters:
                 if isinstance(each, SampleFrames) and each.by_scene and each.most is not None:
                     found += scene_notes(part, each.most)
             if part.subtitles:
-                used = {each.track for each in given if isinstance(each, ExtractSubtitles)}
+                used = {each.track for each in parameters if isinstance(each, ExtractSubtitles)}
                 found += subtitle_notes(part, case.policy.language, used)
     return found
 
@@ -160,7 +168,7 @@ def _images_perhaps_too_long(case: PlanningCase, chosen_route: Route) -> list[st
     (low, _, high), context = chosen_route.demand.image, chosen_route.rates.context
     if (
         case.job == "transcribe"
-        or chosen_route.demand.apart
+        or chosen_route.demand.one_by_one
         or low == high
         or chosen_route.demand.total[HIGH] + chosen_route.numbers.cap <= context
     ):
@@ -271,12 +279,12 @@ def _licence_notes(case: PlanningCase, chosen_route: Route) -> list[str]:
 
 def _contradiction_notes(case: PlanningCase, chosen_route: Route) -> list[str]:
     """Return notes on contradictions between sources about the inputs of the model."""
-    given = {kind for option in chosen_route.assignment.options for kind in option.kinds} | {
+    input_kinds = {kind for option in chosen_route.assignment.options for kind in option.kinds} | {
         bundle.kind for bundle in case.bundles
     }
     return [
         f"sources differ on {chosen_route.endpoint.id}: {provenance.describe_dispute(doubt)}"
-        for doubt in provenance.disputes_about(chosen_route.endpoint.doubts, given)
+        for doubt in provenance.disputes_about(chosen_route.endpoint.doubts, input_kinds)
     ]
 
 

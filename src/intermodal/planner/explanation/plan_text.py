@@ -98,9 +98,9 @@ def counting_source(basis: str, source: str) -> str:
 
 def tools_text(count: int, tokens: Quantity, source: str, tool_support: ToolSupport) -> str:
     """Return the number of tools, the tokens they add, and the evidence that they are supported."""
-    stated = tool_support.evidence
-    evidence = f"it takes tools ({stated.level}{f': {stated.citation}' if stated.source else ''})"
-    support = evidence if tool_support.takes else "it is not stated that it accepts tools"
+    evidence = tool_support.evidence
+    evidence_text = f"it takes tools ({evidence.level}{f': {evidence.citation}' if evidence.source else ''})"
+    support = evidence_text if tool_support.takes else "it is not stated that it accepts tools"
     what = f"{count} tool{'s' if count != 1 else ''} {numbers.tokens(tokens)}"
     return f"{what}: {counting_source(tokens.basis, source)}; {support}"
 
@@ -122,8 +122,8 @@ def route_summary(case: PlanningCase, assignment: Assignment) -> str:
 
 def _tracks(option: ConversionOption) -> list[str]:
     """Return the conversions of a video as text."""
-    shown = [step for step in option.conversions[0].steps if step.shown]
-    return [f"{step.title} shown" if step.op == "frames" else _TRACKS[step.op] for step in shown]
+    final_steps = [step for step in option.conversions[0].steps if step.for_final_call]
+    return [f"{step.title} shown" if step.op == "frames" else _TRACKS[step.op] for step in final_steps]
 
 
 def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
@@ -132,7 +132,7 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
         _conversions(option, conversion) for option in assignment.options for conversion in option.conversions
     )
     after = f" after {number_word(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
-    looked_at = _non_text_inputs(case, assignment)
+    media_inputs = _non_text_inputs(case, assignment)
     kind = "speech translation" if case.job == "transcribe" and case.into else _OTHER_KINDS.get(case.job, "")
     if answering.model.matches_images:
         return _matching(case, verdict, after)
@@ -154,12 +154,14 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
         if answering.model.fills_masks:
             kind = "an encoder says which word is masked"
     if kind:
-        shown = f"; {looked_at}" if looked_at and case.job == "draw" else ""
+        media_suffix = f"; {media_inputs}" if media_inputs and case.job == "draw" else ""
         beside = or_language_model(verdict)
         reason = f", as {_REASONS[case.job]}" if case.job in _REASONS else ""
-        return hint("no language model needed: {}{}{}{}{}{}", kind, after, reason, shown, falls_short(verdict), beside)
-    if looked_at:
-        return hint("multimodal call{}: {}{}", after, _beside(case, looked_at, verdict), _or_contrastive(verdict))
+        return hint(
+            "no language model needed: {}{}{}{}{}{}", kind, after, reason, media_suffix, falls_short(verdict), beside
+        )
+    if media_inputs:
+        return hint("multimodal call{}: {}{}", after, _beside(case, media_inputs, verdict), _or_contrastive(verdict))
     return hint("LLM call{}: {}{}", after, _alone(case, assignment, answering, verdict), _or_contrastive(verdict))
 
 
@@ -212,19 +214,20 @@ _OTHER_KINDS: dict[str, str] = {
 
 def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
     """Return the verdict on a route whose last model receives only text."""
-    turned = [
+    converted_parts = [
         part
         for bundle, option in _pairs(case, assignment)
         if option.name not in ("native", "properties")
         for part in bundle.parts
     ]
-    stated = [bundle.title for bundle, option in _pairs(case, assignment) if option.name == "properties"]
-    names = [part.name for part in sorted(turned, key=lambda part: part.index)]
+    file_titles = [bundle.title for bundle, option in _pairs(case, assignment) if option.name == "properties"]
+    names = [part.name for part in sorted(converted_parts, key=lambda part: part.index)]
     verb = "become" if len(names) > 1 else "becomes"
     out = "speech" if case.output == "speech" else "text"
     how = f"{joined_names(names)} {verb} text first" if names else f"text goes in and {out} comes out"
-    if stated:
-        how = f"{f'{how}, and ' if names else ''}only properties of {joined_names(stated)} are asked for, which go in"
+    if file_titles:
+        before = f"{how}, and " if names else ""
+        how = f"{before}only properties of {joined_names(file_titles)} are asked for, which go in"
     if case.translating:
         how += f" and is translated into {case.translating}"
     if verdict.value == "not_enough":
@@ -235,7 +238,10 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
     if verdict.value == "unknown":
         return hint("{}; {}, which loses {}", _open(verdict), how, lost_aspects(verdict))
     return hint(
-        "a language model is enough, {}{}{}", how, _unneeded_losses(case, verdict), _no_matter(answering, turned)
+        "a language model is enough, {}{}{}",
+        how,
+        _unneeded_losses(case, verdict),
+        _no_matter(answering, converted_parts),
     )
 
 
@@ -263,7 +269,7 @@ def _beside(case: PlanningCase, looked_at: str, verdict: Verdict) -> str:
 
 def _preference_reason(case: PlanningCase, other: Other) -> str:
     """Return why a broader model was chosen although a language model would suffice."""
-    if case.named is not None:
+    if case.named_endpoints is not None:
         return f"{case.policy.model} was named"
     if other.endpoint and case.request.previous_endpoint:
         return "the conversation stays where it is"
@@ -349,11 +355,11 @@ def describers(assignment: Assignment) -> list[str]:
     return list(dict.fromkeys(p.endpoint.id for p in pieces if p.op == "describe" and p.endpoint is not None))
 
 
-def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
+def _no_matter(answering: Endpoint, converted_parts: list[PartFacts]) -> str:
     """Return that a multimodal model is used as a language model, if no input needs more."""
     senses = [word for kind, word in _SENSES if kind in answering.model.input]
-    given = {kind for part in turned for kind in _AS.get(part.kind, (part.kind,))}
-    if not senses or given & set(answering.input):
+    input_kinds = {kind for part in converted_parts for kind in _AS.get(part.kind, (part.kind,))}
+    if not senses or input_kinds & set(answering.input):
         return ""
     return f"; that the model could also {joined_names(senses)} makes no difference"
 
@@ -370,12 +376,14 @@ def _conversions(option: ConversionOption, conversion: PartConversion) -> int:
 
 def _non_text_inputs(case: PlanningCase, assignment: Assignment) -> str:
     """Return the inputs that are more than text, grouped by option; "" if there are none."""
-    alike: dict[tuple[Kind, str], list[tuple[PartFacts, PartConversion]]] = {}
+    pairs_by_option: dict[tuple[Kind, str], list[tuple[PartFacts, PartConversion]]] = {}
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         if option.name == "native" or option.pictures or "audio" in option.kinds:
-            alike.setdefault((bundle.kind, option.name), []).extend(zip(bundle.parts, option.conversions, strict=True))
+            pairs_by_option.setdefault((bundle.kind, option.name), []).extend(
+                zip(bundle.parts, option.conversions, strict=True)
+            )
     found: list[str] = []
-    for (kind, name), pairs in alike.items():
+    for (kind, name), pairs in pairs_by_option.items():
         pairs.sort(key=lambda pair: pair[0].index)
         many = len(pairs) > 1
         goes = "go in as" if many else "goes in as"
@@ -404,7 +412,11 @@ def _video_summary(conversion: PartConversion) -> str:
         "read": "the text on the screen", "properties": "its properties",
     }  # fmt: skip
     return joined_names(
-        [names.get(p.op, "frames" if p.op == "frames" else "descriptions") for p in conversion.steps if p.shown]
+        [
+            names.get(p.op, "frames" if p.op == "frames" else "descriptions")
+            for p in conversion.steps
+            if p.for_final_call
+        ]
     )
 
 

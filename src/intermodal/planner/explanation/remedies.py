@@ -82,29 +82,31 @@ def _transcriber(case: PlanningCase, row: Rejected) -> str:
     If no language is stated, it may be the one that the transcriber supports. A false statement makes it produce
     nonsense, so stating it is advised only under its condition.
     """
-    spoken = case.languages
+    spoken_languages = case.languages
     transcribers = [
         endpoint
         for group in case.index.groups
         if "transcribe" in group.jobs
         for endpoint in group.members
-        if not endpoint.ready and endpoint.todo and _knows(endpoint, spoken)
+        if not endpoint.ready and endpoint.todo and _knows(endpoint, spoken_languages)
     ]
-    bring = (
+    fetch_command = (
         command(min(transcribers, key=lambda transcriber: (transcriber.memory.mid, transcriber.id)).todo)
         if transcribers
         else ""
     )
     refusing = next((case.index.group_of[name].first for name in row.endpoints if name in case.index.group_of), None)
-    if spoken or refusing is None or not refusing.model.languages:
-        return bring
-    known = refusing.model.languages[0]
-    claimed = hint("if it is {}: {language=}", _LANGUAGES.get(known, known), known)
-    return hint("{}; otherwise {}", claimed, bring) if bring else claimed
+    if spoken_languages or refusing is None or not refusing.model.languages:
+        return fetch_command
+    language = refusing.model.languages[0]
+    claimed = hint("if it is {}: {language=}", _LANGUAGES.get(language, language), language)
+    return hint("{}; otherwise {}", claimed, fetch_command) if fetch_command else claimed
 
 
-def _knows(endpoint: Endpoint, spoken: frozenset[str]) -> bool:
-    return not endpoint.model.languages or (bool(spoken) and spoken <= frozenset(endpoint.model.languages))
+def _knows(endpoint: Endpoint, spoken_languages: frozenset[str]) -> bool:
+    return not endpoint.model.languages or (
+        bool(spoken_languages) and spoken_languages <= frozenset(endpoint.model.languages)
+    )
 
 
 # English names of languages with monolingual transcribers.

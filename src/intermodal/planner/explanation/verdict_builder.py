@@ -98,24 +98,24 @@ def _groups(search: Search, lost: int) -> Iterator[_QueuedGroup]:
     case = search.case
     speaks_alone = case.output == "speech"
     words = {option for choices in search.choices for option in choices if not option.sends_media}
-    made: dict[int, Assignment | None] = {}
-    added: dict[Assignment, tuple[float, float]] = {}
-    kept: dict[tuple[tuple[ConversionOption, ...], ...], Assignment | None] = {}
+    assignment_of_usable: dict[int, Assignment | None] = {}
+    score_of_assignment: dict[Assignment, tuple[float, float]] = {}
+    assignment_of_choices: dict[tuple[tuple[ConversionOption, ...], ...], Assignment | None] = {}
     for row in group_batches(case, search.left, search.floors.answer)[0]:
         usable = search.pools.usable(row.groups[0])
         if not isinstance(usable, list) or (row.remote and case.private_text):
             continue
-        if id(usable) not in made:
+        if id(usable) not in assignment_of_usable:
             choices = tuple([tuple([option for option in some if option in words]) for some in usable])
-            if choices not in kept:
-                kept[choices] = _assignment(search, row, choices) if all(choices) else None
-            made[id(usable)] = kept[choices]
-        assignment = made[id(usable)]
+            if choices not in assignment_of_choices:
+                assignment_of_choices[choices] = _assignment(search, row, choices) if all(choices) else None
+            assignment_of_usable[id(usable)] = assignment_of_choices[choices]
+        assignment = assignment_of_usable[id(usable)]
         if assignment is None or assignment.lost > lost:
             continue
-        if assignment not in added:
-            added[assignment] = linear_score(assignment, search.weights)[:2]
-        fixed, tokens = added[assignment]
+        if assignment not in score_of_assignment:
+            score_of_assignment[assignment] = linear_score(assignment, search.weights)[:2]
+        fixed, tokens = score_of_assignment[assignment]
         tokens += search.pools.text(row.vocabulary, row.schema_by, row.tool_rule)
         for group, prices in zip(row.groups, known_coefficients(case, row, search.weights), strict=True):
             if speaks_alone and is_mute(case, group.first):
@@ -205,7 +205,7 @@ def _letter_model(case: PlanningCase, chosen_route: Route, search_result: Search
     output = case.request.output
     if not isinstance(output, ScoresOutput) or not output.labels:
         return None
-    case = msgspec.structs.replace(case, named=None)
+    case = msgspec.structs.replace(case, named_endpoints=None)
     writing = [group for group in case.index.groups if group.first.model.answers_in_words]
     able = _keepers(case, writing, chosen_route, search_result)
     return _nearest(case, _as_text_only(able) if _of_text(case, chosen_route) else able, floor)
@@ -261,8 +261,8 @@ def _extracted_texts(case: PlanningCase) -> Iterator[Judged]:
     """
     if case.job != "generate" or not needs_looks(case.question_facts):
         return
-    seen = (bundle for bundle in case.bundles if bundle.needs.get("appearance") == MUST_KEEP)
-    pictured = {name for bundle in seen for part in bundle.parts for name in part.origins}
+    bundles = (bundle for bundle in case.bundles if bundle.needs.get("appearance") == MUST_KEEP)
+    pictured = {name for bundle in bundles for part in bundle.parts for name in part.origins}
     for part in case.facts.parts:
         if part.kind == "text" and "document" in part.origins and part.name not in pictured:
             yield Judged(title=part.name, needs=_LOOKS, as_text=_LOOKS, loses=_LOOKS)
@@ -293,8 +293,8 @@ def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
     about; a recording, a video or a page with figures may be needed for more than its words, and nothing is known about
     an unsampled image.
     """
-    asked = case.question_facts.of(medium_of(bundle.parts[0]))
-    if asked.needed or asked.properties_alone or case.policy.keep or case.job == "score":
+    medium_needs = case.question_facts.of(medium_of(bundle.parts[0]))
+    if medium_needs.needed or medium_needs.properties_alone or case.policy.keep or case.job == "score":
         return True
     if bundle.kind == "image":
         return all(part.text_density.known for part in bundle.parts)
@@ -368,7 +368,7 @@ def _keeping(case: PlanningCase, chosen_route: Route, search_result: SearchResul
     The later a rule rejects it, the nearer it is; then routes that need only consent, routes of sufficient strength,
     and cheaper routes come first. Includes hosts without consent and weights that are not installed.
     """
-    if case.index.catalog.beyond and case.named is None:
+    if case.index.catalog.beyond and case.named_endpoints is None:
         case = make_case(
             case.request, case.facts, case.index.catalog.with_beyond, case.machine, case.statistics, case.as_of
         )

@@ -64,8 +64,8 @@ def why_not(inputs: Inputs, name: str) -> str:
 
 def _recognition_plan(inputs: Inputs, case: PlanningCase) -> Plan | None:
     """Return the plan if recognition alone answers; None otherwise."""
-    made = plan_from(inputs) if asks_for_recognition(case) else None
-    return made if made is not None and made.chosen.words_alone else None
+    plan = plan_from(inputs) if asks_for_recognition(case) else None
+    return plan if plan is not None and plan.chosen.words_alone else None
 
 
 def _beside_recognition(new_plan: Plan, endpoint: Endpoint) -> str:
@@ -109,7 +109,12 @@ def _answer(case: PlanningCase, decision: PlanDecision | None, endpoint: Endpoin
     reasons: list[rules.Reason] = []
     for job in jobs:
         reason = rules.endpoint_rejection(group, job, case)
-        if reason is None and job == case.job and case.named is not None and endpoint.id not in case.named:
+        if (
+            reason is None
+            and job == case.job
+            and case.named_endpoints is not None
+            and endpoint.id not in case.named_endpoints
+        ):
             reason = ("model", rules.other_model_named(case))
         if reason is None:
             able.append(job)

@@ -45,15 +45,15 @@ class Assignment(Struct, eq=False, gc=False):
 
     Attributes:
         text, image, audio: tokens of the media for the last call, including block labels. sound: seconds.
-        made: output tokens of converters. cost: USD of the conversions.
+        output_tokens: of converters. cost: USD of the conversions.
         before: seconds until all conversions are done, including loading. load: seconds of loading.
         memory: bytes of the local converters that are not loaded yet (``cold``). peak: maximum before the last call:
             these converters, and decoders beyond the first, which probing has already started.
         decoders: maximum number of concurrent decoders. ending: the share of ``memory`` in child processes, which can
             be unloaded.
         diverted, lost: sums over the options. missed: number of inferred needs lost, of any weight.
-        kept: number of aspects that no part loses. tier: tier of the weakest converter.
-        held: amounts to which limits of a request apply.
+        kept_aspects: number of aspects that no part loses. tier: tier of the weakest converter.
+        media_amounts: amounts to which limits of a request apply.
     """
 
     options: tuple[ConversionOption, ...]
@@ -61,7 +61,7 @@ class Assignment(Struct, eq=False, gc=False):
     image: Levels
     audio: Levels
     sound: Levels
-    made: Levels
+    output_tokens: Levels
     cost: Levels
     before: Levels
     load: Levels
@@ -74,11 +74,11 @@ class Assignment(Struct, eq=False, gc=False):
     diverted: int
     lost: int
     missed: int
-    kept: int
+    kept_aspects: int
     tier: int
     cold: frozenset[str]
     left_out: int
-    held: MediaAmounts
+    media_amounts: MediaAmounts
 
     @property
     def loss(self) -> Loss:
@@ -97,14 +97,14 @@ def assign(case: PlanningCase, options: tuple[ConversionOption, ...], token_rule
     found = case.assignments.get(key)
     if isinstance(found, Assignment):
         return found
-    made = case.assignments.get(options)  # computed under other rules
-    if not isinstance(made, Assignment):
-        made = _assign(case, options, token_rules)
-    elif any(option.counted for option in options):
+    assignment = case.assignments.get(options)  # computed under other rules
+    if not isinstance(assignment, Assignment):
+        assignment = _assign(case, options, token_rules)
+    elif any(option.has_native_media for option in options):
         text, image, audio = _tokens(options, token_rules)
-        made = msgspec.structs.replace(made, text=text, image=image, audio=audio)
-    case.assignments[key] = case.assignments[options] = made
-    return made
+        assignment = msgspec.structs.replace(assignment, text=text, image=image, audio=audio)
+    case.assignments[key] = case.assignments[options] = assignment
+    return assignment
 
 
 def _assign(case: PlanningCase, options: tuple[ConversionOption, ...], token_rules: TokenRules) -> Assignment:
@@ -134,13 +134,14 @@ def _assign(case: PlanningCase, options: tuple[ConversionOption, ...], token_rul
     return Assignment(
         options=options, text=text, image=image, audio=audio,
         sound=sum_levels([option.sound for option in options]),
-        made=sum_levels([option.made for option in options]), cost=sum_levels([option.cost for option in options]),
+        output_tokens=sum_levels([option.output_tokens for option in options]),
+        cost=sum_levels([option.cost for option in options]),
         before=before, load=load, memory=memory, peak=plus(memory, beside), ending=ending, decoders=most,
-        pictures=amounts.pictures, held=amounts,
+        pictures=amounts.pictures, media_amounts=amounts,
         penalty=sum([option.penalty for option in options]) + (LEFT_OUT_PENALTY if left_out else 0.0),
         diverted=sum([option.diverted for option in options]), lost=sum([option.lost for option in options]),
         missed=sum([len(option.missed) for option in options]) + (1 if left_out else 0),
-        kept=len({aspect for option in options for aspect in option.keeps} - lost),
+        kept_aspects=len({aspect for option in options for aspect in option.keeps} - lost),
         tier=min([NO_TIER, *[option.tier for option in options]]), cold=frozenset(cold), left_out=left_out,
     )  # fmt: skip
 
@@ -151,7 +152,7 @@ def _tokens(options: tuple[ConversionOption, ...], token_rules: TokenRules) -> t
     images: list[Levels] = []
     audios: list[Levels] = []
     for option in options:
-        if option.counted:
+        if option.has_native_media:
             text, image, audio = option.by_rules.get(token_rules) or native_tokens(option, token_rules)
             if text is not ZEROS:
                 texts.append(text)
@@ -166,8 +167,8 @@ def _media_amounts(options: tuple[ConversionOption, ...]) -> MediaAmounts:
     pictures = longest = pages = size = 0
     seconds = megapixels = 0.0
     for option in options:
-        if option.counted:
-            amounts = option.held
+        if option.has_native_media:
+            amounts = option.media_amounts
             pictures, longest, pages = pictures + amounts.pictures, max(longest, amounts.longest), pages + amounts.pages
             seconds, size, megapixels = seconds + amounts.seconds, size + amounts.size, megapixels + amounts.megapixels
     if not (pictures or pages or seconds or size):
@@ -204,9 +205,9 @@ def conversion_seconds(
     ends, decoding = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
     for level in LEVELS:
         lengths = [each[level] for each in seconds]
-        made = graph.schedule(lengths)
-        ends[level] = max(map(add, made.starts, lengths))
-        decoding[level] = float(made.decoding)
+        schedule = graph.schedule(lengths)
+        ends[level] = max(map(add, schedule.starts, lengths))
+        decoding[level] = float(schedule.decoding)
     return (ends[0], ends[1], ends[2]), (decoding[0], decoding[1], decoding[2])
 
 
@@ -247,7 +248,7 @@ def _graph(
         for step in steps:
             endpoint = step.endpoint
             uses.append(core_use(endpoint, case.machine.cores) if endpoint is not None else DECODER_USE)
-            afters.append((first + step.of,) if step.of >= 0 else ())
+            afters.append((first + step.source_step,) if step.source_step >= 0 else ())
             if endpoint is not None and endpoint.id in waits:
                 waits -= {endpoint.id}
                 seconds.append(plus(step.seconds, case.rates(endpoint).load))
@@ -267,20 +268,20 @@ def _duration_bound(
     cores = case.machine.cores
     work = transforms = chain = ZEROS
     loads = {used.id: used for option in options for used in option.converters if used.id in cold}
-    by: dict[str, Levels] = {name: case.rates(used).load for name, used in loads.items()}
+    seconds_by_process: dict[str, Levels] = {name: case.rates(used).load for name, used in loads.items()}
     for name, used in loads.items():
-        work = plus(work, times(by[name], core_use(used, cores).cores))
+        work = plus(work, times(seconds_by_process[name], core_use(used, cores).cores))
     for option in options:
         work, transforms, chain = (
             plus(work, option.work),
             plus(transforms, option.transforms),
             larger(chain, option.chain),
         )
-        for process, seconds in option.by.items():
-            by[process] = plus(by.get(process, ZEROS), seconds)
+        for process, seconds in option.seconds_by_process.items():
+            seconds_by_process[process] = plus(seconds_by_process.get(process, ZEROS), seconds)
     at_once = max(1, min(decoders, cores))
     longest = larger(chain, (work[0] / cores, work[1] / cores, work[2] / cores))
     longest = larger(longest, (transforms[0] / at_once, transforms[1] / at_once, transforms[2] / at_once))
-    for seconds in by.values():
+    for seconds in seconds_by_process.values():
         longest = larger(longest, seconds)
     return longest, (1.0, at_once, at_once) if transforms[0] >= DECODER_START_SECONDS else (0.0, 0.0, at_once)

@@ -42,9 +42,9 @@ class CallDemand(Struct, frozen=True, gc=False):
     ``again``: extra input tokens of the single repair that prompted JSON may need. ``evident``: the model receives only
     text, so the values of its answer can be checked. ``calls``: number of calls (a chat model scores labels in both
     orders). ``beside``: input that takes no room in the context (labels that an embedding model receives one by one).
-    ``tools``: the share of ``text`` that is tools. ``apart``: images and texts are processed one by one, so no context
-    contains all. ``memory``: what the conversions leave loaded, ``peak``: their maximum, ``ending``: the share of
-    ``memory`` that can be unloaded before the last call.
+    ``tools``: the share of ``text`` that is tools. ``one_by_one``: images and texts are processed separately, so no
+    context contains all. ``memory``: what the conversions leave loaded, ``peak``: their maximum, ``ending``: the share
+    of ``memory`` that can be unloaded before the last call.
     """
 
     text: Levels
@@ -62,16 +62,16 @@ class CallDemand(Struct, frozen=True, gc=False):
     diverted: int
     lost: int
     missed: int
-    kept: int
+    kept_aspects: int
     tier: int
     again: float
     evident: bool
     cold: frozenset[str]
-    held: MediaAmounts
+    media_amounts: MediaAmounts
     calls: int = 1
     beside: float = 0.0
     tools: Levels = ZEROS
-    apart: bool = False
+    one_by_one: bool = False
 
 
 def framing_tokens(case: PlanningCase, schema_by: str, tool_rule: str, vocabulary: Vocabulary) -> Levels:
@@ -145,15 +145,15 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
         diverted=assignment.diverted,
         lost=assignment.lost,
         missed=assignment.missed,
-        kept=assignment.kept,
+        kept_aspects=assignment.kept_aspects,
         tier=assignment.tier,
-        held=assignment.held,
+        media_amounts=assignment.media_amounts,
         again=retry_tokens(case) if repaired else 0.0,
         evident=case.evident and image == ZEROS and audio == ZEROS,
         cold=assignment.cold,
         calls=2 if lettered else 1,
         beside=case.labels if case.job == "score" and not lettered and not headed else 0.0,
-        apart=model.matches_images or headed,
+        one_by_one=model.matches_images or headed,
         tools=levels(case.tools(case.tool_rule(group), vocabulary)) if case.request.tools else ZEROS,
     )
 
@@ -170,7 +170,7 @@ def context_tokens(case: PlanningCase, endpoint: str, needs: CallDemand) -> floa
     counted at the middle, or at the low end if no endpoint would have room otherwise; an endpoint that rejected them
     counts at the high end. The same applies to images of unknown token count that would be lost otherwise.
     """
-    if needs.apart:
+    if needs.one_by_one:
         return 0.0
     found = needs.total[HIGH]
     if case.hopeful_images:
@@ -212,8 +212,8 @@ def answering_tier(case: PlanningCase, group: EndpointGroup, needs: CallDemand |
 
 def answer_word_limit(case: PlanningCase) -> float:
     """Return the limit for the words of an answer if the context permits: the stated limit, else the usual length."""
-    stated = case.request.sampling.max_tokens
-    return float(answer_length(case) if stated is None else stated)
+    stated_limit = case.request.sampling.max_tokens
+    return float(answer_length(case) if stated_limit is None else stated_limit)
 
 
 def answer_length(case: PlanningCase) -> int:
@@ -227,7 +227,7 @@ def full_answer_limit(case: PlanningCase, rates: Rates) -> float:
 
     Reasoning counts against it at every host, so an unstated limit includes room for reasoning.
     """
-    return answer_word_limit(case) + (rates.room if case.stated == math.inf else 0.0)
+    return answer_word_limit(case) + (rates.room if case.answer_limit == math.inf else 0.0)
 
 
 def least_answer_limit(case: PlanningCase, rates: Rates) -> float:
@@ -324,10 +324,10 @@ def _of_text(case: PlanningCase, group: EndpointGroup, learned: TokenCalibration
     return None if case.vocabulary(group.first.model).counts else learned.text
 
 
-def _minus(whole: Levels, part: Levels) -> Levels:
+def _minus(total: Levels, part: Levels) -> Levels:
     """Return the difference at each level; infinity stays infinity."""
-    return (_less(whole[0], part[0]), _less(whole[1], part[1]), _less(whole[2], part[2]))
+    return (_less(total[0], part[0]), _less(total[1], part[1]), _less(total[2], part[2]))
 
 
-def _less(whole: float, part: float) -> float:
-    return whole if whole == math.inf else max(0.0, whole - part)
+def _less(total: float, part: float) -> float:
+    return total if total == math.inf else max(0.0, total - part)

@@ -49,8 +49,8 @@ class AnswerTokens(NamedTuple):
 def answer_tokens(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> AnswerTokens:
     """Return the output tokens under a limit, including reasoning."""
     if case.job != "generate":
-        made = _wordless_output(case, endpoint, sound)
-        return AnswerTokens(made, made[MID])
+        tokens = _wordless_output(case, endpoint, sound)
+        return AnswerTokens(tokens, tokens[MID])
     low, mid, mean = expected_answer(case, endpoint, rates)
     if mean > cap or mid > cap or low > cap:
         low, mid, mean = min(low, cap), min(mid, cap), min(mean, cap)
@@ -125,10 +125,10 @@ def final_call_cost(
         return speech_price(rates, level, chars), speech_seconds(rates, level, chars)
     if case.job == "draw":
         return image_call_cost(case.request, case.facts, rates, level, needs.text[level], needs.image[level], out)
-    if needs.apart and needs.pictures:  # contrastive model: the number of frames of a video is an estimate
+    if needs.one_by_one and needs.pictures:  # contrastive model: the number of frames of a video is an estimate
         share = needs.image[level] / needs.image[HIGH] if needs.image[HIGH] else 1.0
         tokens = needs.total[level] - needs.image[level] + needs.beside
-        pictures, megapixels = needs.pictures * share, needs.held.megapixels * share
+        pictures, megapixels = needs.pictures * share, needs.media_amounts.megapixels * share
         return (
             token_price(rates, needs.text[level] + needs.beside, needs.image[level], 0.0, 0.0, 0.0),
             contrastive_seconds(rates, level, pictures, megapixels, tokens),

@@ -59,14 +59,14 @@ def stated_settings(request: Request) -> StatedSettings:
     output = request.output
     if not isinstance(output, ImageOutput):
         return (), None
-    stated = {
+    settings = {
         SIZE: output.size is not None, COUNT: output.count > 1, QUALITY: bool(output.quality),
         FORMAT: output.format in ("jpeg", "webp"),  # PNG is always possible, because results are converted locally
         SEED: request.sampling.seed is not None, STEPS: output.steps is not None, NEGATIVE: bool(output.negative),
         GUIDANCE: output.guidance is not None, SAMPLER: bool(output.sampler),
         STRENGTH: output.strength is not None, MASK: output.mask,
     }  # fmt: skip
-    return tuple(word for word, is_stated in stated.items() if is_stated), output.size
+    return tuple(word for word, is_stated in settings.items() if is_stated), output.size
 
 
 def unsupported_by_host(host: Host, request: Request) -> str:
@@ -74,13 +74,13 @@ def unsupported_by_host(host: Host, request: Request) -> str:
     has = supported_image_options(host)
     if not has:
         return "is spoken to in a protocol in which intermodal asks for no images"
-    stated, size = stated_settings(request)
+    settings, size = stated_settings(request)
     if RATIO in has and size is not None and size in ASPECT_RATIOS:
-        stated = tuple(word for word in stated if word != SIZE)
+        settings = tuple(word for word in settings if word != SIZE)
     elif RATIO in has and size is not None:
         sizes = ", ".join(f"{width}x{height}" for width, height in ASPECT_RATIOS)
         return f"draws {sizes}, and no image of {size[0]}x{size[1]}"
-    missing = [OPTION_LABELS[word] for word in stated if word not in has]
+    missing = [OPTION_LABELS[word] for word in settings if word not in has]
     return f"cannot be told {' and '.join(missing)}" if missing else ""
 
 
@@ -121,9 +121,9 @@ def image_generation(diffusion: DiffusionSettings, request: Request, facts: Fact
     Unstated settings are the model's defaults. The size is that of the input image, reduced to the pixels that the
     model supports well.
     """
-    output, given = image_output(request), input_images(facts)
-    size = output.size or (_within(diffusion, given[0]) if given else (diffusion.side, diffusion.side))
-    strength = (USUAL_STRENGTH if output.strength is None else output.strength) if given else None
+    output, images = image_output(request), input_images(facts)
+    size = output.size or (_within(diffusion, images[0]) if images else (diffusion.side, diffusion.side))
+    strength = (USUAL_STRENGTH if output.strength is None else output.strength) if images else None
     guidance = diffusion.guidance if output.guidance is None else output.guidance
     steps = output.steps or diffusion.steps
     return ImageGeneration(size, output.count, steps, guidance, output.sampler, strength)
@@ -141,14 +141,16 @@ def drawing_memory(diffusion: DiffusionSettings, memory: Levels, request: Reques
     """Return the memory in bytes for the requested size: buffers grow with the number of pixels."""
     width, height = image_generation(diffusion, request, facts).size
     more = width * height - diffusion.side**2
-    low, mid, high = (max(0.0, known + more * each) for known, each in zip(memory, diffusion.buffers, strict=True))
+    low, mid, high = (
+        max(0.0, base_bytes + more * each) for base_bytes, each in zip(memory, diffusion.buffers, strict=True)
+    )
     return low, mid, high
 
 
 def check_image_settings(request: Request, facts: Facts) -> None:
     """Raise UsageError for settings that are inconsistent with the input."""
-    output, given = image_output(request), input_images(facts)
-    if output.strength is not None and not given:
+    output, images = image_output(request), input_images(facts)
+    if output.strength is not None and not images:
         raise UsageError(
             "a strength says how much of an image is drawn anew, and no image goes in", where=setting("strength"),
             todo="add the image to start from, or leave it out",
@@ -156,20 +158,20 @@ def check_image_settings(request: Request, facts: Facts) -> None:
     if not output.mask:
         return
     last = facts.parts[-1]  # the mask follows the image to which it applies
-    if last.kind != "image" and len(facts.parts) > len(given) + 1:
+    if last.kind != "image" and len(facts.parts) > len(images) + 1:
         raise UsageError(
             f"{last.name} is {last.kind}, not an image", where=setting("mask"), todo="give a mask as PNG",
         )  # fmt: skip
-    if len(given) < 2:
+    if len(images) < 2:
         raise UsageError(
             "a mask says what of an image may change, and no image goes in", where=setting("mask"),
             todo="add the image that it is laid on",
         )  # fmt: skip
-    if len(given) > 2:
+    if len(images) > 2:
         raise UsageError(
-            f"a mask is of one image, and {len(given) - 1} go in", where=setting("mask"), todo="give one image",
+            f"a mask is of one image, and {len(images) - 1} go in", where=setting("mask"), todo="give one image",
         )  # fmt: skip
-    picture, mask = given
+    picture, mask = images
     if (picture.width, picture.height) != (mask.width, mask.height):
         raise UsageError(
             f"{mask.name} has {mask.width}x{mask.height} pixels and {picture.name} {picture.width}x{picture.height}",
@@ -199,8 +201,8 @@ def image_parameters(endpoint: Endpoint, request: Request, facts: Facts) -> Draw
     quality = _quality(endpoint, output) if QUALITY in has else ""
     steps, guidance, strength = output.steps, output.guidance, output.strength
     if diffusion is not None:
-        drawn = image_generation(diffusion, request, facts)
-        size, steps, guidance, strength = drawn.size, drawn.steps, drawn.guidance, drawn.strength
+        generation = image_generation(diffusion, request, facts)
+        size, steps, guidance, strength = generation.size, generation.steps, generation.guidance, generation.strength
     return DrawImage(
         size=size, quality=quality, count=output.count if output.count > 1 else None, steps=steps or None,
         guidance=guidance, sampler=output.sampler, strength=strength, negative=output.negative, format=output.format,
@@ -222,8 +224,10 @@ def generated_tokens(endpoint: Endpoint, request: Request) -> Levels:
         return ZEROS
     output = image_output(request)
     width, height = _size(endpoint, output)
-    one = generated_image_tokens(endpoint.model.drawn, width, height, _quality(endpoint, output) or USUAL_QUALITY)
-    return times(levels(one), float(output.count))
+    tokens_per_image = generated_image_tokens(
+        endpoint.model.drawn, width, height, _quality(endpoint, output) or USUAL_QUALITY
+    )
+    return times(levels(tokens_per_image), float(output.count))
 
 
 def image_call_cost(
@@ -237,11 +241,11 @@ def image_call_cost(
     )
 
 
-def image_title(drawn: DrawImage) -> str:
+def image_title(parameters: DrawImage) -> str:
     """Return a title: "an image, 1024x1024, medium quality", "an image, 512x512 x 20 steps"."""
-    many = "an image" if drawn.count is None else f"{drawn.count} images"
-    quality = f"{drawn.quality} quality" if drawn.quality else ""
-    size = "" if drawn.size is None else f"{drawn.size[0]}x{drawn.size[1]}"
-    if drawn.steps is not None:  # its duration depends on steps and pixels
-        size = f"{size} x {drawn.steps} steps"
+    many = "an image" if parameters.count is None else f"{parameters.count} images"
+    quality = f"{parameters.quality} quality" if parameters.quality else ""
+    size = "" if parameters.size is None else f"{parameters.size[0]}x{parameters.size[1]}"
+    if parameters.steps is not None:  # its duration depends on steps and pixels
+        size = f"{size} x {parameters.steps} steps"
     return ", ".join(filter(None, (many, size, quality)))

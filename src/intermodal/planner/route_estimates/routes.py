@@ -117,7 +117,7 @@ def price_route(case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rat
         cap = min(cap, max(float(DEFAULT_ANSWER[case.output]), math.floor(rates.context - needs.total[MID])))
     numbers = _price(case, endpoint, remote, rates, needs, cap)
     # The latter is room for reasoning, chosen by the planner.
-    if not (case.tight or (rates.room and case.stated == math.inf)):
+    if not (case.tight or (rates.room and case.answer_limit == math.inf)):
         return numbers
     limits = (case.policy.max_cost, math.inf if case.policy.deadline is None else case.policy.deadline)
     if numbers.cost_high <= limits[0] and numbers.seconds_high <= limits[1]:
@@ -137,13 +137,13 @@ def _price(
     case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rates, needs: CallDemand, cap: float
 ) -> RouteNumbers:
     """Return the figures of a route whose answer has at most ``cap`` tokens."""
-    made = answer_tokens(case, endpoint, rates, cap, needs.sound)
-    out = made.tokens
-    cost, seconds = final_call_cost(case, rates, MID, needs, out[MID], made.paid)
+    answer = answer_tokens(case, endpoint, rates, cap, needs.sound)
+    out = answer.tokens
+    cost, seconds = final_call_cost(case, rates, MID, needs, out[MID], answer.paid)
     cost_high, seconds_high = final_call_cost(case, rates, HIGH, needs, out[HIGH])
     missing_cost = missing_seconds = 0.0
-    if case.job == "generate" and made.paid >= cap:
-        missing_cost, missing_seconds = _missing_answer_cost(case, endpoint, rates, needs, made, cap)
+    if case.job == "generate" and answer.paid >= cap:
+        missing_cost, missing_seconds = _missing_answer_cost(case, endpoint, rates, needs, answer, cap)
     if needs.again:
         more_cost, more_seconds = repair_cost(case, rates, needs, out[HIGH])
         cost_high, seconds_high = cost_high + more_cost, seconds_high + more_seconds
@@ -183,10 +183,10 @@ def _missing_answer_cost(
     if usual.paid <= cap:
         return 0.0, 0.0
     found: list[float] = []
-    for whole, cut in zip(
+    for full_amount, cut_amount in zip(
         _middle(case, endpoint, rates, needs, usual), _middle(case, endpoint, rates, needs, answer_tokens), strict=True
     ):
-        found.append(whole - cut if cut < math.inf else 0.0)
+        found.append(full_amount - cut_amount if cut_amount < math.inf else 0.0)
     return found[0], found[1]
 
 
@@ -224,7 +224,7 @@ def priced_route(
         max_images=group.first.host.max_images,
         memory=numbers.memory,
         limits=case.token_rules(group).limits,
-        held=needs.held,
+        media_amounts=needs.media_amounts,
         tier=min(needs.tier, own_tier),
         own_tier=own_tier,
         floor=floor,
@@ -270,7 +270,7 @@ class RouteLimits(Struct, frozen=True):
         if most is not None and needs.pictures > most:
             return False
         published = case.token_rules(group).limits
-        if published is not None and exceeds(published, needs.held, rates.context):
+        if published is not None and exceeds(published, needs.media_amounts, rates.context):
             return False
         return not self.counts_context or context_tokens(case, endpoint, needs) + numbers.cap <= rates.context
 

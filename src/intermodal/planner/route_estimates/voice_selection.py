@@ -50,8 +50,8 @@ def voice_load_seconds(case: PlanningCase, voice: Voice, level: Level) -> float:
 
 def voice_memory_bytes(case: PlanningCase, voice: Voice) -> Levels:
     """Return the memory of a local voice in bytes, 0 if it is loaded or remote."""
-    here = voice.endpoint.host.zone in LOCAL_ZONES and voice.endpoint.id not in case.loaded
-    return voice.rates.memory if here else ZEROS
+    cold = voice.endpoint.host.zone in LOCAL_ZONES and voice.endpoint.id not in case.loaded
+    return voice.rates.memory if cold else ZEROS
 
 
 def _order(case: PlanningCase, money: float, time: float, tier: int) -> tuple[float, ...]:

@@ -66,8 +66,8 @@ class AssignmentPool(Struct, eq=False):
     def numbers(self, prices: Coefficients) -> list[float]:
         """Return the approximate score of each assignment at an endpoint with these coefficients."""
         if not self.lines:
-            weighed = objective_weights(self.case.policy)
-            self.lines = [linear_score(each, weighed) for each in self.assignments]
+            weights = objective_weights(self.case.policy)
+            self.lines = [linear_score(each, weights) for each in self.assignments]
         base, text, image, audio, length = prices
         base += self.text * text
         return [
@@ -90,9 +90,9 @@ def pool_assignments(pool: AssignmentPool, lanes: AssignmentPools) -> list[Assig
     return pool.assignments
 
 
-def linear_score(each: Assignment, weighed: Weights) -> tuple[float, float, float, float, float]:
+def linear_score(each: Assignment, weights: Weights) -> tuple[float, float, float, float, float]:
     """Return the score of an assignment before the last call, and its tokens and seconds of audio, to be priced."""
-    money, time, loss = weighed
+    money, time, loss = weights
     fixed = comparable_price(each.cost[MID]) * money + each.before[MID] * time + each.penalty * loss
     return fixed, each.text[MID], each.image[MID], each.audio[MID], each.sound[MID]
 
@@ -134,7 +134,9 @@ class AssignmentPools:
         self.case = case
         self._ends = ends
         self.choices = choices
-        self._counted = [option for choices in choices for option in choices if option.odd or option.name == "native"]
+        self._refusable_options = [
+            option for choices in choices for option in choices if option.odd or option.name == "native"
+        ]
         self._closed: dict[TokenRules, tuple[int, ...]] = {}
         self._usable: dict[tuple[object, TokenRules], OpenOptionsOrReasons] = {}
         self._shared: dict[tuple[object, tuple[int, ...]], OpenOptionsOrReasons] = {}
@@ -155,7 +157,7 @@ class AssignmentPools:
             closed = self._closed.get(token_rules)
             if closed is None:
                 closed = self._closed[token_rules] = tuple(
-                    id(option) for option in self._counted if native_refusal(option, token_rules)
+                    id(option) for option in self._refusable_options if native_refusal(option, token_rules)
                 )
             key = (group.input_profile, closed)
             found = self._shared.get(key)
@@ -256,7 +258,7 @@ def prefer_native_for_named(case: PlanningCase, bundle: Bundle, good: list[Conve
 
     Not applied under ``cheapest`` and ``fastest``, nor when replanning during a run.
     """
-    if case.named is None or case.policy.objective in ("cheapest", "fastest") or case.is_replanning:
+    if case.named_endpoints is None or case.policy.objective in ("cheapest", "fastest") or case.is_replanning:
         return good
     if not any(option.name in UNCONVERTED_OPTIONS for option in good):
         return good
@@ -300,8 +302,8 @@ def candidate_assignments(
             best.append([min(measured, key=lambda pair: pair[0][place])[1] for place in range(WEIGHTINGS)])
         columns = dict.fromkeys(zip(*best, strict=True))
         combinations = [_complete_choice(usable, column) for column in columns]
-    made = [assign(case, each, token_rules) for each in combinations]
-    return undominated_assignments(made) if len(made) > 1 else made
+    assignments = [assign(case, each, token_rules) for each in combinations]
+    return undominated_assignments(assignments) if len(assignments) > 1 else assignments
 
 
 def _complete_choice(
@@ -316,11 +318,11 @@ def option_weights(
     case: PlanningCase, option: ConversionOption, token_rules: TokenRules
 ) -> tuple[tuple[float, ...], ...]:
     """Return an option's score under every weighting, smaller is better. Cached on the option."""
-    key = token_rules if option.counted else None
+    key = token_rules if option.has_native_media else None
     found = option.weighed.get(key)
     if found is None:
         found = option.weighed[key] = _weigh(
-            case, option, native_tokens(option, token_rules) if option.counted else NativeTokens()
+            case, option, native_tokens(option, token_rules) if option.has_native_media else NativeTokens()
         )
     return found
 
@@ -353,18 +355,19 @@ def _weigh(case: PlanningCase, option: ConversionOption, native: NativeTokens) -
 WEIGHTINGS = 2 * len(TOKEN_PRICES) + 9
 
 
-def _figures(one: Assignment) -> tuple[float, ...]:
+def _figures(assignment: Assignment) -> tuple[float, ...]:
     return (
-        *one.text[1:], *one.image[1:], *one.audio[1:], *one.cost[1:], *one.before[1:], one.memory[HIGH],
-        float(one.pictures), one.penalty, float(one.diverted), float(one.lost),
-        float(one.missed), -float(one.kept), -float(one.tier),
+        *assignment.text[1:], *assignment.image[1:], *assignment.audio[1:], *assignment.cost[1:],
+        *assignment.before[1:], assignment.memory[HIGH],
+        float(assignment.pictures), assignment.penalty, float(assignment.diverted), float(assignment.lost),
+        float(assignment.missed), -float(assignment.kept_aspects), -float(assignment.tier),
     )  # fmt: skip
 
 
 def undominated_assignments(assignments: list[Assignment]) -> list[Assignment]:
     """Return the assignments that no other beats in every figure, in their order."""
-    figures = [_figures(one) for one in assignments]
-    kept: list[Assignment] = []
+    figures = [_figures(assignment) for assignment in assignments]
+    undominated: list[Assignment] = []
     for place, mine in enumerate(figures):
         for other, theirs in enumerate(figures):
             if other == place or (theirs == mine and other > place):
@@ -375,5 +378,5 @@ def undominated_assignments(assignments: list[Assignment]) -> list[Assignment]:
             else:
                 break  # dominated
         else:
-            kept.append(assignments[place])
-    return kept
+            undominated.append(assignments[place])
+    return undominated

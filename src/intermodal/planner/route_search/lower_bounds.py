@@ -30,9 +30,9 @@ CHEAP: Weights = (1.0, 0.0, 0.0)
 QUICK: Weights = (0.0, 1.0, 0.0)
 
 
-def coefficients(case: PlanningCase, rates: Rates, weighed: Weights) -> Coefficients:
+def coefficients(case: PlanningCase, rates: Rates, weights: Weights) -> Coefficients:
     """Return the fixed score of a call, and the scores per token of text, images and audio and per second of audio."""
-    money, time, _ = weighed
+    money, time, _ = weights
     if case.job == "draw":
         return (0.0, 0.0, 0.0, 0.0, 0.0)  # priced per image: all groups are opened, because they are few
     read = rates.read_in[MID] * time
@@ -48,17 +48,17 @@ def coefficients(case: PlanningCase, rates: Rates, weighed: Weights) -> Coeffici
 
 def _tokens(case: PlanningCase, rates: Rates, words: float) -> float:
     """Return the output tokens of an answer of ``words``, including its reasoning."""
-    return min(words + rates.thought[MID], case.stated, rates.most_out) if words else 0.0
+    return min(words + rates.thought[MID], case.answer_limit, rates.most_out) if words else 0.0
 
 
 def known_coefficients(
-    case: PlanningCase, row: GroupBatch, weighed: Weights, group: EndpointGroup | None = None
+    case: PlanningCase, row: GroupBatch, weights: Weights, group: EndpointGroup | None = None
 ) -> list[Coefficients]:
     """Return the coefficients of the ideal member of each group of a batch, or of each member of one group's band.
 
     They do not depend on the request's sizes, so they are cached.
     """
-    key = (weighed, case.ranked_answer, case.paid_answer, case.stated, -1 if group is None else group.number)
+    key = (weights, case.ranked_answer, case.paid_answer, case.answer_limit, -1 if group is None else group.number)
     found = row.coefficients.get(key)
     if found is None:
         if len(row.coefficients) > 1024:
@@ -68,16 +68,16 @@ def known_coefficients(
         else:
             members = case.index.band(group, case.as_of, case.effort)
             some = [known_rates(each, case.as_of, case.effort) for each in members]
-        found = row.coefficients[key] = [coefficients(case, each, weighed) for each in some]
+        found = row.coefficients[key] = [coefficients(case, each, weights) for each in some]
     return found
 
 
-def least_coefficients(case: PlanningCase, row: GroupBatch, weighed: Weights) -> list[Coefficients]:
+def least_coefficients(case: PlanningCase, row: GroupBatch, weights: Weights) -> list[Coefficients]:
     """Return the minimum of each coefficient over a batch's groups, as a list with one element."""
-    key = (weighed, case.ranked_answer, case.paid_answer, case.stated, None)
+    key = (weights, case.ranked_answer, case.paid_answer, case.answer_limit, None)
     found = row.coefficients.get(key)
     if found is None:
-        base, text, image, audio, length = zip(*known_coefficients(case, row, weighed), strict=True)
+        base, text, image, audio, length = zip(*known_coefficients(case, row, weights), strict=True)
         found = row.coefficients[key] = [(min(base), min(text), min(image), min(audio), min(length))]
     return found
 
@@ -116,24 +116,24 @@ class OpenOptions(Struct, eq=False):
     shapes: dict[tuple[TokenRules | None, Weights, bool], OptionSums]
     every: OpenOptions | None = None
 
-    def shape(self, token_rules: TokenRules | None, weighed: Weights, waits: bool = False) -> OptionSums:
+    def shape(self, token_rules: TokenRules | None, weights: Weights, waits: bool = False) -> OptionSums:
         """Return the sums under some weights. ``waits``: whether remote conversions take their time."""
-        found = self.shapes.get((token_rules, weighed, waits))
+        found = self.shapes.get((token_rules, weights, waits))
         if found is None:
             found = (
-                self._plain(weighed, waits) if token_rules is None else self._sum_options(token_rules, weighed, waits)
+                self._plain(weights, waits) if token_rules is None else self._sum_options(token_rules, weights, waits)
             )
-            self.shapes[token_rules, weighed, waits] = found
+            self.shapes[token_rules, weights, waits] = found
         return found
 
-    def _plain(self, weighed: Weights, waits: bool) -> OptionSums:
+    def _plain(self, weights: Weights, waits: bool) -> OptionSums:
         """Return the sums without unconverted media, which are the same under all token rules."""
         fixed = words = pixels = sound = 0.0
         conversion_options: list[ConversionOption] = []
         places: list[int] = []
         branches: list[list[Branch]] = []
         for place, choices in enumerate(self.usable):
-            options = [(*_option(option, weighed, waits, self.cores), option) for option in choices]
+            options = [(*_option(option, weights, waits, self.cores), option) for option in choices]
             candidates = _possibly_best(options) if len(options) > 1 else options
             conversion_options.append(candidates[0][4])
             if len(candidates) == 1:
@@ -144,11 +144,11 @@ class OpenOptions(Struct, eq=False):
                 branches.append(candidates)
         return OptionSums(fixed, words, pixels, sound, tuple(conversion_options), places, branches)
 
-    def _sum_options(self, token_rules: TokenRules, weighed: Weights, waits: bool) -> OptionSums:
-        plain = self.shape(None, weighed, waits)
+    def _sum_options(self, token_rules: TokenRules, weights: Weights, waits: bool) -> OptionSums:
+        plain = self.shape(None, weights, waits)
         words, pixels, sound = plain.words, plain.pixels, plain.sound
         for place, conversion_option in enumerate(plain.options):
-            if conversion_option.counted and place not in plain.places:
+            if conversion_option.has_native_media and place not in plain.places:
                 text, image, audio = conversion_option.by_rules.get(token_rules) or native_tokens(
                     conversion_option, token_rules
                 )
@@ -156,17 +156,19 @@ class OpenOptions(Struct, eq=False):
         branches: list[list[Branch]] = []
         for options in plain.branches:
             natives = False
-            made: list[Branch] = []
+            bundle_branches: list[Branch] = []
             for option in options:
                 natives = natives or bool(option[4].natives)
-                made.append(_with_natives(option, token_rules) if option[4].counted else option)
+                bundle_branches.append(_with_natives(option, token_rules) if option[4].has_native_media else option)
             if natives:  # kept so far because their tokens were unknown
-                made = [mine for mine in made if not mine[4].natives or not _is_dominated(mine, made)]
-            branches.append(made)
+                bundle_branches = [
+                    mine for mine in bundle_branches if not mine[4].natives or not _is_dominated(mine, bundle_branches)
+                ]
+            branches.append(bundle_branches)
         return OptionSums(plain.fixed, words, pixels, sound, plain.options, plain.places, branches)
 
     def picks(
-        self, token_rules: TokenRules, prices: Coefficients, weighed: Weights, waits: bool = False
+        self, token_rules: TokenRules, prices: Coefficients, weights: Weights, waits: bool = False
     ) -> tuple[ConversionOption, ...]:
         """Return the best option of each bundle under some weights, for an endpoint with these coefficients.
 
@@ -175,7 +177,7 @@ class OpenOptions(Struct, eq=False):
         two.
         """
         _, text, image, audio, length = prices
-        shape = self.shape(token_rules, weighed, waits)
+        shape = self.shape(token_rules, weights, waits)
         found = list(shape.options)
         for place, options in zip(shape.places, shape.branches, strict=True):
             least = math.inf
@@ -201,28 +203,28 @@ class BatchBound(Struct, eq=False):
         """Return the bound including options that lose more than necessary, which are cheaper or faster."""
         return self if self.fan.every is None else replace(self, fan=self.fan.every)
 
-    def bound(self, rates: Rates, weighed: Weights) -> float:
+    def bound(self, rates: Rates, weights: Weights) -> float:
         """Return the minimum score of a route to an endpoint with these rates."""
-        score = self.bounds([coefficients(self.case, rates, weighed)], weighed)[0]
+        score = self.bounds([coefficients(self.case, rates, weights)], weights)[0]
         if self.sound:
             audio_cost = min(max(self.sound, rates.least) * rates.second, self.sound * 6.0 * rates.audio)
             score += (
-                comparable_price(audio_cost) * weighed[0]
-                + self.sound * min(rates.hear[MID], rates.hear_film[MID]) * weighed[1]
+                comparable_price(audio_cost) * weights[0]
+                + self.sound * min(rates.hear[MID], rates.hear_film[MID]) * weights[1]
             )
         return score
 
     def bounds(
-        self, every: list[Coefficients], weighed: Weights, *, counted: bool = True, enough: float = math.inf
+        self, every: list[Coefficients], weights: Weights, *, with_native_media: bool = True, enough: float = math.inf
     ) -> list[float]:
         """Return the bounds for many coefficients at once, for token-based jobs. The search spends most of its time
         here.
 
         Args:
-            counted: include unconverted media; without it the bounds are lower and hold under all token rules.
+            with_native_media: include unconverted media; without it the bounds are lower, and hold under all rules.
             enough: stop refining a bound that already reaches this value.
         """
-        shape = self.fan.shape(self.token_rules if counted else None, weighed)
+        shape = self.fan.shape(self.token_rules if with_native_media else None, weights)
         fixed_, words_, pixels_, sound_ = shape.fixed, self.text + shape.words, shape.pixels, shape.sound
         branches = shape.branches
         found: list[float] = []
@@ -251,7 +253,7 @@ def least_added_score(
     """Return the minimum that an option adds to the score of a route to an endpoint with these coefficients."""
     _, text, image, audio, _ = prices
     fixed, words, pixels, sound = _option(option, weighed, False, cores)
-    if option.counted:
+    if option.has_native_media:
         fixed, words, pixels, sound, _ = _with_natives((fixed, words, pixels, sound, option), token_rules)
     return fixed + words * text + pixels * image + sound * audio
 
@@ -261,8 +263,8 @@ def _possibly_best(options: list[Branch]) -> list[Branch]:
 
     Unconverted media depend on the token rules, so they are always kept.
     """
-    plain = [option for option in options if not option[4].counted]
-    return [mine for mine in options if mine[4].counted or not _is_dominated(mine, plain)]
+    plain = [option for option in options if not option[4].has_native_media]
+    return [mine for mine in options if mine[4].has_native_media or not _is_dominated(mine, plain)]
 
 
 def _with_natives(option: Branch, token_rules: TokenRules) -> Branch:

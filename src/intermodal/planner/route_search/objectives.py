@@ -68,26 +68,26 @@ def ranking_key(case: PlanningCase, endpoint_id: str, numbers: RouteNumbers, nee
     """Return the sort key of a route. ``tier``: strength of its weakest link."""
     seconds = numbers.seconds + numbers.missing_seconds
     money = numbers.cost + numbers.missing_cost if numbers.cost < math.inf else UNKNOWN_PRICE
-    away = case.index.away(endpoint_id)
+    third_party_rank = case.index.third_party_rank(endpoint_id)
     policy = case.request.policy
     first: tuple[float, ...]
     if policy.objective == "default":
         first = (round(objective_number(policy, money, seconds, needs.penalty), 9),)
     elif policy.objective == "cheapest":
-        first = (round(money, 9), away)
+        first = (round(money, 9), third_party_rank)
     elif policy.objective == "fastest":
         first = (round(numbers.seconds_high if numbers.untimed else seconds, 6),)
     else:
         standing = case.index.standing(endpoint_id, answering_task(case, needs))
-        first = (-float(tier), float(needs.missed), *standing, away, round(money, 9))
+        first = (-float(tier), float(needs.missed), *standing, third_party_rank, round(money, 9))
     paced = (1.0, 0.0) if numbers.untimed else (0.0, round(seconds, 6))
-    rest = (*paced, -float(needs.kept), round(money, 9), away, endpoint_id)
+    rest = (*paced, -float(needs.kept_aspects), round(money, 9), third_party_rank, endpoint_id)
     return (needs.diverted, needs.lost, *first, *rest)
 
 
-def candidate_score(case: PlanningCase, ordered: Key) -> float:
+def candidate_score(case: PlanningCase, key: Key) -> float:
     """Return the score shown for a candidate: the objective's number; for "best", the cost."""
     objective = case.request.policy.objective
-    shown = ordered[NUMBER_PLACE + MONEY_PLACE_OF_BEST if objective == "best" else NUMBER_PLACE]
-    assert isinstance(shown, float)
-    return shown
+    score = key[NUMBER_PLACE + MONEY_PLACE_OF_BEST if objective == "best" else NUMBER_PLACE]
+    assert isinstance(score, float)
+    return score

@@ -170,9 +170,9 @@ class Search:
             elif not self._fails_for_all(entry):
                 self._price_all(entry)
         if self.ends and case.job != "transcribe":
-            for entry, weighed in _extremes(passed):
+            for entry, weights in _extremes(passed):
                 if not self._is_inside(entry):
-                    self._price_extreme(entry, weighed)
+                    self._price_extreme(entry, weights)
 
     @property
     def is_pruned(self) -> bool:
@@ -187,7 +187,7 @@ class Search:
 
     def _is_special(self) -> bool:
         """Return whether the search is restricted to named endpoints."""
-        return self.case.named is not None or (self.only is not None and self.only.job == self.case.job)
+        return self.case.named_endpoints is not None or (self.only is not None and self.only.job == self.case.job)
 
     def _named_line(self) -> SearchQueue:
         """Return the queue of the named endpoints' groups, all of which are priced."""
@@ -278,14 +278,16 @@ class Search:
                     entry, endpoint, rates, self._best_assignments(entry, coefficients(case, rates, self.weights))
                 )
             return
-        known = known_coefficients(case, row, self.weights, group)
+        member_coefficients = known_coefficients(case, row, self.weights, group)
         enough = self._enough(shape.fan.least)
-        bounds = shape.bounds(known, self.weights, enough=enough)
+        bounds = shape.bounds(member_coefficients, self.weights, enough=enough)
         for place in sorted(range(len(some)), key=bounds.__getitem__):
             if bounds[place] > enough:
                 break
             endpoint = some[place]
-            self._price(entry, endpoint, case.rates(endpoint), self._best_assignments(entry, known[place]))
+            self._price(
+                entry, endpoint, case.rates(endpoint), self._best_assignments(entry, member_coefficients[place])
+            )
             enough = self._enough(shape.fan.least)
 
     def _enough(self, least: Loss) -> float:
@@ -326,19 +328,19 @@ class Search:
             for route in self.routes
         )
 
-    def _price_extreme(self, entry: QueuedGroup, weighed: Weights) -> None:
+    def _price_extreme(self, entry: QueuedGroup, weights: Weights) -> None:
         """Price the route of a group that looks cheapest or fastest."""
         case, group = self.case, entry.group
         assert entry.hull is not None
         shape = entry.hull.lossy()
         some = members_to_price(case, group, case.job, self.only)
         if entry.row is not None:
-            bounds = shape.bounds(known_coefficients(case, entry.row, weighed, group), weighed)
+            bounds = shape.bounds(known_coefficients(case, entry.row, weights, group), weights)
         else:
-            bounds = [shape.bound(case.rates(endpoint), weighed) for endpoint in some]
+            bounds = [shape.bound(case.rates(endpoint), weights) for endpoint in some]
         endpoint = some[min(range(len(some)), key=lambda place: (bounds[place], some[place].id))]
         rates = case.rates(endpoint)
-        picks = shape.picks(coefficients(case, rates, weighed), weighed)
+        picks = shape.picks(coefficients(case, rates, weights), weights)
         chosen = assign(case, picks, case.token_rules(group))
         self._price(entry, endpoint, rates, [chosen])
 
@@ -450,7 +452,7 @@ class Search:
                 and option.name not in UNCONVERTED_OPTIONS
                 and not self.case.is_replanning
             )
-            if takes and self.case.named is not None:
+            if takes and self.case.named_endpoints is not None:
                 words = self._not_as_it_is(route, place)
                 found.append(hint("{} does not reach {} as it is: {}", bundle.title, route.endpoint.id, words))
             elif option.lost:
@@ -481,10 +483,12 @@ class Search:
     def _fails(self, route: Route, place: int, option: ConversionOption) -> str:
         """Return the limit that a route violates if one bundle uses another option; "" if none."""
         options = route.assignment.options
-        made = assign(self.case, (*options[:place], option, *options[place + 1 :]), self.case.token_rules(route.group))
+        assignment = assign(
+            self.case, (*options[:place], option, *options[place + 1 :]), self.case.token_rules(route.group)
+        )
         reasons: list[tuple[Reason, PricedRoute]] = []
         pool = self.pools.pool(route.group)
-        self.route(route.endpoint, route.group, route.rates, made, pool.demand(made), reasons)
+        self.route(route.endpoint, route.group, route.rates, assignment, pool.demand(assignment), reasons)
         return reasons[0][0][1] if reasons else ""
 
     def _reason(
@@ -499,18 +503,18 @@ class Search:
         """Improve the best routes by local search: change one bundle at a time while that helps."""
         if not self.routes or not self.choices:
             return
-        known = {(route.endpoint.id, route.assignment) for route in self.routes}
+        visited = {(route.endpoint.id, route.assignment) for route in self.routes}
         for start in self.routes[:2]:
             current: Route | None = start
             while current is not None:
-                near = list(self._near(current, known))
+                near = list(self._near(current, visited))
                 self.routes += near
                 best = min(near, key=_BY_KEY, default=None)
                 current = best if best is not None and best.key < current.key else None
         self.routes.sort(key=_BY_KEY)
 
-    def _near(self, route: Route, known: set[tuple[str, Assignment]]) -> Iterator[Route]:
-        """Yield routes to the same endpoint with another option for one bundle, except those already ``known``."""
+    def _near(self, route: Route, visited: set[tuple[str, Assignment]]) -> Iterator[Route]:
+        """Yield routes to the same endpoint with another option for one bundle, except those in ``visited``."""
         token_rules = self.case.token_rules(route.group)
         pool = self.pools.pool(route.group)
         usable = self.pools.usable(route.group)
@@ -522,13 +526,13 @@ class Search:
             for option in choices:
                 if option is current[place] or hopeless(place, option):
                     continue
-                made = assign(self.case, (*current[:place], option, *current[place + 1 :]), token_rules)
-                if (route.endpoint.id, made) in known:
+                assignment = assign(self.case, (*current[:place], option, *current[place + 1 :]), token_rules)
+                if (route.endpoint.id, assignment) in visited:
                     continue
-                other = self.route(route.endpoint, route.group, route.rates, made, pool.demand(made), [])
+                other = self.route(route.endpoint, route.group, route.rates, assignment, pool.demand(assignment), [])
                 # The priced route may have fewer pages than its assignment, like a known one.
-                if other is not None and (route.endpoint.id, other.assignment) not in known:
-                    known.add((route.endpoint.id, other.assignment))
+                if other is not None and (route.endpoint.id, other.assignment) not in visited:
+                    visited.add((route.endpoint.id, other.assignment))
                     yield other
 
     def _hopeless(
@@ -606,7 +610,7 @@ class SearchQueue:
         bound = FIRST
         if self._by_number and not (special and any(group.number in special for group in row.groups)):
             least = least_coefficients(self.case, row, self._weights)
-            bound = (*hull.fan.least, hull.bounds(least, self._weights, counted=False)[0])
+            bound = (*hull.fan.least, hull.bounds(least, self._weights, with_native_media=False)[0])
         # A negative number, so that at the same bound a batch is split before any group is priced.
         self._entries.append((bound, -1 - len(self._entries), QueuedBatch(row, hull)))
 
