@@ -56,13 +56,15 @@ class ClientApi:
         return cast("str", import_module(f"intermodal.protocols.{self.writes}").STREAM_TYPE)
 
     def encoder(self, name: str, **more: Any) -> ReplyEncoder:
-        made = import_module(f"intermodal.protocols.{self.writes}").StreamEncoder(name, **self.about(), **more)
-        return cast("ReplyEncoder", made)
+        encoder = import_module(f"intermodal.protocols.{self.writes}").StreamEncoder(name, **self.about(), **more)
+        return cast("ReplyEncoder", encoder)
 
     def encode(self, events: Iterable[WireEvent], name: str, **more: Any) -> tuple[int, bytes]:
         """Return the status and body of a complete answer."""
-        made = import_module(f"intermodal.protocols.{self.writes}").encode_reply(events, name, **self.about(), **more)
-        return cast("tuple[int, bytes]", made)
+        response = import_module(f"intermodal.protocols.{self.writes}").encode_reply(
+            events, name, **self.about(), **more
+        )
+        return cast("tuple[int, bytes]", response)
 
 
 OPENAI_CHAT = ClientApi(

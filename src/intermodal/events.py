@@ -378,8 +378,8 @@ def usage_of(actuals: Iterable[Actual]) -> Usage:
     every = [actual.usage for actual in actuals]
     counts: dict[str, int | None] = {}
     for name in Usage.__struct_fields__:
-        told = [count for count in (getattr(usage, name) for usage in every) if count is not None]
-        counts[name] = sum(told) if told else None
+        values = [count for count in (getattr(usage, name) for usage in every) if count is not None]
+        counts[name] = sum(values) if values else None
     return Usage(**counts)
 
 

@@ -141,23 +141,23 @@ def advise(**options: Any) -> None:
     for name in ("keep", "release", "regions", "labels"):
         options[name] = [each for some in options[name] for each in some]
     options["regions"] = options["regions"] or None
-    made = advice_for(takes, makes, parts=parts, **options)
+    advice = advice_for(takes, makes, parts=parts, **options)
     if picture:
         from intermodal.charts.advice import svg
 
-        write_picture(picture, svg(made))
+        write_picture(picture, svg(advice))
     if page:
         from intermodal.charts.advice import page as as_page
 
-        write_picture(page, as_page(made))
+        write_picture(page, as_page(advice))
     if picture == "-":
         return
     if as_json:
         from intermodal.advisor.advice import document
 
-        print_document("advise", document(made))
+        print_document("advise", document(advice))
     else:
-        click.echo(str(made))
+        click.echo(str(advice))
 
 
 def _pieces(options: dict[str, Any]) -> tuple[CountablePart, ...]:

@@ -19,9 +19,9 @@ import click
 import msgspec
 
 from intermodal.cli.arguments.request_options import (
-    asked_files,
     build_request,
     policy_options,
+    request_files,
     request_options,
     stated_options,
 )
@@ -137,7 +137,9 @@ def ask(**options: Any) -> int:
     if options["preview"] and Path(options["preview"]).suffix.lower() != ".png":
         raise UsageError("is written as PNG", where=f"--preview {options['preview']}", todo="end the name in .png")
     targets = _targets(options)
-    check_output_files(targets, [*asked_files(options), *filter(None, (options["plan_file"], options["prompt_file"]))])
+    check_output_files(
+        targets, [*request_files(options), *filter(None, (options["plan_file"], options["prompt_file"]))]
+    )
     quiet = options["quiet"] or options["as_json"]
     events: list[Event] = []
     with Client(remember=True, keep_loaded=False) as client:
@@ -151,9 +153,9 @@ def ask(**options: Any) -> int:
         inputs = list(paths_of(prepared.inputs.original))
         check_output_files(targets, inputs)  # approved plans and conversations name files too
         check_target(prepared.inputs.request.output, options["to"], as_json=options["as_json"])
-        whole = options["explain"] or not sys.stderr.isatty()
+        in_full = options["explain"] or not sys.stderr.isatty()
         if not quiet:
-            click.echo(_plan_text(plan, whole=whole) + "\n", err=True)
+            click.echo(_plan_text(plan, in_full=in_full) + "\n", err=True)
         try:
             _show(
                 client,
@@ -165,7 +167,7 @@ def ask(**options: Any) -> int:
                     quiet=quiet,
                     silent=options["as_json"],
                     preview=options["preview"] or "",
-                    shown=plan.notes if whole and not quiet else (),
+                    plan_notes=plan.notes if in_full and not quiet else (),
                 ),
                 exact=bool(options["plan_file"]),
             )
@@ -173,7 +175,7 @@ def ask(**options: Any) -> int:
             result = fold(events)
             derived = (*_extracted_texts(prepared), *result.derived)
             if options["save_derived"] and derived:
-                _save_derived(Path(options["save_derived"]), derived, [*asked_files(options), *inputs], quiet)
+                _save_derived(Path(options["save_derived"]), derived, [*request_files(options), *inputs], quiet)
             if options["svg_file"] and result.actuals:
                 write_picture(options["svg_file"], timeline_svg(plan, result), quiet=quiet)
     if file is not None:
@@ -196,12 +198,12 @@ def exit_code(result: Result) -> int:
     return UNREAD if result.unread else 0
 
 
-def _plan_text(plan: Plan, *, whole: bool) -> str:
+def _plan_text(plan: Plan, *, in_full: bool) -> str:
     """Return the plan as ``explain`` shows it, or one line of it, after its verdict if that is not "enough"."""
     from intermodal.plans import explain
     from intermodal.plans.explain import explain as as_text
 
-    if whole:
+    if in_full:
         return as_text(plan)
     line = explain.one_line(plan.chosen)
     return line if plan.chosen.verdict.startswith("enough") else f"{plan.headline}\n{line}"
@@ -290,11 +292,11 @@ def _show(
 
     terminal = sys.stdout.isatty()
     last = "\n"
-    held: list[Event] = []  # notes that arrive in the middle of a line; they are shown after it
+    delayed_events: list[Event] = []  # notes that arrive in the middle of a line; they are shown after it
 
     def release() -> None:
-        while held:
-            progress.show(held.pop(0))
+        while delayed_events:
+            progress.show(delayed_events.pop(0))
 
     try:
         for event in client.execute(prepared, plan, exact=exact):
@@ -308,7 +310,7 @@ def _show(
                     sys.stdout.flush()
                     last = "\n"
                 if not last.endswith("\n") and progress.speaks(event):
-                    held.append(event)  # a pipe gets the answer verbatim, so its line ends after the answer
+                    delayed_events.append(event)  # a pipe gets the answer verbatim, so its line ends after the answer
                 else:
                     progress.show(event)
             elif stream and event.text:
@@ -429,10 +431,10 @@ def _answer(plan: Plan, result: Result, analysis: str) -> dict[str, Any]:
     return {**body, "plan": plan, **({"analyze": analysis} if analysis else {})}
 
 
-def transcript(heard: Any) -> dict[str, Any]:
+def transcript(transcript: Any) -> dict[str, Any]:
     from intermodal.cli.rendering.json_document import plain_data
 
-    return {**plain_data(heard), "text": heard.text}
+    return {**plain_data(transcript), "text": transcript.text}
 
 
 # ---- consent ----------------------------------------------------------------------------------------
@@ -479,9 +481,9 @@ def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tupl
         return None
     wider = msgspec.structs.replace(policy, hosts=(*policy.hosts, *sorted(waiting)))
     request = msgspec.structs.replace(inputs.request, policy=wider)
-    asked = dataclasses.replace(prepared, inputs=msgspec.structs.replace(inputs, request=request))
+    candidate = dataclasses.replace(prepared, inputs=msgspec.structs.replace(inputs, request=request))
     try:
-        plan = plan_from(asked.inputs)
+        plan = plan_from(candidate.inputs)
     except NoRoute:
         return None
     if now is not None and TIERS.index(plan.chosen.tier) <= TIERS.index(now.chosen.tier):
@@ -492,8 +494,8 @@ def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tupl
         return None
     narrow = msgspec.structs.replace(policy, hosts=(*policy.hosts, *used))
     request = msgspec.structs.replace(inputs.request, policy=narrow)
-    asked = dataclasses.replace(prepared, inputs=msgspec.structs.replace(inputs, request=request))
-    return asked, plan_from(asked.inputs)
+    candidate = dataclasses.replace(prepared, inputs=msgspec.structs.replace(inputs, request=request))
+    return candidate, plan_from(candidate.inputs)
 
 
 def _user_consents(plan: Plan, config: Config) -> bool:
@@ -511,14 +513,14 @@ def _user_consents(plan: Plan, config: Config) -> bool:
         f"if this may go to {', '.join(f'{host} ({places[host]})' for host in used)}: {sends}.",
         err=True,
     )
-    said: Any = click.prompt("Send it? [y]es, [a]lways, [N]o, never", default="n", show_default=False, err=True)
-    meant = _WORDS.get(str(said).strip().lower(), "no")
+    reply: Any = click.prompt("Send it? [y]es, [a]lways, [N]o, never", default="n", show_default=False, err=True)
+    decision = _WORDS.get(str(reply).strip().lower(), "no")
     for host in used:
-        if meant == "always":
+        if decision == "always":
             config_file.consent(os.environ, host)
-        elif meant == "never":
+        elif decision == "never":
             config_file.decline(os.environ, host)
-    return meant in ("once", "always")
+    return decision in ("once", "always")
 
 
 # ---- prompt files -----------------------------------------------------------------------------------
@@ -533,8 +535,8 @@ def plan_prompt_file(client: Client, options: Mapping[str, Any]) -> tuple[Prepar
 
     for name in _OF_THE_FILE:
         if options[name]:
-            said = {"prompt": "a question", "files": "files"}.get(name, f"--{name.removesuffix('_file')}")
-            raise UsageError(f"the prompt file says {said} itself", where="--prompt", todo="give --arg NAME=VALUE")
+            setting = {"prompt": "a question", "files": "files"}.get(name, f"--{name.removesuffix('_file')}")
+            raise UsageError(f"the prompt file says {setting} itself", where="--prompt", todo="give --arg NAME=VALUE")
     prompt = client.prompt(options["prompt_file"], **stated_policy(options, client.asynchronous.config))
     last = client.asynchronous.store.last_conversation() if options["go_on"] else None
     if options["go_on"] and last is None:

@@ -76,23 +76,25 @@ def bench(**options: Any) -> int | None:
     )
     client, bridge = AsyncClient(), SyncBridge()
     try:
-        made = Bench(client=client, settings=_settings(options, client), resident=lambda each: resident(each, client))
-        bridge.run(made.plan)
-        _measure(made, bridge, quiet=options["quiet"] or options["as_json"])
+        benchmark = Bench(
+            client=client, settings=_settings(options, client), resident=lambda each: resident(each, client)
+        )
+        bridge.run(benchmark.plan)
+        _measure(benchmark, bridge, quiet=options["quiet"] or options["as_json"])
     finally:
         bridge.close(client.aclose)
     if picture_file:
         from intermodal.charts.bench import picture
         from intermodal.cli.arguments.files import write_picture
 
-        write_picture(picture_file, picture(made.levels), quiet=options["as_json"])
+        write_picture(picture_file, picture(benchmark.levels), quiet=options["as_json"])
     if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("bench", document(made))
+        print_document("bench", document(benchmark))
     elif picture_file != "-":
-        _show(made)
-    return 5 if made.left and not any(level.first.count for level in made.levels) else None
+        _show(benchmark)
+    return 5 if benchmark.left and not any(level.first.count for level in benchmark.levels) else None
 
 
 def _settings(options: dict[str, Any], client: Any) -> Any:

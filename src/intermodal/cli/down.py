@@ -29,14 +29,14 @@ def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
     from intermodal.local.servers.lifecycle import all_servers
     from intermodal.local.servers.lifecycle import stop_server as end
 
-    known = all_servers(os.environ)
-    wanted = tuple(dict.fromkeys(_find_server(name, known) for name in names)) or tuple(
-        server.wanted.name for server in known
+    servers = all_servers(os.environ)
+    server_names = tuple(dict.fromkeys(_find_server(name, servers) for name in names)) or tuple(
+        server.wanted.name for server in servers
     )
     ended: list[str] = []
 
     async def go() -> None:
-        for name in wanted:
+        for name in server_names:
             if await end(name, os.environ):
                 ended.append(name)
 
@@ -49,13 +49,13 @@ def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
         click.echo(f"down: {', '.join(ended)}" if ended else "nothing was up")
 
 
-def _find_server(said: str, managed_servers: Iterable[ManagedServer]) -> str:
+def _find_server(name: str, managed_servers: Iterable[ManagedServer]) -> str:
     """Return the name of the server that is meant by its own name, its host's, or its model's. Raises UnknownModel."""
     from intermodal.errors import UnknownModel
 
     for each in managed_servers:
-        wanted = each.wanted
-        if said in (wanted.name, f"up.{wanted.name}", wanted.requested, wanted.model, wanted.model_id):
-            return wanted.name
+        spec = each.wanted
+        if name in (spec.name, f"up.{spec.name}", spec.requested, spec.model, spec.model_id):
+            return spec.name
     names = ", ".join(each.wanted.name for each in managed_servers) or "none"
-    raise UnknownModel("no server of that name is known", where=said, todo=f"servers are: {names}")
+    raise UnknownModel("no server of that name is known", where=name, todo=f"servers are: {names}")

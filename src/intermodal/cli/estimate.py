@@ -54,7 +54,7 @@ def estimate(**options: Any) -> None:
     Every count states its method, the rule's source and its date. What is not published is a range or unknown.
     """
     from intermodal.catalog.shipped_rows import shipped_families
-    from intermodal.client.estimates import estimate as made_of
+    from intermodal.client.estimates import estimate as estimate_of
     from intermodal.client.estimates import find_priced_model, parse_day, rules_of
     from intermodal.config.config_file import load_config
 
@@ -68,13 +68,13 @@ def estimate(**options: Any) -> None:
     subject = find_priced_model(options["name"], load_config(os.environ), os.environ)
     rules = rules_of(subject, shipped_families(), day)
     pieces = (*_real(options, rules.rules.get("text", "")), *imagined)
-    made = made_of(subject, rules, pieces, date=day, batch=options["batch"], cached=options["cached"])
+    cost_estimate = estimate_of(subject, rules, pieces, date=day, batch=options["batch"], cached=options["cached"])
     if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("estimate", document(made))
+        print_document("estimate", document(cost_estimate))
     else:
-        _echo(made, rules.rules.get("text", ""))
+        _echo(cost_estimate, rules.rules.get("text", ""))
 
 
 def _check_files(files: Iterable[str]) -> None:
@@ -113,21 +113,23 @@ def _real(options: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
     from intermodal.cost_model.token_counts import CountablePart
     from intermodal.media.fetch import read_text_file
 
-    by = token_counter(vocabulary, os.environ)
+    counter = token_counter(vocabulary, os.environ)
     for path in options["texts"]:
         words = _read_piped() if path == "-" else read_text_file(path)
-        found.append(with_token_count(CountablePart(kind="text", name=path), words, vocabulary, by))
+        found.append(with_token_count(CountablePart(kind="text", name=path), words, vocabulary, counter))
     if options["files"]:
         import anyio
 
         from intermodal.cli.arguments.request_options import source_of
         from intermodal.client.estimates import open_files, piece
 
-        there = anyio.run(open_files, tuple(map(source_of, options["files"])))
-        for part in there.facts.parts:
-            made = piece(part)
+        opened_files = anyio.run(open_files, tuple(map(source_of, options["files"])))
+        for part in opened_files.facts.parts:
+            countable = piece(part)
             text = part.kind == "text"
-            found.append(with_token_count(made, there.text(part.index), vocabulary, by) if text else made)
+            found.append(
+                with_token_count(countable, opened_files.text(part.index), vocabulary, counter) if text else countable
+            )
     return found
 
 
@@ -143,32 +145,34 @@ def document(cost_estimate: Estimate) -> dict[str, Any]:
     parts = [
         {
             "kind": part.piece.kind,
-            "tokens": _levels(part.tokens, whole=True),
+            "tokens": _levels(part.tokens, whole_numbers=True),
             "basis": part.refused or part.tokens.basis,
             "source": part.source,
         }
         for part in cost_estimate.count.parts
     ]
-    said = cost_estimate.said_by
+    evidence = cost_estimate.said_by
     return {
         "model": cost_estimate.model,
         "reading": cost_estimate.reading or None,
         "endpoint": cost_estimate.endpoint or None,
         "date": cost_estimate.date,
         "parts": parts,
-        "tokens": _levels(cost_estimate.count.tokens, whole=True),
-        "usd": _levels(cost_estimate.usd, whole=False),
-        "price_source": {"name": said.source, "checked": said.checked or None} if said is not None else None,
+        "tokens": _levels(cost_estimate.count.tokens, whole_numbers=True),
+        "usd": _levels(cost_estimate.usd, whole_numbers=False),
+        "price_source": {"name": evidence.source, "checked": evidence.checked or None}
+        if evidence is not None
+        else None,
         "price_conflicts": [{"name": c.by, "since": c.since or None, "usd": c.usd} for c in cost_estimate.conflicts],
         "rejected": cost_estimate.rejected or None,
     }
 
 
-def _levels(quantity: Quantity, *, whole: bool) -> dict[str, Any]:
+def _levels(quantity: Quantity, *, whole_numbers: bool) -> dict[str, Any]:
     if not quantity.known:
         return {"low": None, "mid": None, "high": None, "exactness": "unknown"}
     low, mid, high = quantity.low, quantity.mid, quantity.high
-    if whole:
+    if whole_numbers:
         low, mid, high = round(low), round(mid), round(high)
     return {"low": low, "mid": mid, "high": high, "exactness": quantity.certainty}
 
@@ -190,13 +194,13 @@ def _echo(cost_estimate: Estimate, vocabulary: str) -> None:
     ]
     echo_table(("part", "tokens", "method and source"), rows)
     click.echo(f"\ntokens  {numbers.count(cost_estimate.count.tokens)}")
-    at = f"  at {cost_estimate.endpoint}" if cost_estimate.endpoint else ""
+    where = f"  at {cost_estimate.endpoint}" if cost_estimate.endpoint else ""
     if cost_estimate.said_by is not None:
-        click.echo(f"money   {numbers.money(cost_estimate.usd)}{at}, {cost_estimate.said_by.citation}")
+        click.echo(f"money   {numbers.money(cost_estimate.usd)}{where}, {cost_estimate.said_by.citation}")
         if cost_estimate.usd.basis != TOKENS_TIMES_PRICE:
             click.echo(f"        {cost_estimate.usd.basis}")
     else:
-        click.echo(f"money   unknown{at}  {cost_estimate.usd.basis}")
+        click.echo(f"money   unknown{where}  {cost_estimate.usd.basis}")
     for each in cost_estimate.conflicts:
         since = f", from {each.since}" if each.since else ""
         click.echo(f"        but {each.by}: ${numbers.plain_money(each.usd)}{since}")

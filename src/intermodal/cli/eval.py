@@ -160,7 +160,7 @@ def evaluation_of(
     from intermodal.evaluation.runner import Evaluation, EvaluationSettings
     from intermodal.evaluation.trial_journal import TrialJournal
 
-    common = {"hosts": (), "model": "", **said_options(client.config, options)}
+    common = {"hosts": (), "model": "", **common_options(client.config, options)}
     request_builder.apply_config_defaults(common, client.config)
     settings = EvaluationSettings(
         only=tuple(name for names in options["routes"] for name in names),
@@ -174,13 +174,13 @@ def evaluation_of(
     return Evaluation(client=client, data=data, settings=settings, journal=TrialJournal(where), requests=requests or {})
 
 
-def said_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
+def common_options(config: Config, cli_options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that the user set for every request, by the names of ``make_request``."""
     from intermodal.client.request_builder import checked_hosts
 
-    options = {name: given[name] for name in ("model", "deadline", "max_tokens", "temperature", "seed")}
-    options["hosts"] = checked_hosts(given["hosts"], config)
-    options["farthest"] = "machine" if given["local"] else None
+    options = {name: cli_options[name] for name in ("model", "deadline", "max_tokens", "temperature", "seed")}
+    options["hosts"] = checked_hosts(cli_options["hosts"], config)
+    options["farthest"] = "machine" if cli_options["local"] else None
     return {name: value for name, value in options.items() if value not in ("", (), None)}
 
 
@@ -213,8 +213,8 @@ def run(evaluation: Evaluation, bridge: SyncBridge, options: Mapping[str, Any]) 
                 f"{done} of {len(evaluation.runs())} runs are kept; the same command goes on from there", err=True
             )
             raise
-        made = report(evaluation, today(), reused)
-    return made if options["no_remember"] else _remember(made, evaluation)
+        evaluation_report = report(evaluation, today(), reused)
+    return evaluation_report if options["no_remember"] else _remember(evaluation_report, evaluation)
 
 
 def _items(evaluation: Evaluation) -> int:
@@ -230,11 +230,11 @@ def _follow(
 
     spent = 0.0
     with ProgressBar(title, quiet=quiet, at_once=True) as bar:
-        for number, made in enumerate(bridge.iterate(make), start=1):
+        for number, outcome in enumerate(bridge.iterate(make), start=1):
             beside = ""
-            if not isinstance(made, int):
-                spent += made.spent
-                beside = f"{dollars(spent)}  {made.item} by {made.route.endpoint}"
+            if not isinstance(outcome, int):
+                spent += outcome.spent
+                beside = f"{dollars(spent)}  {outcome.item} by {outcome.route.endpoint}"
             bar(number, total(), beside)
 
 
@@ -247,10 +247,10 @@ def _announcement(evaluation: Evaluation, reused: int) -> str:
     runs = len(evaluation.runs())
     most = evaluation.most_it_costs()
     price = "some of unknown price" if math.isinf(most) else f"at most {dollars(most)}"
-    kept = f", {reused} of them kept from before" if reused else ""
+    reuse_note = f", {reused} of them kept from before" if reused else ""
     hidden = f"; {evaluation.hidden_routes} more routes with --most-routes" if evaluation.hidden_routes else ""
     return (
-        f"{_items(evaluation)} items, {len(evaluation.routes)} routes, {runs} runs{kept}, {price}{hidden}\n"
+        f"{_items(evaluation)} items, {len(evaluation.routes)} routes, {runs} runs{reuse_note}, {price}{hidden}\n"
         f"runs are kept in {evaluation.journal.path}"
     )
 
@@ -276,8 +276,10 @@ def _remember(evaluation_report: EvaluationReport, evaluation: Evaluation) -> Ev
     if not rows:
         return evaluation_report
     remember(data_dir(evaluation.client.env), Path(evaluation.data.path), evaluation_report.date, rows)
-    told = tuple(msgspec.structs.replace(each, remembered=each.tier is not None) for each in evaluation_report.measured)
-    return msgspec.structs.replace(evaluation_report, measured=told)
+    measured = tuple(
+        msgspec.structs.replace(each, remembered=each.tier is not None) for each in evaluation_report.measured
+    )
+    return msgspec.structs.replace(evaluation_report, measured=measured)
 
 
 def _forget(options: dict[str, Any]) -> None:
@@ -389,8 +391,8 @@ def chance(value: float) -> str:
 def _strength_lines(report: EvaluationReport) -> str:
     lines = []
     for each in report.measured:
-        kept = "; plans use it from now on" if each.remembered else ""
-        lines.append(f"{each.endpoint}, {each.task}: {each.why} (before: {each.before}){kept}")
+        note = "; plans use it from now on" if each.remembered else ""
+        lines.append(f"{each.endpoint}, {each.task}: {each.why} (before: {each.before}){note}")
     return "\n".join(["strength", *lines]) if lines else ""
 
 
@@ -418,8 +420,8 @@ def eval_document(report: EvaluationReport) -> dict[str, Any]:
     from intermodal.cli.rendering.json_document import plain_data
 
     body: dict[str, Any] = plain_data(report)
-    for row, made in zip(body["routes"], report.routes, strict=True):
-        row["share"] = made.share
+    for row, route in zip(body["routes"], report.routes, strict=True):
+        row["share"] = route.share
     numbers = {row.route.id: row.number for row in report.routes}
     del body["graded"]
     body["results"] = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intermodal.cli.arguments.report_options import svg_option
-from intermodal.cli.arguments.request_options import asked_files, build_request, request_options, stated_options
+from intermodal.cli.arguments.request_options import build_request, request_files, request_options, stated_options
 from intermodal.errors import NoRoute, UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def explain(**options: Any) -> None:
     picture = options["svg_file"]
     check_standard_output(picture, as_json=options["as_json"])
     targets = (OutputFile("--save", options["save"], "plan"), OutputFile("--svg", picture, "svg"))
-    check_output_files(targets, [*asked_files(options), *filter(None, (options["inputs_file"],))])
+    check_output_files(targets, [*request_files(options), *filter(None, (options["inputs_file"],))])
     inputs = _inputs(options)
     if options["why_not_name"]:
         reason = why_not(inputs, options["why_not_name"])
@@ -111,8 +111,8 @@ def _inputs(options: dict[str, Any]) -> Inputs:
     from intermodal.plans.plan import INPUTS_VERSION, Inputs
 
     file = Path(options["inputs_file"]) if options["inputs_file"] else None
-    asked = bool(options["prompt"] or options["files"])
-    if file is not None and not asked:
+    has_request = bool(options["prompt"] or options["files"])
+    if file is not None and not has_request:
         for option in stated_options(
             but=("inputs_file", "as_json", "show_all", "why_not_name", "save", "svg_file", "prompt", "files")
         ):

@@ -96,8 +96,8 @@ def _search(bridge: SyncBridge, finder: ImageFinder, options: dict[str, Any]) ->
 
     with ProgressBar("Look at images", quiet=options["quiet"]) as bar:
 
-        def progress(number: int, of: int, file: str) -> None:
-            bar(number, of, Path(file).name)
+        def progress(number: int, total: int, file: str) -> None:
+            bar(number, total, Path(file).name)
 
         return bridge.run(
             partial(finder.find, options["query"], options["paths"], top=options["top"], progress=progress)
@@ -120,9 +120,9 @@ def _show(find_result: FindResult, options: dict[str, Any]) -> None:
     what = f"{compared} compared by {find_result.endpoint}, {find_result.looked_at:,} looked at now"
     click.echo(f"\n{what}; a score orders them and is no probability", err=True)
     if find_result.pictures:
-        seen = f"a model that sees would be asked about each of {with_noun(find_result.pictures, 'image')}"
+        alternative = f"a model that sees would be asked about each of {with_noun(find_result.pictures, 'image')}"
         enough = "a contrastive model is enough, no language model is needed to find images"
-        click.echo(f"{enough}: words and images share one space, $0 on this machine; {seen}", err=True)
+        click.echo(f"{enough}: words and images share one space, $0 on this machine; {alternative}", err=True)
     for out in find_result.left_out[:5]:
         click.echo(f"note: {click.format_filename(out.file)} {out.why}, and was left out", err=True)
     if len(find_result.left_out) > 5:
@@ -138,14 +138,14 @@ def _write(bridge: SyncBridge, finder: ImageFinder, find_result: FindResult, pat
     async def thumbnails() -> list[tuple[bytes, str]]:
         return [await finder.thumbnail(each.file, SIDE) for each in find_result.nearest]
 
-    made = search_page(find_result, bridge.run(thumbnails))
-    write_private_file(path.absolute(), made.encode("utf-8", "replace"))
+    page = search_page(find_result, bridge.run(thumbnails))
+    write_private_file(path.absolute(), page.encode("utf-8", "replace"))
 
 
-def _forget(there: bool, *, as_json: bool) -> None:
+def _forget(existed: bool, *, as_json: bool) -> None:
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("find.forget", {"forgotten": there})
+        print_document("find.forget", {"forgotten": existed})
     else:
-        click.echo("the index of images is removed" if there else "there was no index of images")
+        click.echo("the index of images is removed" if existed else "there was no index of images")

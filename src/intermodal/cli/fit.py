@@ -190,17 +190,17 @@ def _rank(options: dict[str, Any]) -> None:
         raise UsageError("no model is named", where="MODEL", todo="name one, or rank all with --all")
     if options["model"]:
         raise UsageError("ranks every model, and one is named", where="--all", todo="leave one of them out")
-    for option, said in (
+    for option, is_set in (
         ("--mmproj", options["projector"]), ("--draft", options["draft"]), ("--quant", options["quantizations"]),
         ("--engine", options["engine"] not in (None, "llama.cpp")), ("--svg", options["svg_file"]),
         ("--measure", options["measure"]), ("--prompt", options["prompt"] != PROMPT),
     ):  # fmt: skip
-        if said:
+        if is_set:
             raise UsageError(
                 "is of one model, and --all ranks many", where=option, todo="name a model, or leave it out"
             )
-    here = not (options["gpus"] or options["ram"])
-    machine = this_machine(os.environ) if here else machine_of_options(options["gpus"], options["ram"])
+    on_this_machine = not (options["gpus"] or options["ram"])
+    machine = this_machine(os.environ) if on_this_machine else machine_of_options(options["gpus"], options["ram"])
     rank(
         machine,
         ctx=options["ctx"],
@@ -304,8 +304,8 @@ def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 
 
     type_k, type_v = parse_cache_types(kv)
     context = max(parse_contexts(ctx)) if ctx else 0
-    wanted = RankingQuery(context=context, slots=slots, type_k=type_k, type_v=type_v, work=work)
-    found = rank_models(machine, weights_store(), os.environ, wanted)
+    query = RankingQuery(context=context, slots=slots, type_k=type_k, type_v=type_v, work=work)
+    found = rank_models(machine, weights_store(), os.environ, query)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
         from intermodal.model_fit.ranking import ranking_document
@@ -361,10 +361,10 @@ def _table(machine: Machine, ranked_models: tuple[RankedModel, ...]) -> None:
 # ---- --check ------------------------------------------------------------------------------------------
 
 
-def _check_prediction(options: dict[str, Any], said: str) -> None:
+def _check_prediction(options: dict[str, Any], argument: str) -> None:
     """Compare the prediction with what runs, and print both.
 
-    ``said`` is the argument of ``--check``; it is a model if no model is named before it.
+    ``argument`` is that of ``--check``; it is a model if no model is named before it.
     """
     from intermodal.cli.pull import weights_store
     from intermodal.errors import UsageError
@@ -374,7 +374,7 @@ def _check_prediction(options: dict[str, Any], said: str) -> None:
     if options["everything"] or options["svg_file"] or options["measure"]:
         raise UsageError("is a check of one model, without --all, --svg and --measure", where="--check",
                          todo="leave them out")  # fmt: skip
-    target = "" if said == LOOK else said
+    target = "" if argument == LOOK else argument
     wish = wish_of(options)
     if target and not wish.model and not is_server(target, os.environ):
         wish, target = wish_of({**options, "model": target}), ""

@@ -138,11 +138,13 @@ def _list(as_json: bool) -> None:
     shipped = {row.id for row in known_hosts()}
     rows = [row.overlaid(own[row.id]) if row.id in own else row for row in known_hosts()]
     rows += [row for row in config.hosts if row.id not in shipped]
-    told = [_host_fields(row, row.id in config.consent or bool(row.id in own and own[row.id].base_url)) for row in rows]
+    hosts = [
+        _host_fields(row, row.id in config.consent or bool(row.id in own and own[row.id].base_url)) for row in rows
+    ]
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("hosts", {"hosts": told, "config": config.path})
+        print_document("hosts", {"hosts": hosts, "config": config.path})
         return
     from intermodal.cli.rendering.tables import echo_table
 
@@ -150,15 +152,15 @@ def _list(as_json: bool) -> None:
         ("host", "address", "zone", "key", "allowed", "models"),
         [
             (h["host"], h["base_url"], h["zone"], h["key"], "yes" if h["allowed"] else "no", str(h["models"]))
-            for h in told
+            for h in hosts
         ],
     )
 
 
 def _host_fields(row: HostRow, allowed: bool) -> dict[str, Any]:
-    there = row.key == "keyring" or bool(row.key_env and os.environ.get(row.key_env, "").strip())
+    key_is_set = row.key == "keyring" or bool(row.key_env and os.environ.get(row.key_env, "").strip())
     place = "keyring" if row.key == "keyring" else row.key_env
-    key = f"{place} ({'set' if there else 'not set'})" if place else "none needed"
+    key = f"{place} ({'set' if key_is_set else 'not set'})" if place else "none needed"
     return {"host": row.id, "base_url": row.base_url, "zone": row.host().zone, "key": key, "allowed": allowed,
             "models": len(row.models), "regions": row.regions, "trains": row.trains,
             "retention_days": row.retention_days, "conditions_source": row.conditions_source,
@@ -211,9 +213,11 @@ def confirm_consent(row: HostRow, yes: bool) -> bool:
     click.echo(f"Plans may then send prompts and files to {row.name or row.id} ({address}).", err=True)
     if not row.checked and row.source.startswith("models.dev"):
         click.echo(f"Its address is that of {row.source}; it has not been tested.", err=True)
-    said = describe_data_policy(row.host())
-    told = f"It states that it {said}." if said else "It does not state where it computes and what it keeps."
-    click.echo(told, err=True)
+    data_policy = describe_data_policy(row.host())
+    policy_sentence = (
+        f"It states that it {data_policy}." if data_policy else "It does not state where it computes and what it keeps."
+    )
+    click.echo(policy_sentence, err=True)
     click.echo("Each plan shows what it sends before it sends it; --private and --local keep content here.", err=True)
     return click.confirm(f"Allow {row.id}?", default=False, err=True)
 
@@ -281,7 +285,7 @@ def _add(options: dict[str, Any]) -> None:
     _hint_key(row.key_env, keyring=row.key == "keyring")
 
 
-def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
+def _models(row: HostRow, stated_models: tuple[str, ...]) -> tuple[ServedRow, ...]:
     """Return the models that the host serves: the named ones with the host's facts, or all that it lists."""
     import anyio
 
@@ -293,21 +297,21 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
     try:
         listed = anyio.run(ask)
     except IntermodalError as error:
-        if not named:
+        if not stated_models:
             raise UsageError(
                 f"{error.wording_for('command line').what}, so its models are not known", where=row.base_url,
                 todo="start the server, or name them: --model NAME",
             ) from None  # fmt: skip
         click.echo(f"note: {error.wording_for('command line')}; what you named is taken as it is", err=True)
         listed = ()
-    known = {model.id: model for model in listed}
-    if not named:
+    models_by_name = {model.id: model for model in listed}
+    if not stated_models:
         return tuple(served_row(row.id, model.id, "", model) for model in listed[:MOST_MODELS])
-    pairs = [word.partition("=")[::2] for word in named]
+    pairs = [word.partition("=")[::2] for word in stated_models]
     for called, _ in pairs:
-        if known and called not in known:
+        if models_by_name and called not in models_by_name:
             click.echo(f"note: {row.base_url} does not list {called}", err=True)
-    return tuple(served_row(row.id, called, model, known.get(called)) for called, model in pairs)
+    return tuple(served_row(row.id, called, model, models_by_name.get(called)) for called, model in pairs)
 
 
 def served_row(host: str, called: str, model: str, listed: HostModel | None) -> ServedRow:
@@ -320,12 +324,12 @@ def served_row(host: str, called: str, model: str, listed: HostModel | None) -> 
     tasks: tuple[Task, ...] = ("automatic-speech-recognition",) if hears else ()
     if "embed" in called.lower():
         tasks = ("feature-extraction",)
-    said = listed.input if listed is not None else ()
+    input_kinds = listed.input if listed is not None else ()
     return ServedRow(
         id=plain,
         served_as="" if called == plain else called,
         tasks=tasks,
-        input=("audio",) if hears else said,
+        input=("audio",) if hears else input_kinds,
         context=listed.context if listed is not None else None,
     )
 
@@ -420,9 +424,13 @@ def read_listing(status: int, body: bytes, where: str = "", listing: ModelListin
 def _kinds(item: dict[str, Any]) -> tuple[Kind, ...]:
     """Return the kinds in OpenRouter's ``architecture.input_modalities``, as llama.cpp and llama-swap have it too."""
     shape = item.get("architecture")
-    said = shape.get("input_modalities") if isinstance(shape, dict) else item.get("input_modalities")
+    modalities = shape.get("input_modalities") if isinstance(shape, dict) else item.get("input_modalities")
     words = {"file": "document"}
-    found = {words.get(word, word) for word in said if isinstance(word, str)} if isinstance(said, list) else set()
+    found = (
+        {words.get(word, word) for word in modalities if isinstance(word, str)}
+        if isinstance(modalities, list)
+        else set()
+    )
     return tuple(kind for kind in KINDS if kind in found and kind in get_args(Kind))
 
 

@@ -47,8 +47,8 @@ def limit_options(*, changing: bool) -> Callable[[F], F]:
     ``changing``: limits that are left out stay unchanged, and "none" removes a limit.
     """
 
-    def words(text: str, usual: str, away: str) -> str:
-        return f"{text}; {away} takes it away." if changing else f"{text}{usual}"
+    def words(text: str, usual: str, removal_word: str) -> str:
+        return f"{text}; {removal_word} takes it away." if changing else f"{text}{usual}"
 
     monthly = ".  [default period: month]"
     options = [
@@ -386,18 +386,18 @@ def _find(name: str, virtual_keys: tuple[VirtualKey, ...], verb: str) -> Virtual
     raise UsageError(f"no key is called {printed_name(name)!r}", where=verb, todo="see: intermodal keys list")
 
 
-def _alone(given: dict[str, Any]) -> bool:
+def _alone(cli_options: dict[str, Any]) -> bool:
     """Return whether the key is for statistics; such a key spends nothing and has no limits."""
     others = {"--budget": "money", "--tokens": "tokens", "--rpm": "rpm", "--tpm": "tpm", "--model": "models",
               "--policy": "policies"}  # fmt: skip
-    options = [option for option, name in others.items() if given[name]]
-    if given["metrics"] and options:
+    options = [option for option, name in others.items() if cli_options[name]]
+    if cli_options["metrics"] and options:
         raise UsageError(
             f"a key for /metrics cannot send requests, so {options[0]} has no effect",
             where="keys create --metrics",
             todo="create two keys",
         )
-    return bool(given["metrics"])
+    return bool(cli_options["metrics"])
 
 
 # ---- output ----------------------------------------------------------------------------------------
@@ -481,10 +481,10 @@ def _format_spending(spending: list[dict[str, Any]]) -> str:
     parts = []
     for each in spending:
         amount = money if each["unit"] == "usd" else lambda number: f"{number:,.0f}"
-        of = "" if each["limit"] is None else f" of {amount(each['limit'])}"
+        limit_text = "" if each["limit"] is None else f" of {amount(each['limit'])}"
         unit = {"usd": "", "tokens": " tokens", "unpriced": " requests of unknown price"}[each["unit"]]
         when = {"total": "in all", "day": "today"}.get(each["period"], f"this {each['period']}")
-        parts.append(f"{amount(each['spent'])}{of}{unit} {when}")
+        parts.append(f"{amount(each['spent'])}{limit_text}{unit} {when}")
     return "; ".join(parts)
 
 

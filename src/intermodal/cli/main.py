@@ -185,10 +185,10 @@ def main(arguments: list[str] | None = None) -> None:
         _drop_stdout()
         sys.exit(errors.IntermodalError.exit_code)
     except Exception as error:
-        known = _first(error) if isinstance(error, ExceptionGroup) else None
-        if known is None and os.environ.get("INTERMODAL_DEBUG"):
+        inner_error = _first(error) if isinstance(error, ExceptionGroup) else None
+        if inner_error is None and os.environ.get("INTERMODAL_DEBUG"):
             raise
-        _fail(known or _bug_report(error), as_json)
+        _fail(inner_error or _bug_report(error), as_json)
     finally:
         if "intermodal.core.plugin_registry" in sys.modules:
             importlib.import_module("intermodal.cli.plugins").warn_of_plugins()

@@ -74,14 +74,14 @@ def models(**_: Any) -> None:
     """
 
 
-def _kinds(words: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple[str, ...]:
+def _kinds(words: tuple[str, ...], kinds: tuple[str, ...], option: str) -> tuple[str, ...]:
     from intermodal.errors import UsageError
 
     found = []
     for word in (part.strip().lower() for text in words for part in text.split(",") if part.strip()):
         kind = _WORDS.get(word, word)
-        if kind not in known:
-            raise UsageError(f"{word} is not a kind of content", where=option, todo=f"kinds are {', '.join(known)}")
+        if kind not in kinds:
+            raise UsageError(f"{word} is not a kind of content", where=option, todo=f"kinds are {', '.join(kinds)}")
         found.append(kind)
     return tuple(found)
 
@@ -240,7 +240,7 @@ def _check_hosts(names: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -
             raise UsageError(what, where="--host", todo=todo)
 
 
-def _rows_by_name(name: str, listed: list[ModelTableRow], whole: list[ModelTableRow]) -> list[ModelTableRow]:
+def _rows_by_name(name: str, listed: list[ModelTableRow], all_rows: list[ModelTableRow]) -> list[ModelTableRow]:
     """Return the rows with this name; an empty list if only the filters exclude them.
 
     Raises UsageError with similar names if no endpoint has the name.
@@ -252,10 +252,10 @@ def _rows_by_name(name: str, listed: list[ModelTableRow], whole: list[ModelTable
 
     word = name.lower()
     exactly = any(is_named(each, word, True) and not each.uncallable for each in listed)
-    if exactly or any(is_named(each, word, False) for each in whole):
+    if exactly or any(is_named(each, word, False) for each in all_rows):
         return [each for each in listed if is_named(each, word, exactly)]
     models: dict[str, str] = {}
-    for each in whole:
+    for each in all_rows:
         models.setdefault(each.model.lower(), each.model)
         models.setdefault(each.model.lower().rpartition("/")[2], each.model)
     near = dict.fromkeys(models[match] for match in get_close_matches(word, models, 5, 0.6))
@@ -388,22 +388,22 @@ def _find_model(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
     from intermodal.catalog.snapshot.interpretation import model_of, row_over_hosts
     from intermodal.sizing.memory import memory_floor
 
-    named = find_model_by_name(catalog, snapshot, name)
-    model = named.id
-    endpoints = tuple(endpoint for endpoint in catalog.endpoints if endpoint.model.id == model)
-    rows = snapshot.by_model.get(model, [])
-    own = shipped_rows().rows.get(model) or shipped_rows().rows.get(
-        f"{model}-instruct"
+    match = find_model_by_name(catalog, snapshot, name)
+    model_id = match.id
+    endpoints = tuple(endpoint for endpoint in catalog.endpoints if endpoint.model.id == model_id)
+    rows = snapshot.by_model.get(model_id, [])
+    own = shipped_rows().rows.get(model_id) or shipped_rows().rows.get(
+        f"{model_id}-instruct"
     )  # many hosts leave out that word
     if endpoints:
-        made = endpoints[0].model
+        model = endpoints[0].model
     elif rows:
-        made = model_of(row_over_hosts(rows), own, snapshot.header)
+        model = model_of(row_over_hosts(rows), own, snapshot.header)
     else:
-        made = shipped_rows().models[model]
+        model = shipped_rows().models[model_id]
     offers = tuple(host_offer(row, snapshot.header) for row in rows)
-    least = memory_floor(made.parameters)
-    return ModelFacts(made, model_facts(made, own, rows, snapshot.header, least), endpoints, offers, named.reading)
+    least = memory_floor(model.parameters)
+    return ModelFacts(model, model_facts(model, own, rows, snapshot.header, least), endpoints, offers, match.reading)
 
 
 # ---- saying ------------------------------------------------------------------------------------------
@@ -453,8 +453,8 @@ def _say_offers(offers: Sequence[HostOffer]) -> None:
         rows.append((name, offer.served_as, count(offer.context), _prices(offer), _source(offer.source, offer.checked)))
         if offer.cheapest:
             rows.append(("", "", "", f"at its cheapest hour {_format_prices(offer.cheapest)}", ""))
-        for unit, (_, stated) in price_disagreements(offer).items():
-            rows.append(("", "", "", f"but models.dev: {_unit(unit, stated)}", ""))
+        for unit, (_, other_price) in price_disagreements(offer).items():
+            rows.append(("", "", "", f"but models.dev: {_unit(unit, other_price)}", ""))
         for above in offer.steps:
             rows.append(("", "", "", f"above {above:,} input tokens another price", ""))
     echo_table(("host", "its name there", "context", "prices in USD", "source"), rows)

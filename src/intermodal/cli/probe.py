@@ -91,11 +91,11 @@ def _things(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:
 
     found: list[Any] = []
     for word in (part.strip().lower() for text in words for part in text.split(",") if part.strip()):
-        thing = _WORDS.get(word, word)
-        if thing not in THINGS:
+        subject = _WORDS.get(word, word)
+        if subject not in THINGS:
             todo = "things are text, image, audio, pdf, tools, json"
             raise UsageError(f"nothing named {word!r} can be probed", where="--only", todo=todo)
-        found.append(thing)
+        found.append(subject)
     return tuple(found)
 
 

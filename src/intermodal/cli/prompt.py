@@ -10,7 +10,7 @@ import click
 
 from intermodal.cli.arguments.report_options import svg_option
 from intermodal.cli.arguments.request_options import money, seconds, split_list, with_all
-from intermodal.cli.eval import OVER_BUDGET, evaluation_of, run_options, said_options
+from intermodal.cli.eval import OVER_BUDGET, common_options, evaluation_of, run_options
 from intermodal.cli.eval import run as run_evaluation
 from intermodal.cli.eval import show as show_report
 from intermodal.core.request import ASPECTS, OBJECTIVES, TIERS
@@ -118,10 +118,10 @@ def show(file: str, arguments: tuple[str, ...], as_json: bool) -> None:
     from intermodal.prompts import argument_values, formats
 
     found = formats.load(file)
-    given = argument_values.parse_assignments(found, arguments)
+    values = argument_values.parse_assignments(found, arguments)
     messages: tuple[Message, ...] = ()
-    if given or not any(each.required for each in found.arguments):
-        messages = found.template.messages(argument_values.bind_values(found, given))
+    if values or not any(each.required for each in found.arguments):
+        messages = found.template.messages(argument_values.bind_values(found, values))
     if as_json:
         more = {"messages": msgspec.to_builtins(messages)} if messages else {}
         print_document("prompt", {**_document(found), **more})
@@ -157,20 +157,26 @@ def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **optio
     check_standard_output(svg_file, as_json=options["as_json"])
     check_output_files((OutputFile("--svg", svg_file, "svg"),), [file.partition("#")[0]])
     with Client() as client:
-        asked = client.prompt(file, **_options(options, client.asynchronous.config))
-        made = asked.plan_with(parse_assignments(asked.file, arguments))
+        loaded_prompt = client.prompt(file, **_options(options, client.asynchronous.config))
+        prompt_plan = loaded_prompt.plan_with(parse_assignments(loaded_prompt.file, arguments))
     if svg_file:
-        write_picture(svg_file, made.plan.svg())
+        write_picture(svg_file, prompt_plan.plan.svg())
     if svg_file == "-":
         return
     if options["as_json"]:
         body = {
-            "prompt": _document(made.file), "imagined": made.assumed, "notes": made.notes, "plan": made.plan,
-            "usd": made.cost, "usd_thousand": made.thousand, "verdict": made.plan.verdict.value, "text": str(made),
-        }  # fmt: skip
+            "prompt": _document(prompt_plan.file),
+            "imagined": prompt_plan.assumed,
+            "notes": prompt_plan.notes,
+            "plan": prompt_plan.plan,
+            "usd": prompt_plan.cost,
+            "usd_thousand": prompt_plan.thousand,
+            "verdict": prompt_plan.plan.verdict.value,
+            "text": str(prompt_plan),
+        }
         print_document("prompt_plan", body)
     else:
-        click.echo(str(made))
+        click.echo(str(prompt_plan))
 
 
 @prompt.command(epilog=EPILOG)
@@ -199,32 +205,32 @@ def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
     from intermodal.plans.numbers import with_noun
     from intermodal.prompts.lint import lint
 
-    made = lint(map(Path, places))
+    report = lint(map(Path, places))
     if as_json:
-        body = {"files": made.files, "prompts": made.prompts, "errors": made.errors, "warnings": made.warnings}
-        print_document("prompt_lint", {**body, "found": made.found})
+        body = {"files": report.files, "prompts": report.prompts, "errors": report.errors, "warnings": report.warnings}
+        print_document("prompt_lint", {**body, "found": report.found})
     else:
-        for each in made.found:
+        for each in report.found:
             click.echo(str(each))
-        click.echo(f"{with_noun(made.files, 'file')}, {with_noun(made.prompts, 'prompt')}: "
-                   f"{with_noun(made.errors, 'error')}, {with_noun(made.warnings, 'warning')}")  # fmt: skip
-    return FAILED if made.errors or (strict and made.warnings) else 0
+        click.echo(f"{with_noun(report.files, 'file')}, {with_noun(report.prompts, 'prompt')}: "
+                   f"{with_noun(report.errors, 'error')}, {with_noun(report.warnings, 'warning')}")  # fmt: skip
+    return FAILED if report.errors or (strict and report.warnings) else 0
 
 
 # ---- a prompt file for people and for programs ---------------------------------------------------------
 
 
-def _options(given: dict[str, Any], config: Config) -> dict[str, Any]:
+def _options(cli_options: dict[str, Any], config: Config) -> dict[str, Any]:
     """Return the policy options that the user set. Raises UsageError."""
     from intermodal.cli.arguments.request_options import keep_aspects
     from intermodal.client.request_builder import checked_hosts
 
-    options = {name: given[name] for name in ("model", "at_least", "max_cost", "deadline", "max_tokens")}
-    options["hosts"] = checked_hosts(given["hosts"], config)
-    options["objective"] = given["objective"] if given["objective"] != "default" else None
-    options["farthest"] = "machine" if given["local"] else None
-    options["private"] = tuple(word for text in given["private"] for word in split_list(text))
-    options["keep"] = keep_aspects(given["keep"])
+    options = {name: cli_options[name] for name in ("model", "at_least", "max_cost", "deadline", "max_tokens")}
+    options["hosts"] = checked_hosts(cli_options["hosts"], config)
+    options["objective"] = cli_options["objective"] if cli_options["objective"] != "default" else None
+    options["farthest"] = "machine" if cli_options["local"] else None
+    options["private"] = tuple(word for text in cli_options["private"] for word in split_list(text))
+    options["keep"] = keep_aspects(cli_options["keep"])
     return {name: value for name, value in options.items() if value not in ("", (), None)}
 
 
@@ -241,9 +247,9 @@ def _describe(file: PromptFile) -> list[str]:
     lines = [f"{file.name}  {file.path} ({file.format})"]
     lines += [file.description] if file.description else []
     for each in file.arguments:
-        told = f"  {each.description}" if each.description else ""
+        description = f"  {each.description}" if each.description else ""
         default = f"  [default: {each.default}]" if each.default is not None else ""
-        lines.append(f"takes   {each.name}: {each.words}{told}{default}")
+        lines.append(f"takes   {each.name}: {each.words}{description}{default}")
     lines.append(f"makes   {_makes(file)}")
     models = ", else ".join((file.model, *file.others))
     lines += [f"model   {models}, as a preference"] if file.model else []
@@ -313,7 +319,7 @@ def test(file: str, **options: Any) -> int:
 
     client, bridge = AsyncClient(), SyncBridge()
     try:
-        prompt = client.prompt(file, **said_options(client.config, options))
+        prompt = client.prompt(file, **common_options(client.config, options))
         data, examples = example_dataset(prompt.file)
         if not (options["quiet"] or options["as_json"]):
             for each in prompt.file.findings:
@@ -365,20 +371,20 @@ def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as
     found, target = formats.load(file), TARGETS[to]
     place = Path(out) if out else target_path(found, target)
     _check_place(found.path, out, target, replaces)
-    made = convert_prompt(found, target, place)
-    for loss in made.lost:
+    conversion = convert_prompt(found, target, place)
+    for loss in conversion.lost:
         click.echo(f"{found.path}:{loss.line}: not converted: {loss.what}", err=True)
-    if made.meaning_losses and not lossy:
-        raise _meaning_changed_error(found.path, made, target)
+    if conversion.meaning_losses and not lossy:
+        raise _meaning_changed_error(found.path, conversion, target)
     if out:
-        write_atomically(place, made.text.encode("utf-8"))
+        write_atomically(place, conversion.text.encode("utf-8"))
         click.echo(f"wrote {out}", err=True)
     if as_json:
-        lost = [{"line": loss.line, "what": loss.what, "meaning": loss.meaning} for loss in made.lost]
-        body = {"file": found.path, "from": found.format, "to": target.name, "out": out, "text": made.text}
+        lost = [{"line": loss.line, "what": loss.what, "meaning": loss.meaning} for loss in conversion.lost]
+        body = {"file": found.path, "from": found.format, "to": target.name, "out": out, "text": conversion.text}
         print_document("prompt_convert", {**body, "lost": lost})
     elif not out:
-        click.echo(made.text, nl=False)
+        click.echo(conversion.text, nl=False)
 
 
 def _check_place(path: str, out: str | None, target: TargetFormat, replaces: bool) -> None:

@@ -181,16 +181,16 @@ def _check_best(options: dict[str, Any], names: tuple[str, ...]) -> None:
 def _remove(store: WeightsStore, names: tuple[str, ...], options: dict[str, Any]) -> None:
     """Delete the files of weights, and their pins."""
     rows = [store.row(name) for name in dict.fromkeys(_pulled_name(store, name) for name in names)]
-    here = [row.name for row in rows if (store.root / row.name).exists()]
+    present = [row.name for row in rows if (store.root / row.name).exists()]
     for row in rows:
         store.remove(row.name)
         if not (options["quiet"] or options["as_json"]):
-            words = "removed" if row.name in here else "was not here"
+            words = "removed" if row.name in present else "was not here"
             click.echo(f"{row.name}: {words}", err=True)
     if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("pull", {"removed": here})
+        print_document("pull", {"removed": present})
 
 
 def _pulled_name(store: WeightsStore, name: str) -> str:
@@ -337,11 +337,11 @@ class PullProgress:
 
     def __init__(self, row: WeightsRow, *, quiet: bool, announced: set[str]) -> None:
         self._row = row
-        self._told = announced
+        self._announced = announced
         self._quiet = quiet
         self._moves = sys.stderr.isatty()
         self._source = ""
-        self._drawn = 0.0
+        self._drawn_at = 0.0
         self._begun: dict[str, tuple[float, int]] = {}
 
     def show(self, file: str, done: int, total: int, source: str) -> None:
@@ -352,21 +352,21 @@ class PullProgress:
 
             if source.startswith(UNPACKING):  # of an archive whose download was shown
                 return
-            if source != self._source and source not in self._told:
+            if source != self._source and source not in self._announced:
                 trouble = source.endswith(NEXT_SOURCE)
                 click.echo(
                     f"{self._row.name}: {source}" if trouble else f"{self._row.name}: {file} from {source}", err=True
                 )
-                self._told.update({source} if trouble else ())
+                self._announced.update({source} if trouble else ())
                 self._source = source
             return
         now = time.monotonic()
-        begun, at = self._begun.setdefault(file, (now, done))
-        if now - self._drawn < 0.1 and done < total:
+        started_at, initial_bytes = self._begun.setdefault(file, (now, done))
+        if now - self._drawn_at < 0.1 and done < total:
             return
-        self._drawn = now
+        self._drawn_at = now
         share = done / total if total else 0.0
-        rate = (done - at) / (now - begun) if now > begun else 0.0
+        rate = (done - initial_bytes) / (now - started_at) if now > started_at else 0.0
         left = f"{(total - done) / rate:,.0f} s left" if rate and total else ""
         bar = "█" * round(24 * share)
         line = f"{self._row.name} {file} [{bar:<24}] {share:4.0%} {done / 1e6:,.0f}/{total / 1e6:,.0f} MB {left}"
@@ -497,7 +497,7 @@ def fetch_models(store: WeightsStore, names: list[str], options: PullOptions) ->
     from intermodal.model_fit.fit import this_machine
 
     machine = this_machine(os.environ)
-    whole = store.present()
+    present_names = store.present()
     plans: list[tuple[str, HubPull | None]] = []
     for name in names:
         used_names = frozenset(plan.model.name for _, plan in plans if plan is not None)
@@ -505,7 +505,7 @@ def fetch_models(store: WeightsStore, names: list[str], options: PullOptions) ->
     results = []
     for name, plan in plans:
         if plan is None:
-            results.append(_here(store, name, whole, dry_run=options.dry_run))
+            results.append(_here(store, name, present_names, dry_run=options.dry_run))
             continue
         if not options.quiet:
             _tell(plan)
@@ -702,8 +702,8 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _here(store: WeightsStore, name: str, whole: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
-    """Return the entry of a model that is present or was added manually; ``whole``: names that were there before."""
+def _here(store: WeightsStore, name: str, present_names: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
+    """Return the entry of a model that is present or was added manually; ``present_names``: those before."""
     from intermodal.model_fit.hub_pull import find_pinned
 
     model = find_pinned(name, store)
@@ -712,5 +712,5 @@ def _here(store: WeightsStore, name: str, whole: frozenset[str], *, dry_run: boo
     path = store.path(model.name)
     return {
         "name": model.name, "path": str(path) if path is not None else None, "repository": model.repo,
-        "revision": model.revision, "pulled": model.name not in whole and not dry_run,
+        "revision": model.revision, "pulled": model.name not in present_names and not dry_run,
     }  # fmt: skip

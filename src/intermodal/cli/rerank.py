@@ -103,11 +103,13 @@ def notes(ranked: RerankResult) -> list[str]:
     from intermodal.plans import numbers
 
     read = numbers.with_noun(ranked.read, "passage")
-    by = "read with the query" if ranked.by == "reranker" else "compared by vectors, which is coarser than reading both"
+    method = (
+        "read with the query" if ranked.by == "reranker" else "compared by vectors, which is coarser than reading both"
+    )
     price = "its price is not known" if ranked.cost is None else f"${numbers.plain_money(ranked.cost)}"
-    sent = f"; sent to {ranked.host}" if ranked.host else ""
+    host_note = f"; sent to {ranked.host}" if ranked.host else ""
     order = "a score orders them, no probability"
-    found = [f"\n{read} {by} by {ranked.endpoint} in {ranked.seconds:.2g} s ({price}){sent}; {order}"]
+    found = [f"\n{read} {method} by {ranked.endpoint} in {ranked.seconds:.2g} s ({price}){host_note}; {order}"]
     if ranked.beside is not None:
         figures = numbers.money(ranked.beside.cost)
         if ranked.beside.seconds is not None and ranked.beside.seconds.known:

@@ -41,10 +41,10 @@ Examples
 """
 
 
-def _address(context: click.Context, option: click.Parameter, said: str | None) -> str | None:
-    if said is not None and re.match(HOST, said) is None:
+def _address(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and re.match(HOST, value) is None:
         raise click.BadParameter(f"must be {LISTENS}", context, option)
-    return said
+    return value
 
 
 @click.command(epilog=EPILOG)
@@ -97,7 +97,7 @@ def serve(check: bool, as_json: bool, as_worker: str, **options: Any) -> None:
         import pybase64  # noqa: F401
     except ImportError:
         raise NotInstalled("the gateway needs pybase64", todo="run: pip install 'intermodal[gateway]'") from None
-    options = {name: said for name, said in options.items() if said is not None}
+    options = {name: value for name, value in options.items() if value is not None}
     if not check and not as_worker and _lead(options):
         return
     import asyncio
@@ -279,26 +279,26 @@ async def check_gateway(gateway: Gateway, quota_store: SqliteQuotaStore, workers
 
     context = gateway.context
     ready, now = await readiness(context), time.time()
-    client, known = context.client, quota_store.every_key()
+    client, keys = context.client, quota_store.every_key()
     await client.known.look()  # an alias may name a model of a server of this machine
     found = await config_check.check_prompt_folder(context)
     files = config_check.check_prompt_files(context)
-    named, wrong_names = await config_check.check_names(context)
+    served_names, wrong_names = await config_check.check_names(context)
     found += [
         *wrong_names,
         *config_check.check_address(client.config, gateway.host, gateway.port),
         *config_check.check_host_keys(client),
         *config_check.check_shadowing_aliases(client),
         *config_check.check_rate_limits(client),
-        *config_check.check_virtual_keys(client, known),
+        *config_check.check_virtual_keys(client, keys),
     ]
-    active = [key for key in known if key.revoked is None and (key.expires is None or key.expires > now)]
-    report = _report(gateway, ready, named, [*files, *found])
+    active = [key for key in keys if key.revoked is None and (key.expires is None or key.expires > now)]
+    report = _report(gateway, ready, served_names, [*files, *found])
     report |= {
         "workers": workers,
         "ledger": str(quota_store.path),
         "keys_active": len(active),
-        "keys_ended": len(known) - len(active),
+        "keys_ended": len(keys) - len(active),
     }
     wrong = [finding for finding in found if finding.level == "wrong"]
     wrong_files = {finding.where.partition(":")[0] for finding in files if finding.level == "wrong"}
@@ -308,7 +308,7 @@ async def check_gateway(gateway: Gateway, quota_store: SqliteQuotaStore, workers
 
         print_document("serve", report)
         return 0 if good else FAILED
-    _show(report, named, [*files, *found])
+    _show(report, served_names, [*files, *found])
     if not good:
         missing = [f"{name} not ready" for name, fine in ready.items() if not fine]
         missing += [f"{len(wrong)} wrong in the config"] if wrong else []
@@ -318,28 +318,28 @@ async def check_gateway(gateway: Gateway, quota_store: SqliteQuotaStore, workers
 
 
 def _report(
-    gateway: Gateway, ready: dict[str, bool], named: list[ServedName], findings: list[ConfigFinding]
+    gateway: Gateway, ready: dict[str, bool], served_names: list[ServedName], findings: list[ConfigFinding]
 ) -> dict[str, Any]:
     from intermodal.gateway.endpoints.models import model_rows
     from intermodal.gateway.quotas.quota_types import ANONYMOUS
 
     client = gateway.client
-    config, made = client.config, model_rows(client.catalog)
-    endpoints = [name for row in made for name in row["endpoints"]]
+    config, rows = client.config, model_rows(client.catalog)
+    endpoints = [name for row in rows for name in row["endpoints"]]
     return {
         "ready": all(ready.values()), "checks": ready, "config": config.path, "host": gateway.host,
             "port": gateway.port,
         "names": list(config.serve.names), "origins": list(config.serve.origins), "keys": gateway.needs_key,
-        "models": [row["id"] for row in made], "endpoints": endpoints, "policies": list(config.policies),
+        "models": [row["id"] for row in rows], "endpoints": endpoints, "policies": list(config.policies),
         "prompts": [prompt.name for prompt in gateway.context.prompts.visible_to(ANONYMOUS)],
-        "aliases": config.serve.aliases, "asked_for": msgspec.to_builtins(named),
+        "aliases": config.serve.aliases, "asked_for": msgspec.to_builtins(served_names),
         "limits": {"body_bytes": gateway.limits.body, "bodies_bytes": gateway.limits.in_flight,
                    "connections": gateway.limits.connections, "drain_seconds": config.serve.drain},
         "rates": msgspec.to_builtins(config.serve.rates), "findings": msgspec.to_builtins(findings),
     }  # fmt: skip
 
 
-def _show(report: dict[str, Any], named: list[ServedName], findings: list[ConfigFinding]) -> None:
+def _show(report: dict[str, Any], served_names: list[ServedName], findings: list[ConfigFinding]) -> None:
     from intermodal.cli.rendering.tables import count
     from intermodal.gateway.workers.sockets import format_address
     from intermodal.plans.numbers import memory_size
@@ -364,9 +364,9 @@ def _show(report: dict[str, Any], named: list[ServedName], findings: list[Config
     line("models", f"{len(report['models'])} ready, {where}; policies: {policies}")
     if report["prompts"]:
         line("prompts", ", ".join(report["prompts"]))
-    for each in named:
-        meant = f"{each.stands_for}: " if each.stands_for != each.name else ""
-        line("answers", f"{each.name} -> {meant}{each.answers or 'no endpoint'}")
+    for each in served_names:
+        target = f"{each.stands_for}: " if each.stands_for != each.name else ""
+        line("answers", f"{each.name} -> {target}{each.answers or 'no endpoint'}")
     limits = report["limits"]
     line("limits", f"{memory_size(limits['body_bytes'])} per body, "
                    f"{memory_size(limits['bodies_bytes'])} for all open bodies, "

@@ -86,14 +86,14 @@ def _start(options: dict[str, Any]) -> tuple[ManagedServer, bool]:
         program=options["program"],
         context=options["context"] or 0, slots=options["slots"], idle=options["idle"],
     )  # fmt: skip
-    wanted = resolve_server(wish, weights_store(), cache_dir(os.environ))
+    spec = resolve_server(wish, weights_store(), cache_dir(os.environ))
 
     def tell(what: str) -> None:
         if not quiet:
-            click.echo(f"{wanted.name}: {what}", err=True)
+            click.echo(f"{spec.name}: {what}", err=True)
 
     async def go() -> tuple[ManagedServer, bool]:
-        return await start(wanted, os.environ, later=options["later"], tell=tell)
+        return await start(spec, os.environ, later=options["later"], tell=tell)
 
     return anyio.run(go)
 
@@ -132,16 +132,16 @@ def plain(server: ManagedServer) -> dict[str, Any]:
     from intermodal.local.servers.server_rows import endpoint_id
     from intermodal.model_fit.fit_output import rows
 
-    wanted, state = server.wanted, server.state
+    spec, state = server.wanted, server.state
     lives = state is not None and server.phase in ("starting", "ready", "restarting")
     low, mid, high = server.memory
     return {
-        "name": wanted.name, "endpoint": endpoint_id(server), "state": server.phase,
-        "program": wanted.program, "model": wanted.model, "projector": wanted.projector,
+        "name": spec.name, "endpoint": endpoint_id(server), "state": server.phase,
+        "program": spec.program, "model": spec.model, "projector": spec.projector,
         "base_url": state.base_url if state is not None and server.phase == "ready" else "",
         "port": state.port if state is not None and lives else None,
-        "context": (state.context if state is not None else 0) or wanted.context, "slots": wanted.slots,
-        "idle_seconds": wanted.idle or None, "memory": resident_of(server), "memory_needed": [low, mid, high],
+        "context": (state.context if state is not None else 0) or spec.context, "slots": spec.slots,
+        "idle_seconds": spec.idle or None, "memory": resident_of(server), "memory_needed": [low, mid, high],
         "memory_basis": server.foreseen.words if server.foreseen is not None else "",
         "compared": rows(server.comparison.rows) if server.comparison is not None else None,
         "load_seconds": state.load_seconds if state is not None else 0.0,
@@ -168,13 +168,13 @@ def _pid(server: ManagedServer) -> int | None:
 def _cells(server: ManagedServer) -> tuple[str, ...]:
     from intermodal.cli.rendering.tables import memory_size
 
-    wanted, state, memory = server.wanted, server.state, resident_of(server)
+    spec, state, memory = server.wanted, server.state, resident_of(server)
     why = state.reason if state is not None else "a plan that needs it starts it"
     return (
-        wanted.name, server.phase, memory_size(memory) if memory else "-",
+        spec.name, server.phase, memory_size(memory) if memory else "-",
         str(state.port) if state is not None and server.phase == "ready" else "-",
-        f"{(state.context if state is not None else 0) or wanted.context:,}",
-        f"{wanted.model_id}{f'; {why}' if why else ''}",
+        f"{(state.context if state is not None else 0) or spec.context:,}",
+        f"{spec.model_id}{f'; {why}' if why else ''}",
     )  # fmt: skip
 
 
@@ -190,16 +190,16 @@ def sentence(server: ManagedServer, new: bool) -> str:
     """Return the message about a server that was just started or found."""
     from intermodal.cli.rendering.tables import memory_size
 
-    wanted, state = server.wanted, server.state
+    spec, state = server.wanted, server.state
     if state is None or server.phase != "ready":
-        return f"up.{wanted.name} is known; a plan that needs it starts it"
+        return f"up.{spec.name} is known; a plan that needs it starts it"
     memory = resident_of(server)
     how = f"in {state.load_seconds:.1f} s" if new else "already"
     kinds = "".join(word for word, does in ((", sees", state.sees), (", hears", state.hears)) if does)
-    rest = f"unloaded after {wanted.idle:g} s without a request" if wanted.idle else "stays until intermodal down"
+    rest = f"unloaded after {spec.idle:g} s without a request" if spec.idle else "stays until intermodal down"
     return (
-        f"up.{wanted.name} is up {how}: {state.base_url}, {state.context:,} tokens of context{kinds}, "
-        f"{memory_size(memory or 0)} of memory{_foreseen(wanted.memory)}; {rest}{_beside(server)}"
+        f"up.{spec.name} is up {how}: {state.base_url}, {state.context:,} tokens of context{kinds}, "
+        f"{memory_size(memory or 0)} of memory{_foreseen(spec.memory)}; {rest}{_beside(server)}"
     )
 
 
@@ -213,7 +213,7 @@ def _beside(server: ManagedServer) -> str:
         return ""
     found = server.comparison.rows
     logged = [row for row in found if row.source == "log" and row.real]
-    said = [
+    comparisons = [
         f"predicted {row.predicted.mid:,.0f} tokens remembered, {row.real:,.0f} are"
         if row.name == TOKENS
         else f"predicted {memory_size(row.predicted.low)} to {memory_size(row.predicted.high)}, "
@@ -223,8 +223,8 @@ def _beside(server: ManagedServer) -> str:
     ]
     if logged:
         error = sum(row.predicted.mid for row in logged) / sum(row.real for row in logged) - 1
-        said.append(f"buffers {error:+.2%} off the server's log")
-    return f"\n  {'; '.join(said)}" if said else ""
+        comparisons.append(f"buffers {error:+.2%} off the server's log")
+    return f"\n  {'; '.join(comparisons)}" if comparisons else ""
 
 
 __all__ = ["plain", "resident_of", "up"]

@@ -40,10 +40,10 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
     from intermodal.plans.numbers import with_noun
 
     client = AsyncClient()
-    store, gone = client.store, None
+    store, prune_result = client.store, None
     try:
         if prune:
-            gone = _prune(client)
+            prune_result = _prune(client)
         summary, attempts = store.summary(), store.attempts(last) if last else ()
     finally:
         store.close()
@@ -53,14 +53,14 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
         body = plain_data(summary)
         if last:
             body["last"] = [_row(plain_data(attempt)) for attempt in attempts]
-        if gone is not None:
-            body["pruned"] = plain_data(gone)
+        if prune_result is not None:
+            body["pruned"] = plain_data(prune_result)
         print_document("usage", body)
         return
-    if gone is not None:
+    if prune_result is not None:
         click.echo(
-            f"deleted {with_noun(gone.attempts, 'attempt')} and {with_noun(gone.runs, 'run')} that are in the sums now,"
-            f" {with_noun(gone.transforms, 'conversion')}\n",
+            f"deleted {with_noun(prune_result.attempts, 'attempt')} and {with_noun(prune_result.runs, 'run')} "
+            f"that are in the sums now, {with_noun(prune_result.transforms, 'conversion')}\n",
             err=True,
         )
     if not summary.attempts:
@@ -86,14 +86,14 @@ def _prune(client: AsyncClient) -> PruneResult:
     from intermodal.store.pruning import RetentionPolicy
 
     settings = client.config.store
-    gone = client.store.prune(RetentionPolicy(seconds=settings.seconds, rows=settings.rows))
-    if gone is None:
+    prune_result = client.store.prune(RetentionPolicy(seconds=settings.seconds, rows=settings.rows))
+    if prune_result is None:
         raise UsageError(
             "another process is pruning it right now",
             where=display_path(client.store.path),
             todo="nothing to do: that process finishes it",
         )
-    return gone
+    return prune_result
 
 
 def _show(summary: Summary) -> None:

@@ -79,24 +79,24 @@ class FileBytes:
         prefixes = prefix if isinstance(prefix, tuple) else (prefix,)
         return any(self._at(start, len(each)) == each for each in prefixes)
 
-    def __contains__(self, wanted: bytes) -> bool:
-        return self.find(wanted) >= 0
+    def __contains__(self, pattern: bytes) -> bool:
+        return self.find(pattern) >= 0
 
-    def find(self, wanted: bytes, start: int = 0, end: int = sys.maxsize) -> int:
-        """Return the first position of ``wanted`` between ``start`` and ``end``, -1 if there is none."""
+    def find(self, pattern: bytes, start: int = 0, end: int = sys.maxsize) -> int:
+        """Return the first position of ``pattern`` between ``start`` and ``end``, -1 if there is none."""
         end = min(end, len(self))
-        for at in range(start, end, PIECE):
-            found = self._at(at, min(PIECE + len(wanted) - 1, end - at)).find(wanted)
+        for offset in range(start, end, PIECE):
+            found = self._at(offset, min(PIECE + len(pattern) - 1, end - offset)).find(pattern)
             if found >= 0:
-                return at + found
+                return offset + found
         return -1
 
-    def rfind(self, wanted: bytes) -> int:
-        """Return the last position of ``wanted``, -1 if there is none."""
-        for at in reversed(range(0, len(self), PIECE)):
-            found = self._at(at, PIECE + len(wanted) - 1).rfind(wanted)
+    def rfind(self, pattern: bytes) -> int:
+        """Return the last position of ``pattern``, -1 if there is none."""
+        for offset in reversed(range(0, len(self), PIECE)):
+            found = self._at(offset, PIECE + len(pattern) - 1).rfind(pattern)
             if found >= 0:
-                return at + found
+                return offset + found
         return -1
 
     def whole(self, name: str) -> bytes:
@@ -107,9 +107,9 @@ class FileBytes:
 
     def _at(self, start: int, size: int) -> bytes:
         """Read like ``read``, but read ahead if only a few bytes are requested."""
-        first, held = self._window
-        if first <= start and start + size <= first + len(held):
-            return held[start - first : start - first + size]
+        first, buffer = self._window
+        if first <= start and start + size <= first + len(buffer):
+            return buffer[start - first : start - first + size]
         if size > _WINDOW // 2:
             return self.read(start, size)
         self._window = start, self.read(start, _WINDOW)
@@ -165,9 +165,9 @@ class Spool:
         """Overwrite byte ranges (first, end) with zeros, as far as they lie within the added bytes."""
         for first, end in ranges:
             end = min(end, self.size)
-            for at in range(max(0, first), end, PIECE):
-                self._file.seek(at)
-                self._file.write(bytes(min(PIECE, end - at)))
+            for offset in range(max(0, first), end, PIECE):
+                self._file.seek(offset)
+                self._file.write(bytes(min(PIECE, end - offset)))
         self._file.seek(0, io.SEEK_END)
 
     def made(self) -> Data:

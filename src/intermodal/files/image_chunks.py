@@ -13,11 +13,11 @@ _NO_FRAMES = frozenset({0xC4, 0xC8, 0xCC})  # tables and extensions among the ma
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, start and length of each chunk whose beginning is in ``data``."""
-    at = len(PNG)
-    while at + 12 <= len(data):
-        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        yield kind, at + 8, size
-        at += 12 + size
+    offset = len(PNG)
+    while offset + 12 <= len(data):
+        size, kind = int.from_bytes(data[offset : offset + 4], "big"), data[offset + 4 : offset + 8]
+        yield kind, offset + 8, size
+        offset += 12 + size
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -25,23 +25,23 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
     Raises ValueError if the data ends before a scan, or something else stands where a marker should.
     """
-    at = 2
+    offset = 2
     while True:
-        if data[at : at + 1] != b"\xff":
+        if data[offset : offset + 1] != b"\xff":
             raise ValueError("no marker")
-        while data[at : at + 1] == b"\xff":
-            at += 1
-        marker = data[at] if at < len(data) else 0xFF
-        at += 1
+        while data[offset : offset + 1] == b"\xff":
+            offset += 1
+        marker = data[offset] if offset < len(data) else 0xFF
+        offset += 1
         if marker in (0xD8, 0x01) or 0xD0 <= marker <= 0xD7:
             continue
         if marker in (0xDA, 0xD9):  # start of scan, end of image
             return
-        if at + 2 > len(data):
+        if offset + 2 > len(data):
             raise ValueError("cut short")
-        length = int.from_bytes(data[at : at + 2], "big")
-        yield marker, at, length
-        at += max(2, length)
+        length = int.from_bytes(data[offset : offset + 2], "big")
+        yield marker, offset, length
+        offset += max(2, length)
 
 
 def is_frame(marker: int) -> bool:

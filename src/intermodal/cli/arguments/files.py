@@ -38,11 +38,11 @@ _BLANK = b"\xef\xbb\xbf \r\n\t"
 class FileFormat(NamedTuple):
     """A kind of file that verbs write.
 
-    ``named`` completes a sentence after "is not"; ``begins`` matches the start of such a file, after any blanks.
+    ``description`` completes a sentence after "is not"; ``begins`` matches the start of such a file, after any blanks.
     ``makes_folder``: a missing folder is created. ``streams``: "-" stands for standard output.
     """
 
-    named: str
+    description: str
     begins: re.Pattern[bytes]
     makes_folder: bool = False
     streams: bool = True
@@ -85,13 +85,15 @@ def check_output_files(targets: Iterable[OutputFile], inputs: Iterable[str]) -> 
     for option, path, kind in targets:
         if path == "-" and not FILE_FORMATS[kind].streams:
             raise UsageError(
-                f"{FILE_FORMATS[kind].named} is not written to standard output", where=option, todo="name a file"
+                f"{FILE_FORMATS[kind].description} is not written to standard output", where=option, todo="name a file"
             )
         if not path or path == "-":
             continue
-        for other, taken in before:
-            if same_file(path, taken):
-                raise UsageError(f"{other} and {option} write the same file", where=path, todo="give each its own")
+        for other_option, other_path in before:
+            if same_file(path, other_path):
+                raise UsageError(
+                    f"{other_option} and {option} write the same file", where=path, todo="give each its own"
+                )
         if any(same_file(path, each) for each in read):
             raise UsageError(
                 f"is an input of this request, and {option} would write over it", where=path, todo="name another file"
@@ -106,12 +108,12 @@ def check_standard_output(picture: str | None, *, as_json: bool) -> None:
         raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
 
 
-def same_file(one: str, other: str) -> bool:
+def same_file(first: str, second: str) -> bool:
     """Return whether two paths lead to the same file, with links followed."""
     try:
-        return os.path.samefile(one, other)
+        return os.path.samefile(first, second)
     except (OSError, ValueError):
-        return os.path.realpath(one) == os.path.realpath(other) if "\0" not in one + other else False
+        return os.path.realpath(first) == os.path.realpath(second) if "\0" not in first + second else False
 
 
 def _check(option: str, where: str, kind: FileFormat) -> None:
@@ -130,7 +132,7 @@ def _check(option: str, where: str, kind: FileFormat) -> None:
                 begins = file.read(_HEAD).lstrip(_BLANK)
             if begins and not kind.begins.match(begins):
                 raise UsageError(
-                    f"is there already and is not {kind.named}", where=where, todo=f"name a new file for {option}"
+                    f"is there already and is not {kind.description}", where=where, todo=f"name a new file for {option}"
                 )
         folder = (path.resolve() if path.is_symlink() else path).parent
         if kind.makes_folder and not folder.exists():
@@ -231,8 +233,8 @@ def save_derived(folder: Path, derived: tuple[Derived, ...], inputs: Iterable[st
         raise UsageError(
             f"cannot be made ({_os_reason(error)})", where=str(folder), todo="name a folder of yours"
         ) from None
-    written: list[Path] = []
-    taken: set[str] = set()
+    saved_paths: list[Path] = []
+    used_names: set[str] = set()
     read = list(inputs)
     for item in derived:
         stem = re.sub(r"[^\w.-]+", "_", Path(item.name).name).strip("._")[:100] or "part"
@@ -240,16 +242,16 @@ def save_derived(folder: Path, derived: tuple[Derived, ...], inputs: Iterable[st
 
         def free(base: str, suffixes: tuple[str, ...] = tuple(suffix for suffix, _ in contents)) -> bool:
             paths = [str(folder / f"{base}.{suffix}") for suffix in suffixes]
-            return base not in taken and not any(same_file(path, each) for path in paths for each in read)
+            return base not in used_names and not any(same_file(path, each) for path in paths for each in read)
 
         base, number = f"{stem}.{item.op}", 2
         while not free(base):
             base, number = f"{stem}.{item.op}.{number}", number + 1
-        taken.add(base)
+        used_names.add(base)
         for suffix, data in contents:
-            written.append(folder / f"{base}.{suffix}")
-            write_atomically(written[-1], data)
-    return written
+            saved_paths.append(folder / f"{base}.{suffix}")
+            write_atomically(saved_paths[-1], data)
+    return saved_paths
 
 
 def _contents(item: Derived) -> list[tuple[str, bytes]]:

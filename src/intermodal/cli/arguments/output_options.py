@@ -77,8 +77,8 @@ def output_of(options: Mapping[str, Any]) -> Output:
     Raises UsageError if two options contradict each other.
     """
     form = options["form"]
-    said = [name for name in _FOR if _is_said(options.get(name))]
-    implied = [_FOR[name] for name in said]
+    set_options = [name for name in _FOR if _is_set(options.get(name))]
+    implied = [_FOR[name] for name in set_options]
     if form:
         implied.append(_IMPLIED.get(form, "transcript"))
     target = options.get("to")
@@ -86,7 +86,7 @@ def output_of(options: Mapping[str, Any]) -> Output:
         implied.append("image" if Path(target).suffix.lower() in SUFFIXES else "speech")
     kind: str = options["output_kind"] or next(iter(implied), "text")
     kind = "scores" if kind == LABEL else kind
-    asks = {name: _FOR[name] for name in said}
+    asks = {name: _FOR[name] for name in set_options}
     if target and kind not in ("speech", "image"):
         asks["to"] = implied[-1]
     for name, other in asks.items():
@@ -96,20 +96,24 @@ def output_of(options: Mapping[str, Any]) -> Output:
                 todo="leave one of them out",
             )
     if form and (kind, form) not in _FORMS:
-        of = ", ".join(form for of, form in _FORMS if of == kind)
-        todo = f"formats of {_NAMES.get(kind, kind)} are {of}" if of else "add --output transcript, speech or image"
+        formats = ", ".join(form for output_kind, form in _FORMS if output_kind == kind)
+        todo = (
+            f"formats of {_NAMES.get(kind, kind)} are {formats}"
+            if formats
+            else "add --output transcript, speech or image"
+        )
         what = (
             "--format is for transcripts, speech and images"
-            if not of
+            if not formats
             else f"{_NAMES.get(kind, kind)} has no such format"
         )
         raise UsageError(what, where=f"--format {form}", todo=todo)
     own = plugin_output(kind)
-    made: Output = _MAKE[kind](options) if own is None else own.output
-    return made
+    output: Output = _MAKE[kind](options) if own is None else own.output
+    return output
 
 
-def _is_said(value: object) -> bool:
+def _is_set(value: object) -> bool:
     """Return whether an option was given; 0 counts as given."""
     return value is not None and value is not False and value not in ("", ())
 
@@ -186,10 +190,10 @@ def _size(word: str) -> tuple[int, int] | None:
 
 
 _MAKE: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
-    "text": lambda given: TextOutput(),
+    "text": lambda options: TextOutput(),
     "json": _json,
-    "transcript": lambda given: TranscriptOutput(format=given["form"] or "text"),
-    "embedding": lambda given: EmbeddingOutput(),
+    "transcript": lambda options: TranscriptOutput(format=options["form"] or "text"),
+    "embedding": lambda options: EmbeddingOutput(),
     "speech": _speech,
     "scores": _scores,
     "image": image_output,

@@ -59,14 +59,14 @@ def seconds(text: str) -> float:
     return _amount(text, text.strip().lower(), {"min": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}, "seconds")
 
 
-def _amount(said: str, text: str, units: Mapping[str, float], what: str) -> float:
+def _amount(original: str, text: str, units: Mapping[str, float], what: str) -> float:
     unit = next((unit for unit in units if text.endswith(unit)), "")
     try:
         number = float(text.removesuffix(unit)) * units.get(unit, 1.0)
     except ValueError:
         number = -1.0
     if not 0 <= number < float("inf"):
-        raise click.BadParameter(f"{said!r} is not a number of {what} (0 or more)")
+        raise click.BadParameter(f"{original!r} is not a number of {what} (0 or more)")
     return number
 
 
@@ -189,7 +189,7 @@ def stated_options(*, but: tuple[str, ...]) -> list[str]:
     return found
 
 
-def asked_files(options: Mapping[str, Any]) -> list[str]:
+def request_files(options: Mapping[str, Any]) -> list[str]:
     """Return all arguments of a request that may name a file, as given; no output may replace these files."""
     return [
         word
@@ -199,29 +199,29 @@ def asked_files(options: Mapping[str, Any]) -> list[str]:
 
 
 def build_request(
-    given: Mapping[str, Any], config: Config, history: tuple[Message, ...] = (), previous: str = ""
+    cli_options: Mapping[str, Any], config: Config, history: tuple[Message, ...] = (), previous: str = ""
 ) -> Request:
     """Return the request that the options and the defaults of the config describe.
 
-    ``options`` are click's parameters by name. Raises UsageError and SchemaInvalid; opens only the schema file and
+    ``cli_options`` are click's parameters by name. Raises UsageError and SchemaInvalid; opens only the schema file and
     standard input.
     """
     import msgspec
 
     from intermodal.client import request_builder
 
-    output = output_of(given)
-    prompt, files = _prompt_and_files(given["prompt"] or "", list(given["files"]), output)
-    files += [given["mask"]] if given.get("mask") else []
-    options = policy_options(given, config)
+    output = output_of(cli_options)
+    prompt, files = _prompt_and_files(cli_options["prompt"] or "", list(cli_options["files"]), output)
+    files += [cli_options["mask"]] if cli_options.get("mask") else []
+    options = policy_options(cli_options, config)
     request_builder.apply_config_defaults(options, config)
-    made = request_builder.make_request(
-        prompt, *map(source_of, files), output=output, system=given["system"], history=history, **options
+    request = request_builder.make_request(
+        prompt, *map(source_of, files), output=output, system=cli_options["system"], history=history, **options
     )
-    return msgspec.structs.replace(made, previous_endpoint=previous) if previous else made
+    return msgspec.structs.replace(request, previous_endpoint=previous) if previous else request
 
 
-def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
+def policy_options(cli_options: Mapping[str, Any], config: Config) -> dict[str, Any]:
     """Return the policy and sampling options by the names of ``make_request``.
 
     Options that were not set are left out or empty. Raises UsageError.
@@ -229,17 +229,17 @@ def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
     from intermodal.client import request_builder
 
     options: dict[str, Any] = {
-        "objective": given["objective"],
-        "model": given["model"],
-        "private": _labels(given["private"], given["files"]),
-        "release": _releases(given["release"]),
-        "keep": keep_aspects(given["keep"]),
-        "language": _language(given["language"]),
-        "translate": _language(given["translate"], "--translate"),
-        "pages": _pages(_flat(given["pages"])),
-        "hosts": request_builder.checked_hosts(given["hosts"], config),
+        "objective": cli_options["objective"],
+        "model": cli_options["model"],
+        "private": _labels(cli_options["private"], cli_options["files"]),
+        "release": _releases(cli_options["release"]),
+        "keep": keep_aspects(cli_options["keep"]),
+        "language": _language(cli_options["language"]),
+        "translate": _language(cli_options["translate"], "--translate"),
+        "pages": _pages(_flat(cli_options["pages"])),
+        "hosts": request_builder.checked_hosts(cli_options["hosts"], config),
     }
-    if given["local"]:
+    if cli_options["local"]:
         options["farthest"] = "machine"
     own = (
         "at_least",
@@ -255,10 +255,10 @@ def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
         "retention",
     )
     for name in own:
-        if given[name] is not None:
-            options[name] = given[name]
-    if given["regions"]:
-        options["regions"] = _flat(given["regions"])
+        if cli_options[name] is not None:
+            options[name] = cli_options[name]
+    if cli_options["regions"]:
+        options["regions"] = _flat(cli_options["regions"])
     return options
 
 
@@ -398,13 +398,13 @@ def _labels(lists: tuple[str, ...], files: tuple[str, ...]) -> tuple[str, ...]:
             continue
         last = ""
         for word in filter(None, text.split(",")):
-            bare = word.strip()
-            known = bare in names or bare.lower() in content.KINDS
-            if last and word.startswith(" ") and not known:
-                found[-1] = last = f"{last}, {bare}"
+            name = word.strip()
+            is_known = name in names or name.lower() in content.KINDS
+            if last and word.startswith(" ") and not is_known:
+                found[-1] = last = f"{last}, {name}"
                 continue
-            found.append(bare)
-            last = bare if bare in names and bare.lower() not in content.KINDS else ""
+            found.append(name)
+            last = name if name in names and name.lower() not in content.KINDS else ""
     return tuple(dict.fromkeys(_label(word) for word in found if word))
 
 
@@ -424,8 +424,8 @@ def _releases(lists: tuple[str, ...]) -> tuple[str, ...]:
         rest = ""
         for word in text.split(","):
             rest = f"{rest},{word}" if rest else word.strip()
-            origin, _, made = rest.strip().rpartition(":")
-            if origin and made in content.KINDS:
+            origin, _, derived_kind = rest.strip().rpartition(":")
+            if origin and derived_kind in content.KINDS:
                 pairs.append(rest.strip())
                 rest = ""
         if rest.strip():

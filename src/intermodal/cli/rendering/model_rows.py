@@ -101,9 +101,9 @@ def row_of_snapshot(row: SnapshotRow, snapshot: Snapshot) -> ModelTableRow:
 def all_rows(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) -> list[ModelTableRow]:
     """Return the endpoints that plans can choose, then those of ``rows`` that are not among them."""
     found = [row_of_endpoint(endpoint, catalog) for endpoint in catalog.endpoints]
-    there = {(each.host, each.served_as) for each in found} | {each.id for each in found}
+    identities = {(each.host, each.served_as) for each in found} | {each.id for each in found}
     for row in rows:
-        if (row.host, row.name) not in there and row.endpoint not in there:
+        if (row.host, row.name) not in identities and row.endpoint not in identities:
             found.append(row_of_snapshot(row, snapshot))
     return found
 
@@ -136,23 +136,23 @@ def is_named(each: ModelTableRow, name: str, exactly: bool) -> bool:
     return name == last if exactly else name in each.id.lower() or name in each.served_as.lower()
 
 
-def sort_rows(table_rows: list[ModelTableRow], by: str) -> list[ModelTableRow]:
-    """Return the rows sorted by a column, unknown values last; in the given order if ``by`` is ""."""
+def sort_rows(table_rows: list[ModelTableRow], column: str) -> list[ModelTableRow]:
+    """Return the rows sorted by a column, unknown values last; in the given order if ``column`` is ""."""
     keys: dict[str, Any] = {
         "price": lambda each: (each.price, each.id),
         "context": lambda each: (-(each.context or 0), each.id),
         "strength": lambda each: (-max((TIERS.index(tier) for tier in each.tiers), default=-1), each.price, each.id),
         "name": lambda each: (each.model.rpartition("/")[2].lower(), each.id),
     }
-    return sorted(table_rows, key=keys[by]) if by else table_rows
+    return sorted(table_rows, key=keys[column]) if column else table_rows
 
 
 # ---- rendering -------------------------------------------------------------------------------------
 
 
 def input_kinds(each: ModelTableRow) -> str:
-    sent = "+".join(each.input) or "?"
-    return f"{sent} (+{'+'.join(each.also)})" if each.also else sent
+    kinds = "+".join(each.input) or "?"
+    return f"{kinds} (+{'+'.join(each.also)})" if each.also else kinds
 
 
 def tier_words(each: ModelTableRow) -> str:

@@ -27,17 +27,19 @@ class Progress:
     """Show events that are not words. On a pipe, only notes and retries are printed.
 
     ``quiet``: show only notes that warn. ``silent``: show nothing, since a document reports everything. ``preview``: a
-    file for the intermediate states of an image. ``shown``: notes that the plan above already contains.
+    file for the intermediate states of an image. ``plan_notes``: those that the plan above already contains.
     """
 
-    def __init__(self, *, quiet: bool, silent: bool = False, preview: str = "", shown: Collection[str] = ()) -> None:
+    def __init__(
+        self, *, quiet: bool, silent: bool = False, preview: str = "", plan_notes: Collection[str] = ()
+    ) -> None:
         self._preview = preview
         self._quiet = quiet or silent
         self._silent = silent
         self._moves = not self._quiet and sys.stderr.isatty()
         self._titles: dict[str, str] = {}
-        self._plan_notes = frozenset(shown)
-        self._shown = False
+        self._plan_notes = frozenset(plan_notes)
+        self._line_is_visible = False
 
     def speaks(self, event: Event) -> bool:
         """Return whether showing this event prints a line of its own."""
@@ -78,14 +80,14 @@ class Progress:
             width = shutil.get_terminal_size().columns - 1
             sys.stderr.write(f"\r\033[K{for_terminal(text)[:width]}")
             sys.stderr.flush()
-            self._shown = True
+            self._line_is_visible = True
 
     def clear(self) -> None:
         """Remove the moving line, because something else is about to be written."""
-        if self._shown:
+        if self._line_is_visible:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
-            self._shown = False
+            self._line_is_visible = False
 
 
 class ProgressBar:
@@ -97,7 +99,7 @@ class ProgressBar:
     def __init__(self, title: str, *, quiet: bool, at_once: bool = False) -> None:
         self._progress = Progress(quiet=quiet)
         self._started = StepStarted(step=title, title=title)
-        self._shown = False
+        self._is_visible = False
         if at_once:
             self._show()
 
@@ -107,15 +109,15 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         self._progress.clear()
 
-    def __call__(self, number: int, of: int, beside: str = "") -> None:
-        if not self._shown:
+    def __call__(self, number: int, total: int, beside: str = "") -> None:
+        if not self._is_visible:
             self._show()
-        note = f"{number:,} of {of:,}{f'  {beside}' if beside else ''}"
-        self._progress.show(StepProgress(step=self._started.step, fraction=number / max(of, 1), note=note))
+        note = f"{number:,} of {total:,}{f'  {beside}' if beside else ''}"
+        self._progress.show(StepProgress(step=self._started.step, fraction=number / max(total, 1), note=note))
 
     def _show(self) -> None:
         self._progress.show(self._started)
-        self._shown = True
+        self._is_visible = True
 
 
 def _bar_text(fraction: float | None) -> str:

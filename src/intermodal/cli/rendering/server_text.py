@@ -88,9 +88,9 @@ def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[C
 def lesson_words(lesson: CapabilityLesson) -> str:
     does = "takes" if lesson.about not in ("json",) else "forces"
     verb = does if lesson.holds else f"does not {does.rstrip('s')}"
-    by = "a probe" if lesson.level == "probed" else "a call"
-    said = f": {lesson.message}" if lesson.message else ""
-    return f"{verb} {lesson.about}, by {by} of {lesson.day}{said}"
+    source = "a probe" if lesson.level == "probed" else "a call"
+    message = f": {lesson.message}" if lesson.message else ""
+    return f"{verb} {lesson.about}, by {source} of {lesson.day}{message}"
 
 
 def server_claims(endpoint: Endpoint, servers: tuple[DiscoveredServer, ...]) -> Iterator[tuple[str, str, str]]:

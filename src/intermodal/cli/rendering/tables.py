@@ -34,8 +34,8 @@ def money(amount: float | None) -> str:
         return "$0"
     if amount < 0.000001:
         return "<$0.000001"
-    whole, _, part = f"{amount:.6f}".rstrip("0").partition(".")
-    return f"${int(whole):,}.{part:<02}"
+    dollars, _, part = f"{amount:.6f}".rstrip("0").partition(".")
+    return f"${int(dollars):,}.{part:<02}"
 
 
 def count(number: float | None) -> str:
