@@ -26,7 +26,7 @@ def _known_by(row: ErrorRule) -> str:
     codes = " ".join(f"`{code}`" for code in sorted(row.codes))
     words = "its words" if row.words else ""
     told = ", or ".join(filter(None, (codes, words)))
-    return " ".join(filter(None, (told, f"({row.by})" if row.by else ""))) or "the status"
+    return " ".join(filter(None, (told, f"({row.product})" if row.product else ""))) or "the status"
 
 
 def table() -> str:

@@ -61,7 +61,7 @@ def test_each_mark_is_one_token_of_llama_cpp_and_none_once_it_is_broken_up() -> 
     path = REAL_WEIGHTS / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct.Q4_1.gguf"
     marks = marks_in(path)
     assert {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<filename>"} <= {*marks}
-    own = special_tokens(marks, known=False)
+    own = special_tokens(marks, include_known=False)
     with llama_cpp(path) as tokens:
         special = {tokens(mark)[0] for mark in marks if len(tokens(mark)) == 1}
         assert len(special) == len(marks)

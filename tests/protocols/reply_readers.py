@@ -123,7 +123,7 @@ def read_directly(protocol: str, pieces: Sequence[bytes], *, stream: bool, limit
     if stream:
         context = StreamContext(
             client, "ours", begin=lambda: None, metadata=lambda live: b'{"cost":1}', wrong=lambda live: None,
-            tokens=len, wanted=True, guarded=False, fields={}, reasonless=False, limit=limit, silent=False,
+            tokens=len, wants_usage=True, guarded=False, fields={}, reasonless=False, limit=limit, silent=False,
         )  # fmt: skip
         reply = adapter.live(ENDPOINT, "", adapter, clock, context)
     else:

@@ -121,7 +121,7 @@ def test_media_are_segments_of_their_own_or_are_refused_by_name(wire: Wire, kind
 @pytest.mark.parametrize(
     ("call", "part"),
     [
-        (call_of(WireLink(of="image", url="http://a/b.png")), "a link to media"),
+        (call_of(WireLink(media_kind="image", url="http://a/b.png")), "a link to media"),
         (call_of(WireImage(data=b"x"), role="system"), "an image in a system message"),
         (call_of(WireImage(data=b"x"), role="assistant"), "an image in a assistant message"),
         (call_of(ToolCall(id="1", name="f", arguments="{}")), "a tool call in a user message"),

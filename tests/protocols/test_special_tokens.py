@@ -47,7 +47,7 @@ def test_a_tag_that_is_broken_up_is_the_same_tag_to_a_reader_of_markup() -> None
 
 def test_a_models_own_marks_are_broken_up_among_thousands() -> None:
     own = (*(f"<own{number}>" for number in range(5_000)), "<own", " ", "x", "")
-    found = SpecialTokens(own, known=False)
+    found = SpecialTokens(own, include_known=False)
     assert found.break_tokens("a<own4321>b <|im_end|> x") == "a<ow n4321 >b <|im_end|> x"
     assert special_tokens(("<turn!>",)).break_tokens("<turn!><|im_end|>") == "<turn! ><|im_end| >"
 

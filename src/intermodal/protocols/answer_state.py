@@ -108,7 +108,7 @@ class TokenLimiter:
     def __init__(self, limit: int | None) -> None:
         self._most = _most(limit)
         self.stopped = False  # the limit was exceeded
-        self.made = 0  # minimum number of tokens so far
+        self.least_tokens = 0  # minimum number of tokens so far
         self._words = 0
         self._before = 0  # words before the text that was checked last
         self._chars = 0
@@ -122,15 +122,15 @@ class TokenLimiter:
         """
         self._chars += len(text)
         self._before = self._words
-        said = self._last[beside] + text
-        at = max(said.rfind(" "), said.rfind("\n")) + 1
-        at = len(said) if len(said) - at > _UNBROKEN else at
-        self._words += self._count(said, at)
-        self._last[beside] = said[at:]
-        self.made = max(self._words, self._chars // _LONGEST)
+        unchecked = self._last[beside] + text
+        end = max(unchecked.rfind(" "), unchecked.rfind("\n")) + 1
+        end = len(unchecked) if len(unchecked) - end > _UNBROKEN else end
+        self._words += self._count(unchecked, end)
+        self._last[beside] = unchecked[end:]
+        self.least_tokens = max(self._words, self._chars // _LONGEST)
         # A word takes two characters including its separator; the last word of either kind may lack it.
-        self.room = 2 * (self._most - self.made) - 2
-        self.stopped = self.made > self._most
+        self.room = 2 * (self._most - self.least_tokens) - 2
+        self.stopped = self.least_tokens > self._most
         return self.stopped
 
     def _count(self, text: str, end: int) -> int:
@@ -201,14 +201,14 @@ class LoopGuard:
         return bool(_END.search(self._tail[-len(new) - 2 :]) and self._sentences()) or self._phrases()
 
     def _sentences(self) -> bool:
-        *whole, _ = _END.split(self._tail)  # the last one is not finished
+        *units, _ = _END.split(self._tail)  # the last one is not finished
         # Without letters it is the number of a list item, or the rule of a table.
-        said = [" ".join(unit.lower().split()) for unit in whole if unit and _LETTER.search(unit)]
+        sentences = [" ".join(unit.lower().split()) for unit in units if unit and _LETTER.search(unit)]
         for size in range(1, _UNITS + 1):
-            last = said[-size:]
-            if len(said) < size * TIMES:
+            last = sentences[-size:]
+            if len(sentences) < size * TIMES:
                 return False
-            if said[-size * TIMES :] == last * TIMES and sum(map(len, set(last))) >= SHORTEST:
+            if sentences[-size * TIMES :] == last * TIMES and sum(map(len, set(last))) >= SHORTEST:
                 return True
         return False
 
@@ -275,8 +275,8 @@ class AnswerState:
 
     def restart(self) -> None:
         """Reset the state: the whole answer is repeated, and none of it was shown."""
-        for said in (self.text, self.beside, self.refusal, self.calls):
-            said.clear()
+        for pieces in (self.text, self.beside, self.refusal, self.calls):
+            pieces.clear()
         self.first_at, self.worded, self.stopped = None, False, ""
         self._begun, self._blanks, self._at_most, self._meter = False, 0, 0, None
         self._checked = self._checked_beside = self._metered = self._metered_beside = 0
@@ -337,8 +337,8 @@ class AnswerState:
         It counts against the limit, and is cut, as reasoning is.
         """
         ends = self.say("", words)
-        if said := self.allowed[1] if self.overran else words:
-            self.refusal.append(said)
+        if allowed_words := self.allowed[1] if self.overran else words:
+            self.refusal.append(allowed_words)
         return ends
 
     @property
@@ -368,7 +368,7 @@ class AnswerState:
             self.allowed = ("", meter.within(beside))
         elif words and meter.over(words):
             self.allowed = (meter.within(words), beside)
-        self._at_most, self._room = meter.made, meter.room
+        self._at_most, self._room = meter.least_tokens, meter.room
         return meter.stopped
 
     def _blank(self, size: int) -> bool:
@@ -428,9 +428,9 @@ _COUNTS = 2.0  # seconds after the finish reason in which a stream may still rep
 _LAST_WORD = 0.5  # seconds if it did, and only [DONE] is missing, which some hosts never send
 
 
-def trailing_timeout(*, counted: bool) -> float:
+def trailing_timeout(*, has_usage: bool) -> float:
     """Return the seconds to keep reading once an answer is complete. Its text and finish reason are shown by then.
 
     Without usage a call is booked at its highest cost, so usage is waited for longer than the end of the stream.
     """
-    return _LAST_WORD if counted else _COUNTS
+    return _LAST_WORD if has_usage else _COUNTS

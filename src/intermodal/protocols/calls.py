@@ -82,7 +82,7 @@ class WireLink(Value, frozen=True, gc=False, tag_field="kind", tag="link"):
     Request readers produce it; no encoder sends it: hosts get bytes.
     """
 
-    of: Literal["image", "audio", "video", "document"]
+    media_kind: Literal["image", "audio", "video", "document"]
     url: str
     detail: Detail = "auto"
 
@@ -353,16 +353,18 @@ class WireUsage(Value, frozen=True, tag_field="wire_event", tag="usage"):
 
         So such a part is billed as the rest of its whole is, and no client is shown a number that was not billed.
         """
-        given, out, written = self.input_tokens, self.output_tokens, self.cache_write_tokens
+        input_tokens, output_tokens, cache_written = self.input_tokens, self.output_tokens, self.cache_write_tokens
         wrong: dict[str, None] = {}
-        if given is not None:
-            if written is not None and written > given:
-                wrong["cache_write_tokens"] = wrong["cache_write_1h_tokens"] = written = None
-            if self.cached_tokens is not None and self.cached_tokens > given - (written or 0):
+        if input_tokens is not None:
+            if cache_written is not None and cache_written > input_tokens:
+                wrong["cache_write_tokens"] = wrong["cache_write_1h_tokens"] = cache_written = None
+            if self.cached_tokens is not None and self.cached_tokens > input_tokens - (cache_written or 0):
                 wrong["cached_tokens"] = None
-        if out is not None:
+        if output_tokens is not None:
             parts = {"reasoning": self.reasoning_tokens, "audio": self.audio_tokens, "image": self.image_tokens}
-            wrong |= {f"{name}_tokens": None for name, part in parts.items() if part is not None and part > out}
+            wrong |= {
+                f"{name}_tokens": None for name, part in parts.items() if part is not None and part > output_tokens
+            }
         return replace(self, **wrong) if wrong else self
 
     @property

@@ -68,15 +68,15 @@ def parse_reply(body: bytes, endpoint: str, headers: Mapping[str, str] | None) -
     return read_object(body, endpoint, headers, parse=lambda body: parse_with_media(body)[0])
 
 
-def raise_no_image(endpoint: str, said: str, *, refused: bool) -> NoReturn:
+def raise_no_image(endpoint: str, explanation: str, *, refused: bool) -> NoReturn:
     """Raise the error for a reply without an image.
 
-    Raises ContentRefused if a filter or the model refused, else CallError. ``said``: the model's or the host's
+    Raises ContentRefused if a filter or the model refused, else CallError. ``explanation``: the model's or the host's
     explanation, "" for none.
     """
-    words = classification.quote(said)[:300]
+    words = classification.quote(explanation)[:300]
     if refused:
         what = f'refused to draw: "{words}"' if words else "refused to draw"
         raise errors.ContentRefused(what, where=endpoint, todo="ask differently", status=200)
-    told = f' and said: "{words[:200]}"' if words else ", or not as base64"
-    raise errors.CallError(f"sent no image{told}", where=endpoint, status=200, todo="ask again, or ask differently")
+    detail = f' and said: "{words[:200]}"' if words else ", or not as base64"
+    raise errors.CallError(f"sent no image{detail}", where=endpoint, status=200, todo="ask again, or ask differently")

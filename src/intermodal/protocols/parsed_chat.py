@@ -69,7 +69,7 @@ class ParsedChat(msgspec.Struct, frozen=True):
         messages: their number. pictures: images in it. texts: sizes of the messages' texts.
         before, conversation_digest: digests of the conversation up to the last answer (None if there is none yet), and
             of all of it.
-        written: fields that are forwarded in rewritten form, each in pieces.
+        rewritten_fields: fields that are forwarded in rewritten form, each in pieces.
         plain: it consists only of text and images, which our own rules measure.
         question: its question, if it includes images.
     """
@@ -85,7 +85,7 @@ class ParsedChat(msgspec.Struct, frozen=True):
     messages: int
     before: bytes | None
     conversation_digest: Any
-    written: Mapping[str, Sequence[bytes | memoryview]] = AS_THEY_CAME
+    rewritten_fields: Mapping[str, Sequence[bytes | memoryview]] = AS_THEY_CAME
     plain: bool = True
     question: str = ""
 
@@ -104,14 +104,17 @@ class ParsedChat(msgspec.Struct, frozen=True):
 
 
 # The parts of a body that all protocols share: its fields, the requested model, whether it is to be streamed.
-Opened = tuple[Mapping[str, msgspec.Raw], str, bool]
+TopLevelFields = tuple[Mapping[str, msgspec.Raw], str, bool]
 
 
-def opened_body(body: bytes, direct: DirectFields) -> Opened | None:
-    """Return the opened body; None if it has other fields than ``direct`` allows, or an invalid model or ``stream``."""
+def read_top_level(body: bytes, direct: DirectFields) -> TopLevelFields | None:
+    """Return the top-level fields of a body.
+
+    Returns None if it has other fields than ``direct`` allows, or an invalid model or ``stream``.
+    """
     try:
         fields = split_object(body)
-        if not fields.keys() <= direct.taken:
+        if not fields.keys() <= direct.allowed:
             return None
         if not direct.flat.isdisjoint(fields) and any(
             bytes(fields[name])[:1] in b"[{" for name in direct.flat & fields.keys()
@@ -129,10 +132,10 @@ def settings_in(
 ) -> tuple[object, ...]:
     """Return the fields besides the messages, unchanged. Of ``varying`` fields, only that they are set."""
     besides = fields.keys() - but
-    said: list[object] = [(name, bytes(fields[name])) for name in sorted(besides)] if besides else []
+    settings: list[object] = [(name, bytes(fields[name])) for name in sorted(besides)] if besides else []
     if not varying.isdisjoint(fields):
-        said += [name for name in sorted(varying & fields.keys()) if bytes(fields[name]) != _NULL]
-    return tuple(said)
+        settings += [name for name in sorted(varying & fields.keys()) if bytes(fields[name]) != _NULL]
+    return tuple(settings)
 
 
 def raw_field(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
@@ -141,18 +144,18 @@ def raw_field(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
 
 def read_conversation(
     body: ExtractedBody, owner: str, measure: TextMeasurer, direct: DirectFields,
-    read: Callable[[ExtractedBody, Opened, ConversationReader], ParsedChat | None], *, unread: str = "",
+    read: Callable[[ExtractedBody, TopLevelFields, ConversationReader], ParsedChat | None], *, unread: str = "",
 ) -> ParsedChat | None:  # fmt: skip
     """Return the chat that ``read`` finds in a body whose fields are all in ``direct``; None if it finds none.
 
     ``unread``: the kind of request of ``request_fields.py`` whose nested content is not understood here, and is to be
     named in the answer.
     """
-    opened = opened_body(body.text, direct)
-    if opened is None or (unread and ignored_content(body.text, unread)):
+    top_level = read_top_level(body.text, direct)
+    if top_level is None or (unread and ignored_content(body.text, unread)):
         return None
     try:
-        return read(body, opened, ConversationReader(body, owner, measure))
+        return read(body, top_level, ConversationReader(body, owner, measure))
     except _UNREADABLE:
         return None
 
@@ -174,7 +177,7 @@ class ConversationReader:
 
     plain = True
     _joined = False  # a turn has several texts
-    _answered: Any = None  # the digest up to the last answer
+    _answered_digest: Any = None  # the digest up to the last answer
 
     def __init__(self, body: ExtractedBody, owner: str, measure: TextMeasurer) -> None:
         self.digest = begin_digest(owner)
@@ -226,8 +229,8 @@ class ConversationReader:
         self._picture(image_in_data_url(url.encode(), self._body.media), detail)
 
     def image_data(self, coded: str, media_type: str | None = None) -> None:
-        named = None if media_type is None else media_type.encode()
-        self._picture(image_in_base64(self._body.media(memoryview(coded.encode())), named), "auto")
+        raw_media_type = None if media_type is None else media_type.encode()
+        self._picture(image_in_base64(self._body.media(memoryview(coded.encode())), raw_media_type), "auto")
 
     def _picture(self, image_facts: ImageFacts | None, detail: str) -> None:
         if image_facts is None:
@@ -257,7 +260,7 @@ class ConversationReader:
 
     def end_answer(self) -> None:
         """Mark the end of an answer: the conversation may be known up to here."""
-        self._answered = self.digest.copy()
+        self._answered_digest = self.digest.copy()
 
     def _calls(self, what: str, text: str, *more: object) -> None:
         if len(text) > LONG:
@@ -271,7 +274,7 @@ class ConversationReader:
 
         Return them with neighbouring texts joined, as they are sent to a host. ``image`` records an image.
         """
-        taken: list[WireMessage] = []
+        recorded: list[WireMessage] = []
         for message in messages:
             role, parts = message.role, message.parts
             only = parts[0] if len(parts) == 1 else None
@@ -288,10 +291,10 @@ class ConversationReader:
                     message = WireMessage(role=role, parts=(WireText(text="\n\n".join(self._turns[-1])),))
             if role == "assistant":
                 self.end_answer()
-            taken.append(message)
-        if not taken:
+            recorded.append(message)
+        if not recorded:
             raise NotDirect
-        return taken
+        return recorded
 
     def _take(self, role: Role, part: WirePart, image: Callable[[CodedImage], None]) -> None:
         if isinstance(part, WireText):
@@ -310,19 +313,20 @@ class ConversationReader:
     # ---- all of them
 
     def chat(
-        self, name: str, body: ExtractedBody, opened: Opened, settings: tuple[object, ...], *, usage: bool = True,
-        written: Mapping[str, Sequence[bytes | memoryview]] = AS_THEY_CAME,
+        self, name: str, body: ExtractedBody, top_level: TopLevelFields, settings: tuple[object, ...], *,
+        usage: bool = True, rewritten_fields: Mapping[str, Sequence[bytes | memoryview]] = AS_THEY_CAME,
     ) -> ParsedChat:  # fmt: skip
         """Return the chat from all recorded parts. ``name``: identifies its protocol."""
-        fields, model, stream = opened
-        asked, pictures = self._last_turn_text(), tuple(self.pictures)
-        question = self._measure.question(asked, pictured=bool(pictures))
+        fields, model, stream = top_level
+        question_text, pictures = self._last_turn_text(), tuple(self.pictures)
+        question = self._measure.question(question_text, pictured=bool(pictures))
         return ParsedChat(
             body=body, fields=fields, model=model, stream=stream, usage=usage,
             shape=(name, model, stream, settings, question, *self.shapes),
             pictures=pictures, texts=self._texts(), messages=len(self._turns),
-            before=None if self._answered is None else self._answered.digest(), conversation_digest=self.digest,
-            written=written, plain=self.plain, question=asked if pictures else "",
+            before=None if self._answered_digest is None else self._answered_digest.digest(),
+            conversation_digest=self.digest,
+            rewritten_fields=rewritten_fields, plain=self.plain, question=question_text if pictures else "",
         )  # fmt: skip
 
     def _last_turn_text(self) -> str:

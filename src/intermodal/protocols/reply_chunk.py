@@ -29,7 +29,7 @@ def _json_string(model: str) -> msgspec.Raw:
 class ReplyChunk(msgspec.Struct, frozen=True):
     """The content of one reply, or of one chunk of a stream.
 
-    ``usage``: its counts, None if it has none; ``counted``: the same in raw form. ``calls``: with their index. A
+    ``usage``: its counts, None if it has none; ``raw_usage``: the same in raw form. ``calls``: with their index. A
     refusal alone is not visible: it is an error, as everywhere else. ``beside``: reasoning, and the arguments of tool
     calls.
     """
@@ -39,7 +39,7 @@ class ReplyChunk(msgspec.Struct, frozen=True):
     refusal: str
     finish: str
     usage: WireUsage | None
-    counted: bytes
+    raw_usage: bytes
     model: bytes
     calls: tuple[tuple[int, str, str], ...]
     halved: bool = False  # there are lone surrogates in the text
@@ -63,12 +63,12 @@ class ReplyChunk(msgspec.Struct, frozen=True):
 
         ``begun``: id and name of the calls before, by index.
         """
-        known = {index: id_ for index, (id_, _) in begun.items()}
+        call_ids = {index: id_ for index, (id_, _) in begun.items()}
         for index, id_, _ in self.calls:
-            before = known.get(index)
+            before = call_ids.get(index)
             if (before is None and not id_) or (before and id_ and id_ != before):
                 return True
-            known[index] = before or id_
+            call_ids[index] = before or id_
         return False
 
 
@@ -78,11 +78,11 @@ def calls_of(found: Mapping[int, tuple[str, str]]) -> tuple[ToolCall, ...]:
 
 
 def rewrite_reply(
-    data: bytes | memoryview, model: str | None, counted: bytes | None, about: bytes, *, chunk: bool = False
+    data: bytes | memoryview, model: str | None, raw_usage: bytes | None, metadata: bytes, *, chunk: bool = False
 ) -> bytes:
     """Return a reply with the client's name of the model, and the run metadata beside its counts.
 
-    ``counted``: its usage in raw form; None leaves it out. ``chunk``: it is the last chunk of a stream, which carries
+    ``raw_usage``: its usage in raw form; None leaves it out. ``chunk``: it is the last chunk of a stream, which carries
     nothing else.
     """
     try:
@@ -94,13 +94,13 @@ def rewrite_reply(
         )  # its text is passed on unchanged, lone surrogates included
         if without is None:
             raise
-        return rewrite_reply(without, model, counted, about, chunk=chunk).replace(mark, b"\\")
+        return rewrite_reply(without, model, raw_usage, metadata, chunk=chunk).replace(mark, b"\\")
     if model is not None:
         fields["model"] = _json_string(model)
-    if counted is None:
+    if raw_usage is None:
         fields.pop("usage", None)
     else:
-        fields["usage"] = msgspec.Raw(add_run_metadata(counted, about))
+        fields["usage"] = msgspec.Raw(add_run_metadata(raw_usage, metadata))
     if chunk:
         fields["choices"] = _NONE
     return join_object(fields)

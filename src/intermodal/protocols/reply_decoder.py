@@ -62,19 +62,19 @@ def _content(value: Any, type_: type, empty: Any) -> Any:
     return value
 
 
-def map_reason(reasons: Mapping[str, str], said: str) -> str:
+def map_reason(reasons: Mapping[str, str], reason: str) -> str:
     """Return OpenTelemetry GenAI's name of a finish reason; a reason missing in ``reasons`` as its host wrote it."""
-    return reasons[said] if said in reasons else classification.quote(said.lower())[:40]
+    return reasons[reason] if reason in reasons else classification.quote(reason.lower())[:40]
 
 
-def tool_call_id(said: str) -> str:
+def tool_call_id(host_id: str) -> str:
     """Return the host's id of a tool call, or a unique id if it gives none: clients match results by it."""
-    return said or f"call_{uuid4().hex[:24]}"
+    return host_id or f"call_{uuid4().hex[:24]}"
 
 
-def arguments_as_json(said: Any) -> str:
+def arguments_as_json(arguments: Any) -> str:
     """Return a tool call's arguments as JSON text; some servers send an object where OpenAI has a string."""
-    return dumps(said).decode() if isinstance(said, (Mapping, list)) else as_text(said)
+    return dumps(arguments).decode() if isinstance(arguments, (Mapping, list)) else as_text(arguments)
 
 
 def read_object(
@@ -207,8 +207,8 @@ class ReplyDecoder:
                     self._end(Error(error=classification.markup_error(self._endpoint)))
                     return self._take()
                 # No event stream begins like JSON; a stream of JSON lines always does.
-                whole = chunk[:1] in b"{[" and isinstance(self._reader, SseReader)
-                self._document = bytearray() if whole else None
+                is_document = chunk[:1] in b"{[" and isinstance(self._reader, SseReader)
+                self._document = bytearray() if is_document else None
         if self.done or not chunk:
             return []
         if self._document is None:
@@ -229,7 +229,7 @@ class ReplyDecoder:
         """
         if not self.done:
             if self._document is not None:
-                self._read_json(bytes(self._document), whole=True)
+                self._read_json(bytes(self._document), is_document=True)
             else:
                 self._read_events(self._reader.close())
         if not self.done:
@@ -262,10 +262,10 @@ class ReplyDecoder:
         """Return an object of a list in the reply that is read, with all of its fields."""
         return [each for each in self._tree[field] if isinstance(each, Mapping)][index]
 
-    def _read_json(self, data: bytes | str, *, name: str = "", whole: bool = False) -> None:
+    def _read_json(self, data: bytes | str, *, name: str = "", is_document: bool = False) -> None:
         self._data = data
         try:
-            found = self._parse(data, whole=whole)
+            found = self._parse(data, is_document=is_document)
         except ValueError:
             self._fail("the stream broke: what came is not whole JSON")
             return
@@ -278,17 +278,17 @@ class ReplyDecoder:
                 self._out_usage()
                 tree = _trees(data)[number]
                 self._end(Error(error=classification.classify(200, self._headers, tree, self._endpoint)))
-            elif self.complete and not whole:
+            elif self.complete and not is_document:
                 self._read_more(reply, name)
             elif valid:
-                self._read_answer(reply, name, whole=whole)
+                self._read_answer(reply, name, is_document=is_document)
             else:
                 self._read_counts(reply)
                 self._fail(NO_ANSWER)
 
-    def _read_answer(self, reply: Any, name: str, *, whole: bool) -> None:
+    def _read_answer(self, reply: Any, name: str, *, is_document: bool) -> None:
         try:
-            if whole:
+            if is_document:
                 self._read_reply(reply)
             else:
                 self._read_event(reply, name)
@@ -303,10 +303,10 @@ class ReplyDecoder:
         self._out[before:] = [event for event in self._out[before:] if isinstance(event, (WireUsage, Finish, Error))]
         self._reason, self._refused = reason, refused
 
-    def _parse(self, data: bytes | str, *, whole: bool) -> list[Parsed[Any]]:
+    def _parse(self, data: bytes | str, *, is_document: bool) -> list[Parsed[Any]]:
         """Parse JSON: one reply, or a list of them, as Google sends it. Raises ValueError."""
         if self.replies is not None:
-            return ((whole and self.documents) or self.replies).read(data)
+            return ((is_document and self.documents) or self.replies).read(data)
         try:
             found, halved = loads(data), False
         except ValueError:

@@ -278,7 +278,7 @@ def _split_settings(settings: Settings, protocol: str, quirks: tuple[str, ...]) 
     """Return the settings that a host is sent, and the client's names of the fields that it is not sent."""
     same = settings.protocol == protocol
     words, lost = SETTING_PATHS.get(settings.protocol, {}), set[str]()
-    told: dict[str, Any] = {}
+    sent_settings: dict[str, Any] = {}
     for noun in SETTING_NAMES:
         value = getattr(settings, noun)
         if value is None:
@@ -288,20 +288,20 @@ def _split_settings(settings: Settings, protocol: str, quirks: tuple[str, ...]) 
             if same
             else _translate_setting(noun, value, settings, protocol, quirks)
         )
-        told |= found
+        sent_settings |= found
         if not found and not _says_nothing(noun, value):
             lost.add(words.get(noun, noun))
-    kept = []
+    own_fields = []
     for path, value in settings.own:
         field = FIELDS.get(settings.protocol, {}).get(path)
         if field is not None and protocol in field.to:
-            kept.append((path, loads(dumps(value))))
+            own_fields.append((path, loads(dumps(value))))
         else:
             lost.add(path)
     for noun in ("effort", "verbosity"):
-        if noun in told:
-            told[noun] = loads(dumps(told[noun]))
-    return Settings(protocol=protocol, own=tuple(kept), **told), lost
+        if noun in sent_settings:
+            sent_settings[noun] = loads(dumps(sent_settings[noun]))
+    return Settings(protocol=protocol, own=tuple(own_fields), **sent_settings), lost
 
 
 def _same(noun: str, value: Any, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
@@ -358,15 +358,23 @@ _WRITERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
 }
 
 
-def scale_thinking(settings: Settings, asked: int | None, limit: int | None, host: str, where: str = "") -> Settings:
-    """Return the settings for an answer that the plan limits to ``limit`` of ``asked`` tokens.
+def scale_thinking(
+    settings: Settings, requested_tokens: int | None, limit: int | None, host: str, where: str = ""
+) -> Settings:
+    """Return the settings for an answer that the plan limits to ``limit`` of ``requested_tokens`` tokens.
 
     The thinking budget shrinks in proportion, as hosts of Anthropic's protocol refuse a budget above the answer's
     limit. ``host`` is the host's protocol. Raises NotExpressible if too few tokens are left for thinking.
     """
-    if settings.thinking is None or host not in _BOUNDED or asked is None or limit is None or limit >= asked:
+    if (
+        settings.thinking is None
+        or host not in _BOUNDED
+        or requested_tokens is None
+        or limit is None
+        or limit >= requested_tokens
+    ):
         return settings
-    tokens = max(MIN_THINKING_TOKENS, settings.thinking * limit // asked)
+    tokens = max(MIN_THINKING_TOKENS, settings.thinking * limit // requested_tokens)
     if tokens >= limit:
         what = f"{settings.thinking} tokens of thinking in an answer of {limit}"
         raise NotExpressible.of(what, "Anthropic messages", where=where, todo="leave thinking out")
@@ -393,7 +401,7 @@ class DirectFields(NamedTuple):
     Fields in ``flat`` may contain neither object nor array, since their depth is not checked.
     """
 
-    taken: frozenset[str]
+    allowed: frozenset[str]
     flat: frozenset[str]
 
 
@@ -402,8 +410,8 @@ def direct_fields(table: str) -> DirectFields:
 
     The executor renders the server's own prompts, and names fields that are in no table.
     """
-    taken = {name.partition(".")[0] for name in FIELDS[table]}.difference(_PROMPT, _EXECUTED.get(table, ()))
-    return DirectFields(frozenset(taken), frozenset(taken - accepted_fields(table) - {"metadata"}))
+    allowed = {name.partition(".")[0] for name in FIELDS[table]}.difference(_PROMPT, _EXECUTED.get(table, ()))
+    return DirectFields(frozenset(allowed), frozenset(allowed - accepted_fields(table) - {"metadata"}))
 
 
 def passthrough_fields(protocol: str) -> tuple[str, ...]:
@@ -425,9 +433,9 @@ def ignored_fields(
         settings: as read from the request.
         host: the host's protocol in the catalog.
     """
-    known = FIELDS[table]
+    table_fields = FIELDS[table]
     lost = _split_settings(settings, PROTOCOL_OF_LOCAL_SERVER.get(host, host), quirks)[1]
-    return tuple(name for name, raw in _each(fields, table) if _is_ignored(known.get(name), name, raw, lost))
+    return tuple(name for name, raw in _each(fields, table) if _is_ignored(table_fields.get(name), name, raw, lost))
 
 
 def _is_ignored(field: RequestField | None, name: str, raw: bytes | memoryview, lost: set[str]) -> bool:

@@ -71,8 +71,8 @@ def validation_message(error: msgspec.ValidationError, cls: type[Any], names: Ma
     text, path, *_ = *_PLACE.split(str(error)), ""
     place = re.sub(r"\[\d+\]", "", path)
     called = names.get(place) or place.rpartition(".")[2] or "a value"
-    said = describe_expected(text, cls, path)
-    return f"{called} {said}" if said.startswith(("must", "is")) else f"{called}: {said}"
+    expected = describe_expected(text, cls, path)
+    return f"{called} {expected}" if expected.startswith(("must", "is")) else f"{called}: {expected}"
 
 
 def read_typed(value: Any, kind: type[T] | Any, unknown: Mapping[str, str], place: str = "") -> T:
@@ -86,15 +86,15 @@ def read_typed(value: Any, kind: type[T] | Any, unknown: Mapping[str, str], plac
         text, path, *_ = *_PLACE.split(str(error)), ""
         place = f"{place}.{path}" if place and path else place or path
         word = re.fullmatch("Invalid value (.*)", text, re.DOTALL)
-        about = [said for end, said in unknown.items() if place.endswith(f".{end}")]
+        about = [message for end, message in unknown.items() if place.endswith(f".{end}")]
         if word and about:
             raise ValueError(about[0].format(_shorten(word[1]))) from None
         if missing := re.fullmatch("Object missing required field `(.*)`", text):
             raise ValueError(f"{missing[1]!r} is missing in {place}") from None
         if typed := re.fullmatch("Expected `(.+?)`(?:, got `(.+?)`)?", text):
-            wanted = [_JSON.get(name, name) for name in typed[1].split(" | ") if name != "null"]
+            expected_types = [_JSON.get(name, name) for name in typed[1].split(" | ") if name != "null"]
             found = f", not {_JSON.get(typed[2], typed[2])}" if typed[2] else ""
-            raise ValueError(f"{place} must be {_either(wanted)}{found}") from None
+            raise ValueError(f"{place} must be {_either(expected_types)}{found}") from None
         raise ValueError(f"{place}: {text[:1].lower()}{text[1:]}") from None
 
 
@@ -132,11 +132,11 @@ def read_prompt(
 
     ``media``: types of media parts, with the fields that identify them; ``read`` reads such a part.
     """
-    given = {name: tree.get(f"prompt_{name}") for name in ("id", "version", "variables")}
+    prompt_fields = {name: tree.get(f"prompt_{name}") for name in ("id", "version", "variables")}
     model = tree.get("model")
-    if not any(value is not None for value in given.values()) and not names_prompt(model):
+    if not any(value is not None for value in prompt_fields.values()) and not names_prompt(model):
         return None
-    return read_prompt_object(given, read, media)
+    return read_prompt_object(prompt_fields, read, media)
 
 
 def names_prompt(model: Any) -> bool:
@@ -145,29 +145,29 @@ def names_prompt(model: Any) -> bool:
 
 
 def read_prompt_object(
-    given: dict[str, Any], read: Callable[[Any], WirePart], media: Mapping[str, tuple[str, ...]]
+    prompt_fields: dict[str, Any], read: Callable[[Any], WirePart], media: Mapping[str, tuple[str, ...]]
 ) -> PromptCall:
     """Return the prompt in an object with ``id``, ``version`` and ``variables``."""
-    variables = {} if given.get("variables") is None else given["variables"]
+    variables = {} if prompt_fields.get("variables") is None else prompt_fields["variables"]
     if not isinstance(variables, dict):
         raise ValueError("the variables of a prompt must be an object")
 
-    def value(said: Any) -> Any:
-        if isinstance(said, dict):
-            kind = said.get("type")
-            known = media.get(kind, ()) if isinstance(kind, str) else ()
-            return read(said) if any(said.get(name) is not None for name in known) else said
-        if isinstance(said, InlineMedia) and said.prefix.startswith("data:"):
-            head, data = split_data_uri(said)
+    def value(raw: Any) -> Any:
+        if isinstance(raw, dict):
+            kind = raw.get("type")
+            media_fields = media.get(kind, ()) if isinstance(kind, str) else ()
+            return read(raw) if any(raw.get(name) is not None for name in media_fields) else raw
+        if isinstance(raw, InlineMedia) and raw.prefix.startswith("data:"):
+            head, data = split_data_uri(raw)
             return PastedDataUri(prefix=head, data=data if isinstance(data, bytes) else b"")
-        return said
+        return raw
 
     return PromptCall(
-        id=require_text(given.get("id") or "", "the id of a prompt"),
-        version=require_text(given.get("version") or "", "the version of a prompt"),
+        id=require_text(prompt_fields.get("id") or "", "the id of a prompt"),
+        version=require_text(prompt_fields.get("version") or "", "the version of a prompt"),
         variables={
-            name: [value(each) for each in said] if isinstance(said, list) else value(said)
-            for name, said in variables.items()
+            name: [value(each) for each in raw] if isinstance(raw, list) else value(raw)
+            for name, raw in variables.items()
         },
     )
 
@@ -181,8 +181,8 @@ def read_model(tree: dict[str, Any], prompt: PromptCall | None) -> str:
 
 def read_messages(tree: dict[str, Any], name: str, prompt: PromptCall | None) -> Sequence[Any]:
     """Return the array of messages or input items; it may be absent if there is a prompt."""
-    given = tree.get(name) if prompt is not None else tree[name]
-    return require_list([] if given is None else given, name)
+    messages = tree.get(name) if prompt is not None else tree[name]
+    return require_list([] if messages is None else messages, name)
 
 
 def read_stop(stop: Any) -> tuple[str, ...]:
@@ -207,12 +207,12 @@ def read_role(message: Any, roles: Mapping[str, Role]) -> Role:
     return roles[role]
 
 
-def require_one_of(said: Any, name: str, words: Sequence[W]) -> W:
+def require_one_of(value: Any, name: str, words: Sequence[W]) -> W:
     """Return the value if it is one of ``words``. Raises ValueError otherwise."""
     for word in words:
-        if said == word:
+        if value == word:
             return word
-    raise ValueError(f"{name} is {quote_value(said)}, and may be {_either([word for word in words if word])}")
+    raise ValueError(f"{name} is {quote_value(value)}, and may be {_either([word for word in words if word])}")
 
 
 def _either(words: Sequence[str]) -> str:
@@ -260,7 +260,7 @@ def image_from_url(url: str, detail: Any = "auto") -> WirePart:
     """Return the image of a data URI, or a link for any other URL, which only the media layer fetches."""
     found = decode_data_uri(require_text(url, "an image's url"))
     if found is None:
-        return WireLink(of="image", url=url, detail=detail)
+        return WireLink(media_kind="image", url=url, detail=detail)
     return WireImage(data=found[1], media_type=found[0], detail=detail)
 
 
@@ -281,11 +281,11 @@ READABLE_DOCUMENTS = (
 )
 
 
-def document_from_data_uri(file_data: Any, name: Any, kept: Any = None) -> WireDocument:
-    """Return the file that OpenAI's clients send as a data URI. ``kept``: the id of a stored file, given instead."""
+def document_from_data_uri(file_data: Any, name: Any, file_id: Any = None) -> WireDocument:
+    """Return the file that OpenAI's clients send as a data URI. ``file_id``: the id of a stored file, given instead."""
     found = decode_data_uri(require_text(file_data or "", "file_data"))
     if found is None or found[0] not in DOCUMENT_TYPES:
-        raise file_error(kept)
+        raise file_error(file_id)
     return WireDocument(data=found[1], name=name or "")
 
 
@@ -332,10 +332,10 @@ def read_tool_choice(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, 
         among = choice.get("allowed_tools", choice)
         if among["mode"] not in ("auto", "required"):
             raise ValueError(f"tool_choice has the mode {among['mode']!r}, which is neither 'auto' nor 'required'")
-        named = {
+        allowed_names = {
             find_tool(_tool_name(tool), tools)[0].name for tool in require_list(among["tools"], "tool_choice.tools")
         }
-        return tuple(tool for tool in tools if tool.name in named), among["mode"]
+        return tuple(tool for tool in tools if tool.name in allowed_names), among["mode"]
     return find_tool(_tool_name(choice), tools), "required"
 
 
@@ -367,9 +367,9 @@ def read_response_format(form: Any) -> TextOutput | JsonOutput:
     return JsonOutput(schema=own["schema"], name=own.get("name", "answer"))
 
 
-def file_error(kept: Any) -> ValueError:
+def file_error(file_id: Any) -> ValueError:
     """Return the error for a file that is not a readable document, or that is only referred to by id."""
-    if kept:
+    if file_id:
         return ValueError("file_id names a file that is kept elsewhere, and none is kept here: send it as file_data")
     what = f"file_data is no {READABLE_DOCUMENTS} in a data URI (data:application/pdf;base64,…)"
     return ValueError(f"{what}: send other files as text")

@@ -88,17 +88,17 @@ def decode_rerank(
     if sorted(found) != list(range(documents)):
         what = f"sent scores of {len(found)} documents, and {documents} were sent"
         raise errors.CallError(what, where=endpoint, status=200, todo="ask again, or name another model")
-    return RankedDocuments(tuple(found[at] for at in range(documents)), _usage(tree))
+    return RankedDocuments(tuple(found[document] for document in range(documents)), _usage(tree))
 
 
 def _usage(tree: Mapping[str, Any]) -> WireUsage:
     """Return the counted tokens, as stated by vLLM, Jina and llama.cpp, or by Cohere."""
     usage, meta = as_mapping(tree.get("usage")), as_mapping(tree.get("meta"))
-    counted = [
+    counts = [
         usage.get("prompt_tokens"), usage.get("total_tokens"),
         as_mapping(meta.get("billed_units")).get("input_tokens"), as_mapping(meta.get("tokens")).get("input_tokens"),
     ]  # fmt: skip
-    tokens = next((int(each) for each in counted if isinstance(each, int | float) and 0 <= each < 1 << 53), None)
+    tokens = next((int(each) for each in counts if isinstance(each, int | float) and 0 <= each < 1 << 53), None)
     return WireUsage(input_tokens=tokens, output_tokens=0)
 
 
@@ -131,15 +131,15 @@ def _call(tree: Mapping[str, Any]) -> RerankCall:
     texts = tree.get("return_documents")
     if texts not in (None, True, False):
         raise ValueError("return_documents must be true or false")
-    given = tree["documents"]
-    if not isinstance(given, list) or not 1 <= len(given) <= MAX_DOCUMENTS:
+    entries = tree["documents"]
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_DOCUMENTS:
         raise ValueError(f"documents must be an array of 1 to {MAX_DOCUMENTS:,}")
-    documents = tuple(_document(each, place) for place, each in enumerate(given))
+    documents = tuple(_document(each, place) for place, each in enumerate(entries))
     return RerankCall(model, query, documents, top, bool(texts))
 
 
-def _document(given: Any, place: int) -> str:
-    text = given.get("text") if isinstance(given, dict) else given
+def _document(entry: Any, place: int) -> str:
+    text = entry.get("text") if isinstance(entry, dict) else entry
     if not isinstance(text, str):
         raise ValueError(f"documents[{place}] must be a string, or an object with a text")
     if not text.strip():
@@ -153,7 +153,7 @@ def write_rerank(call: RerankCall, ranked: Iterable[tuple[int, float]], id: str,
     ``tokens``: None if they were not reported. Clients whose types need a number get 0, and are told so.
     """
     unknown = {"intermodal": {"unreported": ["input_tokens"]}} if tokens is None else {}
-    given = tokens or 0
+    input_tokens = tokens or 0
     results: Sequence[Mapping[str, Any]] = [
         {
             "index": index,
@@ -164,6 +164,6 @@ def write_rerank(call: RerankCall, ranked: Iterable[tuple[int, float]], id: str,
     ]
     return dumps({
         "id": id, "object": "list", "model": call.model, "results": results,
-        "usage": {"prompt_tokens": given, "total_tokens": given, **unknown},
-        "meta": {"tokens": {"input_tokens": given, "output_tokens": 0}},
+        "usage": {"prompt_tokens": input_tokens, "total_tokens": input_tokens, **unknown},
+        "meta": {"tokens": {"input_tokens": input_tokens, "output_tokens": 0}},
     })  # fmt: skip

@@ -38,9 +38,9 @@ def name_root(schema: Schema) -> Schema:
     def rename_reference(node: Schema) -> Schema:
         return {**node, "$ref": f"#/$defs/{name}"} if node.get("$ref") == "#" else node
 
-    whole = _map_schemas(schema, rename_reference)
-    own = {key: value for key, value in whole.items() if key != "$defs"}
-    return {**own, "$defs": {**whole.get("$defs", {}), name: own}}
+    renamed = _map_schemas(schema, rename_reference)
+    own = {key: value for key, value in renamed.items() if key != "$defs"}
+    return {**own, "$defs": {**renamed.get("$defs", {}), name: own}}
 
 
 def limit_lengths(schema: Schema) -> Schema:
@@ -51,8 +51,8 @@ def limit_lengths(schema: Schema) -> Schema:
     >>> limit_lengths({"type": "array", "items": {"type": "string"}})
     {'type': 'array', 'items': {'type': 'string', 'maxLength': 200}, 'maxItems': 16}
     """
-    made: Schema = _map_schemas(schema, _with_limits)
-    return made
+    limited: Schema = _map_schemas(schema, _with_limits)
+    return limited
 
 
 def close_objects(schema: Schema) -> Schema:
@@ -65,8 +65,8 @@ def close_objects(schema: Schema) -> Schema:
     def close_object(node: Schema) -> Schema:
         return {**node, "additionalProperties": False} if is_object_schema(node) else node
 
-    made: Schema = _map_schemas(schema, close_object)
-    return made
+    closed: Schema = _map_schemas(schema, close_object)
+    return closed
 
 
 def _with_limits(node: Schema) -> Schema:
@@ -86,10 +86,10 @@ def _map_schemas(node: Any, change: Callable[[Schema], Schema]) -> Any:
         return [_map_schemas(item, change) for item in node]
     if not isinstance(node, Mapping):
         return node
-    made: Schema = {}
+    mapped: Schema = {}
     for key, value in node.items():
         if key in NAMED_SCHEMA_KEYWORDS and isinstance(value, Mapping):
-            made[key] = {name: _map_schemas(named, change) for name, named in value.items()}
+            mapped[key] = {name: _map_schemas(subschema, change) for name, subschema in value.items()}
         else:
-            made[key] = value if key in DATA_KEYWORDS else _map_schemas(value, change)
-    return change(made)
+            mapped[key] = value if key in DATA_KEYWORDS else _map_schemas(value, change)
+    return change(mapped)

@@ -64,10 +64,10 @@ _TIMES = 8  # passes over a text, since breaking up one token may leave another
 class SpecialTokens:
     """A pattern of special tokens: those of all known families, and the ``own`` tokens of a model."""
 
-    def __init__(self, own: Iterable[str] = (), *, known: bool = True) -> None:
-        whole = sorted({mark for mark in own if _breakable(mark)})
-        shapes = [*_known_patterns()] if known else []
-        self._found = re.compile("|".join([*shapes, *([_any_of(whole)] if whole else [])]) or r"(?!)")
+    def __init__(self, own: Iterable[str] = (), *, include_known: bool = True) -> None:
+        own_marks = sorted({mark for mark in own if _breakable(mark)})
+        shapes = [*_known_patterns()] if include_known else []
+        self._found = re.compile("|".join([*shapes, *([_any_of(own_marks)] if own_marks else [])]) or r"(?!)")
 
     def break_tokens(self, text: str) -> str:
         """Return the text with every special token broken up; the same object if there is none.
@@ -118,9 +118,9 @@ def _any_of(words: list[str]) -> str:
 
 
 @lru_cache(maxsize=256)
-def special_tokens(own: tuple[str, ...] = (), *, known: bool = True) -> SpecialTokens:
+def special_tokens(own: tuple[str, ...] = (), *, include_known: bool = True) -> SpecialTokens:
     """Return the pattern for a model with these special tokens of its own."""
-    return SpecialTokens(own, known=known)
+    return SpecialTokens(own, include_known=include_known)
 
 
 def without_special_tokens(call: ChatCall, marks: SpecialTokens) -> ChatCall:
@@ -152,14 +152,14 @@ def _tool(tool: Tool, marks: SpecialTokens) -> Tool:
     )
 
 
-def _json(written: str, marks: SpecialTokens) -> str:
+def _json(text: str, marks: SpecialTokens) -> str:
     """Return JSON text whose strings contain no special token, however they were escaped."""
     try:
-        value = msgspec.json.decode(written)
+        value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
-        return marks.break_tokens(written)
+        return marks.break_tokens(text)
     clean = map_strings(value, marks.break_tokens)
-    return written if clean == value and not marks.intact(written) else msgspec.json.encode(clean).decode()
+    return text if clean == value and not marks.intact(text) else msgspec.json.encode(clean).decode()
 
 
 def map_strings(value: Any, change: Callable[[str], str]) -> Any:

@@ -23,19 +23,19 @@ _ASKED = ({"role": "user", "content": "?"},)
 
 def encode_request(counter: TextCounter, model: str, text: str) -> EncodedRequest:
     """Return the request to count a text, relative to the server's root (its ``base_url`` without the version)."""
-    asked: dict[TextCounter, dict[str, Any]] = {
+    bodies: dict[TextCounter, dict[str, Any]] = {
         "llama.cpp": {"content": text, "add_special": False, "parse_special": True},
         "vllm": {"model": model, "prompt": text, "add_special_tokens": False},
     }
-    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=segments(asked[counter]))
+    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=segments(bodies[counter]))
 
 
 def encode_chat(counter: TextCounter, model: str, tools: Sequence[Mapping[str, Any]]) -> EncodedRequest:
     """Return the request for a chat with these tools (in OpenAI's form) or none, relative to the server's root."""
-    asked: dict[str, Any] = {"messages": list(_ASKED), **({"tools": list(tools)} if tools else {})}
+    body: dict[str, Any] = {"messages": list(_ASKED), **({"tools": list(tools)} if tools else {})}
     if counter == "llama.cpp":
-        return EncodedRequest(path=TEMPLATE, headers=JSON_HEADERS, segments=segments(asked))
-    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=segments({"model": model, **asked}))
+        return EncodedRequest(path=TEMPLATE, headers=JSON_HEADERS, segments=segments(body))
+    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=segments({"model": model, **body}))
 
 
 def decode_prompt(body: bytes) -> str | None:

@@ -82,19 +82,19 @@ class TranscodedStream(StreamedResponse):
     def _tell(self, event: WireEvent, through: list[bytes]) -> End:
         """Process an event; append its encoding to ``through`` if it is forwarded."""
         self.output_seen = self.output_seen or is_output(event)
-        kept = self.record_event(event)
+        answer_event = self.record_event(event)
         if isinstance(event, Finish):
             return "done"
         if self.stopped == "blanks":
             self._fail(self.blanks_error())
             return ""
-        if isinstance(kept, ToolCallDelta):
-            self._called.add(kept)
-            name, tool = self.calls.get(kept.index, ("", ""))
-            self.calls[kept.index] = (name or kept.id, tool or kept.name)
-        elif isinstance(kept, (WireTextDelta, ReasoningDelta, OpaqueBlock)):
-            through.append(self._writing.feed(kept))
-            if self.first_at is None and is_visible(kept):
+        if isinstance(answer_event, ToolCallDelta):
+            self._called.add(answer_event)
+            name, tool = self.calls.get(answer_event.index, ("", ""))
+            self.calls[answer_event.index] = (name or answer_event.id, tool or answer_event.name)
+        elif isinstance(answer_event, (WireTextDelta, ReasoningDelta, OpaqueBlock)):
+            through.append(self._writing.feed(answer_event))
+            if self.first_at is None and is_visible(answer_event):
                 self.first_at = self._clock.monotonic()
         return "stopped" if self.stopped else ""
 

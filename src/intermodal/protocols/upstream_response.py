@@ -295,12 +295,12 @@ class UpstreamResponse(AnswerState):
 
     def _error_in(self, events: Iterable[WireEvent]) -> errors.CallError | None:
         """Return the error that a reply ends in, with its usage recorded: it is charged; None if it has no error."""
-        counted: WireUsage | None = None
+        usage: WireUsage | None = None
         for event in events:
             if isinstance(event, WireUsage):
-                counted = event
+                usage = event
             elif isinstance(event, Error):
-                self.usage = counted or self.usage
+                self.usage = usage or self.usage
                 return event.error
         return None
 
@@ -309,7 +309,7 @@ class BufferedResponse(UpstreamResponse):
     """An unstreamed answer."""
 
     raw = b""
-    counted = b""  # its usage, unchanged
+    raw_usage = b""  # its usage, unchanged
 
     def _take(self, data: bytes) -> None:
         if not self._body:
@@ -336,7 +336,7 @@ class BufferedResponse(UpstreamResponse):
         self.first_at = self._clock.monotonic()
         self._note_whole(piece)
         if piece.usage is not None:
-            self.counted = piece.counted
+            self.raw_usage = piece.raw_usage
         self.items = self._reader.items(self.raw)
         self._succeed()
 
@@ -350,7 +350,11 @@ class BufferedResponse(UpstreamResponse):
         If it was cut, tool calls are dropped, as they may be incomplete.
         """
         state = AnswerState(self._endpoint, limit=self.limit, streamed=False)
-        events = [kept for event in self._reread(self.raw) or () if (kept := state.record_event(event)) is not None]
+        events = [
+            answer_event
+            for event in self._reread(self.raw) or ()
+            if (answer_event := state.record_event(event)) is not None
+        ]
         if not state.overran:
             return piece
         self.stopped = "limit"
@@ -369,8 +373,8 @@ class StreamContext(NamedTuple):
         wrong: returns the error found at the end, or a future that resolves to it.
         silent: nothing is shown of an answer without a visible word.
         tokens: counts the tokens of a text, if nothing else does.
-        wanted: the client requests the usage. guarded: an answer that repeats itself is stopped. fields: the request's,
-            unchanged.
+        wants_usage: the client requests the usage. guarded: an answer that repeats itself is stopped.
+        fields: the request's, unchanged.
         reasonless: the host is known not to state why an answer ended. limit: allowed tokens.
     """
 
@@ -380,7 +384,7 @@ class StreamContext(NamedTuple):
     metadata: Callable[[StreamedResponse], bytes]
     wrong: Callable[[StreamedResponse], errors.IntermodalError | PendingCheck | None]
     tokens: Callable[[str], int]
-    wanted: bool
+    wants_usage: bool
     guarded: bool
     fields: Mapping[str, Any]
     reasonless: bool
@@ -402,10 +406,10 @@ class StreamedResponse(UpstreamResponse):
         self._teller = teller
         self._reply = teller.reply
         self._model = teller.model
-        self._whole: bool | None = None  # True if it is not a stream; None if nothing arrived yet
+        self._is_document: bool | None = None  # True if it is not a stream; None if nothing arrived yet
         self._first = b""  # data received before its kind is known
         self._splitter = self._split()
-        self._held: list[bytes] = []
+        self._pending: list[bytes] = []
         self._timer: Timer | None = None
         self._until = 0.0  # when the timer is due
         self._halves = SurrogateJoiner()  # for the recorded text
@@ -437,7 +441,7 @@ class StreamedResponse(UpstreamResponse):
     # ---- for all of them
 
     def _take(self, data: bytes) -> None:
-        if self._whole is None:  # decided by its first byte: headers are not reliable
+        if self._is_document is None:  # decided by its first byte: headers are not reliable
             data = (self._first + data).lstrip(BLANK)
             self._first = b""
             if not data or (len(data) < 3 and BLANK[:3].startswith(data)):
@@ -446,8 +450,8 @@ class StreamedResponse(UpstreamResponse):
             if classification.begins_with_markup(data):
                 self._fail(classification.markup_error(self._endpoint))
                 return
-            self._whole = data[:1] in b"{["
-        if self._whole:  # a stream was requested
+            self._is_document = data[:1] in b"{["
+        if self._is_document:  # a stream was requested
             self._gather(data)
             if self._size > MAX_REPLY:
                 self._fail(self._cut(f"sent more than {MAX_REPLY >> 20} MiB"))
@@ -498,7 +502,7 @@ class StreamedResponse(UpstreamResponse):
     def _pass(self, through: list[bytes], end: End) -> None:
         if not self.begun:
             if self.first_at is None and not self.finish and not end:  # nothing visible yet
-                self._held += through
+                self._pending += through
                 self._size += sum(map(len, through))
                 if self._size > MAX_PIECE:
                     self._fail(self.blanks_error())
@@ -515,8 +519,8 @@ class StreamedResponse(UpstreamResponse):
             self._teller.begin()
             if self.connection is not None:
                 self.connection.wordless = False
-            through = self._held + through
-            self._held = []
+            through = self._pending + through
+            self._pending = []
         data = self._join_events(through)
         if end:
             self._finish(data, stopped=end == "stopped")
@@ -548,7 +552,7 @@ class StreamedResponse(UpstreamResponse):
 
     def _wait_for_more(self) -> None:
         """Wait for the counts, and then for the end of the stream."""
-        seconds = trailing_timeout(counted=self.usage is not None)
+        seconds = trailing_timeout(has_usage=self.usage is not None)
         until = self._clock.monotonic() + seconds
         if self._timer is None or until < self._until:
             if self._timer is not None:
@@ -609,11 +613,11 @@ class StreamedResponse(UpstreamResponse):
     def _on_body_end(self) -> None:
         if self.over:
             return
-        if self._splitter.pending and not self._whole:  # the last line may lack its line end
+        if self._splitter.pending and not self._is_document:  # the last line may lack its line end
             self._take(b"\n\n")
             if self.over:
                 return
-        if self._whole:
+        if self._is_document:
             self._come_whole(b"".join(self._body))
         elif self.finish and self.begun:
             self._finish(b"")
@@ -637,11 +641,11 @@ class StreamedResponse(UpstreamResponse):
         return errors.StreamCut(what, where=self._endpoint, todo="ask again")
 
 
-def piece_of(events: Sequence[WireEvent], written: bytes) -> ReplyChunk:
-    """Return the content of a reply that a codec decoded. ``written``: the same, encoded again."""
+def piece_of(events: Sequence[WireEvent], encoded: bytes) -> ReplyChunk:
+    """Return the content of a reply that a codec decoded. ``encoded``: the same, encoded again."""
     found = collect_turn(events)
     refusal = "".join(part.text for part in found.parts if isinstance(part, Refusal))
     counts = next((event for event in events if isinstance(event, WireUsage)), None)
     calls = tuple((place, call.id, call.name) for place, call in enumerate(found.calls))
-    counted = bytes(split_object(written).get("usage", b""))
-    return ReplyChunk(found.text, True, refusal, found.finish, counts, counted, b"", calls, beside=found.beside)
+    raw_usage = bytes(split_object(encoded).get("usage", b""))
+    return ReplyChunk(found.text, True, refusal, found.finish, counts, raw_usage, b"", calls, beside=found.beside)

@@ -64,7 +64,7 @@ def test_media_are_taken_without_a_second_reading(names: list[str]) -> None:
         head, data = split_data_uri(found) if given_.startswith("data:") else ("", decode_base64(found))
         assert data == MEDIA
         assert head == ("data:image/png;base64" if given_.startswith("data:") else "")
-    assert all(each.taken for each in held)
+    assert all(each.consumed for each in held)
 
 
 def test_a_sender_cannot_write_the_word_that_stands_for_media() -> None:

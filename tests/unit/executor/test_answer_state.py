@@ -156,7 +156,7 @@ def test_an_answer_that_is_told_anew_is_judged_anew() -> None:
 def test_words_of_megabytes_are_counted_up_to_the_limit_and_no_further(between: str) -> None:
     limiter = TokenLimiter(4_096)
     assert limiter.over(f"item number 1234 price 12.5,{between}" * 100_000)
-    assert 4_096 < limiter.made < 20_000
+    assert 4_096 < limiter.least_tokens < 20_000
 
 
 @pytest.mark.parametrize("between", [" ", "\n", "-"])
@@ -166,4 +166,4 @@ def test_a_long_text_has_as_many_words_as_its_pieces(between: str) -> None:
     whole.over(text)
     for place in range(0, len(text), 1_000):
         pieces.over(text[place : place + 1_000])
-    assert whole.made == pytest.approx(pieces.made, abs=1)
+    assert whole.least_tokens == pytest.approx(pieces.least_tokens, abs=1)

@@ -192,8 +192,8 @@ class CompiledPlan:
                 longer = append_words(_messages_of(chat, name), words)
                 assert longer is not None, "chats of this shape end in words of a user (_output_not_direct)"
                 pieces += [begin, longer]
-            elif name in chat.written:
-                pieces += [begin, *chat.written[name]]
+            elif name in chat.rewritten_fields:
+                pieces += [begin, *chat.rewritten_fields[name]]
             elif name in fields:
                 pieces += [begin, *chat.body.restore(memoryview(fields[name]))]
         for name, begin in self._identifiers:
@@ -350,8 +350,8 @@ def _enforces_schema(schema: JsonOutput, endpoint: Endpoint) -> bool:
 
 def _messages_of(chat: ParsedChat, field: str) -> bytes:
     """Return the conversation as the JSON that is sent to a host."""
-    if field in chat.written:
-        return b"".join(chat.written[field])
+    if field in chat.rewritten_fields:
+        return b"".join(chat.rewritten_fields[field])
     return bytes(chat.fields[field])
 
 

@@ -489,9 +489,9 @@ class DirectAttempt:
         text = "".join(exchange.text)
         if isinstance(exchange, BufferedResponse):  # for a stream it was written before its end
             metadata = self._metadata(exchange)
-            more = {} if compiled.adapter.again is None else {"asked": compiled.adapter.again(chat.fields)}
+            more = {} if compiled.adapter.again is None else {"request_fields": compiled.adapter.again(chat.fields)}
             body = compiled.adapter.write_reply(
-                exchange.raw, chat.model, exchange.counted or compiled.adapter.uncounted, metadata, **more
+                exchange.raw, chat.model, exchange.raw_usage or compiled.adapter.uncounted, metadata, **more
             )
             self._sink.write_whole(body, self._account.counts)
         ending = self._end_billed()

@@ -153,7 +153,7 @@ async def _events(response: Response, decoder: ReplyDecoder, *, buffered: bool) 
     while not decoder.done:
         chunk = None
         if decoder.complete:  # further pieces are read but do not extend the wait
-            until = min(until, anyio.current_time() + trailing_timeout(counted=decoder.has_usage))
+            until = min(until, anyio.current_time() + trailing_timeout(has_usage=decoder.has_usage))
             with Deadline(until), suppress(errors.CallError):  # a connection that breaks now interrupts nothing
                 chunk = await anext(chunks, None)
         else:

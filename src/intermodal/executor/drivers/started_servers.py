@@ -39,7 +39,7 @@ def break_special_tokens(job: CallJob, marks: tuple[str, ...]) -> CallJob:
 
     On a remote server a client's text is the client's responsibility; this server is ours.
     """
-    found = special_tokens(marks, known=False)
+    found = special_tokens(marks, include_known=False)
     chat = None if job.chat is None else without_special_tokens(job.chat, found)
     labels = tuple(map(found.break_tokens, job.labels))
     return msgspec.structs.replace(job, chat=chat, text=found.break_tokens(job.text), labels=labels)

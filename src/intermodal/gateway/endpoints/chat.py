@@ -139,7 +139,7 @@ async def plan_chat(
         if any(bytes(fields.get(name, b"null")) != b"null" for name in ("functions", "function_call")):
             job.writes["functions"] = True
     if dialect.refers:
-        job.writes["asked"] = echoed_fields(fields)
+        job.writes["request_fields"] = echoed_fields(fields)
     if dialect.refers and bytes(fields.get("store", b"")) != b"false":
         job.writes["keep"] = context.items.keeper(request.owner)
     return job

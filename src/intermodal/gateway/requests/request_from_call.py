@@ -90,6 +90,6 @@ def _part(part: WirePart, unnamed: Counter[str]) -> Part:
 
 def _link(part: WireLink) -> Part:
     source = UrlSource(url=part.url)
-    if part.of == "image":
+    if part.media_kind == "image":
         return content.Image(source=source, detail=part.detail)
-    return _KINDS[part.of](source=source)
+    return _KINDS[part.media_kind](source=source)

@@ -145,7 +145,8 @@ class TokenCounter:
             if tokenizer not in self._loaded:
                 self._loaded[tokenizer] = self._load(tokenizer)
             added: dict[int, Any] = getattr(self._loaded[tokenizer], "get_added_tokens_decoder", dict)()
-            self._broken[tokenizer] = special_tokens(tuple(token.content for token in added.values()), known=False)
+            own = tuple(token.content for token in added.values())
+            self._broken[tokenizer] = special_tokens(own, include_known=False)
         return self._broken[tokenizer]
 
     def _tools(self, tools: tuple[Tool, ...], hosted: frozenset[str]) -> ToolFacts | None:

@@ -123,8 +123,8 @@ def _mark(settings: dict[str, Any], call: ChatCall) -> None:
 
 def headers_for(sampling: Sampling, settings: Settings) -> tuple[tuple[str, str], ...]:
     """Return the headers: the newest API version that takes the request's parameters."""
-    drawn = any(each is not None for each in (sampling.temperature, sampling.top_p, settings.top_k))
-    return (*CHAT_HEADERS, ("anthropic-version", SAMPLED if drawn else VERSION))
+    sampled = any(each is not None for each in (sampling.temperature, sampling.top_p, settings.top_k))
+    return (*CHAT_HEADERS, ("anthropic-version", SAMPLED if sampled else VERSION))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
@@ -143,18 +143,18 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     limit = MAX_TOKENS if call.sampling.max_tokens is None else call.sampling.max_tokens
     sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop)), max_tokens=limit)
     tooled = normalise_tools(call)
-    said = merge_neighbours(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
-    markable = bool(said) and not isinstance(said[-1].parts[-1], (Reasoning, Opaque))
-    there = {"request": True, "tools": bool(tooled.tools), "system": bool(front), "end": markable}
+    conversation = merge_neighbours(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
+    markable = bool(conversation) and not isinstance(conversation[-1].parts[-1], (Reasoning, Opaque))
+    can_mark = {"request": True, "tools": bool(tooled.tools), "system": bool(front), "end": markable}
     return msgspec.structs.replace(
         tooled,
         model=valid_utf8(call.model),
-        messages=front + said,
+        messages=front + conversation,
         output=output,
         sampling=sampling,
         grammar="",
         context=None,
-        cache=tuple((place, valid_utf8(ttl)) for place, ttl in call.cache if there[place]),
+        cache=tuple((place, valid_utf8(ttl)) for place, ttl in call.cache if can_mark[place]),
         settings=request_fields.supported_settings(call.settings, "anthropic", host.quirks),
     )
 

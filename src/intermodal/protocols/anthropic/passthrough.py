@@ -32,9 +32,9 @@ from intermodal.protocols.framing.surrogates import without_lone_surrogates
 from intermodal.protocols.openai_chat.server import sse_event
 from intermodal.protocols.parsed_chat import (
     ConversationReader,
-    Opened,
     ParsedChat,
     TextMeasurer,
+    TopLevelFields,
     read_conversation,
     settings_in,
 )
@@ -93,8 +93,8 @@ def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedCha
     return read_conversation(body, owner, measure, _TAKEN, _read)
 
 
-def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
-    fields = opened[0]
+def _read(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
+    fields = top_level[0]
     messages = _messages.decode(fields["messages"])
     system = _system.decode(fields["system"]) if "system" in fields else ""
     if "output_config" in fields:
@@ -108,7 +108,7 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
             return None
         last = message.ROLE
         message.tell(merged)
-    return turns.chat("messages", body, opened, settings_in(fields, _NOT_ASKED, _VARYING))
+    return turns.chat("messages", body, top_level, settings_in(fields, _NOT_ASKED, _VARYING))
 
 
 # Passes a stream of Anthropic's Messages API through; see ``upstream_response.py``.
@@ -148,7 +148,7 @@ class AnthropicStream(StreamedResponse):
             return self._fails(event, through)
         if found.type == "message_stop":
             return "done" if self.finish else self._end_without_reason(through)
-        counted = self._record_counts(found)
+        raw_usage = self._record_counts(found)
         if self.finish:  # it has ended: usage is still read, text is not
             return ""
         if not found.valid:
@@ -166,31 +166,31 @@ class AnthropicStream(StreamedResponse):
         if kind == "content_block_delta":  # as nearly all are
             through.append(_with_event_name(event, kind))
             return "stopped" if self.stopped else ""
-        return self._process_boundary(event, payload, found, counted, through)
+        return self._process_boundary(event, payload, found, raw_usage, through)
 
     def _process_boundary(
-        self, event: bytes, payload: bytes, parsed_event: AnthropicEvent, counted: bytes, through: list[bytes]
+        self, event: bytes, payload: bytes, parsed_event: AnthropicEvent, raw_usage: bytes, through: list[bytes]
     ) -> End:  # fmt: skip
         """Process an event in which the message or a block of it begins or ends."""
         for place, call, tool in parsed_event.started:
             self.calls[place] = (call, tool)
         if parsed_event.type == "message_start":
-            event = self._beginning(event, payload, parsed_event, counted)
+            event = self._beginning(event, payload, parsed_event, raw_usage)
         elif parsed_event.type == "content_block_start":
             self._place += 1
         elif parsed_event.type == "message_delta" and parsed_event.finish:
             if self._teller.wrong(self) is not None:
                 return "done"  # reported before any end of the answer
             self._ending = True
-            event = self._end_of(payload, counted or parsed_event.usage)
+            event = self._end_of(payload, raw_usage or parsed_event.usage)
         through.append(_with_event_name(event, parsed_event.type))
         return "stopped" if self.stopped else ""
 
-    def _beginning(self, event: bytes, payload: bytes, parsed_event: AnthropicEvent, counted: bytes) -> bytes:
+    def _beginning(self, event: bytes, payload: bytes, parsed_event: AnthropicEvent, raw_usage: bytes) -> bytes:
         """Return the first event with the client's name of the model, and valid counts."""
-        if counted:
-            whole = (without_lone_surrogates(payload) if parsed_event.halved else None) or payload
-            event = b"event: message_start\ndata: " + with_usage(whole, self.usage)
+        if raw_usage:
+            valid_payload = (without_lone_surrogates(payload) if parsed_event.halved else None) or payload
+            event = b"event: message_start\ndata: " + with_usage(valid_payload, self.usage)
         if parsed_event.model:
             name = b'"model":' + dumps(self._model)
             for field in (b'"model":' + parsed_event.model, b'"model": ' + parsed_event.model):
@@ -199,8 +199,8 @@ class AnthropicStream(StreamedResponse):
 
     def _fails(self, event: bytes, through: list[bytes]) -> End:
         self._pass_before_failure(through)
-        counted, error = self.usage, self._wrong(event + b"\n\n")
-        self.usage = counted or self.usage  # that of all events
+        usage, error = self.usage, self._wrong(event + b"\n\n")
+        self.usage = usage or self.usage  # that of all events
         self._fail(error)
         return ""
 
@@ -228,32 +228,32 @@ class AnthropicStream(StreamedResponse):
         """Record the event's text, with split characters joined."""
         if parsed_event.text and (parsed_event.halved or self._halves.pending):
             text = self._halves.join(parsed_event.text)
-            seen = text.strip() != ""
-            parsed_event = parsed_event._replace(text=text, visible=seen, alive=seen)
+            visible = text.strip() != ""
+            parsed_event = parsed_event._replace(text=text, visible=visible, alive=visible)
         self.output_seen |= parsed_event.alive
         self.finish = parsed_event.finish or self.finish
         if parsed_event.visible and self.first_at is None:
             self.first_at = self._clock.monotonic()
         return parsed_event
 
-    def _end_of(self, payload: bytes, counted: bytes) -> bytes:
+    def _end_of(self, payload: bytes, raw_usage: bytes) -> bytes:
         metadata = self._teller.metadata(self)
-        return b"event: message_delta\ndata: " + rewrite_reply(payload, None, counted or b"{}", metadata)
+        return b"event: message_delta\ndata: " + rewrite_reply(payload, None, raw_usage or b"{}", metadata)
 
     def _finish(self, data: bytes, *, stopped: bool = False) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        counted = b""
+        raw_usage = b""
         if stopped:
-            counted = dumps(write_usage(self._count_stopped_output()))
+            raw_usage = dumps(write_usage(self._count_stopped_output()))
             data += sse_event({"type": "content_block_stop", "index": max(0, self._place - 1)}, "content_block_stop")
         elif not self._ending and self._found_wrong(data):
             return
         if not self._ending:
             if not stopped and self.usage is not None:
-                counted = dumps(write_usage(self.usage))
+                raw_usage = dumps(write_usage(self.usage))
             reason = {"stop_reason": _CUT_REASONS.get(self.finish, "end_turn"), "stop_sequence": None}
-            data += self._end_of(dumps({"type": "message_delta", "delta": reason}), counted) + b"\n\n"
+            data += self._end_of(dumps({"type": "message_delta", "delta": reason}), raw_usage) + b"\n\n"
         self._reply.last(data + _STOP)
         self._succeed()
 

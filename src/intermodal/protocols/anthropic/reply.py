@@ -131,7 +131,7 @@ class _Counts(msgspec.Struct, forbid_unknown_fields=True):
     inference_geo: str | None = None
 
 
-_EMPTY, _NOTHING, _NOT_KEPT = AnthropicReply(), Block(), _CacheCreation()
+_EMPTY, _NOTHING, _NO_CACHE_CREATION = AnthropicReply(), Block(), _CacheCreation()
 _messages = HostDecoder(AnthropicReply)
 _message, _any = _messages.decode, msgspec.json.Decoder(dict[str, Any])
 _counts = msgspec.json.Decoder(_Counts)
@@ -153,7 +153,7 @@ class AnthropicUsage:
     """The usage of one message. Counts come in two events, and the later ones are the totals."""
 
     def __init__(self) -> None:
-        self._told: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
         self._tier = ""
 
     def add(self, usage: Any) -> WireUsage | None:
@@ -162,28 +162,28 @@ class AnthropicUsage:
         ``input_tokens`` includes no cached tokens.
         """
         found = as_mapping(usage)
-        details, kept = as_mapping(found.get("output_tokens_details")), as_mapping(found.get("cache_creation"))
+        details, cache_details = as_mapping(found.get("output_tokens_details")), as_mapping(found.get("cache_creation"))
         self._tier = as_text(found.get("service_tier")) or self._tier
         nested = (
             ("thinking_tokens", details.get("thinking_tokens")),
-            ("kept_1h", kept.get("ephemeral_1h_input_tokens")),
+            ("kept_1h", cache_details.get("ephemeral_1h_input_tokens")),
         )
         for name, value in (*found.items(), *nested):
             number = as_token_count(value)
             if number is not None:
-                self._told[name] = number
-        if not self._told:
+                self._counts[name] = number
+        if not self._counts:
             return None
-        told = self._told.get
-        read, written = told("cache_read_input_tokens"), told("cache_creation_input_tokens")
-        given = told("input_tokens")
+        count_of = self._counts.get
+        cache_read, cache_written = count_of("cache_read_input_tokens"), count_of("cache_creation_input_tokens")
+        input_tokens = count_of("input_tokens")
         return WireUsage(
-            input_tokens=None if given is None else given + (read or 0) + (written or 0),
-            output_tokens=told("output_tokens"),
-            cached_tokens=read,
-            cache_write_tokens=written,
-            reasoning_tokens=told("thinking_tokens"),
-            cache_write_1h_tokens=told("kept_1h"),
+            input_tokens=None if input_tokens is None else input_tokens + (cache_read or 0) + (cache_written or 0),
+            output_tokens=count_of("output_tokens"),
+            cached_tokens=cache_read,
+            cache_write_tokens=cache_written,
+            reasoning_tokens=count_of("thinking_tokens"),
+            cache_write_1h_tokens=count_of("kept_1h"),
             tier=self._tier.lower(),
         )
 
@@ -206,7 +206,7 @@ class AnthropicDecoder(ReplyDecoder):
         if kind == "content_block_delta":
             self._read_delta(event.index, event.delta or _NOTHING)
         elif kind == "content_block_start" and event.content_block is not None:
-            self._read_block(event.index, event.content_block, whole=False)
+            self._read_block(event.index, event.content_block, is_document=False)
         elif kind == "message_start":
             self._read_counts(event)
         elif kind == "message_delta":
@@ -217,19 +217,21 @@ class AnthropicDecoder(ReplyDecoder):
 
     def _read_reply(self, reply: AnthropicReply) -> None:
         for index, block in enumerate(reply.content or ()):
-            self._read_block(index, block, whole=True)
+            self._read_block(index, block, is_document=True)
         self._read_counts(reply)
         self._read_end(reply)
 
-    def _read_block(self, index: int, block: Block, *, whole: bool) -> None:
+    def _read_block(self, index: int, block: Block, *, is_document: bool) -> None:
         if block.opaque:
-            tree = self._tree_in("content", index) if whole else self._tree["content_block"]
+            tree = self._tree_in("content", index) if is_document else self._tree["content_block"]
             self._out.append(OpaqueBlock(wire=OWN, body=dumps(tree).decode()))
         elif block.type == "tool_use":
             call = self._calls.setdefault(index, len(self._calls))
-            given = as_mapping(loads(bytes(block.input) or b"{}"))
-            said = dumps(given).decode() if given or whole else ""
-            self._out.append(ToolCallDelta(index=call, id=block.id or "", name=block.name or "", arguments=said))
+            arguments = as_mapping(loads(bytes(block.input) or b"{}"))
+            arguments_text = dumps(arguments).decode() if arguments or is_document else ""
+            self._out.append(
+                ToolCallDelta(index=call, id=block.id or "", name=block.name or "", arguments=arguments_text)
+            )
         else:
             self._read_delta(index, block)
 
@@ -245,8 +247,8 @@ class AnthropicDecoder(ReplyDecoder):
     def _read_end(self, end: AnthropicReply | Block) -> None:
         if not end.stop_reason:
             return
-        if said := refusal_of(end):
-            self._out.append(RefusalDelta(text=said))
+        if refusal := refusal_of(end):
+            self._out.append(RefusalDelta(text=refusal))
         self.complete = True
         self._reason = finish_of(end.stop_reason)
 
@@ -284,7 +286,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     """Return what a reply holds; None if it is unusual or an error: then it is decoded, and written again."""
     try:
         reply = _message(data)
-        usage, counted = _read_usage(bytes(reply.usage))
+        usage, raw_usage = _read_usage(bytes(reply.usage))
     except NOT_DECODED:
         return None
     if reply.type != "message" or reply.is_error:
@@ -299,7 +301,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
         texts.append(text)
         beside.append(thoughts)
     return ReplyChunk(
-        "".join(texts), bool(reply.content), refusal_of(reply), finish_of(reply.stop_reason), usage, counted,
+        "".join(texts), bool(reply.content), refusal_of(reply), finish_of(reply.stop_reason), usage, raw_usage,
         bytes(reply.model), tuple(calls), beside="".join(beside),
     )  # fmt: skip
 
@@ -310,19 +312,19 @@ def _read_usage(raw: bytes) -> tuple[WireUsage | None, bytes]:
     Raises MsgspecError if it is not an object.
     """
     try:
-        told = _counts.decode(raw or b"{}")
+        counts = _counts.decode(raw or b"{}")
     except msgspec.ValidationError:
         tree = _any.decode(raw) if raw and raw != _NULL else {}
         usage = AnthropicUsage().add(tree)
         return usage, raw if has_valid_counts(tree, _NEEDED) else dumps(write_usage(usage or WireUsage()))
-    read, written = told.cache_read_input_tokens, told.cache_creation_input_tokens
-    counted = WireUsage(
-        input_tokens=told.input_tokens + (read or 0) + (written or 0), output_tokens=told.output_tokens,
-        cached_tokens=read, cache_write_tokens=written,
-        cache_write_1h_tokens=(told.cache_creation or _NOT_KEPT).ephemeral_1h_input_tokens,
-        tier=(told.service_tier or "").lower(),
+    cache_read, cache_written = counts.cache_read_input_tokens, counts.cache_creation_input_tokens
+    plain_usage = WireUsage(
+        input_tokens=counts.input_tokens + (cache_read or 0) + (cache_written or 0), output_tokens=counts.output_tokens,
+        cached_tokens=cache_read, cache_write_tokens=cache_written,
+        cache_write_1h_tokens=(counts.cache_creation or _NO_CACHE_CREATION).ephemeral_1h_input_tokens,
+        tier=(counts.service_tier or "").lower(),
     )  # fmt: skip
-    return counted, raw
+    return plain_usage, raw
 
 
 def event_of(data: bytes) -> AnthropicEvent | None:
@@ -345,9 +347,9 @@ def event_of(data: bytes) -> AnthropicEvent | None:
         delta = event.delta or _NOTHING
         text, thoughts, arguments = delta.texts()
         beside = thoughts or arguments
-        seen = text.strip() != "" or (beside != "" and beside.strip() != "")
-        seen = seen or (delta.type == "signature_delta" and bool(delta.signature))
-        return AnthropicEvent(kind, text, seen, "", b"", b"", (), halved, seen, beside, "", valid)
+        visible = text.strip() != "" or (beside != "" and beside.strip() != "")
+        visible = visible or (delta.type == "signature_delta" and bool(delta.signature))
+        return AnthropicEvent(kind, text, visible, "", b"", b"", (), halved, visible, beside, "", valid)
     if kind == "content_block_start":
         block = event.content_block or _NOTHING
         text, thoughts, _ = block.texts()
@@ -356,9 +358,9 @@ def event_of(data: bytes) -> AnthropicEvent | None:
             started = ((event.index, join_surrogates(block.id or ""), join_surrogates(block.name or "")),)
             thoughts = "" if bytes(block.input) in _NO_INPUT else bytes(block.input).decode(errors="replace")
         other = bool(block.name) if started else block.opaque or block.seal != ""
-        seen = other or (text != "" and text.strip() != "") or (thoughts != "" and thoughts.strip() != "")
+        visible = other or (text != "" and text.strip() != "") or (thoughts != "" and thoughts.strip() != "")
         return AnthropicEvent(
-            kind, text, seen, started=started, halved=halved, alive=seen, beside=thoughts, valid=valid
+            kind, text, visible, started=started, halved=halved, alive=visible, beside=thoughts, valid=valid
         )  # fmt: skip
     if kind == "message_start":
         model = bytes((event.message or _EMPTY).model)
@@ -384,8 +386,8 @@ def counts_in(counts: AnthropicUsage, parsed_event: AnthropicEvent) -> tuple[Wir
 def with_usage(payload: bytes, usage: WireUsage | None) -> bytes:
     """Return the event that begins a message, with these counts in place of its own."""
     fields = split_object(payload)
-    counted = {"usage": dumps(write_usage(usage or WireUsage()))}
-    return join_object(fields, {"message": join_object(split_object(fields["message"]), counted)})
+    usage_field = {"usage": dumps(write_usage(usage or WireUsage()))}
+    return join_object(fields, {"message": join_object(split_object(fields["message"]), usage_field)})
 
 
 Decoder = AnthropicDecoder  # the name that every protocol has for it

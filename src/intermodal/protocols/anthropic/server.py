@@ -111,7 +111,7 @@ class ImageBlock(Value, gc=False, tag_field="type", tag="image"):
         if isinstance(source, Base64Source):
             turns.turn(role).image_data(source.data, source.media_type)
         elif isinstance(source, AnthropicUrlSource):
-            turns.turn(role).part(WireLink(of="image", url=source.url))
+            turns.turn(role).part(WireLink(media_kind="image", url=source.url))
         else:
             turns.words(role, source.data)
 
@@ -125,12 +125,12 @@ class DocumentBlock(Value, gc=False, tag_field="type", tag="document"):
         """Pass on the document. Its context precedes it; so does its title, if there is no name to hold it."""
         source = self.source
         linked = isinstance(source, AnthropicUrlSource)
-        if said := "\n\n".join(filter(None, (self.title if linked else "", self.context))):
-            turns.words(role, said)
+        if words := "\n\n".join(filter(None, (self.title if linked else "", self.context))):
+            turns.words(role, words)
         if isinstance(source, TextSource):
             turns.turn(role).file_text(self.title or "", source.data)
         elif isinstance(source, AnthropicUrlSource):
-            turns.turn(role).part(WireLink(of="document", url=source.url))
+            turns.turn(role).part(WireLink(media_kind="document", url=source.url))
         elif source.media_type in DOCUMENT_TYPES:
             turns.turn(role).part(WireDocument(data=decode_base64(source.data), name=self.title or ""))
         else:
@@ -163,15 +163,15 @@ class ToolResultBlock(Value, kw_only=True, gc=False, tag_field="type", tag="tool
     def tell_result(self, turns: MergedTurns) -> Sequence[WirePart]:
         """Pass on the text of the result. Return its other parts, which belong into the user's next message."""
         content = self.content or ""
-        shown: Sequence[WirePart] = ()
+        other_parts: Sequence[WirePart] = ()
         if isinstance(content, str):
             words = [content]
         else:
             words = [block.text for block in content if isinstance(block, TextBlock)]
             if len(words) < len(content):
-                words, shown = _text_and_parts(content)
+                words, other_parts = _text_and_parts(content)
         turns.turn("tool").result(self.tool_use_id, "\n".join(words), is_error=self.is_error is True)
-        return shown
+        return other_parts
 
 
 def _text_and_parts(blocks: Sequence[TextBlock | ImageBlock | DocumentBlock]) -> tuple[list[str], list[WirePart]]:
@@ -219,8 +219,8 @@ class _Message(Value, gc=False, tag_field="role"):
         blocks: Sequence[Any] = content
         results = [block for block in blocks if isinstance(block, ToolResultBlock)]
         if results:  # tool results are a message of their own in other protocols
-            shown = [part for result in results for part in result.tell_result(turns)]
-            for part in shown:
+            other_parts = [part for result in results for part in result.tell_result(turns)]
+            for part in other_parts:
                 turns.turn(role).part(part)
             blocks = [block for block in blocks if not isinstance(block, ToolResultBlock)]
         for block in blocks:
@@ -272,11 +272,11 @@ class AnthropicConversation(Value, gc=False):
             message.tell(turns)
 
 
-def _block_of(given: Any, place: str) -> Block | VendorBlock:
-    if not isinstance(given, dict) or not isinstance(given.get("type"), str):
+def _block_of(block: Any, place: str) -> Block | VendorBlock:
+    if not isinstance(block, dict) or not isinstance(block.get("type"), str):
         raise ValueError(f"{place} must be an object with a type")
-    kind = _BLOCKS.get(given["type"])
-    return VendorBlock(block=given) if kind is None else read_typed(given, kind, UNKNOWN, place)
+    kind = _BLOCKS.get(block["type"])
+    return VendorBlock(block=block) if kind is None else read_typed(block, kind, UNKNOWN, place)
 
 
 STREAM_TYPE = "text/event-stream"
@@ -306,8 +306,8 @@ def decode_request(body: bytes) -> ChatCall:
 def _read(tree: dict[str, Any]) -> ChatCall:
     receiver = MessageBuilder()
     prompt = read_prompt(tree, _read_media, MEDIA)
-    said = {"messages": read_messages(tree, "messages", prompt), "system": tree.get("system") or ""}
-    conversation: AnthropicConversation = read_typed(said, AnthropicConversation, UNKNOWN)
+    fields = {"messages": read_messages(tree, "messages", prompt), "system": tree.get("system") or ""}
+    conversation: AnthropicConversation = read_typed(fields, AnthropicConversation, UNKNOWN)
     conversation.tell(receiver)
     tools, choice, parallel = _read_tools(tree)
     return ChatCall(
@@ -352,8 +352,8 @@ def _read_marks(tree: dict[str, Any]) -> Iterator[tuple[Any, str]]:
 
 
 def _read_output(config: Any) -> TextOutput | JsonOutput:
-    wanted = config.get("format")
-    return JsonOutput(schema=wanted["schema"]) if wanted else TextOutput()
+    output_format = config.get("format")
+    return JsonOutput(schema=output_format["schema"]) if output_format else TextOutput()
 
 
 def _read_tools(tree: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
@@ -391,7 +391,7 @@ class AnthropicStreamEncoder:
         self._head = {"id": id, "type": "message", "role": "assistant", "model": name}
         self._begun = False
         self._open = ""  # type of the block that is being written, "" for none
-        self._held = TurnBuilder()  # calls that nothing has followed yet
+        self._pending_calls = TurnBuilder()  # calls that nothing has followed yet
         self._called = False
         self._index = -1
         self._refusal = ""
@@ -427,7 +427,7 @@ class AnthropicStreamEncoder:
                 yield self._delta({"type": "signature_delta", "signature": event.signature})
                 yield from self._close()
         elif isinstance(event, ToolCallDelta):
-            self._held.add(event)
+            self._pending_calls.add(event)
         elif isinstance(event, OpaqueBlock):
             if event.wire == "anthropic":
                 yield from self._calls("tool_call")
@@ -445,14 +445,14 @@ class AnthropicStreamEncoder:
 
     def _calls(self, finish: str) -> Iterator[dict[str, Any]]:
         """Yield the held tool calls."""
-        held, self._held = self._held.turn().calls, TurnBuilder()
-        for call in held:
+        calls, self._pending_calls = self._pending_calls.turn().calls, TurnBuilder()
+        for call in calls:
             self._called = True
-            told = arguments_for_client(call, finish)
+            arguments = arguments_for_client(call, finish)
             yield from self._close()
             yield from self._block("tool_use", {"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
-            if told:
-                text = call.arguments if finish in COMPLETE_REASONS else dumps(told).decode()
+            if arguments:
+                text = call.arguments if finish in COMPLETE_REASONS else dumps(arguments).decode()
                 yield self._delta({"type": "input_json_delta", "partial_json": text})
 
     def _block(self, kind: str, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -480,15 +480,15 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, id: str) -> tuple[in
 
     Raises OutputInvalid if a tool call's arguments are not an object.
     """
-    made = collect_turn(events)
-    if made.error is not None:
-        return error_response(made.error).status, dumps(write_error(made.error))
-    refusal = "".join(part.text for part in made.parts if isinstance(part, Refusal))
+    turn = collect_turn(events)
+    if turn.error is not None:
+        return error_response(turn.error).status, dumps(write_error(turn.error))
+    refusal = "".join(part.text for part in turn.parts if isinstance(part, Refusal))
     reply = {
         "id": id, "type": "message", "role": "assistant", "model": name,
-        "content": [block for part in made.parts for block in _answer_block(part, made.finish)],
-        **_end(made.finish, refusal, called=bool(made.calls)),
-        "usage": write_usage(made.usage),
+        "content": [block for part in turn.parts for block in _answer_block(part, turn.finish)],
+        **_end(turn.finish, refusal, called=bool(turn.calls)),
+        "usage": write_usage(turn.usage),
     }  # fmt: skip
     return 200, dumps(reply)
 
@@ -516,12 +516,12 @@ def _end(reason: str, refusal: str, *, called: bool) -> dict[str, Any]:
 
 def write_usage(usage: WireUsage) -> dict[str, Any]:
     """Return the usage object."""
-    read, written = usage.cached_tokens, usage.cache_write_tokens
+    cache_read, cache_written = usage.cached_tokens, usage.cache_write_tokens
     tree = {
-        "input_tokens": max(0, (usage.input_tokens or 0) - (read or 0) - (written or 0)),
+        "input_tokens": max(0, (usage.input_tokens or 0) - (cache_read or 0) - (cache_written or 0)),
         "output_tokens": usage.output_tokens or 0,
-        "cache_read_input_tokens": read,
-        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": cache_read,
+        "cache_creation_input_tokens": cache_written,
     }
     details = {"thinking_tokens": usage.reasoning_tokens} if usage.reasoning_tokens is not None else None
     tree = {name: value for name, value in tree.items() if value is not None}
@@ -530,5 +530,8 @@ def write_usage(usage: WireUsage) -> dict[str, Any]:
 
 def write_error(error: BaseException) -> dict[str, Any]:
     """Return the error object."""
-    told = error_response(error)
-    return {"type": "error", "error": {"type": told.anthropic, "message": told.message, **told.summary_field}}
+    response = error_response(error)
+    return {
+        "type": "error",
+        "error": {"type": response.anthropic, "message": response.message, **response.summary_field},
+    }

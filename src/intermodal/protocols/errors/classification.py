@@ -57,14 +57,14 @@ class ErrorRule(Value, frozen=True):
     """A row of the table. It matches if every condition that is set holds; of ``codes`` and ``words`` one suffices.
 
     Attributes:
-        by: the product whose code or sentence it is, "" for HTTP itself.
+        product: the product whose code or sentence it is, "" for HTTP itself.
         retry, billing: override those of the error's class.
     """
 
     error: type[errors.CallError]
     what: str
     todo: str = ""
-    by: str = ""
+    product: str = ""
     statuses: frozenset[int] = frozenset()
     codes: frozenset[str] = frozenset()
     words: str = ""
@@ -100,21 +100,21 @@ _SMALLER = "send fewer or smaller files"
 ERROR_RULES: tuple[ErrorRule, ...] = (
     # ---- the account: waiting does not help, another host may
     ErrorRule(
-        error=errors.CredentialsRefused, what=_NO_CREDIT, todo=_BILLING, by="OpenAI (429), DeepSeek",
+        error=errors.CredentialsRefused, what=_NO_CREDIT, todo=_BILLING, product="OpenAI (429), DeepSeek",
         codes=_set("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"),
     ),
     ErrorRule(
-        error=errors.CredentialsRefused, what=_NO_CREDIT, todo=_BILLING, by="OpenRouter, DeepSeek, Anthropic",
+        error=errors.CredentialsRefused, what=_NO_CREDIT, todo=_BILLING, product="OpenRouter, DeepSeek, Anthropic",
         statuses=frozenset({402}),
     ),
     ErrorRule(
-        error=errors.CredentialsRefused, what=_NO_CREDIT, todo=_BILLING, by="Anthropic (400)",
+        error=errors.CredentialsRefused, what=_NO_CREDIT, todo=_BILLING, product="Anthropic (400)",
         statuses=frozenset({400, 403}), words=r"credit balance is too low|specified api usage limits",
     ),
     # ---- refusals of content: the reason is passed on, no other host is called
     ErrorRule(
         error=errors.ContentRefused, what="refused for its content policy",
-        by="OpenAI, Azure OpenAI, OpenRouter (403)", billing="free",
+        product="OpenAI, Azure OpenAI, OpenRouter (403)", billing="free",
         statuses=frozenset({400, 403, 422, 451, 500}),
         codes=_set(
             "content_policy_violation", "content_filter", "responsibleaipolicyviolation", "moderation_blocked",
@@ -125,36 +125,36 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
     # ---- an unsupported kind of part: planned around, never sent there again
     ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
-        by="llama.cpp, Gemini", words=r"(image|audio|video) inputs? (modality )?(is|are) not (supported|enabled)",
+        product="llama.cpp, Gemini", words=r"(image|audio|video) inputs? (modality )?(is|are) not (supported|enabled)",
     ),
     ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
-        by="LM Studio, Ollama's cloud, Bedrock",
+        product="LM Studio, Ollama's cloud, Bedrock",
         words=r"do(es)?(n't| not) support (the )?(image|audio|video|vision|multimodal|transcriptions)"
         r"|'?url'? field must be a base64",
     ),
     ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
-        by="vLLM", words=r"is not a multimodal model|at most 0 (image|audio|video)",
+        product="vLLM", words=r"is not a multimodal model|at most 0 (image|audio|video)",
     ),
     ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
-        by="OpenRouter", words=r"no endpoints found that support \w+ input",
+        product="OpenRouter", words=r"no endpoints found that support \w+ input",
     ),
     ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
-        by="Ollama", words=r"invalid message format|missing data required for (image|audio) input",
+        product="Ollama", words=r"invalid message format|missing data required for (image|audio) input",
     ),
     ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
-        by="OpenAI, DeepSeek, Groq",
+        product="OpenAI, DeepSeek, Groq",
         words=r"image_url is only supported by|not support(ed)? .{0,20}(image_url|input_audio)"
         r"|unknown variant .?(image_url|input_audio|video_url|file)|messages\S* ?content must be a string",
     ),
     # ---- a schema that cannot be enforced: it goes into the prompt instead
     ErrorRule(
         error=SchemaRefused, what="cannot be held to this schema", todo="use a simpler schema",
-        by="Anthropic, Gemini, llama.cpp, OpenAI, vLLM", statuses=frozenset({400, 422}),
+        product="Anthropic, Gemini, llama.cpp, OpenAI, vLLM", statuses=frozenset({400, 422}),
         codes=_set("invalid_json_schema"),
         words=r"json.?schema|grammar|response_format|guided decoding|structured output"
         r"|output_config\.format|response_?schema|text\.format",
@@ -162,7 +162,7 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
     # ---- size: the same request would be refused again
     ErrorRule(
         error=errors.ContextExceeded, what="the request is longer than the endpoint takes", todo=_SHORTER,
-        by="OpenAI, llama.cpp, Anthropic, vLLM, Gemini, Ollama, LM Studio", statuses=_TOO_LONG,
+        product="OpenAI, llama.cpp, Anthropic, vLLM, Gemini, Ollama, LM Studio", statuses=_TOO_LONG,
         codes=_set("context_length_exceeded", "exceed_context_size_error", "string_above_max_length"),
         words=r"maximum context length|exceeds the available context size|longer than the maximum model length"
         r"|prompt is too long|context (length|window|size) (is |was )?exceeded|input is too long"
@@ -171,7 +171,7 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
     ),
     ErrorRule(
         error=errors.RequestTooLarge, what="the request is larger than the endpoint takes", todo=_SMALLER,
-        by="vLLM, Anthropic, OpenAI, Azure", statuses=_TOO_LONG,
+        product="vLLM, Anthropic, OpenAI, Azure", statuses=_TOO_LONG,
         codes=_set("request_too_large", "request_entity_too_large"),
         words=r"at most \d+ (image|audio|video)|too many images"
         r"|(payload|request|file|body|entity) (size )?(is )?too large|request payload size exceeds"
@@ -179,7 +179,8 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
     ),
     ErrorRule(
         error=errors.RequestTooLarge, what="the request is larger than the account may send at once", todo=_SMALLER,
-        by="OpenAI, Groq (413)", statuses=frozenset({413, 429}), words=r"request too large for .{0,200}(tokens|tpm)",
+        product="OpenAI, Groq (413)", statuses=frozenset({413, 429}),
+        words=r"request too large for .{0,200}(tokens|tpm)",
     ),
     ErrorRule(
         error=errors.RequestTooLarge, what="the request is larger than the endpoint takes", todo=_SMALLER,
@@ -190,31 +191,33 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
         error=errors.CredentialsRefused, what="does not accept our key", todo=_KEY, statuses=frozenset({401, 403}),
     ),
     ErrorRule(
-        error=errors.CredentialsRefused, what="does not accept our key", todo=_KEY, by="Gemini",
+        error=errors.CredentialsRefused, what="does not accept our key", todo=_KEY, product="Gemini",
         statuses=frozenset({400}), words=r"api key not valid|api key expired",
     ),
     # ---- too fast
     ErrorRule(  # its RetryInfo states a few seconds nevertheless
         error=errors.RateLimited, what="has answered all that this account may ask it in a day", retry="reroute",
-        by="Gemini, OpenRouter, OpenAI", todo="wait until tomorrow, or allow another host", statuses=frozenset({429}),
+        product="Gemini, OpenRouter, OpenAI", todo="wait until tomorrow, or allow another host",
+        statuses=frozenset({429}),
         words=r"perday|per-day|per day",
     ),
     ErrorRule(error=errors.RateLimited, what="asks us to slow down", todo=_LATER, statuses=frozenset({429})),
     # ---- a local runtime in trouble
     ErrorRule(
         error=errors.Overloaded, what="has too little memory for this model", retry="reroute",
-        todo="free memory, or choose a smaller model", by="Ollama, LM Studio, vLLM",
+        todo="free memory, or choose a smaller model", product="Ollama, LM Studio, vLLM",
         statuses=frozenset({400, 500, 503}),
         words=r"requires more system memory|insufficient system resources|out of memory",
     ),
     ErrorRule(
         error=errors.RuntimeCrashed, what="its model crashed", todo="see the server's log",
-        by="Ollama, LM Studio, vLLM", statuses=frozenset({400, 500, 503}),
+        product="Ollama, LM Studio, vLLM", statuses=frozenset({400, 500, 503}),
         words=r"runner (process has|process no longer)"
         r"|model (runner )?has (unexpectedly stopped|crashed)|enginecore encountered|enginedeaderror",
     ),
     ErrorRule(
-        error=errors.Overloaded, what="has no model loaded", todo="load one in it", retry="reroute", by="LM Studio",
+        error=errors.Overloaded, what="has no model loaded", todo="load one in it", retry="reroute",
+        product="LM Studio",
         statuses=frozenset({400, 404}), words=r"no models? (is |are )?(currently )?loaded",
     ),
     # ---- overloaded
@@ -297,8 +300,8 @@ def classify(
     what = row.what
     if row.error is errors.ContextExceeded and reply.tokens and reply.limit and reply.tokens > reply.limit:
         what = f"the request has {reply.tokens:,} tokens, the endpoint takes {reply.limit:,}"
-    elif said := quote(reply.message, secrets):
-        what = f'{what}: "{said}"'
+    elif quoted := quote(reply.message, secrets):
+        what = f'{what}: "{quoted}"'
     delay = reply.delay if delay is None else delay
     todo = row.todo.replace("later", f"in {delay:,.0f} s", 1) if delay is not None and delay >= 1 else row.todo
     error = row.error(what, where=endpoint, todo=todo, status=reply.status, retry_after=delay)

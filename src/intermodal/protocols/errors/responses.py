@@ -159,7 +159,7 @@ class RunEventEncoder:
     def __init__(self, about: Callable[[events.Finished], Mapping[str, Any]] | None = None) -> None:
         self._usage = WireUsage()
         self._cached = False  # the answer was not made by a call
-        self._spoken = set[str]()  # steps that speak the answer, whose usage does not count here
+        self._speech_steps = set[str]()  # steps that speak the answer, whose usage does not count here
         self._about = about
 
     def feed(self, event: events.Event) -> list[WireEvent]:
@@ -170,9 +170,9 @@ class RunEventEncoder:
                 return [OpaqueBlock(wire=event.wire, body=event.body)]
             return [ReasoningDelta(text=event.text, signature=event.signature, summary=event.summary)]
         if isinstance(event, events.StepStarted) and event.op == "speak":
-            self._spoken.add(event.step)
+            self._speech_steps.add(event.step)
         # The last one before the end is that of the answer.
-        if isinstance(event, events.StepFinished) and event.actual.step not in self._spoken:
+        if isinstance(event, events.StepFinished) and event.actual.step not in self._speech_steps:
             usage, self._cached = event.actual.usage, event.actual.cached
             self._usage = WireUsage(
                 input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cached_tokens=usage.cached_tokens,

@@ -23,7 +23,7 @@ class ResetHeader(Value, frozen=True):
     of seconds), "moment" (RFC 3339), "epoch" (ms since 1970).
     """
 
-    by: str
+    hosts: str
     name: str
     left: str
     form: Literal["duration", "moment", "epoch"]
@@ -31,30 +31,30 @@ class ResetHeader(Value, frozen=True):
 
 RESET_HEADERS: tuple[ResetHeader, ...] = (
     ResetHeader(
-        by="OpenAI, Groq", name="x-ratelimit-reset-requests", left="x-ratelimit-remaining-requests",
+        hosts="OpenAI, Groq", name="x-ratelimit-reset-requests", left="x-ratelimit-remaining-requests",
         form="duration",
     ),
     ResetHeader(
-        by="OpenAI, Groq", name="x-ratelimit-reset-tokens", left="x-ratelimit-remaining-tokens",
+        hosts="OpenAI, Groq", name="x-ratelimit-reset-tokens", left="x-ratelimit-remaining-tokens",
         form="duration",
     ),
     ResetHeader(
-        by="Anthropic", name="anthropic-ratelimit-requests-reset", left="anthropic-ratelimit-requests-remaining",
+        hosts="Anthropic", name="anthropic-ratelimit-requests-reset", left="anthropic-ratelimit-requests-remaining",
         form="moment",
     ),
     ResetHeader(
-        by="Anthropic", name="anthropic-ratelimit-input-tokens-reset",
+        hosts="Anthropic", name="anthropic-ratelimit-input-tokens-reset",
         left="anthropic-ratelimit-input-tokens-remaining", form="moment",
     ),
     ResetHeader(
-        by="Anthropic", name="anthropic-ratelimit-output-tokens-reset",
+        hosts="Anthropic", name="anthropic-ratelimit-output-tokens-reset",
         left="anthropic-ratelimit-output-tokens-remaining", form="moment",
     ),
     ResetHeader(
-        by="Anthropic", name="anthropic-ratelimit-tokens-reset", left="anthropic-ratelimit-tokens-remaining",
+        hosts="Anthropic", name="anthropic-ratelimit-tokens-reset", left="anthropic-ratelimit-tokens-remaining",
         form="moment",
     ),
-    ResetHeader(by="OpenRouter", name="x-ratelimit-reset", left="x-ratelimit-remaining", form="epoch"),
+    ResetHeader(hosts="OpenRouter", name="x-ratelimit-reset", left="x-ratelimit-remaining", form="epoch"),
 )  # fmt: skip
 
 
@@ -86,12 +86,12 @@ def retry_after_in_body(error: Mapping[str, Any], message: str) -> float | None:
     """Return the seconds to wait that the body states: Google's ``RetryInfo``, OpenAI's and Groq's message."""
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
-        told = detail.get("retryDelay") if isinstance(detail, Mapping) else None
-        found = _NUMBER.fullmatch(told[:40]) if isinstance(told, str) else None
+        delay = detail.get("retryDelay") if isinstance(detail, Mapping) else None
+        found = _NUMBER.fullmatch(delay[:40]) if isinstance(delay, str) else None
         if found and (seconds := float(found[1])) >= 0:
             return min(seconds, MAX_RETRY_AFTER)
-    said = _TRY_AGAIN.search(message[:2000])
-    return min(_duration(said[1]), MAX_RETRY_AFTER) if said else None
+    match = _TRY_AGAIN.search(message[:2000])
+    return min(_duration(match[1]), MAX_RETRY_AFTER) if match else None
 
 
 def _seconds_until_reset(headers: Mapping[str, str], now: float | None) -> float | None:
@@ -101,8 +101,8 @@ def _seconds_until_reset(headers: Mapping[str, str], now: float | None) -> float
         value, left = headers.get(reset.name, "")[:64].strip(), headers.get(reset.left, "0").strip()
         if value and left in ("0", "0.0"):
             waits.append(_seconds(reset, value, headers, now))
-    known = [wait for wait in waits if wait >= 0]
-    return min(max(known), MAX_RETRY_AFTER) if known else None
+    known_waits = [wait for wait in waits if wait >= 0]
+    return min(max(known_waits), MAX_RETRY_AFTER) if known_waits else None
 
 
 def _seconds(reset: ResetHeader, value: str, headers: Mapping[str, str], now: float | None) -> float:
@@ -117,8 +117,8 @@ def _seconds(reset: ResetHeader, value: str, headers: Mapping[str, str], now: fl
 def _duration(value: str) -> float:
     """Return the seconds of "6m0s", "2m59.56s" or "1h"; NaN for anything else."""
     parts = _PARTS.findall(value)
-    whole = "".join(number + unit for number, unit in parts)
-    if not parts or whole != value.replace(" ", ""):
+    joined = "".join(number + unit for number, unit in parts)
+    if not parts or joined != value.replace(" ", ""):
         return math.nan
     return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
 

@@ -136,13 +136,13 @@ class SseReader:
         self._skip_newline = False  # the last chunk ended in CR, so a leading LF belongs to it
         self._at_start = True
         self._data: list[str] = []
-        self._said = 0  # characters in self._data
+        self._data_length = 0  # characters in self._data
         self._event = ""
 
     @property
     def pending(self) -> int:
         """The size of the unfinished event."""
-        return len(self._partial) + self._said
+        return len(self._partial) + self._data_length
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Return the events that the bytes complete. Raises LineTooLong."""
@@ -183,14 +183,14 @@ class SseReader:
             value = value.removeprefix(" ")
             if name == "data":
                 self._data.append(value)
-                self._said += len(value)
+                self._data_length += len(value)
             elif name == "event":
                 self._event = value
 
     def _dispatch(self, events: list[SseEvent]) -> None:
         if self._data:
             events.append(SseEvent(data="\n".join(self._data), event=self._event))
-        self._data, self._said = [], 0
+        self._data, self._data_length = [], 0
         self._event = ""
 
 

@@ -82,9 +82,9 @@ def _size(data: bytes) -> tuple[str, int, int] | None:
 def _png(data: bytes) -> tuple[str, int, int] | None:
     """Return type and size of a PNG, read up to its pixels: an animation (acTL) is declared before them."""
     wide = high = 0
-    for kind, at, length in png_chunks(data):
-        if kind == b"IHDR" and length == 13 and at == len(PNG) + 8:
-            wide, high = (int.from_bytes(data[place : place + 4], "big") for place in (at, at + 4))
+    for kind, offset, length in png_chunks(data):
+        if kind == b"IHDR" and length == 13 and offset == len(PNG) + 8:
+            wide, high = (int.from_bytes(data[place : place + 4], "big") for place in (offset, offset + 4))
         elif kind in (b"acTL", b"eXIf"):
             return None
         elif kind == b"IDAT":
@@ -94,12 +94,12 @@ def _png(data: bytes) -> tuple[str, int, int] | None:
 
 def _jpeg(data: bytes) -> tuple[str, int, int] | None:
     """Return type and size of a JPEG. Raises ValueError if its frame is not in ``data``."""
-    for marker, at, length in jpeg_segments(data):
+    for marker, offset, length in jpeg_segments(data):
         if is_frame(marker):
-            high, wide = (int.from_bytes(data[place : place + 2], "big") for place in (at + 3, at + 5))
-            return ("image/jpeg", wide, high) if marker in _FRAMES and at + 7 <= len(data) else None
-        exif = marker == 0xE1 and data[at + 2 : at + 8] == b"Exif\0\0"
-        if length < 2 or (exif and not _upright(data[at + 8 : at + length])):
+            high, wide = (int.from_bytes(data[place : place + 2], "big") for place in (offset + 3, offset + 5))
+            return ("image/jpeg", wide, high) if marker in _FRAMES and offset + 7 <= len(data) else None
+        exif = marker == 0xE1 and data[offset + 2 : offset + 8] == b"Exif\0\0"
+        if length < 2 or (exif and not _upright(data[offset + 8 : offset + length])):
             return None
     return None
 

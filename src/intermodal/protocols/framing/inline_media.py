@@ -83,12 +83,12 @@ class ExtractedBody:
         """Return a piece of the text with the media restored."""
         if not self._media:
             return [text]
-        raw, pieces, at = bytes(text), list[memoryview](), 0
-        while (begin := raw.find(_NAME, at)) >= 0:
+        raw, pieces, position = bytes(text), list[memoryview](), 0
+        while (begin := raw.find(_NAME, position)) >= 0:
             number = begin + len(_NAME)
-            pieces += [text[at:begin], self._media[int(raw[number : number + _DIGITS])]]
-            at = number + _DIGITS
-        pieces.append(text[at:])
+            pieces += [text[position:begin], self._media[int(raw[number : number + _DIGITS])]]
+            position = number + _DIGITS
+        pieces.append(text[position:])
         return pieces
 
 
@@ -101,26 +101,26 @@ def extract_media(body: bytes, least: int = LEAST) -> ExtractedBody:
     """
     if len(body) < least:
         return ExtractedBody(body)
-    whole, pieces, media, kept, at = memoryview(body), list[bytes | memoryview](), list[memoryview](), 0, 0
-    while len(body) - at > least:
-        quote = body.rfind(b'"', at, at + least)
+    view, pieces, media, copied, position = memoryview(body), list[bytes | memoryview](), list[memoryview](), 0, 0
+    while len(body) - position > least:
+        quote = body.rfind(b'"', position, position + least)
         if quote >= 0:
-            at = quote + 1
+            position = quote + 1
             continue
-        begin, at = at, body.find(b'"', at + least)
-        if at < 0:
+        begin, position = position, body.find(b'"', position + least)
+        if position < 0:
             break
         mark = body.find(_MARK, begin, begin + _HEAD)
         if mark >= 0:
             begin = mark + len(_MARK)
         if _CODED.match(body, begin):
-            pieces += [whole[kept:begin], b"%b%0*d" % (_NAME, _DIGITS, len(media))]
-            media.append(whole[begin:at])
-            kept = at
-        at += 1
+            pieces += [view[copied:begin], b"%b%0*d" % (_NAME, _DIGITS, len(media))]
+            media.append(view[begin:position])
+            copied = position
+        position += 1
     if not media:
         return ExtractedBody(body)
-    pieces.append(whole[kept:])
+    pieces.append(view[copied:])
     return ExtractedBody(b"".join(pieces), tuple(media))
 
 
@@ -134,23 +134,23 @@ class InlineMedia(str):
     URI.
     """
 
-    __slots__ = ("data", "prefix", "taken")
+    __slots__ = ("consumed", "data", "prefix")
     data: bytes
     prefix: str
-    taken: bool
+    consumed: bool
 
     @classmethod
     def of(cls, word: str, prefix: str, data: bytes) -> InlineMedia:
         """Return the placeholder ``word`` with its decoded data."""
-        made = cls(word)
-        made.prefix, made.data, made.taken = prefix, data, False
-        return made
+        placeholder = cls(word)
+        placeholder.prefix, placeholder.data, placeholder.consumed = prefix, data, False
+        return placeholder
 
 
 def decode_base64(text: str) -> bytes:
     """Return the bytes of a base64 string, with or without line breaks. Raises ValueError for anything else."""
     if isinstance(text, InlineMedia) and not text.prefix:
-        text.taken = True
+        text.consumed = True
         return text.data
     try:
         return b64decode("".join(text.split()), validate=True)  # many programs break lines after 76 characters
@@ -161,7 +161,7 @@ def decode_base64(text: str) -> bytes:
 def split_data_uri(url: str) -> tuple[str, bytes | str]:
     """Return the parts of a URI before and after its comma; the latter as bytes if it is already decoded."""
     if isinstance(url, InlineMedia) and url.prefix:
-        url.taken = True
+        url.consumed = True
         return url.prefix.removesuffix(","), url.data
     head, comma, rest = url.partition(",")
     return (head, rest) if comma else (url, "")
@@ -172,13 +172,13 @@ def read_json_with_media(body: bytes, read: Callable[[Any], T]) -> T:
 
     Raises ValueError for invalid JSON, and whatever ``read`` raises.
     """
-    tree, held = parse_with_media(body)
+    tree, placeholders = parse_with_media(body)
     try:
-        made = read(tree)
-        if all(each.taken for each in held):
-            return made
+        result = read(tree)
+        if all(each.consumed for each in placeholders):
+            return result
     except Exception:
-        if all(each.taken for each in held):
+        if all(each.consumed for each in placeholders):
             raise
     return read(loads(body))  # a placeholder stood for a string that the reader wanted unchanged
 
@@ -187,32 +187,32 @@ def parse_with_media(body: bytes) -> tuple[Any, list[InlineMedia]]:
     """Return a body's JSON with ``InlineMedia`` in place of long base64 strings, and the list of those."""
     small = extract_media(body, SCAN_STEP)
     if small.lifted:
-        held: list[InlineMedia] = []
+        placeholders: list[InlineMedia] = []
         with suppress(ValueError):  # text, or base64 of another alphabet, was cut out
-            tree = _with_held(loads(small.text), small, held)
-            if len(held) == small.count:
-                return tree, held
+            tree = _with_placeholders(loads(small.text), small, placeholders)
+            if len(placeholders) == small.count:
+                return tree, placeholders
     return loads(body), []
 
 
 def _decode_base64(coded: memoryview) -> bytes:
     """Return the bytes of base64, decoded in slices so that other threads can run. Raises Error if it is invalid."""
-    made = BytesIO()  # getvalue() returns its bytes without a copy
+    decoded = BytesIO()  # getvalue() returns its bytes without a copy
     for start in range(0, len(coded), _SLICE):
         piece = a2b_base64(coded[start : start + _SLICE], strict_mode=True)
         if len(piece) != _SLICE // 4 * 3 and start + _SLICE < len(coded):
             raise Error("padded in the middle")
-        made.write(piece)
-    return made.getvalue()
+        decoded.write(piece)
+    return decoded.getvalue()
 
 
-def _with_held(tree: Any, small: ExtractedBody, held: list[InlineMedia]) -> Any:
+def _with_placeholders(tree: Any, small: ExtractedBody, placeholders: list[InlineMedia]) -> Any:
     if isinstance(tree, dict):
-        return {name: _with_held(value, small, held) for name, value in tree.items()}
+        return {name: _with_placeholders(value, small, placeholders) for name, value in tree.items()}
     if isinstance(tree, list):
-        return [_with_held(value, small, held) for value in tree]
+        return [_with_placeholders(value, small, placeholders) for value in tree]
     if isinstance(tree, str) and (found := small.split(tree)) is not None:
-        made = InlineMedia.of(tree, found[0], _decode_base64(found[1]))
-        held.append(made)
-        return made
+        placeholder = InlineMedia.of(tree, found[0], _decode_base64(found[1]))
+        placeholders.append(placeholder)
+        return placeholder
     return tree

@@ -247,8 +247,8 @@ def append_words(messages: bytes, words: str) -> bytes | None:
         block = split_object(content[-1]) if content else {}
         if _kind(block.get("type", b'""')) not in _WORDS:
             return None
-        said = dumps(f"{_kind(block['text'])}\n\n{words}")
-        more = b"[" + b",".join([*content[:-1], join_object(block, {"text": said})]) + b"]"
+        text = dumps(f"{_kind(block['text'])}\n\n{words}")
+        more = b"[" + b",".join([*content[:-1], join_object(block, {"text": text})]) + b"]"
     return b"[" + b",".join([*listed[:-1], join_object(last, {"content": more})]) + b"]"
 
 
@@ -258,7 +258,7 @@ def last_words(messages: bytes) -> str:
     return content if isinstance(content, str) else _kind(split_object(content[-1])["text"])
 
 
-def add_run_metadata(counted: bytes, about: bytes) -> bytes:
+def add_run_metadata(raw_usage: bytes, metadata: bytes) -> bytes:
     """Return the usage object with the run metadata added."""
-    inside = counted.strip()[1:-1].strip()
-    return b"{" + inside + (b"," if inside else b"") + b'"intermodal":' + about + b"}"
+    inside = raw_usage.strip()[1:-1].strip()
+    return b"{" + inside + (b"," if inside else b"") + b'"intermodal":' + metadata + b"}"

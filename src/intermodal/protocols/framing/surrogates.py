@@ -55,8 +55,8 @@ def without_lone_surrogates(data: bytes, mark: bytes = rb"\ufffd", *, keep: bool
         found = True
         return mark + escape[1] if keep else mark
 
-    said = _ESCAPE.sub(instead, data)
-    return said if found else None
+    cleaned = _ESCAPE.sub(instead, data)
+    return cleaned if found else None
 
 
 def first_lone_surrogate(data: bytes) -> str:
@@ -118,9 +118,9 @@ class SurrogateJoiner:
 
     def join(self, piece: str) -> str:
         """Return the text that can be passed on now."""
-        said = self.pending + piece
-        self.pending = said[-1:] if "\ud800" <= said[-1:] <= "\udbff" else ""
-        return join_surrogates(said.removesuffix(self.pending)) if self.pending else join_surrogates(said)
+        text = self.pending + piece
+        self.pending = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        return join_surrogates(text.removesuffix(self.pending)) if self.pending else join_surrogates(text)
 
 
 class EventSurrogateJoiner:
@@ -128,18 +128,18 @@ class EventSurrogateJoiner:
 
     def __init__(self) -> None:
         self._halves = SurrogateJoiner()
-        self._of: _Piece | None = None  # an event of the stream to which the held half belongs
+        self._half_event: _Piece | None = None  # an event of the stream to which the held half belongs
 
     @property
     def pending(self) -> bool:
         return bool(self._halves.pending)
 
     def join(self, events: Iterable[WireEvent]) -> list[WireEvent]:
-        return [said for event in events for said in self._join_event(event)]
+        return [joined for event in events for joined in self._join_event(event)]
 
     def _join_event(self, event: WireEvent) -> Iterator[WireEvent]:
         if isinstance(event, (WireTextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)):
-            if self._of is not None and _kind(event) != _kind(self._of):
+            if self._half_event is not None and _kind(event) != _kind(self._half_event):
                 yield from self._alone()
             yield from self._join_piece(event)
         elif isinstance(event, TokenLogprobs):
@@ -152,21 +152,21 @@ class EventSurrogateJoiner:
 
     def _join_piece(self, event: _Piece) -> Iterator[WireEvent]:
         if isinstance(event, ToolCallDelta):
-            said = self._halves.join(event.arguments)
-            whole: _Piece = replace(
-                event, id=join_surrogates(event.id), name=join_surrogates(event.name), arguments=said
+            text = self._halves.join(event.arguments)
+            joined_event: _Piece = replace(
+                event, id=join_surrogates(event.id), name=join_surrogates(event.name), arguments=text
             )
-            empty = not (said or event.id or event.name)
+            empty = not (text or event.id or event.name)
         else:
-            said = self._halves.join(event.text)
-            whole = replace(event, text=said)
-            empty = not (said or (isinstance(event, ReasoningDelta) and event.signature))
-        self._of = event if self._halves.pending else None
+            text = self._halves.join(event.text)
+            joined_event = replace(event, text=text)
+            empty = not (text or (isinstance(event, ReasoningDelta) and event.signature))
+        self._half_event = event if self._halves.pending else None
         if not empty:
-            yield whole
+            yield joined_event
 
     def _alone(self) -> Iterator[WireEvent]:
-        event, self._of, self._halves.pending = self._of, None, ""
+        event, self._half_event, self._halves.pending = self._half_event, None, ""
         if isinstance(event, ToolCallDelta):
             yield ToolCallDelta(index=event.index, arguments=REPLACEMENT)
         elif event is not None:

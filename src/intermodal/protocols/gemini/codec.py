@@ -125,11 +125,11 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         output = JsonOutput(schema=name_root(call.output.schema))
     system, messages = split_system(call.messages)
     front = (WireMessage(role="system", parts=(WireText(text=valid_utf8(system)),)),) if system else ()
-    said = merge_neighbours(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
+    conversation = merge_neighbours(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
     return msgspec.structs.replace(
         normalise_tools(call),
         model=valid_utf8(call.model),
-        messages=front + tuple(map(_with_signature, said)),
+        messages=front + tuple(map(_with_signature, conversation)),
         output=output,
         sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop))),
         grammar="",
@@ -159,7 +159,7 @@ def _normal(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
 
 def _with_signature(message: WireMessage) -> WireMessage:
     """Return the message with a signature on its first call, which must have one."""
-    first = next((at for at, part in enumerate(message.parts) if isinstance(part, ToolCall)), None)
+    first = next((index for index, part in enumerate(message.parts) if isinstance(part, ToolCall)), None)
     if first is None or (first and signature_of(message.parts[first - 1])):
         return message
     parts = (*message.parts[:first], signature_block(PLACEHOLDER), *message.parts[first:])
@@ -302,9 +302,11 @@ class GeminiDecoder(ReplyDecoder):
         if reason in _BROKEN:
             self._fail("the model called a tool in a way that cannot be read")
         elif reason and reason != "FINISH_REASON_UNSPECIFIED":
-            said = map_reason(FINISH_REASONS, reason)
-            said = "tool_call" if said == "stop" and self._calls else said
-            self._end_with(said, as_text(candidate.get("finishMessage")) if said == "content_filter" else "")
+            finish_reason = map_reason(FINISH_REASONS, reason)
+            finish_reason = "tool_call" if finish_reason == "stop" and self._calls else finish_reason
+            self._end_with(
+                finish_reason, as_text(candidate.get("finishMessage")) if finish_reason == "content_filter" else ""
+            )
 
     def _read_part(self, part: Mapping[str, Any]) -> None:
         signature = as_text(part.get(FIELD))
@@ -344,9 +346,9 @@ class GeminiDecoder(ReplyDecoder):
         except ValueError:
             self._fail("sent speech that is not base64")
 
-    def _end_with(self, reason: str, said: str) -> None:
-        if said:
-            self._out.append(RefusalDelta(text=said))
+    def _end_with(self, reason: str, refusal: str) -> None:
+        if refusal:
+            self._out.append(RefusalDelta(text=refusal))
         self.complete = True
         self._reason = reason
 
@@ -360,16 +362,24 @@ def read_usage(usage: Mapping[str, Any]) -> WireUsage:
 
     ``candidatesTokenCount`` excludes reasoning, ``promptTokenCount`` tokens added by tools.
     """
-    given, made = as_token_count(usage.get("promptTokenCount")), as_token_count(usage.get("candidatesTokenCount"))
-    thought, fed = as_token_count(usage.get("thoughtsTokenCount")), as_token_count(usage.get("toolUsePromptTokenCount"))
-    came = dict(_modalities(usage, "candidatesTokensDetails"))
+    prompt_tokens, candidate_tokens = (
+        as_token_count(usage.get("promptTokenCount")),
+        as_token_count(usage.get("candidatesTokenCount")),
+    )
+    thought_tokens, tool_tokens = (
+        as_token_count(usage.get("thoughtsTokenCount")),
+        as_token_count(usage.get("toolUsePromptTokenCount")),
+    )
+    output_modalities = dict(_modalities(usage, "candidatesTokensDetails"))
     return WireUsage(
-        input_tokens=None if given is None else given + (fed or 0),
-        output_tokens=None if made is None and thought is None else (made or 0) + (thought or 0),
+        input_tokens=None if prompt_tokens is None else prompt_tokens + (tool_tokens or 0),
+        output_tokens=None
+        if candidate_tokens is None and thought_tokens is None
+        else (candidate_tokens or 0) + (thought_tokens or 0),
         cached_tokens=as_token_count(usage.get("cachedContentTokenCount")),
-        reasoning_tokens=thought,
-        audio_tokens=came.get("audio"),
-        image_tokens=came.get("image"),
+        reasoning_tokens=thought_tokens,
+        audio_tokens=output_modalities.get("audio"),
+        image_tokens=output_modalities.get("image"),
         input_by_modality=_modalities(usage, "promptTokensDetails", "toolUsePromptTokensDetails"),
         cached_by_modality=_modalities(usage, "cacheTokensDetails"),
     ).without_excess()

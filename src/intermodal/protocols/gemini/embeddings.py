@@ -46,9 +46,9 @@ def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
         return EncodedRequest(
             path=f"{path}:embedContent", headers=JSON_HEADERS, segments=segments({"content": {"parts": parts}, **more})
         )
-    asked = [{"model": name, "content": {"parts": [{"text": valid_utf8(text)}]}, **more} for text in call.texts]
+    requests = [{"model": name, "content": {"parts": [{"text": valid_utf8(text)}]}, **more} for text in call.texts]
     return EncodedRequest(
-        path=f"{path}:batchEmbedContents", headers=JSON_HEADERS, segments=segments({"requests": asked})
+        path=f"{path}:batchEmbedContents", headers=JSON_HEADERS, segments=segments({"requests": requests})
     )
 
 
@@ -58,9 +58,9 @@ def _part(media: WireMedia, host: Host) -> dict[str, Any]:
     elif isinstance(media, WireDocument):
         kind = "application/pdf"
     else:
-        kind, known = media.media_type, IMAGE_TYPES if isinstance(media, WireImage) else VIDEO_TYPES
-        if kind not in known:
-            todo = f"send {' or '.join(sorted(known))}"
+        kind, accepted_types = media.media_type, IMAGE_TYPES if isinstance(media, WireImage) else VIDEO_TYPES
+        if kind not in accepted_types:
+            todo = f"send {' or '.join(sorted(accepted_types))}"
             raise NotExpressible.of(f"{kind} in a vector", WIRE, where=host.id, todo=todo)
     return {"inlineData": {"mimeType": kind, "data": Base64(media.data)}}
 

@@ -62,10 +62,10 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
         images = ()
     if images and all(image.data for image in images):
         return GeneratedImages(images=images, usage=read_usage(as_mapping(tree.get("usageMetadata"))))
-    said = " ".join(as_text(part.get("text")) for part in parts if not part.get("thought")).strip()
+    text = " ".join(as_text(part.get("text")) for part in parts if not part.get("thought")).strip()
     blocked = as_mapping(tree.get("promptFeedback"))
     refused = (
         blocked.get("blockReason") or FINISH_REASONS.get(as_text(candidate.get("finishReason"))) == "content_filter"
     )
     why = as_text(candidate.get("finishMessage")) or as_text(blocked.get("blockReasonMessage")) if refused else ""
-    raise_no_image(endpoint, why or said, refused=bool(refused))
+    raise_no_image(endpoint, why or text, refused=bool(refused))

@@ -72,23 +72,27 @@ def _read(tree: dict[str, Any], *, model: str, stream: bool) -> ChatCall:
 def _read_content(content: Any) -> Iterator[WireMessage]:
     parts = require_list(content["parts"], "parts")
     if content.get("role") == "model":
-        yield WireMessage(role="assistant", parts=tuple(part for given in parts for part in _read_said(given)))
+        yield WireMessage(
+            role="assistant", parts=tuple(part for content_part in parts for part in _read_said(content_part))
+        )
         return
     results = tuple(_read_result(part["functionResponse"]) for part in parts if "functionResponse" in part)
     # Media of a result go into the user's next message.
-    beside = [part for given in parts for part in (given.get("functionResponse") or {}).get("parts") or ()]
-    shown = tuple(_read_shown(part) for part in (*beside, *parts) if "functionResponse" not in part)
+    result_media = [
+        part for content_part in parts for part in (content_part.get("functionResponse") or {}).get("parts") or ()
+    ]
+    user_parts = tuple(_read_shown(part) for part in (*result_media, *parts) if "functionResponse" not in part)
     if results:
         yield WireMessage(role="tool", parts=results)
-    if shown:
-        yield WireMessage(role="user", parts=shown)
+    if user_parts:
+        yield WireMessage(role="user", parts=user_parts)
 
 
 def _read_result(result: Any) -> ToolResult:
     response = result["response"]
-    said = response.get("error", response.get("output"))
-    said = said if isinstance(said, str) else dumps(response).decode()
-    return ToolResult(id=result["id"], text=said, is_error="error" in response)
+    text = response.get("error", response.get("output"))
+    text = text if isinstance(text, str) else dumps(response).decode()
+    return ToolResult(id=result["id"], text=text, is_error="error" in response)
 
 
 def _read_shown(part: Any) -> WirePart:

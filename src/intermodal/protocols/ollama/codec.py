@@ -201,8 +201,8 @@ def _messages(messages: Iterable[WireMessage]) -> Iterator[dict[str, Any]]:
                 function = {"name": part.name, "arguments": parse_arguments(part, WIRE)}
                 tree.setdefault("tool_calls", []).append({"id": part.id, "function": function})
             elif isinstance(part, ToolResult):
-                named = {"tool_name": called[part.id]} if part.id in called else {}
-                tree |= {"content": part.text, "tool_call_id": part.id, **named}
+                tool_name = {"tool_name": called[part.id]} if part.id in called else {}
+                tree |= {"content": part.text, "tool_call_id": part.id, **tool_name}
             elif not isinstance(part, Opaque):
                 raise NotExpressible.of(part_label(part), WIRE)
         yield tree

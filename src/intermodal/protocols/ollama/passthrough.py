@@ -19,9 +19,9 @@ from intermodal.protocols.ollama.reply import plain_line
 from intermodal.protocols.ollama.server import duration_fields, read_turns
 from intermodal.protocols.parsed_chat import (
     ConversationReader,
-    Opened,
     ParsedChat,
     TextMeasurer,
+    TopLevelFields,
     read_conversation,
     settings_in,
 )
@@ -41,14 +41,16 @@ def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedCha
     return read_conversation(body, owner, measure, _TAKEN, _read, unread="ollama")
 
 
-def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
-    fields, model, stream = opened
+def _read(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
+    fields, model, stream = top_level
     stream = stream or bytes(fields.get("stream", b"null")) == b"null"  # null, the default
-    given = read_turns(require_list(loads(bytes(fields["messages"])), "messages"), _coded_image)
-    taken = turns.take(given, lambda image: turns.image_data(image.coded))
+    messages = read_turns(require_list(loads(bytes(fields["messages"])), "messages"), _coded_image)
+    recorded_messages = turns.take(messages, lambda image: turns.image_data(image.coded))
     settings = settings_in(fields, _NOT_ASKED, frozenset())
-    written = body.restore(memoryview(dumps(write_turns(taken))))
-    return turns.chat("ollama", body, (fields, model, stream), settings, written={"messages": written})
+    rewritten_messages = body.restore(memoryview(dumps(write_turns(recorded_messages))))
+    return turns.chat(
+        "ollama", body, (fields, model, stream), settings, rewritten_fields={"messages": rewritten_messages}
+    )
 
 
 def _coded_image(image: object) -> CodedImage:
@@ -58,11 +60,11 @@ def _coded_image(image: object) -> CodedImage:
 _COUNTS = ("prompt_eval_count", "eval_count")  # those of the host, if they are valid, are written with the end
 
 
-def rewrite_reply(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
+def rewrite_reply(data: bytes | memoryview, model: str, raw_usage: bytes, metadata: bytes) -> bytes:
     """Return a reply with the client's name of the model, and the run metadata beside its counts."""
-    fields, ours = split_object(data), {"model": dumps(model), "intermodal": about}
+    fields, ours = split_object(data), {"model": dumps(model), "intermodal": metadata}
     if "total_duration" not in fields:
-        ours |= {name: dumps(value) for name, value in duration_fields(loads(about)).items()}
+        ours |= {name: dumps(value) for name, value in duration_fields(loads(metadata)).items()}
     return join_object(fields, ours)
 
 

@@ -84,9 +84,9 @@ _replies = HostDecoder(OllamaLine)
 _line = _replies.decode
 
 
-def finish_reason(said: str, *, called: bool) -> str:
+def finish_reason(done_reason: str, *, called: bool) -> str:
     """Return why an answer ended. Ollama reports "stop" if tools are called."""
-    reason = map_reason(FINISH_REASONS, said)
+    reason = map_reason(FINISH_REASONS, done_reason)
     return "tool_call" if called and reason == "stop" else reason
 
 
@@ -106,12 +106,12 @@ class OllamaDecoder(ReplyDecoder):
         return NdjsonReader()
 
     def _read_event(self, line: OllamaLine, name: str) -> None:
-        said = line.message or _NOTHING
-        if said.thinking:
-            self._out.append(ReasoningDelta(text=said.thinking))
-        if said.content:
-            self._out.append(WireTextDelta(text=said.content))
-        for call in said.tool_calls or ():
+        message = line.message or _NOTHING
+        if message.thinking:
+            self._out.append(ReasoningDelta(text=message.thinking))
+        if message.content:
+            self._out.append(WireTextDelta(text=message.content))
+        for call in message.tool_calls or ():
             self._read_call(call)
         if line.logprobs:
             self._out += read_logprobs(line.logprobs)
@@ -129,10 +129,11 @@ class OllamaDecoder(ReplyDecoder):
         """Read a whole call. A call without an id gets one, so that its result can refer to it."""
         function = call.function or _NO_FUNCTION
         index, self._calls = self._calls, self._calls + 1
-        given = as_mapping(loads(bytes(function.arguments) or b"{}"))
+        arguments = as_mapping(loads(bytes(function.arguments) or b"{}"))
         self._out.append(
             ToolCallDelta(
-                index=index, id=tool_call_id(call.id or ""), name=function.name or "", arguments=dumps(given).decode()
+                index=index, id=tool_call_id(call.id or ""), name=function.name or "",
+                arguments=dumps(arguments).decode(),
             )
         )  # fmt: skip
 
@@ -148,19 +149,19 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
         reply = _line(data)
     except NOT_DECODED:
         return None
-    said, reason = reply.message or _NOTHING, reply.done_reason
+    message, reason = reply.message or _NOTHING, reply.done_reason
     usual = reply.done and reason and reason in FINISH_REASONS and reply.created_at is not None
-    if not usual or said.role != "assistant" or said.content is None or reply.is_error or reply.odd_counts:
+    if not usual or message.role != "assistant" or message.content is None or reply.is_error or reply.odd_counts:
         return None
-    given = said.tool_calls or ()
-    if not (bytes(reply.model) and all(call.plain for call in given)):
+    tool_calls = message.tool_calls or ()
+    if not (bytes(reply.model) and all(call.plain for call in tool_calls)):
         return None
-    functions = [call.function or _NO_FUNCTION for call in given]
-    calls = tuple((place, call.id or "", functions[place].name or "") for place, call in enumerate(given))
+    functions = [call.function or _NO_FUNCTION for call in tool_calls]
+    calls = tuple((place, call.id or "", functions[place].name or "") for place, call in enumerate(tool_calls))
     arguments = [bytes(function.arguments).decode(errors="replace") for function in functions]
     return ReplyChunk(
-        said.content, True, "", finish_reason(reason or "", called=bool(calls)), reply.read_usage(), UNCOUNTED,
-        bytes(reply.model), calls, beside="".join([said.thinking or "", *arguments]),
+        message.content, True, "", finish_reason(reason or "", called=bool(calls)), reply.read_usage(), UNCOUNTED,
+        bytes(reply.model), calls, beside="".join([message.thinking or "", *arguments]),
     )  # fmt: skip
 
 
@@ -173,12 +174,12 @@ def plain_line(data: bytes) -> tuple[bytes, str, str] | None:
         line = _line(data)
     except NOT_DECODED:
         return None
-    said = line.message
-    if said is None or said.content is None or said.role != "assistant" or said.tool_calls is not None:
+    message = line.message
+    if message is None or message.content is None or message.role != "assistant" or message.tool_calls is not None:
         return None
     if line.done is not False or line.created_at is None or line.is_error:
         return None
-    return bytes(line.model), said.content, said.thinking or ""
+    return bytes(line.model), message.content, message.thinking or ""
 
 
 Decoder = OllamaDecoder  # the name that every protocol has for it

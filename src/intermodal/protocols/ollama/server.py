@@ -120,31 +120,31 @@ def _no_part(part: Any) -> WirePart:
     raise AssertionError("Ollama's messages have no parts")
 
 
-def _limit(said: Any) -> Any:
+def _limit(num_predict: Any) -> Any:
     """Return the token limit. Ollama writes "unlimited" as -1 and "until the context is full" as -2."""
-    return None if said in (-1, -2) else said
+    return None if num_predict in (-1, -2) else num_predict
 
 
-def _read_output(wanted: Any) -> TextOutput | JsonOutput:
-    if wanted is None or wanted == "":
+def _read_output(output_format: Any) -> TextOutput | JsonOutput:
+    if output_format is None or output_format == "":
         return TextOutput()
-    if wanted != "json" and not isinstance(wanted, dict):
-        raise ValueError(f"format is {quote_value(wanted)}, and may be json, or a JSON schema")
-    return JsonOutput(schema=ANY_OBJECT if wanted == "json" else wanted)
+    if output_format != "json" and not isinstance(output_format, dict):
+        raise ValueError(f"format is {quote_value(output_format)}, and may be json, or a JSON schema")
+    return JsonOutput(schema=ANY_OBJECT if output_format == "json" else output_format)
 
 
 def _read_message(message: Any, calls: ToolCallIds, image: Callable[[Any], WirePart]) -> WireMessage:
-    role, said = read_role(message, ROLES), message.get("content")
-    said = "" if said is None else require_text(said, "content")
+    role, text = read_role(message, ROLES), message.get("content")
+    text = "" if text is None else require_text(text, "content")
     calls.begin(role)
     if role == "tool":
         name = calls.result(message.get("tool_call_id"), message.get("tool_name"))
-        return WireMessage(role=role, parts=(ToolResult(id=name, text=said),))
+        return WireMessage(role=role, parts=(ToolResult(id=name, text=text),))
     parts: list[WirePart] = [image(coded) for coded in message.get("images") or ()]
     if thought := message.get("thinking"):
         parts.append(Reasoning(text=require_text(thought, "thinking")))
-    if said:
-        parts.append(WireText(text=said))
+    if text:
+        parts.append(WireText(text=text))
     for call in message.get("tool_calls") or ():
         function = call["function"]
         arguments = dumps(function.get("arguments") or {}).decode()
@@ -188,8 +188,8 @@ class OllamaStreamEncoder:
             return self._message({"logprobs": [_candidates(event)]}, content="")
         elif isinstance(event, Finish):
             calls = _calls(self._calls.turn().calls, event.reason)
-            held = self._message(content="", tool_calls=calls) if calls else b""
-            return held + self._message(_end(event.reason, self._usage), content="")
+            calls_message = self._message(content="", tool_calls=calls) if calls else b""
+            return calls_message + self._message(_end(event.reason, self._usage), content="")
         return b""
 
     def _message(self, more: Mapping[str, Any] | None = None, **message: Any) -> bytes:
@@ -205,20 +205,20 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, now: Callable[[], st
 
     Raises OutputInvalid if a tool call's arguments are not an object.
     """
-    told = list(events)
-    made = collect_turn(told)
-    if made.error is not None:
-        answer = error_response(made.error)
+    answer_events = list(events)
+    turn = collect_turn(answer_events)
+    if turn.error is not None:
+        answer = error_response(turn.error)
         return answer.status, dumps({"error": answer.message})
-    said = "".join(event.text for event in told if isinstance(event, (WireTextDelta, RefusalDelta)))
-    message: dict[str, Any] = {"role": "assistant", "content": said}
-    if thought := "".join(event.text for event in told if isinstance(event, ReasoningDelta)):
+    text = "".join(event.text for event in answer_events if isinstance(event, (WireTextDelta, RefusalDelta)))
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    if thought := "".join(event.text for event in answer_events if isinstance(event, ReasoningDelta)):
         message["thinking"] = thought
-    if calls := _calls(made.calls, made.finish):
+    if calls := _calls(turn.calls, turn.finish):
         message["tool_calls"] = calls
-    logprobs = [_candidates(event) for event in told if isinstance(event, TokenLogprobs)]
+    logprobs = [_candidates(event) for event in answer_events if isinstance(event, TokenLogprobs)]
     more = {"logprobs": logprobs} if logprobs else {}
-    return 200, dumps({"model": name, "created_at": now(), "message": message, **more, **_end(made.finish, made.usage)})
+    return 200, dumps({"model": name, "created_at": now(), "message": message, **more, **_end(turn.finish, turn.usage)})
 
 
 def _calls(calls: Iterable[ToolCall], finish: str) -> list[dict[str, Any]]:
@@ -259,16 +259,16 @@ def _line(tree: Mapping[str, Any]) -> bytes:
 
 def write_error(error: BaseException) -> dict[str, Any]:
     """Return the error, which is a plain string here, with the summary of the run beside it."""
-    told = error_response(error)
-    return {"error": told.message, **told.summary_field}
+    response = error_response(error)
+    return {"error": response.message, **response.summary_field}
 
 
 def read_embed(body: bytes) -> EmbeddingRequest:
     """Return the call in a body. Raises ValueError for an invalid body."""
 
     def read(tree: Mapping[str, Any]) -> EmbeddingRequest:
-        given = tree["input"]
-        texts = given if isinstance(given, list) else [given]
+        texts_or_text = tree["input"]
+        texts = texts_or_text if isinstance(texts_or_text, list) else [texts_or_text]
         if not 1 <= len(texts) <= MAX_TEXTS or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"input must be a string or an array of 1 to {MAX_TEXTS:,} strings")
         if tree.get("dimensions") is not None:

@@ -33,8 +33,8 @@ def _read(tree: dict[str, Any]) -> ChatCall:
         if tree.get(name) not in neutral:
             raise ValueError(f"{name} cannot be set: prompts are rendered by the model's own template here")
     images = tree.get("images") or []
-    said = require_text(tree.get("prompt") or "", "prompt")
-    messages = [{"role": "user", "content": said, "images": images}]
+    prompt = require_text(tree.get("prompt") or "", "prompt")
+    messages = [{"role": "user", "content": prompt, "images": images}]
     if tree.get("system"):
         messages.insert(0, {"role": "system", "content": require_text(tree["system"], "system")})
     return ollama_server.read_tree({**tree, "messages": messages, "tools": None})

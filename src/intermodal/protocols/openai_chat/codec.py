@@ -159,8 +159,8 @@ def _answer(parts: tuple[WirePart, ...], host: Host) -> tuple[WirePart, ...]:
     )
 
 
-def _words(parts: tuple[WirePart, ...], of: type[WireText] | type[Reasoning] | type[Refusal]) -> str:
-    return "\n\n".join(part.text for part in parts if isinstance(part, of))
+def _words(parts: tuple[WirePart, ...], part_type: type[WireText] | type[Reasoning] | type[Refusal]) -> str:
+    return "\n\n".join(part.text for part in parts if isinstance(part, part_type))
 
 
 def _sayable(part: WirePart, host: Host) -> WirePart:
@@ -275,8 +275,8 @@ def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
     }
     if isinstance(call.output, JsonOutput):
         answer = response_schema(call.output, host)
-        told = {"type": "json_schema", "json_schema": answer} if answer else {"type": "json_object"}
-        settings["response_format"] = told
+        response_format = {"type": "json_schema", "json_schema": answer} if answer else {"type": "json_object"}
+        settings["response_format"] = response_format
     if isinstance(call.output, SpeechOutput):
         settings["modalities"] = ["text", "audio"]
         settings["audio"] = {"voice": call.output.voice, "format": call.output.format}

@@ -29,11 +29,11 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     check_options(call, host, WIRE, image_types=IMAGE_TYPES)
     content: Any = valid_utf8(call.prompt)
     if call.images:
-        shown = [
+        image_parts = [
             {"type": "image_url", "image_url": {"url": Base64(image.data, f"data:{image.media_type};base64,")}}
             for image in call.images
         ]
-        content = [{"type": "text", "text": content}, *shown]
+        content = [{"type": "text", "text": content}, *image_parts]
     tree: dict[str, Any] = {
         "model": valid_utf8(call.model),
         "messages": [{"role": "user", "content": content}],

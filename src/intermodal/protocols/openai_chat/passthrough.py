@@ -37,9 +37,9 @@ from intermodal.protocols.parsed_chat import (
     AS_THEY_CAME,
     VARYING,
     ConversationReader,
-    Opened,
     ParsedChat,
     TextMeasurer,
+    TopLevelFields,
     raw_field,
     read_conversation,
     settings_in,
@@ -131,8 +131,8 @@ def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedCha
     return read_conversation(body, owner, measure, _TAKEN, _read)
 
 
-def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
-    fields = opened[0]
+def _read(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
+    fields = top_level[0]
     if "tools" in fields and ignored_content(bytes(fields["tools"]), "openai"):
         return None
     usage = False
@@ -143,17 +143,19 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
             return None
     if raw_field(fields, "n") not in (b"", b"1", b"null"):
         return None
-    written = AS_THEY_CAME
+    rewritten_fields = AS_THEY_CAME
     try:
         messages = _messages.decode(fields["messages"])
     except msgspec.ValidationError:
         messages = list(map(_without_empty_fields, _whole_messages.decode(fields["messages"])))
-        written = {"messages": body.restore(memoryview(dumps(messages)))}
+        rewritten_fields = {"messages": body.restore(memoryview(dumps(messages)))}
     for message in messages:
         if message.content.__class__ is not str and not _goes_on(message):
             return None
         message.tell(turns)
-    return turns.chat("chat", body, opened, settings_in(fields, _NOT_ASKED), usage=usage, written=written)
+    return turns.chat(
+        "chat", body, top_level, settings_in(fields, _NOT_ASKED), usage=usage, rewritten_fields=rewritten_fields
+    )
 
 
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options", *VARYING})
@@ -192,10 +194,10 @@ class OpenAIChatStream(StreamedResponse):
         super().__init__(*args)
         self._encoder: ReplyEncoder | None = None  # for replies in an unusual form
         self._last_events: list[bytes] = []  # events with the finish reason, held until the answer is accepted
-        self._named = b""  # the model's name as the host last wrote it
+        self._host_model = b""  # the model's name as the host last wrote it
         self._renamed: list[tuple[bytes, bytes]] = []
         self._last = b""  # the event with the usage
-        self._counted = b""
+        self._raw_usage = b""
         self._sample = b""  # any event, as a sample for generated ones
         self._like: ChunkTemplate | None = None  # a chunk that later chunks resemble
         self._tries = TRIES
@@ -223,17 +225,17 @@ class OpenAIChatStream(StreamedResponse):
             return ""
         if payload == b"[DONE]":
             return "done" if self.finish else self._end_without_reason(through)
-        piece = None if not simple and names_error(event) else read(payload, whole=False)
+        piece = None if not simple and names_error(event) else read(payload, is_document=False)
         if piece is None and payload.strip() == b"[DONE]":
             return self._process_event(b"data: [DONE]", through)
         if piece is None or ((piece.calls or piece.finish) and self._odd(piece)):
             return self._reread_event(event, through)
         if piece.indexes != self._ours or piece.halved or self._halves.pending:
-            looked = self._first_choice(payload, piece)
-            if looked is None:
+            choice = self._first_choice(payload, piece)
+            if choice is None:
                 return ""
-            simple &= looked[0] is payload
-            payload, piece = looked
+            simple &= choice[0] is payload
+            payload, piece = choice
         if self.finish and piece.of_an_answer:  # the answer has ended
             return self._drop_text(payload, piece)
         if self.say(piece.text, piece.beside) and self._cuts(through, called=bool(piece.calls)):
@@ -244,10 +246,10 @@ class OpenAIChatStream(StreamedResponse):
         self._note(piece)
         through = self._last_events if self.finish and self._teller.silent else through
         self._sample = payload
-        if piece.model != self._named or not piece.model:
+        if piece.model != self._host_model or not piece.model:
             payload, simple = self._rename(payload, piece), False
         if piece.usage is not None:
-            self._last, self._counted = payload, piece.counted
+            self._last, self._raw_usage = payload, piece.raw_usage
             if piece.text or piece.halved or piece.calls or piece.finish:
                 through.append(b"data: " + rewrite_reply(payload, self._model, None, b""))
         else:
@@ -292,7 +294,7 @@ class OpenAIChatStream(StreamedResponse):
     def _drop_text(self, payload: bytes, piece: ReplyChunk) -> End:
         """Drop text after the end of the answer, but record the counts that come with it."""
         if piece.usage is not None:
-            self.usage, self._last, self._counted = piece.usage, payload, piece.counted
+            self.usage, self._last, self._raw_usage = piece.usage, payload, piece.raw_usage
         return ""
 
     def _note(self, piece: ReplyChunk) -> None:
@@ -310,14 +312,14 @@ class OpenAIChatStream(StreamedResponse):
             if piece.indexes != self._ours and not piece.halved:
                 with suppress(*NOT_DECODED):  # of indexes that are no text
                     payload = of_choice(payload, *self._ours)
-                ours = read(payload, whole=False)
+                ours = read(payload, is_document=False)
                 if ours is None or not (ours.indexes or ours.usage):
                     return None
                 piece = ours
         if piece.halved or self._halves.pending:
             text = self._halves.join(piece.text)
-            seen = bool(text.strip() or (piece.visible and not piece.text))
-            piece = replace(piece, text=text, visible=seen, alive=seen or (piece.alive and not piece.text))
+            visible = bool(text.strip() or (piece.visible and not piece.text))
+            piece = replace(piece, text=text, visible=visible, alive=visible or (piece.alive and not piece.text))
         return payload, piece
 
     def _reread_event(self, event: bytes, through: list[bytes]) -> End:
@@ -331,7 +333,7 @@ class OpenAIChatStream(StreamedResponse):
         self._rereads = True
         for found in events:
             if isinstance(found, WireUsage):
-                self.usage, self._counted = found, dumps(write_usage(found))
+                self.usage, self._raw_usage = found, dumps(write_usage(found))
             if isinstance(found, ToolCallDelta) and found.index in self.calls:  # it has its id already
                 found = replace(found, id="")
             for plain in encoder.feed(found).removesuffix(DONE).split(b"\n\n"):
@@ -354,12 +356,12 @@ class OpenAIChatStream(StreamedResponse):
         """
         name, model = dumps(self._model), piece.model
         if model == name:
-            self._named = model
+            self._host_model = model
             return payload
         for between in (b"", b" "):
             field = b'"model":' + between + model
             if model and field in payload:
-                self._named = model
+                self._host_model = model
                 self._renamed = [*self._renamed[1 - _NAMES :], (field, b'"model":' + name)]
                 return payload
         return payload if piece.usage is not None else rewrite_reply(payload, self._model, None, b"")
@@ -372,16 +374,16 @@ class OpenAIChatStream(StreamedResponse):
 
     def _finish(self, data: bytes, *, stopped: bool = False) -> None:
         if stopped:
-            self._counted = dumps(write_usage(self._count_stopped_output()))
+            self._raw_usage = dumps(write_usage(self._count_stopped_output()))
             data += self._why(self.finish) + b"\n\n"
         elif self._found_wrong(data):
             return
         else:
             data += self._join_events(self._last_events)
         metadata = self._teller.metadata(self)
-        if self._teller.wanted:
-            payload, counted = self._last or self._sample or b"{}", self._counted or UNCOUNTED
-            data += b"data: " + rewrite_reply(payload, self._model, counted, metadata, chunk=True) + b"\n\n"
+        if self._teller.wants_usage:
+            payload, raw_usage = self._last or self._sample or b"{}", self._raw_usage or UNCOUNTED
+            data += b"data: " + rewrite_reply(payload, self._model, raw_usage, metadata, chunk=True) + b"\n\n"
         self._reply.last(data + DONE)
         self._succeed()
 
@@ -402,7 +404,7 @@ class OpenAIChatStream(StreamedResponse):
         end: End = ""
         for event in events:
             if isinstance(event, WireUsage):
-                self.usage, self._counted = event, dumps(write_usage(event))
+                self.usage, self._raw_usage = event, dumps(write_usage(event))
             for plain in encoder.feed(event).removesuffix(DONE).split(b"\n\n"):
                 end = end or self._event(plain, through)
         self._pass(through, end or "done")
@@ -440,12 +442,12 @@ class ChunkTemplate:
 
 def chunk_template_of(event: bytes, piece: ReplyChunk) -> ChunkTemplate | None:
     """Return the template of a single-line chunk that contains only text; None if that is not evident."""
-    said = piece.text.encode("utf-8", "surrogatepass") + b'"'
+    quoted_text = piece.text.encode("utf-8", "surrogatepass") + b'"'
     for mark in _MARKS:
-        at = event.find(mark + said)
-        if at < 0:
+        position = event.find(mark + quoted_text)
+        if position < 0:
             continue
-        before, after = event[: at + len(mark)], event[at + len(mark) + len(said) - 1 :]
-        if read(b"%b%b%b" % (before[_DATA:], _PROBE.encode(), after), whole=False) == replace(piece, text=_PROBE):
+        before, after = event[: position + len(mark)], event[position + len(mark) + len(quoted_text) - 1 :]
+        if read(b"%b%b%b" % (before[_DATA:], _PROBE.encode(), after), is_document=False) == replace(piece, text=_PROBE):
             return ChunkTemplate(before, after)
     return None

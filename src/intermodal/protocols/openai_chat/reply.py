@@ -108,9 +108,9 @@ class Choice(HostObject):
     index: Any = None
     logprobs: Any = None
 
-    def answer_piece(self, *, whole: bool) -> AnswerPiece:
+    def answer_piece(self, *, is_document: bool) -> AnswerPiece:
         """Return the answer, or a piece of it. Some hosts send both in either (Perplexity)."""
-        first, second = (self.message, self.delta) if whole else (self.delta, self.message)
+        first, second = (self.message, self.delta) if is_document else (self.delta, self.message)
         return first or second or _NOTHING
 
 
@@ -157,7 +157,7 @@ class _Counts(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _NOTHING, _NO_CHOICE, _NO_FUNCTION = AnswerPiece(), Choice(), CallFunction()
-_NO_GIVEN, _NO_MADE = _Given(), _OutputTokenDetails()
+_NO_INPUT_DETAILS, _NO_OUTPUT_DETAILS = _Given(), _OutputTokenDetails()
 _replies = HostDecoder(ChatReply)
 _reply, _any = _replies.decode, msgspec.json.Decoder(dict[str, Any])
 _raws, _choice = msgspec.json.Decoder(list[msgspec.Raw]), msgspec.json.Decoder(Choice)
@@ -166,8 +166,8 @@ _counts = msgspec.json.Decoder(_Counts)
 
 def map_finish_reason(reason: str) -> str:
     """Return OpenTelemetry GenAI's name of a finish reason if there is one; "" for an empty reason."""
-    said = reason.lower()
-    return "" if said in _NO_FINISH else map_reason(FINISH_REASONS, said)
+    host_reason = reason.lower()
+    return "" if host_reason in _NO_FINISH else map_reason(FINISH_REASONS, host_reason)
 
 
 def chosen_index(indexes: Iterable[Any]) -> Any:
@@ -189,74 +189,84 @@ def read_counts(usage: Mapping[str, Any], tier: str) -> WireUsage:
 
     Some hosts report cached tokens elsewhere: DeepSeek (``prompt_cache_hit_tokens``), Moonshot (``cached_tokens``).
     """
-    given = as_mapping(
+    input_details = as_mapping(
         usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or usage.get("input_token_details")
     )
-    made = as_mapping(
+    output_details = as_mapping(
         usage.get("completion_tokens_details")
         or usage.get("output_tokens_details")
         or usage.get("output_token_details")
     )
-    cached = (given.get("cached_tokens"), usage.get("prompt_cache_hit_tokens"), usage.get("cached_tokens"))
+    cached = (input_details.get("cached_tokens"), usage.get("prompt_cache_hit_tokens"), usage.get("cached_tokens"))
     seconds = usage.get("seconds", usage.get("prompt_audio_seconds"))  # OpenAI; Mistral
     return WireUsage(
         input_tokens=as_token_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
         output_tokens=with_reasoning(
             as_token_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
             as_token_count(usage.get("completion_tokens", usage.get("output_tokens"))),
-            as_token_count(made.get("reasoning_tokens")),
+            as_token_count(output_details.get("reasoning_tokens")),
             as_token_count(usage.get("total_tokens")),
         ),
         cached_tokens=next((number for value in cached if (number := as_token_count(value)) is not None), None),
-        cache_write_tokens=as_token_count(given.get("cache_write_tokens")),
-        reasoning_tokens=as_token_count(made.get("reasoning_tokens")),
-        audio_tokens=as_token_count(made.get("audio_tokens")),
-        image_tokens=as_token_count(made.get("image_tokens")),
+        cache_write_tokens=as_token_count(input_details.get("cache_write_tokens")),
+        reasoning_tokens=as_token_count(output_details.get("reasoning_tokens")),
+        audio_tokens=as_token_count(output_details.get("audio_tokens")),
+        image_tokens=as_token_count(output_details.get("image_tokens")),
         seconds=float(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < 1e9 else None,
-        input_by_modality=_modalities(given),
-        cached_by_modality=_modalities(as_mapping(given.get("cached_tokens_details"))),
+        input_by_modality=_modalities(input_details),
+        cached_by_modality=_modalities(as_mapping(input_details.get("cached_tokens_details"))),
         tier=tier.lower(),
     )
 
 
-def _modalities(told: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+def _modalities(details: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
     names = ("text_tokens", "image_tokens", "audio_tokens", "video_tokens")
     return tuple(
         (name.removesuffix("_tokens"), number)
         for name in names
-        if (number := as_token_count(told.get(name))) is not None
+        if (number := as_token_count(details.get(name))) is not None
     )
 
 
-def with_reasoning(given: int | None, made: int | None, thought: int | None, whole: int | None) -> int | None:
+def with_reasoning(
+    input_tokens: int | None, output_tokens: int | None, reasoning_tokens: int | None, total_tokens: int | None
+) -> int | None:
     """Return the output tokens including reasoning, which xAI excludes from ``completion_tokens``.
 
     If the total is the sum of all three counts, reasoning was excluded.
     """
-    if thought and made is not None and given is not None and whole == given + made + thought:
-        return made + thought
-    return made
+    if (
+        reasoning_tokens
+        and output_tokens is not None
+        and input_tokens is not None
+        and total_tokens == input_tokens + output_tokens + reasoning_tokens
+    ):
+        return output_tokens + reasoning_tokens
+    return output_tokens
 
 
-def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:
+def usage_in(raw_usage: bytes, tier: str) -> tuple[WireUsage, bool]:
     """Return the usage as ``read_usage`` does, and whether it can be passed to a client unchanged.
 
     Usage in the common form is parsed in a tenth of the time. Raises msgspec.MsgspecError if it is not an object.
     """
     try:
-        told = _counts.decode(counted)
+        counts = _counts.decode(raw_usage)
     except msgspec.ValidationError:
-        tree = _any.decode(counted)
+        tree = _any.decode(raw_usage)
         usage = read_counts(tree, tier)
         sound = usage.without_excess()
         return sound, sound is usage and has_valid_counts(tree, _NEEDED)
-    given, made = told.prompt_tokens_details or _NO_GIVEN, told.completion_tokens_details or _NO_MADE
-    thought = made.reasoning_tokens
-    out = with_reasoning(told.prompt_tokens, told.completion_tokens, thought, told.total_tokens)
+    input_details, output_details = (
+        counts.prompt_tokens_details or _NO_INPUT_DETAILS,
+        counts.completion_tokens_details or _NO_OUTPUT_DETAILS,
+    )
+    reasoning_tokens = output_details.reasoning_tokens
+    out = with_reasoning(counts.prompt_tokens, counts.completion_tokens, reasoning_tokens, counts.total_tokens)
     usage = WireUsage(
-        input_tokens=told.prompt_tokens, output_tokens=out, cached_tokens=given.cached_tokens,
-        reasoning_tokens=thought, audio_tokens=made.audio_tokens, tier=tier.lower(),
-        input_by_modality=() if given.audio_tokens is None else (("audio", given.audio_tokens),),
+        input_tokens=counts.prompt_tokens, output_tokens=out, cached_tokens=input_details.cached_tokens,
+        reasoning_tokens=reasoning_tokens, audio_tokens=output_details.audio_tokens, tier=tier.lower(),
+        input_by_modality=() if input_details.audio_tokens is None else (("audio", input_details.audio_tokens),),
     )  # fmt: skip
     sound = usage.without_excess()
     return sound, sound is usage
@@ -284,13 +294,13 @@ class OpenAIChatDecoder(ReplyDecoder):
         self._read_counts(reply)
         ours = self._ours(reply)
         if ours is not None:
-            self._read_choice(ours, whole=False)
+            self._read_choice(ours, is_document=False)
 
     def _read_reply(self, reply: ChatReply) -> None:
         self._read_counts(reply)
         ours = self._ours(reply)
         if ours is not None:
-            self._read_choice(ours, whole=True)
+            self._read_choice(ours, is_document=True)
             # A whole message is an answer even without a finish reason: nothing is missing from a complete document.
             self.complete = self.complete or ours.message is not None
 
@@ -305,10 +315,10 @@ class OpenAIChatDecoder(ReplyDecoder):
             self.chosen = chosen_index(choice.index for choice in choices)
         return next((choice for choice in choices if (choice.index or 0) == self.chosen), None)
 
-    def _read_choice(self, choice: Choice, *, whole: bool) -> None:
-        said = choice.answer_piece(whole=whole)
-        thoughts = _join_texts(said.reasoning_content or said.reasoning)
-        content, told = said.content, bool(said.content)
+    def _read_choice(self, choice: Choice, *, is_document: bool) -> None:
+        piece = choice.answer_piece(is_document=is_document)
+        thoughts = _join_texts(piece.reasoning_content or piece.reasoning)
+        content, has_content = piece.content, bool(piece.content)
         if isinstance(content, list):
             thoughts += "".join(_join_texts(part.thinking) for part in content if part.type == "thinking")
             content = "".join(part.text or "" for part in content)
@@ -316,12 +326,12 @@ class OpenAIChatDecoder(ReplyDecoder):
             self._out.append(ReasoningDelta(text=thoughts))
         if content:
             self._out.append(WireTextDelta(text=content))
-        if said.audio:
-            self._read_speech(said.audio, told=told)
-        if refusal := _join_texts(said.refusal):
+        if piece.audio:
+            self._read_speech(piece.audio, has_content=has_content)
+        if refusal := _join_texts(piece.refusal):
             self._refused = True
             self._out.append(RefusalDelta(text=refusal))
-        for place, call in enumerate(said.tool_calls or ()):
+        for place, call in enumerate(piece.tool_calls or ()):
             self._read_call(call, place)
         if choice.logprobs:
             self._out += read_logprobs(as_mapping(choice.logprobs).get("content"))
@@ -333,18 +343,18 @@ class OpenAIChatDecoder(ReplyDecoder):
         self.complete = True
         self._reason = reason
 
-    def _read_speech(self, audio: Any, *, told: bool) -> None:
-        """Read a spoken answer: its transcript, unless ``told`` as content, and its base64 audio.
+    def _read_speech(self, audio: Any, *, has_content: bool) -> None:
+        """Read a spoken answer: its transcript, unless ``has_content``, and its audio in base64.
 
         Some hosts cut the base64 anywhere and some pad it piece by piece.
         """
         if not isinstance(audio, Mapping):
             return
-        if not told and (text := as_text(audio.get("transcript"))):
+        if not has_content and (text := as_text(audio.get("transcript"))):
             self._out.append(WireTextDelta(text=text))
         self._base64 += as_text(audio.get("data"))
-        whole = len(self._base64) // 4 * 4
-        now, self._base64 = self._base64[:whole], self._base64[whole:]
+        complete_length = len(self._base64) // 4 * 4
+        now, self._base64 = self._base64[:complete_length], self._base64[complete_length:]
         try:
             data = b"".join(b64decode(piece, validate=True) for piece in _PADDED.findall(now))
         except ValueError:
@@ -354,34 +364,34 @@ class OpenAIChatDecoder(ReplyDecoder):
             self._out.append(SpeechDelta(data=data))
 
     def _read_call(self, call: CallPiece, place: int) -> None:
-        function, said = call.function or _NO_FUNCTION, call.id or ""
-        number, new = self._number(place if call.index is None else call.index, said)
+        function, call_id = call.function or _NO_FUNCTION, call.id or ""
+        number, new = self._number(place if call.index is None else call.index, call_id)
         self._out.append(
             ToolCallDelta(
                 index=number,
-                id=tool_call_id(said) if new else said,
+                id=tool_call_id(call_id) if new else call_id,
                 name=function.name or "",
                 arguments=arguments_as_json(function.arguments),
             )
         )
 
-    def _number(self, index: int, said: str) -> tuple[int, bool]:
+    def _number(self, index: int, call_id: str) -> tuple[int, bool]:
         """Return the index of the call that a piece belongs to, and whether the piece begins it.
 
         Some servers give all calls the same index or none: a different id is a different call.
         """
         number, id_ = self.calls.get(index, (-1, ""))
-        if number >= 0 and (not said or said == id_ or not id_):
+        if number >= 0 and (not call_id or call_id == id_ or not id_):
             return number, False
-        taken = [number for number, _ in self.calls.values()]
-        number = index if number < 0 and index not in taken else max(taken) + 1
-        self.calls[index] = number, said
+        used_numbers = [number for number, _ in self.calls.values()]
+        number = index if number < 0 and index not in used_numbers else max(used_numbers) + 1
+        self.calls[index] = number, call_id
         return number, True
 
 
-def _join_texts(told: str | list[ReplyText] | None) -> str:
+def _join_texts(texts: str | list[ReplyText] | None) -> str:
     """Return the text of what stands beside the content, such as reasoning."""
-    return "".join(part.text or "" for part in told) if isinstance(told, list) else told or ""
+    return "".join(part.text or "" for part in texts) if isinstance(texts, list) else texts or ""
 
 
 # ---- a reply as it is forwarded ----------------------------------------------------------------
@@ -390,46 +400,46 @@ def _join_texts(told: str | list[ReplyText] | None) -> str:
 UNCOUNTED = dumps(write_usage(WireUsage()))  # the usage that clients get if a host reports none
 
 
-def read(data: bytes | memoryview, *, whole: bool = True) -> ReplyChunk | None:
+def read(data: bytes | memoryview, *, is_document: bool = True) -> ReplyChunk | None:
     """Return what a reply holds; None if it is unusual or an error: then it is decoded, and written again.
 
-    ``whole``: it is not a chunk of a stream.
+    ``is_document``: it is not a chunk of a stream.
     """
     try:
         reply = _reply(data)
-        usage, counted = (None, b"") if reply.usage is _UNSAID else reply.read_usage()
+        usage, raw_usage = (None, b"") if reply.usage is _UNSAID else reply.read_usage()
     except NOT_DECODED:
-        return _read_split_chunk(bytes(data), whole=whole)
+        return _read_split_chunk(bytes(data), is_document=is_document)
     if reply.is_error:
         return None
     model = bytes(reply.model)
     if not reply.choices:
-        return ReplyChunk("", False, "", "", usage, counted, model, (), alive=False, indexes=())
+        return ReplyChunk("", False, "", "", usage, raw_usage, model, (), alive=False, indexes=())
     choice = reply.choices[0]
-    said = choice.answer_piece(whole=whole)
-    text, thoughts = said.content or "", said.reasoning_content or said.reasoning or ""
-    refusal, calls, reason = said.refusal or "", said.tool_calls, choice.finish_reason or ""
-    if type(text) is not str or type(thoughts) is not str or type(refusal) is not str or said.audio:
+    answer = choice.answer_piece(is_document=is_document)
+    text, thoughts = answer.content or "", answer.reasoning_content or answer.reasoning or ""
+    refusal, calls, reason = answer.refusal or "", answer.tool_calls, choice.finish_reason or ""
+    if type(text) is not str or type(thoughts) is not str or type(refusal) is not str or answer.audio:
         return None
-    seen = text.strip() != "" or (thoughts != "" and thoughts.strip() != "")
-    one = len(reply.choices) == 1
-    if one and not (refusal or calls or reason or choice.index):  # as nearly all are
-        return ReplyChunk(text, seen, "", "", usage, counted, model, (), alive=seen, beside=thoughts)
-    indexes = (choice.index or 0,) if one else tuple([each.index or 0 for each in reply.choices])
+    visible = text.strip() != "" or (thoughts != "" and thoughts.strip() != "")
+    single_choice = len(reply.choices) == 1
+    if single_choice and not (refusal or calls or reason or choice.index):  # as nearly all are
+        return ReplyChunk(text, visible, "", "", usage, raw_usage, model, (), alive=visible, beside=thoughts)
+    indexes = (choice.index or 0,) if single_choice else tuple([each.index or 0 for each in reply.choices])
     begun: tuple[tuple[int, str, str], ...] = ()
     if calls:
         found = _calls_in(calls)
         if found is None:
             return None
         begun, arguments = found
-        seen = seen or arguments.strip() != "" or any(name for _, _, name in begun)
+        visible = visible or arguments.strip() != "" or any(name for _, _, name in begun)
         thoughts += arguments
     finish = FINISH_REASONS.get(reason) or (map_finish_reason(reason) if reason else "")
     if finish == FAILED:
         return None
-    alive = seen or refusal.strip() != ""
-    piece = ReplyChunk(text, seen, refusal, finish, usage, counted, model, begun, False, alive, indexes, thoughts)
-    return None if whole and begun and piece.unclear({}) else piece
+    alive = visible or refusal.strip() != ""
+    piece = ReplyChunk(text, visible, refusal, finish, usage, raw_usage, model, begun, False, alive, indexes, thoughts)
+    return None if is_document and begun and piece.unclear({}) else piece
 
 
 def _calls_in(call_pieces: list[CallPiece]) -> tuple[tuple[tuple[int, str, str], ...], str] | None:
@@ -437,22 +447,22 @@ def _calls_in(call_pieces: list[CallPiece]) -> tuple[tuple[tuple[int, str, str],
     calls, arguments = list[tuple[int, str, str]](), ""
     for place, call in enumerate(call_pieces):
         function = call.function or _NO_FUNCTION
-        told = function.arguments or ""
-        if told.__class__ is not str:
+        call_arguments = function.arguments or ""
+        if call_arguments.__class__ is not str:
             return None
         calls.append((place if call.index is None else call.index, call.id or "", function.name or ""))
-        arguments += told
+        arguments += call_arguments
     return tuple(calls), arguments
 
 
-def _read_split_chunk(data: bytes, *, whole: bool) -> ReplyChunk | None:
+def _read_split_chunk(data: bytes, *, is_document: bool) -> ReplyChunk | None:
     """Read a chunk that splits a character in two; None if it is unreadable for any other reason."""
     without = without_lone_surrogates(data)
-    piece = read(without, whole=whole) if without is not None else None
+    piece = read(without, is_document=is_document) if without is not None else None
     if piece is None or not piece.text:
         return piece
-    (told,) = _replies.read(data)
-    text = (told.reply.choices or [_NO_CHOICE])[0].answer_piece(whole=whole).content
+    (parsed,) = _replies.read(data)
+    text = (parsed.reply.choices or [_NO_CHOICE])[0].answer_piece(is_document=is_document).content
     return replace(piece, text=text, halved=True)
 
 

@@ -121,7 +121,9 @@ class VideoUrlPart(Value, gc=False, tag_field="type", tag="video_url"):
     def tell(self, turns: MessageReceiver) -> None:
         url = self.video_url.url
         found = decode_data_uri(url)
-        turns.part(WireLink(of="video", url=url) if found is None else WireVideo(data=found[1], media_type=found[0]))
+        turns.part(
+            WireLink(media_kind="video", url=url) if found is None else WireVideo(data=found[1], media_type=found[0])
+        )
 
 
 class StoredFile(Value, gc=False):
@@ -143,7 +145,7 @@ class DocumentUrlPart(Value, gc=False, tag_field="type", tag="document_url"):
 
     def tell(self, turns: MessageReceiver) -> None:
         found, name = decode_data_uri(self.document_url), self.document_name or ""
-        link = WireLink(of="document", url=self.document_url)
+        link = WireLink(media_kind="document", url=self.document_url)
         turns.part(link if found is None else WireDocument(data=found[1], name=name))
 
 
@@ -323,8 +325,8 @@ def _read(tree: dict[str, Any]) -> ChatCall:
         _functions(tree) if before_tools else read_tool_choice(tree.get("tool_choice"), read_tools(tree.get("tools")))
     )
     prompt = read_prompt(tree, _read_media, MEDIA)
-    said, turns = {"messages": read_messages(tree, "messages", prompt)}, MessageBuilder()
-    conversation: OpenAIConversation = read_typed(said, OpenAIConversation, UNKNOWN)
+    fields, turns = {"messages": read_messages(tree, "messages", prompt)}, MessageBuilder()
+    conversation: OpenAIConversation = read_typed(fields, OpenAIConversation, UNKNOWN)
     conversation.tell(turns)
     return ChatCall(
         model=read_model(tree, prompt),
@@ -419,8 +421,8 @@ class OpenAIChatStreamEncoder:
                 return begin + self._chunk({"audio": _audio(event.data, self._head)})
             if self._functions and isinstance(event, ToolCallDelta):
                 self._call = event.index if self._call is None else self._call
-                told = event.index == self._call
-                return begin + (self._chunk({"function_call": _function_call(event)}) if told else b"")
+                is_first_call = event.index == self._call
+                return begin + (self._chunk({"function_call": _function_call(event)}) if is_first_call else b"")
             return begin + self._chunk(*_delta(event))
         end = self._chunk({}, reason=_finish(event.reason, functions=self._functions))
         if self._wants_usage and self._usage is not None:
@@ -428,8 +430,10 @@ class OpenAIChatStreamEncoder:
         return begin + end + DONE
 
     def _chunk(self, delta: dict[str, Any], logprobs: Any = None, *, reason: str | None = None) -> bytes:
-        told = {} if logprobs is None else {"logprobs": logprobs}
-        return sse_event({**self._head, "choices": [{"index": 0, "delta": delta, **told, "finish_reason": reason}]})
+        logprobs_field = {} if logprobs is None else {"logprobs": logprobs}
+        return sse_event(
+            {**self._head, "choices": [{"index": 0, "delta": delta, **logprobs_field, "finish_reason": reason}]}
+        )
 
 
 StreamEncoder = OpenAIChatStreamEncoder  # the name that every server side has for it
@@ -479,46 +483,52 @@ def encode_reply(
     events: Iterable[WireEvent], name: str, *, id: str, created: int, functions: bool = False
 ) -> tuple[int, bytes]:
     """Return the HTTP status and body of an unstreamed reply. ``functions`` as in the stream encoder."""
-    told = list(events)
-    made = collect_turn(told)
-    if made.error is not None:
-        return error_response(made.error).status, dumps({"error": write_error(made.error)})
-    message: dict[str, Any] = {"role": "assistant", "content": made.text if made.text or not made.calls else None}
-    for part in made.parts:
+    answer_events = list(events)
+    turn = collect_turn(answer_events)
+    if turn.error is not None:
+        return error_response(turn.error).status, dumps({"error": write_error(turn.error)})
+    message: dict[str, Any] = {"role": "assistant", "content": turn.text if turn.text or not turn.calls else None}
+    for part in turn.parts:
         if isinstance(part, Refusal):
             message["refusal"] = message.get("refusal", "") + part.text
         elif isinstance(part, Reasoning):
             message["reasoning_content"] = message.get("reasoning_content", "") + part.text
-    if made.calls and functions:
-        message["function_call"] = {"name": made.calls[0].name, "arguments": made.calls[0].arguments}
-    elif made.calls:
-        signatures = {event.id: event.signature for event in told if isinstance(event, ToolCallDelta) and event.id}
+    if turn.calls and functions:
+        message["function_call"] = {"name": turn.calls[0].name, "arguments": turn.calls[0].arguments}
+    elif turn.calls:
+        signatures = {
+            event.id: event.signature for event in answer_events if isinstance(event, ToolCallDelta) and event.id
+        }
         message["tool_calls"] = [
             {
                 "id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments},
                 **openai_chat_fields(signatures.get(call.id, "")),
             }
-            for call in made.calls
+            for call in turn.calls
         ]  # fmt: skip
-    if made.speech:
-        spoken = _audio(made.speech, {"id": id, "created": created})
-        message["audio"] = {**spoken, "transcript": made.text}
-    content = [write_logprobs(event) for event in told if isinstance(event, TokenLogprobs)]
-    choice = {"index": 0, "message": message, "finish_reason": _finish(made.finish, functions=functions)}
+    if turn.speech:
+        audio = _audio(turn.speech, {"id": id, "created": created})
+        message["audio"] = {**audio, "transcript": turn.text}
+    content = [write_logprobs(event) for event in answer_events if isinstance(event, TokenLogprobs)]
+    choice = {"index": 0, "message": message, "finish_reason": _finish(turn.finish, functions=functions)}
     reply = {
         "id": id, "object": "chat.completion", "created": created, "model": name,
         "choices": [{**choice, "logprobs": {"content": content} if content else None}],
-        "usage": write_usage(made.usage),
+        "usage": write_usage(turn.usage),
     }  # fmt: skip
     return 200, dumps(reply)
 
 
 def write_usage(usage: WireUsage) -> dict[str, Any]:
     """Return the usage object."""
-    given, out = usage.input_tokens or 0, usage.output_tokens or 0
-    tree: dict[str, Any] = {"prompt_tokens": given, "completion_tokens": out, "total_tokens": given + out}
-    details = {f"{name}_tokens": number for name, number in usage.input_by_modality}
-    details |= {
+    input_tokens, output_tokens = usage.input_tokens or 0, usage.output_tokens or 0
+    tree: dict[str, Any] = {
+        "prompt_tokens": input_tokens,
+        "completion_tokens": output_tokens,
+        "total_tokens": input_tokens + output_tokens,
+    }
+    input_details = {f"{name}_tokens": number for name, number in usage.input_by_modality}
+    input_details |= {
         name: number
         for name, number in (
             ("cached_tokens", usage.cached_tokens),
@@ -526,15 +536,15 @@ def write_usage(usage: WireUsage) -> dict[str, Any]:
         )
         if number is not None
     }
-    made = {
+    output_details = {
         name: number
         for name, number in (("reasoning_tokens", usage.reasoning_tokens), ("audio_tokens", usage.audio_tokens))
         if number is not None
     }
-    if details:
-        tree["prompt_tokens_details"] = details
-    if made:
-        tree["completion_tokens_details"] = made
+    if input_details:
+        tree["prompt_tokens_details"] = input_details
+    if output_details:
+        tree["completion_tokens_details"] = output_details
     return with_run_summary(tree, usage)
 
 
@@ -545,12 +555,12 @@ def with_run_summary(tree: dict[str, Any], usage: WireUsage) -> dict[str, Any]:
 
 def write_error(error: BaseException) -> dict[str, Any]:
     """Return the error object."""
-    told = error_response(error)
-    code = told.code or getattr(error, "code", "") or None  # a string or null: typed clients decode nothing else
-    return {"message": told.message, "type": told.openai, "param": None, "code": code, **told.summary_field}
+    response = error_response(error)
+    code = response.code or getattr(error, "code", "") or None  # a string or null: typed clients decode nothing else
+    return {"message": response.message, "type": response.openai, "param": None, "code": code, **response.summary_field}
 
 
 def sse_event(tree: Mapping[str, Any], event: str = "") -> bytes:
     """Return one encoded server-sent event."""
-    named = f"event: {event}\n".encode() if event else b""
-    return named + b"data: " + dumps(tree) + b"\n\n"
+    event_line = f"event: {event}\n".encode() if event else b""
+    return event_line + b"data: " + dumps(tree) + b"\n\n"

@@ -87,15 +87,15 @@ def _of_sd_cpp(call: ImageCall) -> dict[str, Any]:
         "sample_steps": call.steps, "sample_method": call.sampler or None,
         "guidance": None if call.guidance is None else {"txt_cfg": call.guidance},
     }  # fmt: skip
-    said = {name: value for name, value in sample.items() if value is not None}
+    sample_params = {name: value for name, value in sample.items() if value is not None}
     more: dict[str, Any] = {
         "seed": call.seed, "negative_prompt": valid_utf8(call.negative) or None, "strength": call.strength,
-        "sample_params": said or None,
+        "sample_params": sample_params or None,
     }  # fmt: skip
-    told = dumps({name: value for name, value in more.items() if value is not None}).decode()
+    extra_args = dumps({name: value for name, value in more.items() if value is not None}).decode()
     fields: dict[str, Any] = {
         "model": valid_utf8(call.model),
-        "prompt": f"<sd_cpp_extra_args>{told}</sd_cpp_extra_args>{valid_utf8(call.prompt)}",
+        "prompt": f"<sd_cpp_extra_args>{extra_args}</sd_cpp_extra_args>{valid_utf8(call.prompt)}",
         "n": call.count if call.count != 1 else None,
         "size": None if call.size is None else f"{call.size[0]}x{call.size[1]}",
         "output_format": call.format or None,

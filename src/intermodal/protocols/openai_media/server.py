@@ -54,16 +54,18 @@ def read_embedding_request(body: bytes) -> EmbeddingRequest:
     return read_body(body, "an embedding request", read)
 
 
-def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
+def _inputs(raw_input: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
     """Return the inputs as texts or as token ids; a single input or an array is accepted."""
-    several: list[Any] = given if isinstance(given, list) and not (given and isinstance(given[0], int)) else [given]
-    if not several or len(several) > MAX_TEXTS or not isinstance(given, str | list):
+    inputs: list[Any] = (
+        raw_input if isinstance(raw_input, list) and not (raw_input and isinstance(raw_input[0], int)) else [raw_input]
+    )
+    if not inputs or len(inputs) > MAX_TEXTS or not isinstance(raw_input, str | list):
         raise ValueError(f"input must be a string or an array of 1 to {MAX_TEXTS:,}")
-    if all(isinstance(text, str) for text in several):
-        return tuple(several), ()
-    if not all(isinstance(ids, list) and ids and all(type(one) is int for one in ids) for ids in several):
+    if all(isinstance(text, str) for text in inputs):
+        return tuple(inputs), ()
+    if not all(isinstance(ids, list) and ids and all(type(token_id) is int for token_id in ids) for ids in inputs):
         raise ValueError("input holds something else than texts, or than arrays of whole numbers")
-    return (), tuple(map(tuple, several))
+    return (), tuple(map(tuple, inputs))
 
 
 def write_embeddings(vectors: Sequence[Sequence[float]], name: str, encoding: str, usage: Mapping[str, Any]) -> bytes:
@@ -88,7 +90,9 @@ def read_speech_request(body: bytes) -> SpeechCall:
     """Return the call in a body. Raises ValueError for an invalid body or an unsupported option."""
 
     def read(tree: Mapping[str, Any]) -> SpeechCall:
-        wanted: AudioFormat = require_one_of(tree.get("response_format") or "mp3", "response_format", ("mp3", "wav"))
+        audio_format: AudioFormat = require_one_of(
+            tree.get("response_format") or "mp3", "response_format", ("mp3", "wav")
+        )
         if tree.get("speed") not in (None, 1, 1.0):
             raise ValueError("speed cannot be chosen here: leave it out")
         if tree.get("stream_format") == "sse":
@@ -99,7 +103,7 @@ def read_speech_request(body: bytes) -> SpeechCall:
         if not isinstance(tree["input"], str):
             raise ValueError("input is no text")
         voice = "" if voice == "default" else voice
-        return SpeechCall(model=read_model_name(tree), text=tree["input"], voice=voice, format=wanted)
+        return SpeechCall(model=read_model_name(tree), text=tree["input"], voice=voice, format=audio_format)
 
     return read_body(body, "a speech request", read)
 
@@ -118,8 +122,8 @@ def read_edit_form(fields: Mapping[str, str]) -> ImageCall:
             try:
                 tree[name] = kind(tree[name])
             except ValueError:
-                wanted = "a whole number" if kind is int else "a number"
-                raise ValueError(f"{name} {tree[name][:40]!r}: write {wanted}") from None
+                expected = "a whole number" if kind is int else "a number"
+                raise ValueError(f"{name} {tree[name][:40]!r}: write {expected}") from None
     tree["stream"] = fields.get("stream", "false").lower() not in ("false", "")
     return read_tree(tree, "an image request", _image_call)
 
@@ -141,20 +145,20 @@ def _image_call(tree: Mapping[str, Any]) -> ImageCall:
         "guidance": tree.get("guidance"), "sampler": tree.get("sampler") or "",
         "strength": tree.get("strength"), "negative": tree.get("negative_prompt") or "",
     }  # fmt: skip
-    made = msgspec.convert(fields, ImageCall)
-    if not 1 <= made.count <= 10:
+    call = msgspec.convert(fields, ImageCall)
+    if not 1 <= call.count <= 10:
         raise ValueError("n is 1 to 10")
-    return made
+    return call
 
 
-def _size(said: Any) -> tuple[int, int] | None:
-    if said in (None, "auto"):
+def _size(size: Any) -> tuple[int, int] | None:
+    if size in (None, "auto"):
         return None
-    wide, _, high = str(said).partition("x")
+    wide, _, high = str(size).partition("x")
     if not (wide.isascii() and wide.isdigit() and high.isascii() and high.isdigit()):
-        raise ValueError(f"size {str(said)[:40]!r}: write it as 1024x1024")
+        raise ValueError(f"size {str(size)[:40]!r}: write it as 1024x1024")
     if not all(len(side) <= len(str(MAX_SIDE)) and 1 <= int(side) <= MAX_SIDE for side in (wide, high)):
-        raise ValueError(f"size {said[:40]!r}: a side of an image has 1 to {MAX_SIDE:,} pixels")
+        raise ValueError(f"size {size[:40]!r}: a side of an image has 1 to {MAX_SIDE:,} pixels")
     return int(wide), int(high)
 
 
@@ -182,8 +186,8 @@ def write_transcript(transcript: Transcript, form: str, usage: Mapping[str, Any]
         for index, each in enumerate(transcript.segments)
     ]  # fmt: skip
     task, language = ("translate", transcript.into) if transcript.into else ("transcribe", transcript.language)
-    whole = {"task": task, "language": language, "duration": transcript.seconds, "text": transcript.text}
-    return "application/json", dumps({**whole, "segments": rows, "usage": usage})
+    head = {"task": task, "language": language, "duration": transcript.seconds, "text": transcript.text}
+    return "application/json", dumps({**head, "segments": rows, "usage": usage})
 
 
 def read_model_name(tree: Mapping[str, Any]) -> str:

@@ -35,8 +35,8 @@ def subtitles(transcript: Transcript, form: str) -> str:
     blocks = [] if form == "srt" else ["WEBVTT\n"]
     for number, segment in enumerate(transcript.segments, start=1):
         times = f"{_clock(segment.start, comma)} --> {_clock(max(segment.start, segment.end), comma)}"
-        named = f"{segment.speaker}: {segment.text}" if segment.speaker else segment.text
-        text = " ".join(named.split()).replace("-->", "→")
+        line = f"{segment.speaker}: {segment.text}" if segment.speaker else segment.text
+        text = " ".join(line.split()).replace("-->", "→")
         if form == "vtt":
             text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         blocks.append(f"{number}\n{times}\n{text}\n" if form == "srt" else f"{times}\n{text}\n")
@@ -141,8 +141,8 @@ def _segment(row: Any) -> Segment | None:
 
 def _certainty(likely: Any) -> float:
     """Return the probability of a mean log-probability; 0 if none is given, as by servers that always write 0."""
-    known = isinstance(likely, int | float) and not isinstance(likely, bool) and -math.inf < likely < 0
-    return math.exp(likely) if known else 0.0
+    is_logprob = isinstance(likely, int | float) and not isinstance(likely, bool) and -math.inf < likely < 0
+    return math.exp(likely) if is_logprob else 0.0
 
 
 def _seconds(value: Any) -> float:

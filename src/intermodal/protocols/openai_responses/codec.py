@@ -135,8 +135,8 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
 
 def write_turns(messages: Iterable[WireMessage]) -> list[dict[str, Any]]:
     """Return the items of a conversation in the form for a host."""
-    said = merge_neighbours(map(_normalise_message, messages))
-    return [item for message in said for item in _items(message)]
+    conversation = merge_neighbours(map(_normalise_message, messages))
+    return [item for message in conversation for item in _items(message)]
 
 
 def _normalise_message(message: WireMessage) -> WireMessage:
@@ -164,8 +164,8 @@ def _without_our_id(part: Opaque) -> Opaque:
     if f'"{OUR_ID}' not in part.body:
         return part
     item = loads(part.body)
-    kept = {name: value for name, value in item.items() if name != "id" or not str(value).startswith(OUR_ID)}
-    return Opaque(wire=OWN, body=dumps(kept).decode())
+    fields = {name: value for name, value in item.items() if name != "id" or not str(value).startswith(OUR_ID)}
+    return Opaque(wire=OWN, body=dumps(fields).decode())
 
 
 def _check(call: ChatCall, host: Host) -> None:

@@ -35,13 +35,13 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
         "output_format": call.format or None,
         "input_image_mask": {"image_url": Base64(call.mask, "data:image/png;base64,")} if call.mask else None,
     }
-    shown = [
+    image_parts = [
         {"type": "input_image", "detail": "auto", "image_url": Base64(each.data, f"data:{each.media_type};base64,")}
         for each in call.images
     ]
     tree: dict[str, Any] = {
         "model": valid_utf8(call.model),
-        "input": [{"role": "user", "content": [{"type": "input_text", "text": valid_utf8(call.prompt)}, *shown]}],
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": valid_utf8(call.prompt)}, *image_parts]}],
         "tools": [{"type": TOOL, **{name: wish for name, wish in wishes.items() if wish is not None}}],
         "tool_choice": {"type": TOOL},
         "store": False,
@@ -58,11 +58,11 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     tree = parse_reply(body, endpoint, headers)
     output = [as_mapping(item) for item in as_list(tree.get("output"))]
     calls = [item for item in output if item.get("type") == f"{TOOL}_call"]
-    made = [(item, image) for item in calls if (image := _picture(item)) is not None]
-    if made:
+    generated = [(item, image) for item in calls if (image := _picture(item)) is not None]
+    if generated:
         return GeneratedImages(
-            images=tuple(image for _, image in made),
-            prompts=tuple(as_text(item.get("revised_prompt")) for item, _ in made),
+            images=tuple(image for _, image in generated),
+            prompts=tuple(as_text(item.get("revised_prompt")) for item, _ in generated),
             usage=_usage(tree),
         )
     content = [as_mapping(part) for item in output for part in as_list(item.get("content"))]
@@ -70,8 +70,8 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     blocked = [error for item in calls if (error := as_mapping(item.get("error"))).get("code") == _BLOCKED]
     stopped = as_mapping(tree.get("incomplete_details")).get("reason") == "content_filter"
     failed = " ".join(as_text(as_mapping(item.get("error")).get("message")) for item in calls).strip()
-    said = failed or refusal or " ".join(as_text(part.get("text")) for part in content)
-    raise_no_image(endpoint, said, refused=bool(blocked or refusal or stopped))
+    explanation = failed or refusal or " ".join(as_text(part.get("text")) for part in content)
+    raise_no_image(endpoint, explanation, refused=bool(blocked or refusal or stopped))
 
 
 def _picture(item: Mapping[str, Any]) -> WireImage | None:
@@ -88,21 +88,23 @@ def _usage(tree: Mapping[str, Any]) -> WireUsage:
 
     If the tool's usage is missing, return no usage: the rest alone would understate the bill.
     """
-    asked = read_usage(as_mapping(tree.get("usage")))
-    drawn = read_usage(as_mapping(as_mapping(tree.get("tool_usage")).get("image_gen")))
-    if not drawn.output_tokens:
+    model_usage = read_usage(as_mapping(tree.get("usage")))
+    tool_usage = read_usage(as_mapping(as_mapping(tree.get("tool_usage")).get("image_gen")))
+    if not tool_usage.output_tokens:
         return WireUsage()
-    kinds = dict(drawn.input_by_modality)
+    kinds = dict(tool_usage.input_by_modality)
     pictures = kinds.get("image", 0)
-    into = _sum(asked.input_tokens, drawn.input_tokens)
+    input_tokens = _sum(model_usage.input_tokens, tool_usage.input_tokens)
     return msgspec.structs.replace(
-        asked,
-        input_tokens=into,
-        output_tokens=_sum(asked.output_tokens, drawn.output_tokens),
-        image_tokens=drawn.output_tokens if drawn.image_tokens is None else drawn.image_tokens,
-        input_by_modality=(("text", into - pictures), ("image", pictures)) if into is not None and kinds else (),
+        model_usage,
+        input_tokens=input_tokens,
+        output_tokens=_sum(model_usage.output_tokens, tool_usage.output_tokens),
+        image_tokens=tool_usage.output_tokens if tool_usage.image_tokens is None else tool_usage.image_tokens,
+        input_by_modality=(("text", input_tokens - pictures), ("image", pictures))
+        if input_tokens is not None and kinds
+        else (),
     )
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
+def _sum(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else first + second

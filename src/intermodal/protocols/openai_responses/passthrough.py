@@ -49,9 +49,9 @@ from intermodal.protocols.openai_responses.server import echoed_fields, read_tur
 from intermodal.protocols.parsed_chat import (
     VARYING,
     ConversationReader,
-    Opened,
     ParsedChat,
     TextMeasurer,
+    TopLevelFields,
     read_conversation,
     settings_in,
 )
@@ -73,14 +73,18 @@ def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedCha
     return read_conversation(body, owner, measure, _TAKEN, _read, unread="openai-responses")
 
 
-def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
-    fields = opened[0]
+def _read(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
+    fields = top_level[0]
     if any(name in fields and bytes(fields[name]) not in _EMPTY_VALUES for name in _KEPT_ELSEWHERE):
         return None
     tree = {name: loads(bytes(fields[name])) for name in ("instructions", "input") if name in fields}
-    taken = turns.take(read_turns(tree, image=_coded_image), lambda image: turns.image_url(image.coded, image.detail))
-    written = body.restore(memoryview(dumps(write_turns(taken))))
-    return turns.chat("responses", body, opened, settings_in(fields, _NOT_ASKED), written={"input": written})
+    recorded_messages = turns.take(
+        read_turns(tree, image=_coded_image), lambda image: turns.image_url(image.coded, image.detail)
+    )
+    rewritten_input = body.restore(memoryview(dumps(write_turns(recorded_messages))))
+    return turns.chat(
+        "responses", body, top_level, settings_in(fields, _NOT_ASKED), rewritten_fields={"input": rewritten_input}
+    )
 
 
 def _coded_image(url: Any, detail: Any) -> CodedImage:
@@ -99,19 +103,19 @@ _output = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 def rewrite_response(
-    data: bytes | memoryview, model: str, counted: bytes, about: bytes, asked: Mapping[str, msgspec.Raw]
+    data: bytes | memoryview, model: str, raw_usage: bytes, metadata: bytes, request_fields: Mapping[str, msgspec.Raw]
 ) -> bytes:
     """Return a response with the client's name of the model, its request fields, and the run metadata.
 
     The host received a different name and different fields. The metadata is added to the usage.
     """
-    ours = {"model": dumps(model), "usage": add_run_metadata(counted, about)}
-    return join_object({**_USUAL, **split_object(data), **asked}, ours)
+    ours = {"model": dumps(model), "usage": add_run_metadata(raw_usage, metadata)}
+    return join_object({**_USUAL, **split_object(data), **request_fields}, ours)
 
 
-def rewrite_begun_response(data: bytes | msgspec.Raw, model: str, asked: Mapping[str, msgspec.Raw]) -> bytes:
+def rewrite_begun_response(data: bytes | msgspec.Raw, model: str, request_fields: Mapping[str, msgspec.Raw]) -> bytes:
     """Return a response that has begun, rewritten in the same way."""
-    return join_object({**_USUAL, **split_object(data), **asked}, {"model": dumps(model)})
+    return join_object({**_USUAL, **split_object(data), **request_fields}, {"model": dumps(model)})
 
 
 def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:
@@ -142,22 +146,22 @@ class OpenAIResponsesStream(TranscodedStream):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._asked = echoed_fields(self._teller.fields)
+        self._echoed_fields = echoed_fields(self._teller.fields)
         self._through = True  # passed through so far
-        self._kept: list[bytes] = []  # the whole response, until something is shown
+        self._unshown_events: list[bytes] = []  # the whole response, until something is shown
         self._started: Mapping[str, msgspec.Raw] = {}
         self._items: dict[int, OutputItem] = {}  # items that have begun, by index
         self._done: dict[int, bytes] = {}
         self._parts: dict[tuple[int | None, int | None], list[str]] = {}  # the text of each part that has begun
         self._refusals = set[tuple[int | None, int | None]]()  # the parts that are reasons for a refusal
-        self._made: dict[int, list[str]] = {}  # reasoning or arguments of each item that has begun
+        self._item_texts: dict[int, list[str]] = {}  # reasoning or arguments of each item that has begun
         self._number = 0
         self._closing = b""  # the events that end an answer which is stopped midway
         self._answer: tuple[str, bytes, bytes] = ("", b"", b"")  # the last event: kind, response, and its usage
 
     def _fresh(self) -> ReplyEncoder:
-        self.items = kept = list[Mapping[str, Any]]()
-        return self._reader.encoder(self._model, keep=kept.append, asked=self._asked)
+        self.items = items = list[Mapping[str, Any]]()
+        return self._reader.encoder(self._model, keep=items.append, request_fields=self._echoed_fields)
 
     # ---- bytes to events
 
@@ -165,11 +169,11 @@ class OpenAIResponsesStream(TranscodedStream):
         StreamedResponse._take(self, data)
 
     def _on_body_end(self) -> None:
-        if self._splitter.pending and not self._whole and not self.over:  # the last line may lack its line end
+        if self._splitter.pending and not self._is_document and not self.over:  # the last line may lack its line end
             self._take(b"\n\n")
         if self.over:
             return
-        if self._whole:  # not a stream, although one was requested
+        if self._is_document:  # not a stream, although one was requested
             self._through = False
             self._hear(self._decoding.feed(b"".join(self._body)))
         if self._through:
@@ -181,7 +185,7 @@ class OpenAIResponsesStream(TranscodedStream):
         if not self._through:
             return self._anew(event, through)
         if not self.begun:
-            self._kept.append(event)
+            self._unshown_events.append(event)
         payload = event_data(event)
         if not payload:
             return ""
@@ -264,7 +268,9 @@ class OpenAIResponsesStream(TranscodedStream):
             if self.overran and kind.startswith(_ARGUMENTS):
                 self.beside.pop()  # truncated arguments are useless
                 self.allowed = ("", "")
-            self._made.setdefault(parsed_event.output_index or 0, []).append(self.allowed[1] if self.overran else delta)
+            self._item_texts.setdefault(parsed_event.output_index or 0, []).append(
+                self.allowed[1] if self.overran else delta
+            )
             if self.first_at is None and delta.strip():
                 self._mark_output_seen()
             return self._stop() if ends else ""
@@ -305,15 +311,15 @@ class OpenAIResponsesStream(TranscodedStream):
     def _look_at_end(self, parsed_event: ResponseEvent) -> End | None:
         reply = response_of(parsed_event.response)
         count = len(reply.output or ())
-        known = self.begun or (count == len(self._done) and reply.plain)
-        if reply.broken or not reply.ended or not self._started or not known:
+        is_known = self.begun or (count == len(self._done) and reply.plain)
+        if reply.broken or not reply.ended or not self._started or not is_known:
             return None
         raw = bytes(parsed_event.response)
         if count < len(self._done):
             raw = join_object(split_object(raw), {"output": self._output()})
-        self.usage, counted = reply.read_usage()
+        self.usage, raw_usage = reply.read_usage()
         self._ends(reply.ending(called=bool(self.calls)))
-        self._answer = (parsed_event.type or "", raw, counted)
+        self._answer = (parsed_event.type or "", raw, raw_usage)
         return "done"
 
     def _shown_part(self, payload: bytes) -> bytes:
@@ -346,10 +352,10 @@ class OpenAIResponsesStream(TranscodedStream):
             if place in self._done:
                 continue
             name, parts = first.id or "", list[dict[str, Any]]()
-            for at, number in [part for part in self._parts if part[0] == place]:
-                text = "".join(self._parts[at, number])
+            for output_index, number in [part for part in self._parts if part[0] == place]:
+                text = "".join(self._parts[output_index, number])
                 inside = {"item_id": name, "output_index": place, "content_index": number}
-                if (at, number) in self._refusals:
+                if (output_index, number) in self._refusals:
                     part: dict[str, Any] = {"type": "refusal", "refusal": text}
                     yield self._encode_event("response.refusal.done", {**inside, "refusal": text})
                 else:
@@ -364,11 +370,11 @@ class OpenAIResponsesStream(TranscodedStream):
     def _cut_short(self, place: int, first: OutputItem, parts: list[dict[str, Any]]) -> dict[str, Any]:
         """Return an item that has begun, with its content so far."""
         item = {"id": first.id, "type": first.type, "status": "incomplete"}
-        made = "".join(self._made.get(place, ()))
+        text = "".join(self._item_texts.get(place, ()))
         if first.type == "function_call":
-            return {**item, "call_id": first.call_id, "name": first.name, "arguments": made}
+            return {**item, "call_id": first.call_id, "name": first.name, "arguments": text}
         if first.type == "reasoning":
-            return {**item, "summary": [{"type": "summary_text", "text": made}] if made else []}
+            return {**item, "summary": [{"type": "summary_text", "text": text}] if text else []}
         return {**item, "role": "assistant", "content": parts}
 
     def _id_of(self, place: int) -> str | None:
@@ -395,8 +401,8 @@ class OpenAIResponsesStream(TranscodedStream):
         kind, why = "response.completed", _INCOMPLETE.get(self.finish)
         if why is not None:
             kind, ended = "response.incomplete", {**ended, "status": b'"incomplete"', "incomplete_details": why}
-        counted = b"" if self.usage is None else dumps(write_usage(self.usage))
-        self._answer = (kind, join_object(self._started, ended), counted)
+        raw_usage = b"" if self.usage is None else dumps(write_usage(self.usage))
+        self._answer = (kind, join_object(self._started, ended), raw_usage)
         return "done"
 
     def _unusual(self, event: bytes, through: list[bytes]) -> End:
@@ -427,7 +433,7 @@ class OpenAIResponsesStream(TranscodedStream):
             self.calls[place] = (event.id, event.name)
 
     def _beginning(self, parsed_event: ResponseEvent) -> bytes:
-        response = rewrite_begun_response(parsed_event.response, self._model, self._asked)
+        response = rewrite_begun_response(parsed_event.response, self._model, self._echoed_fields)
         return self._final_event(parsed_event.type or "", parsed_event.sequence_number or 0, response)
 
     def _output(self) -> bytes:
@@ -443,12 +449,12 @@ class OpenAIResponsesStream(TranscodedStream):
         """Decode the stream from its beginning, since none of it was shown."""
         self._through = False
         through.clear()
-        self._held.clear()
+        self._pending.clear()
         self._size = 0
         self.restart()
-        kept, self._kept = self._kept, []
+        events, self._unshown_events = self._unshown_events, []
         end: End = ""
-        for event in kept:
+        for event in events:
             end = self._anew(event, through)
             if end or self.over:
                 break
@@ -466,8 +472,10 @@ class OpenAIResponsesStream(TranscodedStream):
         if not stopped and self._found_wrong(data):
             return
         data += self._closing
-        kind, raw, counted = self._answer
-        response = rewrite_response(raw, self._model, counted or UNCOUNTED, self._teller.metadata(self), self._asked)
+        kind, raw, raw_usage = self._answer
+        response = rewrite_response(
+            raw, self._model, raw_usage or UNCOUNTED, self._teller.metadata(self), self._echoed_fields
+        )
         self.items = items_of(response)
         self._reply.last(data + self._final_event(kind, self._number, response))
         self._succeed()
@@ -480,5 +488,5 @@ class OpenAIResponsesStream(TranscodedStream):
             "status": b'"failed"', "output": self._output(),
             "error": dumps({"code": answer.code or answer.openai, "message": answer.message, **answer.summary_field}),
         }  # fmt: skip
-        response = rewrite_begun_response(join_object(self._started, failed), self._model, self._asked)
+        response = rewrite_begun_response(join_object(self._started, failed), self._model, self._echoed_fields)
         return self._final_event("response.failed", self._number + 1, response)

@@ -175,8 +175,8 @@ class ResponseObject(HostReply):
     @property
     def plain(self) -> bool:
         """True if it has every field from which clients assemble an answer."""
-        known = bool(self.id) and self.created_at is not None and self.status is not None
-        return known and self.output is not None and all(item.plain for item in self.output)
+        has_head = bool(self.id) and self.created_at is not None and self.status is not None
+        return has_head and self.output is not None and all(item.plain for item in self.output)
 
     @property
     def refuses(self) -> bool:
@@ -230,16 +230,22 @@ _counts = msgspec.json.Decoder(_Counts)
 
 def _usage_of(counts: _Counts, tier: str) -> tuple[WireUsage, bool]:
     """Return the usage as ``read_counts`` does, and whether it has every count that clients rely on."""
-    given, made = counts.input_tokens_details, counts.output_tokens_details
-    cached, written, thought = given.cached_tokens, given.cache_write_tokens, made.reasoning_tokens
-    plain = cached is not msgspec.UNSET and written is not msgspec.UNSET and thought is not msgspec.UNSET
-    thought = None if thought is msgspec.UNSET else thought
+    input_details, output_details = counts.input_tokens_details, counts.output_tokens_details
+    cache_read, cache_written, reasoning_tokens = (
+        input_details.cached_tokens,
+        input_details.cache_write_tokens,
+        output_details.reasoning_tokens,
+    )
+    plain = (
+        cache_read is not msgspec.UNSET and cache_written is not msgspec.UNSET and reasoning_tokens is not msgspec.UNSET
+    )
+    reasoning_tokens = None if reasoning_tokens is msgspec.UNSET else reasoning_tokens
     usage = WireUsage(
         input_tokens=counts.input_tokens,
-        output_tokens=with_reasoning(counts.input_tokens, counts.output_tokens, thought, counts.total_tokens),
-        cached_tokens=None if cached is msgspec.UNSET else cached,
-        cache_write_tokens=None if written is msgspec.UNSET else written,
-        reasoning_tokens=thought, tier=tier.lower(),
+        output_tokens=with_reasoning(counts.input_tokens, counts.output_tokens, reasoning_tokens, counts.total_tokens),
+        cached_tokens=None if cache_read is msgspec.UNSET else cache_read,
+        cache_write_tokens=None if cache_written is msgspec.UNSET else cache_written,
+        reasoning_tokens=reasoning_tokens, tier=tier.lower(),
     )  # fmt: skip
     return usage, plain
 
@@ -286,7 +292,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
                 self._out.append(OpaqueBlock(wire=OWN, body=dumps(self._tree["item"]).decode()))
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
             found = _responses.read(bytes(event.response) or b"{}")
-            self._read_end(found[0].reply if found else ResponseObject(), whole=False)
+            self._read_end(found[0].reply if found else ResponseObject(), is_document=False)
 
     def _item_of(self, event: ResponseEvent) -> OutputItem:
         found = _items.read(bytes(event.item) or b"{}")
@@ -308,7 +314,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
                     self._out.append(ReasoningDelta(text=part.text or ""))
                 if item.opaque:
                     self._out.append(OpaqueBlock(wire=OWN, body=dumps(self._tree_in("output", place)).decode()))
-        self._read_end(reply, whole=True)
+        self._read_end(reply, is_document=True)
 
     def _read_message(self, item: OutputItem) -> None:
         for part in item.content or ():
@@ -336,11 +342,11 @@ class OpenAIResponsesDecoder(ReplyDecoder):
             with suppress(msgspec.MsgspecError):
                 self._usage = reply.read_usage()[0] or self._usage
 
-    def _read_end(self, response: ResponseObject, *, whole: bool) -> None:
+    def _read_end(self, response: ResponseObject, *, is_document: bool) -> None:
         self._read_counts(response)
         if response.broken:
             self._out_usage()
-            tree = self._tree if whole else as_mapping(self._tree.get("response"))
+            tree = self._tree if is_document else as_mapping(self._tree.get("response"))
             self._end(Error(error=classification.classify(200, self._headers, tree, self._endpoint)))
         elif not response.ended:
             self._fail(UNEXPLAINED)
@@ -361,7 +367,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
         reply = response_of(data)
         if reply.broken or not reply.ended or not reply.plain or reply.output is None:
             return None
-        usage, counted = reply.read_usage()
+        usage, raw_usage = reply.read_usage()
     except NOT_DECODED:
         return None
     calls = tuple(
@@ -373,8 +379,8 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     thoughts = [part.text or "" for item in reply.output if item.type == "reasoning" for part in item.thoughts]
     beside = "".join([*thoughts, *[item.arguments or "" for item in reply.output if item.type == "function_call"]])
     finish = "content_filter" if reply.refuses else reply.ending(called=bool(calls))
-    seen = bool(reply.output)
-    return ReplyChunk(text, seen, refusal, finish, usage, counted, bytes(reply.model), calls, beside=beside)
+    visible = bool(reply.output)
+    return ReplyChunk(text, visible, refusal, finish, usage, raw_usage, bytes(reply.model), calls, beside=beside)
 
 
 Decoder = OpenAIResponsesDecoder  # the name that every protocol has for it

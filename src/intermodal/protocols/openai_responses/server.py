@@ -113,25 +113,25 @@ def read_turns(
     prompt: PromptCall | None = None,
 ) -> tuple[WireMessage, ...]:  # fmt: skip
     """Return the messages of ``instructions`` and ``input``."""
-    given = tree.get("input")
-    said = isinstance(given, str)
-    given = [{"role": "user", "content": given}] if said else read_messages(tree, "input", prompt)
-    given = [find(require_text(item["id"], "an id")) if _refers(item) else item for item in given]
+    items = tree.get("input")
+    is_text = isinstance(items, str)
+    items = [{"role": "user", "content": items}] if is_text else read_messages(tree, "input", prompt)
+    items = [find(require_text(item["id"], "an id")) if _refers(item) else item for item in items]
     first = ({"role": "system", "content": tree["instructions"]},) if tree.get("instructions") else ()
-    return merge_neighbours(_messages((*first, *given), image))
+    return merge_neighbours(_messages((*first, *items), image))
 
 
 def _prompt(tree: dict[str, Any]) -> PromptCall | None:
     """Return the prompt that the request names, in OpenAI's fields or in LiteLLM's."""
-    said = tree.get("prompt")
-    if not said:
+    prompt = tree.get("prompt")
+    if not prompt:
         return read_prompt(tree, _read_part, _MEDIA)
-    if not isinstance(said, dict):
+    if not isinstance(prompt, dict):
         raise ValueError("prompt must be an object")
     if any(tree.get(f"prompt_{name}") is not None for name in ("id", "version", "variables")):
         raise ValueError("there are prompt and prompt_id: send one of them")
-    require_text(said["id"], "the id of a prompt")
-    return read_prompt_object(said, _read_part, _MEDIA)
+    require_text(prompt["id"], "the id of a prompt")
+    return read_prompt_object(prompt, _read_part, _MEDIA)
 
 
 def _refers(item: Any) -> bool:
@@ -143,19 +143,19 @@ def _refers(item: Any) -> bool:
     return bool(kind == "item_reference" or (not kind and "id" in item and "role" not in item))
 
 
-def _messages(given: tuple[Any, ...], image: Image) -> Iterator[WireMessage]:
+def _messages(items: tuple[Any, ...], image: Image) -> Iterator[WireMessage]:
     """Yield the messages; media of tool results go into the user message after the last result."""
-    shown: list[WirePart] = []
-    for message in (message for item in given for message in _read_item(item, image)):
+    result_media: list[WirePart] = []
+    for message in (message for item in items for message in _read_item(item, image)):
         if message.role == "tool":
-            shown += message.parts[1:]
+            result_media += message.parts[1:]
             message = WireMessage(role="tool", parts=message.parts[:1])
-        elif shown:
-            yield WireMessage(role="user", parts=tuple(shown))
-            shown = []
+        elif result_media:
+            yield WireMessage(role="user", parts=tuple(result_media))
+            result_media = []
         yield message
-    if shown:
-        yield WireMessage(role="user", parts=tuple(shown))
+    if result_media:
+        yield WireMessage(role="user", parts=tuple(result_media))
 
 
 TEXT_PARTS = ("input_text", "output_text", "text")
@@ -182,10 +182,16 @@ def _read_item(item: Any, image: Image) -> Iterator[WireMessage]:
         yield WireMessage(role="assistant", parts=(call,))
     elif kind == "function_call_output":
         output = item["output"]
-        given = [] if isinstance(output, str) else [_read_part(part, image) for part in require_list(output, "output")]
-        said = [output] if isinstance(output, str) else [part.text for part in given if isinstance(part, WireText)]
-        result = ToolResult(id=item["call_id"], text="".join(said))
-        yield WireMessage(role="tool", parts=(result, *(part for part in given if not isinstance(part, WireText))))
+        output_parts = (
+            [] if isinstance(output, str) else [_read_part(part, image) for part in require_list(output, "output")]
+        )
+        texts = (
+            [output] if isinstance(output, str) else [part.text for part in output_parts if isinstance(part, WireText)]
+        )
+        result = ToolResult(id=item["call_id"], text="".join(texts))
+        yield WireMessage(
+            role="tool", parts=(result, *(part for part in output_parts if not isinstance(part, WireText)))
+        )
     elif kind == "reasoning":
         yield WireMessage(role="assistant", parts=(Opaque(wire="openai_responses", body=dumps(item).decode()),))
     else:
@@ -208,7 +214,7 @@ def _read_part(part: Any, image: Image = image_from_url) -> WirePart:
     if kind != "input_file":
         raise ValueError(f"a part of type {quote_value(kind)} is not read here: there are {_PARTS}")
     if part.get("file_url"):
-        return WireLink(of="document", url=require_text(part["file_url"], "file_url"))
+        return WireLink(media_kind="document", url=require_text(part["file_url"], "file_url"))
     return document_from_data_uri(part.get("file_data"), part.get("filename"), part.get("file_id"))
 
 
@@ -230,8 +236,8 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 
 def echoed_fields(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     """Return the request fields that the response repeats, unchanged."""
-    there = [name for name in _SAID_AGAIN if name in fields]
-    return {name: fields[name] for name in there if memoryview(fields[name])[0] in _SAID_AGAIN[name]}
+    names = [name for name in _SAID_AGAIN if name in fields]
+    return {name: fields[name] for name in names if memoryview(fields[name])[0] in _SAID_AGAIN[name]}
 
 
 class OpenAIResponsesStreamEncoder:
@@ -241,19 +247,25 @@ class OpenAIResponsesStreamEncoder:
 
     Args:
         name: the model as the client named it. created: seconds since the epoch.
-        asked: the request fields that the response repeats.
+        request_fields: the request fields that the response repeats.
         keep: receives the items of an answer that ended properly.
     """
 
     def __init__(
-        self, name: str, *, id: str, created: int, keep: Keep | None = None, asked: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        *,
+        id: str,
+        created: int,
+        keep: Keep | None = None,
+        request_fields: Mapping[str, Any] | None = None,
     ) -> None:
         self._keep = keep
         self.response: dict[str, Any] = {
             "id": id, "object": "response", "created_at": created, "model": name, "status": "in_progress",
             "output": [], "error": None, "incomplete_details": None, "instructions": None, "metadata": {},
             "parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "temperature": None, "top_p": None,
-            "max_output_tokens": None, "usage": None, **(asked or {}),
+            "max_output_tokens": None, "usage": None, **(request_fields or {}),
         }  # fmt: skip
         self.error: BaseException | None = None
         self._number = 0  # sequence number of the next event
@@ -409,8 +421,8 @@ class OpenAIResponsesStreamEncoder:
     def _end(self, event: Finish | Error, cut: str | None) -> dict[str, Any]:
         if isinstance(event, Error):
             self.error = event.error
-            told = error_response(event.error)
-            failed = {"code": told.code or told.openai, "message": told.message, **told.summary_field}
+            response = error_response(event.error)
+            failed = {"code": response.code or response.openai, "message": response.message, **response.summary_field}
             self.response |= {"status": "failed", "error": failed}
             return self._event("response.failed", response=self.response)
         if self._keep is not None:
@@ -441,10 +453,10 @@ StreamEncoder = OpenAIResponsesStreamEncoder  # the name that every server side 
 
 def encode_reply(
     events: Iterable[WireEvent], name: str, *, id: str, created: int, keep: Keep | None = None,
-    asked: Mapping[str, Any] | None = None,
+    request_fields: Mapping[str, Any] | None = None,
 ) -> tuple[int, bytes]:  # fmt: skip
     """Return the HTTP status and body of an unstreamed reply: the content of a stream's last event."""
-    encoder = OpenAIResponsesStreamEncoder(name, id=id, created=created, keep=keep, asked=asked)
+    encoder = OpenAIResponsesStreamEncoder(name, id=id, created=created, keep=keep, request_fields=request_fields)
     for event in events:
         encoder.feed(event)
     if encoder.error is not None:
@@ -453,13 +465,13 @@ def encode_reply(
 
 
 def write_usage(usage: WireUsage) -> dict[str, Any]:
-    given, out = usage.input_tokens or 0, usage.output_tokens or 0
-    read = {"cached_tokens": usage.cached_tokens or 0, "cache_write_tokens": usage.cache_write_tokens or 0}
+    input_tokens, output_tokens = usage.input_tokens or 0, usage.output_tokens or 0
+    input_details = {"cached_tokens": usage.cached_tokens or 0, "cache_write_tokens": usage.cache_write_tokens or 0}
     tree = {
-        "input_tokens": given,
-        "input_tokens_details": read,
-        "output_tokens": out,
+        "input_tokens": input_tokens,
+        "input_tokens_details": input_details,
+        "output_tokens": output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
-        "total_tokens": given + out,
+        "total_tokens": input_tokens + output_tokens,
     }
     return with_run_summary(tree, usage)

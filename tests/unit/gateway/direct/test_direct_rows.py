@@ -109,7 +109,7 @@ def test_a_conversation_is_written_and_known_again_as_by_the_executor(
         request = request_from_call(dialect.decode(body))
         call = ChatCall(model="m", messages=prompt.chat_messages(request, {}), stream=False)
         sent = json.loads(b"".join(codec.encode_request(call, HOST).segments))
-        assert json.loads(b"".join(map(bytes, chat.written[name]))) == sent[name], body
+        assert json.loads(b"".join(map(bytes, chat.rewritten_fields[name]))) == sent[name], body
         last = max((n for n, said in enumerate(request.messages) if said.role == "assistant"), default=-1)
         assert chat.before == (None if last < 0 else _digest(request.messages[: last + 1], "owner")), body
         assert chat.conversation_digest.digest() == _digest(request.messages, "owner"), body

@@ -113,4 +113,4 @@ def test_usage_of_a_message_is_read_as_in_a_stream_and_goes_on_where_it_is_whole
     found = anthropic_reply.read(json.dumps(message).encode())
     assert found is not None
     counted = raw if whole else dumps(anthropic_server.write_usage(expected or WireUsage()))
-    assert (found.usage, found.counted) == (expected, counted)
+    assert (found.usage, found.raw_usage) == (expected, counted)
