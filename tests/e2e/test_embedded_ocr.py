@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -191,3 +192,17 @@ async def test_lines_in_letters_that_the_reader_lacks_are_told(tmp_path: Path) -
         await without.close()
     assert [each.unread for each in seen.lines] == [False, True, True]
     assert seen.lines[0].text == "Invoice 4471"
+
+
+def test_a_start_makes_no_configurations_of_the_table_of_downloads_and_leaves_the_library_as_it_was() -> None:
+    """They took a quarter of the time of a start, and nothing is downloaded."""
+    program = (
+        "from omegaconf import OmegaConf\n"
+        "load = OmegaConf.load\n"
+        "from intermodal.local.embedded import ocr\n"
+        "ocr.load('', 'ocr')\n"
+        "from rapidocr.inference_engine.base import InferSession\n"
+        "print(type(InferSession.model_info).__name__, OmegaConf.load is load)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.split() == ["dict", "True"]
