@@ -47,12 +47,14 @@ $(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package-lock.json | $(INS
 
 # Two at a time for each processor, as half of the time of a test is waiting for servers; fewer where memory is short.
 WORKERS = $(shell $(BIN)/python -c 'from intermodal.local.hardware.machine import machine_snapshot as at; print(max(2, min(at().cores * 2, at().memory >> 31, 6)))')
+# Tests commit to SQLite tens of thousands of times, and a disk takes milliseconds for each: they write to memory where there is plenty.
+IN_MEMORY = $(BIN)/python scripts/in_memory.py
 
 test: setup clients check ## lint, types, import contract, every test; real models included
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+	@$(IN_MEMORY) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 test-fast: $(INSTALLED) ## units, protocols and plans, without slow tests, embedded models, installed plugins and the gateway: what to run while you edit
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/unit tests/protocols tests/plans --ignore tests/unit/gateway -m "not e2e and not installs and not slow"
+	@$(IN_MEMORY) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/unit tests/protocols tests/plans --ignore tests/unit/gateway -m "not e2e and not installs and not slow"
 
 docs: $(INSTALLED) ## build the documentation site into out/site; dead links and anchors are errors
 	@$(BIN)/python scripts/docs_site.py out/site-source
