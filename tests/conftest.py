@@ -22,8 +22,11 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.known_questions import with_known_questions
 
 from intermodal.config.config_file import cache_dir
+from intermodal.local.embedded import runtimes
+from intermodal.local.embedded.runtimes import start_child
 from intermodal.store.conversion_cache import FOLDER
 
 # Hypothesis fails an example that takes 200 ms, which says as much of the machine as of the code.
@@ -128,6 +131,22 @@ def shared_conversions(own_home: Path, of_session: Path) -> None:
 def own_conversions(shared_conversions: None, own_home: Path) -> None:
     """The cache is empty after all, and filled by this test alone: for two plans that are to be alike."""
     (own_home / "cache" / FOLDER).unlink()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def known_questions() -> Iterator[None]:
+    """What a question needs is estimated once by each process of pytest (``tests/known_questions.py``)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtimes, "start_child", with_known_questions(start_child))
+        yield
+
+
+@pytest.fixture(scope="module")
+def own_questions() -> Iterator[None]:
+    """What a question needs is estimated by the child itself: for tests that promise something of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtimes, "start_child", start_child)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ from intermodal.questions.needs_regression import (
 )
 from intermodal.questions.question_reader import QuestionReader
 
-pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.usefixtures("own_questions")]
 
 
 @pytest.fixture(scope="module")

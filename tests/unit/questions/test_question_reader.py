@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.known_questions import KnownQuestions
 
 from intermodal.client import request_builder
 from intermodal.client.async_client import AsyncClient
@@ -117,3 +118,17 @@ async def test_what_was_told_is_among_the_facts_of_a_plan(child: Child, media: A
     async with AsyncClient() as client:
         prepared = await client.prepare(request_builder.make_request("Ist das ein Hund?", media / "photo-cat.jpg"))
     assert prepared.inputs.facts.question == QuestionFacts(by=TOLD.by, media=TOLD.media[:1])
+
+
+async def test_tests_that_share_an_answer_cannot_change_it_for_each_other(child: Child) -> None:
+    """Each client of a test gets an answer of its own, and of a failure nothing is kept."""
+    question = "Who shares this?"
+    child.fails = True
+    with pytest.raises(RuntimeCrashed):
+        await KnownQuestions(child).call("needs", {"question": question})
+    child.fails = False
+    first = await KnownQuestions(child).call("needs", {"question": question})
+    first.value["media"].clear()
+    second = await KnownQuestions(child).call("needs", {"question": question})
+    assert msgspec.convert(second.value, QuestionFacts) == TOLD
+    assert child.asked == [question, question], "once in vain, and once for both"
