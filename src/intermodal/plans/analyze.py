@@ -40,10 +40,10 @@ def explain_analyze(plan: Plan, result: Result) -> str:
             errors += [row[3] for row in rows if row[3] is not None]
             lines.append(head)
             lines += [_line(row) for row in rows]
-    known = {step.id: step for candidate in (plan.chosen, *plan.fallbacks) for step in candidate.steps}
+    step_of_id = {step.id: step for candidate in (plan.chosen, *plan.fallbacks) for step in candidate.steps}
     for actual in result.actuals:
         if actual.step not in {step.id for step in steps}:
-            lines.append(_unplanned_step_line(actual, known.get(actual.step), result))
+            lines.append(_unplanned_step_line(actual, step_of_id.get(actual.step), result))
     lines += _check_lines(route, result)
     lines += map(_failure_line, result.failures)
     lines += _replanning_lines(plan, result)
@@ -81,8 +81,8 @@ def _check_lines(route: Candidate, result: Result) -> list[str]:
     spared: list[Check] = []
     reported: set[tuple[str, str]] = set()
     for check in checks:
-        looked = set(input_steps(check))
-        found = [each for each in result.checks if each.check == check.op and each.step in looked]
+        checked_steps = set(input_steps(check))
+        found = [each for each in result.checks if each.check == check.op and each.step in checked_steps]
         wrong = [each for each in found if each.problem]
         reported |= {(each.step, each.check) for each in found}
         if not wrong:
@@ -130,8 +130,8 @@ def _replanning_lines(plan: Plan, result: Result) -> list[str]:
     answers = plan.chosen.endpoint
     for each in result.replans:
         now = f"; {each.endpoint} answers instead of {answers}" if each.endpoint != answers else ""
-        at = f"after {numbers.plain_seconds(each.at)} s, in {milliseconds(each.seconds)}"
-        lines.append(f"Planned again {at}: {each.reason}{now}")
+        timing = f"after {numbers.plain_seconds(each.at)} s, in {milliseconds(each.seconds)}"
+        lines.append(f"Planned again {timing}: {each.reason}{now}")
         answers = each.endpoint
     return lines
 
@@ -210,15 +210,15 @@ def _total(plan: Plan, result: Result, steps: tuple[Step, ...], actuals: dict[st
     spent = "unknown" if result.cost is None else f"${numbers.plain_money(result.cost)}"
     if not ran:
         return f"total: nothing had to run, {spent}, {numbers.plain_seconds(result.seconds)} s"
-    cost, expected, took, of = plan.chosen.total.cost, plan.chosen.total.seconds, result.seconds, ""
+    cost, expected, took, scope = plan.chosen.total.cost, plan.chosen.total.seconds, result.seconds, ""
     if len(ran) < len(steps):
         cost = total([step.estimate.cost for step in ran])
         expected = total([step.estimate.seconds + step.estimate.load_seconds for step in ran])
         took = sum(actuals[step.id].seconds + actuals[step.id].load_seconds for step in ran)
-        of = " of the steps that ran"
+        scope = " of the steps that ran"
     grade = _middle_q_error(expected, took)
     error = f", q {grade:.2f}" if grade is not None else ""
     return (
-        f"total{of}: {numbers.money(cost)} -> {spent}, "
+        f"total{scope}: {numbers.money(cost)} -> {spent}, "
         f"{numbers.seconds(expected)} -> {numbers.plain_seconds(took)} s{error}"
     )

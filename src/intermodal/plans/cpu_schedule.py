@@ -148,9 +148,9 @@ class TaskGraph:
                     heappush(running, (now + seconds[place], place))
             while free and waiting:
                 first: tuple[int, int] | None = None
-                for at, places_left in enumerate(places):
-                    if places_left and queues[at] and (first is None or queues[at][0] < first):
-                        first = queues[at][0]
+                for process_index, places_left in enumerate(places):
+                    if places_left and queues[process_index] and (first is None or queues[process_index][0] < first):
+                        first = queues[process_index][0]
                 if first is None or needs[first[1]] > free:
                     break
                 place = first[1]

@@ -50,19 +50,19 @@ def fold_rejections(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
     done: set[str] = set()
     for row in ordered:
         words = _FOLDED.get(row.rule)
-        alike = [each for each in ordered if each.rule == row.rule]
-        if words is None or len(alike) == 1:
+        same_rule = [each for each in ordered if each.rule == row.rule]
+        if words is None or len(same_rule) == 1:
             found.append(row)
         elif row.rule not in done:
             done.add(row.rule)
-            names = [name for each in alike for name in each.endpoints]
-            reason, named = words(alike)
+            names = [name for each in same_rule for name in each.endpoints]
+            reason, has_names = words(same_rule)
             found.append(
                 Rejected(
                     rule=row.rule,
                     reason=reason,
-                    count=sum(each.count for each in alike),
-                    endpoints=() if named else tuple(names[:LISTED]),
+                    count=sum(each.count for each in same_rule),
+                    endpoints=() if has_names else tuple(names[:LISTED]),
                 )
             )
     return tuple(found)
@@ -71,8 +71,8 @@ def fold_rejections(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
 def _consent(rows: list[Rejected]) -> Words:
     hosts = sorted({name.partition(":")[0] for row in rows for name in row.endpoints})
     more = sum(row.hosts for row in rows)
-    named = f"{', '.join(hosts)} and {more} more" if more else ", ".join(hosts)
-    return hint("no consent for hosts {}: {}", named, consent_to()), True
+    host_names = f"{', '.join(hosts)} and {more} more" if more else ", ".join(hosts)
+    return hint("no consent for hosts {}: {}", host_names, consent_to()), True
 
 
 def _not_ready(rows: list[Rejected]) -> Words:
@@ -97,26 +97,26 @@ _FOLDED: dict[str, Callable[[list[Rejected]], Words]] = {"consent": _consent, "n
 _NEAR = re.compile(r"localhost\b|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|\[?::1|\[?f[cd]")
 
 
-def place_of_send(sent: Send) -> str:
+def place_of_send(send: Send) -> str:
     """Return the host name of the URL; for a loopback or private address, also the host and zone it stands for."""
-    rest = sent.url.partition("://")[2] or sent.url
-    where = rest.partition("/")[0] or sent.host
-    return f"{where} ({sent.host}, {sent.zone})" if _NEAR.match(where) else where
+    rest = send.url.partition("://")[2] or send.url
+    where = rest.partition("/")[0] or send.host
+    return f"{where} ({send.host}, {send.zone})" if _NEAR.match(where) else where
 
 
 def brief(candidate: Candidate) -> str:
     """Return a fallback on one line: endpoint, route, losses, cost, time, destinations."""
     figures = f"{numbers.money(candidate.total.cost)}  {numbers.seconds(candidate.total.seconds)}"
-    away = _destinations(candidate)
-    sends = f"  sends to {away}" if away else ""
+    destinations = _destinations(candidate)
+    sends = f"  sends to {destinations}" if destinations else ""
     return f"{candidate.endpoint}  {candidate.summary}{missing(candidate)}  {figures}{sends}"
 
 
 def one_line(candidate: Candidate) -> str:
     """Return a route on one line: endpoint, route, price, seconds, data that leaves the machine, losses."""
     estimate = candidate.total
-    away = _destinations(candidate)
-    leaves = f"sends to {away}" if away else "nothing leaves this machine"
+    destinations = _destinations(candidate)
+    leaves = f"sends to {destinations}" if destinations else "nothing leaves this machine"
     lost = f"; loses {', '.join(candidate.loses)}" if candidate.loses else ""
     figures = f"{numbers.money(estimate.cost)}, {numbers.seconds(estimate.seconds)}"
     return f"{candidate.endpoint or 'no model'} ({candidate.summary}): {figures}; {leaves}{lost}"
@@ -193,8 +193,8 @@ def _amount(portion: Portion) -> str:
 
 
 def aspects(step: Transform | Call) -> str:
-    kept_, lost = kept_text(step), ", ".join(step.loses)
-    return "; ".join(part for part in (f"keeps {kept_}" if kept_ else "", f"loses {lost}" if lost else "") if part)
+    keeps, lost = kept_text(step), ", ".join(step.loses)
+    return "; ".join(part for part in (f"keeps {keeps}" if keeps else "", f"loses {lost}" if lost else "") if part)
 
 
 def condition(step: Step) -> str:
@@ -244,8 +244,8 @@ def _lines(plan: Plan, *, everything: bool, runs: bool) -> str:
     lines.append(f"total: {total_line(plan.chosen)}   {weakest}")
     if runs:
         lines += wrap_text(f"runs: {_how_it_runs(plan)}", "      ")
-    for counted in plan.chosen.counted:
-        lines += wrap_text(f"counted: {counted}", "         ")
+    for text in plan.chosen.counted:
+        lines += wrap_text(f"counted: {text}", "         ")
     for needs in plan.needs:
         lines += wrap_text(f"needs: {_needs_lines(needs)}", "       ")
     lines += _checks(plan.chosen)
@@ -296,10 +296,12 @@ def _children(step: Step, by_id: dict[str, Step], candidate: Candidate) -> list[
 
 
 def _merge_alike(children: list[Child]) -> list[Child]:
-    alike: dict[tuple[str, str], list[Step]] = {}
+    steps_by_operator: dict[tuple[str, str], list[Step]] = {}
     for child in children:
         if isinstance(child, Call | Transform):
-            alike.setdefault((child.op, child.endpoint if isinstance(child, Call) else ""), []).append(child)
+            steps_by_operator.setdefault((child.op, child.endpoint if isinstance(child, Call) else ""), []).append(
+                child
+            )
     found: list[Child] = []
     done: set[tuple[str, str]] = set()
     for child in children:
@@ -307,7 +309,7 @@ def _merge_alike(children: list[Child]) -> list[Child]:
             found.append(child)
             continue
         key = (child.op, child.endpoint if isinstance(child, Call) else "")
-        some = alike[key]
+        some = steps_by_operator[key]
         if len(some) <= ALIKE:
             found.append(child)
         elif key not in done:
@@ -383,18 +385,18 @@ def _node(child: Child, by_id: dict[str, Step], candidate: Candidate, indent: st
 
 
 def _what(step: Step, candidate: Candidate) -> str:
-    made = step.estimate.output_tokens
+    output_tokens = step.estimate.output_tokens
     if isinstance(step, Call):
-        return f"{step.endpoint}  {step.title} -> {numbers.tokens(made)}"
+        return f"{step.endpoint}  {step.title} -> {numbers.tokens(output_tokens)}"
     if isinstance(step, Transform) and step.op in ("extract", "subtitles", "properties"):
         return f"{step.title} -> {numbers.tokens(_tokens_of_text(step))}"
     if isinstance(step, Transform) and step.op in _TAKEN_AS:
         kinds = _TAKEN_AS[step.op]
         reaches = takes_step(candidate.answering, step.id)
-        shown = next(
+        native_input = next(
             (t for t in candidate.takes if t.part == step.part and t.kind in kinds and reaches and t.count == 1), None
         )
-        return f"{step.title}{f' -> {numbers.tokens(shown.tokens)}' if shown is not None else ''}"
+        return f"{step.title}{f' -> {numbers.tokens(native_input.tokens)}' if native_input is not None else ''}"
     return f"{step.title}{f'; {step.note}' if step.note else ''}"
 
 
@@ -429,12 +431,12 @@ def _cost_and_time(step: Step) -> list[str]:
 
 
 def _many(steps: list[Step]) -> str:
-    made = total([step.estimate.output_tokens for step in steps])
+    output_tokens = total([step.estimate.output_tokens for step in steps])
     time = total([step.estimate.seconds for step in steps])
     cost = total([step.estimate.cost for step in steps])
     first = steps[0]
     name = first.op.replace("_", " ").capitalize()
-    tokens = f" -> {numbers.tokens(made)}" if made.high else ""
+    tokens = f" -> {numbers.tokens(output_tokens)}" if output_tokens.high else ""
     return f"{name}  {len(steps):,} more like these{tokens}  {numbers.money(cost)}  {numbers.seconds(time)}"
 
 
@@ -460,17 +462,17 @@ def _checks(candidate: Candidate) -> list[str]:
     return [*lines, f"check: {more}"] if more else lines
 
 
-def sends(sent: tuple[Send, ...]) -> list[str]:
+def sends(all_sends: tuple[Send, ...]) -> list[str]:
     """Return the lines for data that leaves the machine, grouped by destination."""
-    if not sent:
+    if not all_sends:
         return ["sends: nothing leaves this machine"]
     by_place: dict[str, list[str]] = {}
-    for each in sent:
+    for each in all_sends:
         by_place.setdefault(place_of_send(each), []).append(f"{each.what} (from {each.origin})")
     lines: list[str] = []
-    for place, things in by_place.items():
-        shown = things if len(things) <= 12 else [*things[:12], f"{len(things) - 12} more"]
-        lines += wrap_text(f"sends: {', '.join(shown)} -> {place}", "       ")
+    for place, descriptions in by_place.items():
+        items = descriptions if len(descriptions) <= 12 else [*descriptions[:12], f"{len(descriptions) - 12} more"]
+        lines += wrap_text(f"sends: {', '.join(items)} -> {place}", "       ")
     return lines
 
 

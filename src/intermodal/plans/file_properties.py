@@ -73,10 +73,10 @@ def _length(seconds: Quantity) -> str:
     """Return a duration in seconds and as a clock time, with its range if the file does not state it exactly."""
     if not seconds.known:
         return "unknown"
-    told = f"{seconds.mid:.4g} seconds ({clock(seconds.mid)})"
+    text = f"{seconds.mid:.4g} seconds ({clock(seconds.mid)})"
     if seconds.low == seconds.high:
-        return told
-    return f"about {told}, between {seconds.low:.4g} and {seconds.high:.4g} seconds"
+        return text
+    return f"about {text}, between {seconds.low:.4g} and {seconds.high:.4g} seconds"
 
 
 def _pixels(part: PartFacts) -> str:
@@ -86,9 +86,9 @@ def _pixels(part: PartFacts) -> str:
 def _sound(part: PartFacts) -> str:
     if not part.channels:
         return "none" if part.kind == "video" else "unknown"
-    known = {1: " (mono)", 2: " (stereo)"}.get(part.channels, "")
+    layout = {1: " (mono)", 2: " (stereo)"}.get(part.channels, "")
     rate = f", {part.sample_rate:,} Hz" if part.sample_rate else ""
-    return f"{with_noun(part.channels, 'channel')}{known}{rate}"
+    return f"{with_noun(part.channels, 'channel')}{layout}{rate}"
 
 
 def _page_sizes(pages: tuple[PageFacts, ...]) -> str:
@@ -96,13 +96,13 @@ def _page_sizes(pages: tuple[PageFacts, ...]) -> str:
     first = pages[0]
     width, height = first.width, first.height
     name = next((name for size, name in _PAPER.items() if _is_of_size((width, height), size)), "")
-    told = f"{width:g} x {height:g} points{f' ({name})' if name else ''}"
+    text = f"{width:g} x {height:g} points{f' ({name})' if name else ''}"
     same = all((page.width, page.height) == (width, height) for page in pages)
-    return told if same else f"{told} on page {first.number}, others differ"
+    return text if same else f"{text} on page {first.number}, others differ"
 
 
 def _is_of_size(page: tuple[float, float], paper: tuple[int, int]) -> bool:
-    return all(abs(one - other) <= _POINT for one, other in zip(sorted(page), paper, strict=True))
+    return all(abs(page_side - paper_side) <= _POINT for page_side, paper_side in zip(sorted(page), paper, strict=True))
 
 
 __all__ = ["main_property", "properties_text"]

@@ -17,13 +17,13 @@ def count(quantity: Quantity) -> str:
     return _format_range(quantity, lambda value: f"{value:,.0f}", "")
 
 
-def with_noun(number: int, thing: str, many: str = "") -> str:
+def with_noun(number: int, noun: str, many: str = "") -> str:
     """Return a number with its noun in the singular or plural.
 
     >>> with_noun(1, "image"), with_noun(1200, "image"), with_noun(2, "box", "boxes")
     ('1 image', '1,200 images', '2 boxes')
     """
-    return f"{number:,} {thing if number == 1 else many or thing + 's'}"
+    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
 
 
 def clock(seconds: float) -> str:

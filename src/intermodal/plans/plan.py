@@ -140,8 +140,8 @@ class Candidate(Value):
     def answering(self) -> Transform | Call:
         """The step that answers: the last one, or the one before it if the last one speaks the answer."""
         last = self.last
-        made = next((s for s in self.steps if isinstance(s, Call) and s.op == "generate" and s.part < 0), None)
-        return made if last.op == "speak" and made is not None else last
+        answer = next((s for s in self.steps if isinstance(s, Call) and s.op == "generate" and s.part < 0), None)
+        return answer if last.op == "speak" and answer is not None else last
 
 
 def calls_of(candidate: Candidate) -> tuple[str, ...]:

@@ -96,15 +96,15 @@ def graph(candidate: Candidate) -> PlanGraph:
     last = candidate.last
     paths = _with_prompt(_paths(last, by_id), by_id, candidate)
     stands_for = _merge_paths(paths, by_id)
-    drawn = list(dict.fromkeys(tuple(stands_for.get(key, key) for key in path) for path in paths))
-    column = _columns(drawn)
+    merged_paths = list(dict.fromkeys(tuple(stands_for.get(key, key) for key in path) for path in paths))
+    column = _columns(merged_paths)
     groups: dict[str, dict[str, None]] = {}
     for key in dict.fromkeys(key for path in paths for key in path):
         groups.setdefault(stands_for.get(key, key), {})[key] = None
     maker = _Maker(candidate, by_id, last, paths)
     nodes = [maker.node(key, list(groups[key]), column[key]) for key in column]
     nodes.append(maker.answer(column[last.id] + 1))
-    return PlanGraph(nodes=tuple(nodes), paths=tuple((*path, ANSWER) for path in drawn))
+    return PlanGraph(nodes=tuple(nodes), paths=tuple((*path, ANSWER) for path in merged_paths))
 
 
 # ---- ways ------------------------------------------------------------------------------------------
@@ -125,11 +125,11 @@ def _paths(last: Transform | Call, by_id: dict[str, Step]) -> Paths:
         return found or [(step.id,)]
 
     every = list(dict.fromkeys(back(last)))
-    seen: dict[tuple[str, ...], int] = {}
+    order_of_prefix: dict[tuple[str, ...], int] = {}
     for path in every:
         for length in range(1, len(path) + 1):
-            seen.setdefault(path[:length], len(seen))
-    return sorted(every, key=lambda path: [seen[path[:length]] for length in range(1, len(path) + 1)])
+            order_of_prefix.setdefault(path[:length], len(order_of_prefix))
+    return sorted(every, key=lambda path: [order_of_prefix[path[:length]] for length in range(1, len(path) + 1)])
 
 
 def _with_prompt(paths: Paths, by_id: dict[str, Step], candidate: Candidate) -> Paths:
@@ -206,9 +206,9 @@ class _Maker:
         self._last = last
         self._paths = paths
         self._checks = checks_by_step(candidate)
-        self._drawn: set[str] = set()  # a check of several steps is drawn under the first of them
-        self._away = {each.host: place_of_send(each) for each in candidate.sends if each.zone not in NEAR}
-        self._taken = {str(PartRef(each.part)): each for each in candidate.takes}
+        self._drawn_checks: set[str] = set()  # a check of several steps is drawn under the first of them
+        self._remote_places = {each.host: place_of_send(each) for each in candidate.sends if each.zone not in NEAR}
+        self._native_inputs = {str(PartRef(each.part)): each for each in candidate.takes}
 
     def node(self, key: str, keys: list[str], column: int) -> GraphNode:
         if keys == [PROMPT]:
@@ -218,7 +218,7 @@ class _Maker:
         return self._step(key, [self._by_id[each] for each in keys], column)
 
     def _part(self, key: str, keys: list[str], column: int) -> GraphNode:
-        native = self._taken.get(keys[0])
+        native = self._native_inputs.get(keys[0])
         titles = [self._title(each) for each in keys]
         kind = self._kind(keys[0], native)
         if len(keys) > 1:
@@ -249,7 +249,7 @@ class _Maker:
 
     def _title(self, key: str) -> str:
         """Return a part's name: the prefix shared by the titles of its steps."""
-        native = self._taken.get(key)
+        native = self._native_inputs.get(key)
         titles = self._titles(key)
         if not titles:
             return native.title if native is not None else self._last.title
@@ -271,16 +271,16 @@ class _Maker:
         host = ""
         lines: list[CardLine] = []
         if isinstance(first, Call):
-            at, _, model = first.endpoint.partition(":")
-            host = self._away.get(at, "")
+            host_id, _, model = first.endpoint.partition(":")
+            host = self._remote_places.get(host_id, "")
             lines.append(CardLine(text=model.rpartition("/")[2] or first.endpoint, style="ink"))
             if not host:
-                lines.append(CardLine(text=f"host {at}"))
+                lines.append(CardLine(text=f"host {host_id}"))
         if len(steps) == 1 and first is not self._last:
             name, size = self._name_and_size(str(PartRef(first.part)))
-            of = first.title.removeprefix(name).strip()
+            subtitle = first.title.removeprefix(name).strip()
             note = first.note if isinstance(first, Transform) else ""
-            lines += [CardLine(text=word) for word in (of if of != size else "", note) if word]
+            lines += [CardLine(text=word) for word in (subtitle if subtitle != size else "", note) if word]
         lines += figures(steps, last=first is self._last or first.op in _ANSWERING)
         if isinstance(first, Call | Transform):
             lines += [CardLine(text=f"keeps {explain.kept_text(first)}", style="good")] if first.keeps else []
@@ -300,30 +300,30 @@ class _Maker:
         The size check is excluded because it covers all steps; the list has it.
         """
         every = dict.fromkeys(check for step in steps for check in self._checks.get(step.id, ()))
-        found = tuple(check for check in every if check.op != "size" and check.id not in self._drawn)
-        self._drawn |= {check.id for check in found}
+        found = tuple(check for check in every if check.op != "size" and check.id not in self._drawn_checks)
+        self._drawn_checks |= {check.id for check in found}
         return found
 
     def answer(self, column: int) -> GraphNode:
-        made = self._last.estimate.output_tokens
+        output_tokens = self._last.estimate.output_tokens
         transcript = self._last.op == "transcribe" and not self._candidate.words_alone
         title = "transcript" if transcript else (ANSWER if self._candidate.words_alone else self._last.title or ANSWER)
-        lines = (CardLine(text=numbers.tokens(made)),) if made.high and not transcript else ()
+        lines = (CardLine(text=numbers.tokens(output_tokens)),) if output_tokens.high and not transcript else ()
         return GraphNode(key=ANSWER, shape="answer", title=title, lines=lines, column=column, hint=title)
 
 
 def figures(steps: list[Step], *, last: bool) -> Iterable[CardLine]:
     """Return the lines with tokens, cost and time of a step, or their sums over several steps."""
-    made = total([step.estimate.output_tokens for step in steps])
-    into = total([step.estimate.input_tokens for step in steps])
+    output_tokens = total([step.estimate.output_tokens for step in steps])
+    input_tokens = total([step.estimate.input_tokens for step in steps])
     cost = total([step.estimate.cost for step in steps])
     time = total([step.estimate.seconds for step in steps])
     load = total([step.estimate.load_seconds for step in steps])
     found: list[CardLine] = []
-    if last and (into.high or not into.known):
-        found.append(CardLine(text=f"in {numbers.tokens(into)}", style="ink"))
-    if last and (made.high or not made.known):
-        found.append(CardLine(text=f"out {numbers.tokens(made)}", style="ink"))
+    if last and (input_tokens.high or not input_tokens.known):
+        found.append(CardLine(text=f"in {numbers.tokens(input_tokens)}", style="ink"))
+    if last and (output_tokens.high or not output_tokens.known):
+        found.append(CardLine(text=f"out {numbers.tokens(output_tokens)}", style="ink"))
     elif not last and _tokens(steps).high:
         found.append(CardLine(text=f"→ {numbers.tokens(_tokens(steps))}", style="ink"))
     weighs = isinstance(steps[0], Call)

@@ -68,12 +68,12 @@ class Card(Value):
 
 
 class Edge(Value):
-    """An edge with the corners of its path. ``away``: it crosses the border of this machine."""
+    """An edge with the corners of its path. ``leaves_machine``: it crosses the border of this machine."""
 
     start: str
     end: str
     corners: tuple[tuple[float, float], ...]
-    away: bool = False
+    leaves_machine: bool = False
     crossings: tuple[tuple[float, float], ...] = ()
 
 
@@ -96,9 +96,9 @@ class Layout(Value):
     boxes: tuple[HostBox, ...]
 
 
-def layout(graph: PlanGraph, sent: dict[str, list[str]]) -> Layout:
-    """Place a graph with its top left corner at 0, 0. ``sent``: descriptions of the data sent, by host."""
-    return _Layout(graph, sent).build()
+def layout(graph: PlanGraph, sends_by_host: dict[str, list[str]]) -> Layout:
+    """Place a graph with its top left corner at 0, 0. ``sends_by_host``: descriptions of the data sent."""
+    return _Layout(graph, sends_by_host).build()
 
 
 def _wrap_lines(lines: tuple[CardLine, ...], room: float, most: int = 3) -> WrappedLines:
@@ -117,9 +117,9 @@ def _check_words(check: Check, room: float) -> WrappedLines:
 
 
 class _Layout:
-    def __init__(self, graph: PlanGraph, sent: dict[str, list[str]]) -> None:
+    def __init__(self, graph: PlanGraph, sends_by_host: dict[str, list[str]]) -> None:
         self._graph = graph
-        self._sent = sent
+        self._sends_by_host = sends_by_host
         self._nodes = {node.key: node for node in graph.nodes}
         self._columns = max(node.column for node in graph.nodes) + 1
         self._lanes = {path: lane for lane, path in enumerate(graph.paths)}
@@ -133,7 +133,7 @@ class _Layout:
         bottom = max([end, *(card.top + _full(card) for card in cards.values())])
         right = max(left + wide for left, wide in zip(lefts, widths, strict=True)) + _EDGE
         boxes = [HostBox(host="", left=0, top=0, wide=right, high=bottom + _EDGE)]
-        for host in dict.fromkeys([node.host for node in self._graph.nodes if node.host] + list(self._sent)):
+        for host in dict.fromkeys([node.host for node in self._graph.nodes if node.host] + list(self._sends_by_host)):
             last = boxes[-1]
             boxes.append(self._host(host, last.top + last.high + 30, right, (lefts, widths), cards))
         ways = self._route_edges(cards, lefts, axes, boxes[0].high)
@@ -167,10 +167,10 @@ class _Layout:
         widths = [0.0] * self._columns
         for node in self._graph.nodes:
             widths[node.column] = max(widths[node.column], _width(node))
-        lefts, at = [], _EDGE
+        lefts, left = [], _EDGE
         for column, wide in enumerate(widths):
-            lefts.append(at)
-            at += wide + GAP + _TRACK * max(0, len(self._tracks(column + 1)) - 1)
+            lefts.append(left)
+            left += wide + GAP + _TRACK * max(0, len(self._tracks(column + 1)) - 1)
         return lefts, widths
 
     def _away(self, start: str, end: str) -> bool:
@@ -190,25 +190,25 @@ class _Layout:
         """Return the axis of each lane, on which its cards are centred, and the bottom of the last lane."""
         above = [1.5 * _ROW] * len(self._lanes)
         below = [1.5 * _ROW] * len(self._lanes)
-        here = [node for node in self._graph.nodes if not node.host]
-        for node in here:
+        local_nodes = [node for node in self._graph.nodes if not node.host]
+        for node in local_nodes:
             lanes, half = self._lanes_of(node.key), self._high(node) / 2
             if len(lanes) == 1:
                 above[lanes[0]] = max(above[lanes[0]], half)
                 below[lanes[0]] = max(below[lanes[0]], self._with_checks(node) - half)
-        for node in here:
+        for node in local_nodes:
             lanes = self._lanes_of(node.key)
             first, last, half = lanes[0], lanes[-1], self._high(node) / 2
             if len(lanes) > 1:  # it is centred between its outer lanes
-                apart = sum(above[first : last + 1]) + sum(below[first : last + 1]) + _ROOM * (last - first)
-                reach = (apart - above[first] - below[last]) / 2
+                distance = sum(above[first : last + 1]) + sum(below[first : last + 1]) + _ROOM * (last - first)
+                reach = (distance - above[first] - below[last]) / 2
                 above[first] += max(0.0, half - reach - above[first])
                 below[last] += max(0.0, self._with_checks(node) - half - reach - below[last])
-        axes, at = [], _HEAD + 10
+        axes, top = [], _HEAD + 10
         for up, down in zip(above, below, strict=True):
-            axes.append(at + up)
-            at += up + down + _ROOM
-        return axes, at - _ROOM
+            axes.append(top + up)
+            top += up + down + _ROOM
+        return axes, top - _ROOM
 
     def _cards_here(self, lefts: list[float], widths: list[float], axes: list[float]) -> dict[str, Card]:
         cards: dict[str, Card] = {}
@@ -230,11 +230,11 @@ class _Layout:
     def _card(self, node: GraphNode, left: float, top: float) -> Card:
         words, checks = self._words[node.key]
         high, wide = self._high(node), _width(node)
-        at = top + high + _CHECK_GAP
+        check_top = top + high + _CHECK_GAP
         placed = []
         for check, lines in checks:
-            placed.append((check, lines, (left, at, wide, lines.height + _PAD)))
-            at += lines.height + _PAD + _CHECK_GAP
+            placed.append((check, lines, (left, check_top, wide, lines.height + _PAD)))
+            check_top += lines.height + _PAD + _CHECK_GAP
         return Card(node=node, left=left, top=top, wide=wide, high=high, words=words, checks=tuple(placed))
 
     # ---- elsewhere ------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ class _Layout:
             cards[node.key] = self._card(node, left, free[node.column])
             free[node.column] += self._with_checks(node) + _ROOM
         room = (lefts[first] - GAP - 12 if first < self._columns else right) - _EDGE
-        lines = tuple(CardLine(text=words, style="ink") for words in self._sent.get(host, ()))
+        lines = tuple(CardLine(text=words, style="ink") for words in self._sends_by_host.get(host, ()))
         notes = _wrap_lines(lines, max(room, 120.0), most=0)
         bottom = max(*free, top + _HEAD + 10 + notes.height + _ROOM)
         return HostBox(host=host, left=0, top=top, wide=right, high=bottom - _ROOM + _EDGE - top, notes=notes)
@@ -265,21 +265,24 @@ class _Layout:
     ) -> tuple[Edge, ...]:  # fmt: skip
         found: list[Edge] = []
         for (start, end), path in self._edges.items():
-            one, other = cards[start], cards[end]
-            lane, away = axes[self._lanes[path]], self._away(start, end)
-            x, y = one.left + one.wide, one.middle
-            column = other.node.column
-            turn = lefts[column] - 20 - _TRACK * self._tracks(column).index((end, away))
+            start_card, end_card = cards[start], cards[end]
+            lane, leaves_machine = axes[self._lanes[path]], self._away(start, end)
+            x, y = start_card.left + start_card.wide, start_card.middle
+            column = end_card.node.column
+            turn = lefts[column] - 20 - _TRACK * self._tracks(column).index((end, leaves_machine))
             corners = [(x, y)]
-            if one.node.column + 1 < column:  # past the cards in between, on a track of its own
+            if start_card.node.column + 1 < column:  # past the cards in between, on a track of its own
                 leave = (
-                    max(each.left + each.wide for each in cards.values() if each.node.column == one.node.column) + 12
+                    max(each.left + each.wide for each in cards.values() if each.node.column == start_card.node.column)
+                    + 12
                 )
                 corners += [(leave, y), (leave, lane)]
                 y = lane
-            corners += [(turn, y), (turn, other.middle), (other.left, other.middle)]
-            cross = _crossings(corners, border) if away else ()
-            found.append(Edge(start=start, end=end, corners=_plain(corners), away=away, crossings=cross))
+            corners += [(turn, y), (turn, end_card.middle), (end_card.left, end_card.middle)]
+            cross = _crossings(corners, border) if leaves_machine else ()
+            found.append(
+                Edge(start=start, end=end, corners=_plain(corners), leaves_machine=leaves_machine, crossings=cross)
+            )
         return tuple(found)
 
 
@@ -305,7 +308,7 @@ def _plain(corners: list[tuple[float, float]]) -> tuple[tuple[float, float], ...
 
 
 def _full(card: Card) -> float:
-    return card.high + sum(at[3] + _CHECK_GAP for _, _, at in card.checks)
+    return card.high + sum(box[3] + _CHECK_GAP for _, _, box in card.checks)
 
 
 def _width(node: GraphNode) -> float:
@@ -336,21 +339,23 @@ def plan_svg(plan: Plan, name: str = "") -> str:
             need different names.
     """
     route = graph(plan.chosen)
-    at = layout(route, _sent_by_host(plan.chosen))
-    wide = max(at.wide, _NARROWEST) + 2 * _MARGIN
+    plan_layout = layout(route, _sent_by_host(plan.chosen))
+    wide = max(plan_layout.wide, _NARROWEST) + 2 * _MARGIN
     head = _Text(wide).add(plan.headline, "ink bold", 15).add(f"policy: {plan.policy_line}", "soft", TEXT)
     lists = _lists(plan, wide)
     top = _MARGIN + head.high + 12
-    picture = drawing.Drawing(name or f"im-plan-{_safe(plan.id)}", wide, top + at.high + 16 + lists.high + _MARGIN)
+    picture = drawing.Drawing(
+        name or f"im-plan-{_safe(plan.id)}", wide, top + plan_layout.high + 16 + lists.high + _MARGIN
+    )
     head.draw(picture, _MARGIN)
-    mover = _Moved(picture, _MARGIN + (max(at.wide, _NARROWEST) - at.wide) / 2, top)
-    for box in at.boxes:
+    mover = _Moved(picture, _MARGIN + (max(plan_layout.wide, _NARROWEST) - plan_layout.wide) / 2, top)
+    for box in plan_layout.boxes:
         mover.box(box, leaves=bool(plan.chosen.sends))
-    for way in at.ways:
+    for way in plan_layout.ways:
         mover.draw_edge(way)
-    for card in at.cards:
+    for card in plan_layout.cards:
         mover.card(card)
-    lists.draw(picture, top + at.high + 16)
+    lists.draw(picture, top + plan_layout.high + 16)
     return picture.render(plan.headline, explain(plan))
 
 
@@ -391,8 +396,8 @@ class _Moved:
             picture.text(left + _EDGE, top + 44 + place * _ROW, line.text, line.style)
 
     def draw_edge(self, way: Edge) -> None:
-        kind = "away" if way.away else "edge"
-        line = "away-line thick" if way.away else "edge"
+        kind = "away" if way.leaves_machine else "edge"
+        line = "away-line thick" if way.leaves_machine else "edge"
         self._picture.path(_rounded_path(way.corners, self._left, self._top), f"line {line}")
         x, y = way.corners[-1][0] + self._left, way.corners[-1][1] + self._top
         tip, up, down = (drawing.number(each) for each in (x, y - 4, y + 4))
@@ -416,10 +421,10 @@ class _Moved:
         room = card.wide - 2 * _PAD - shift
         title = drawing.shorten_text(node.title, TITLE, room, bold=True)
         picture.text(left + _PAD + shift, top + _PAD + TITLE * 0.85, title, "ink bold", size=TITLE)
-        at = top + _PAD + TITLE * drawing.LINE + TEXT
+        baseline = top + _PAD + TITLE * drawing.LINE + TEXT
         for line in card.words.lines:
-            picture.text(left + _PAD, at, line.text, line.style)
-            at += _ROW
+            picture.text(left + _PAD, baseline, line.text, line.style)
+            baseline += _ROW
         picture.close()
         for check, words, (x, y, wide, high) in card.checks:
             x, y = x + self._left, y + self._top
@@ -445,14 +450,14 @@ def _rounded_path(corners: tuple[tuple[float, float], ...], left: float, top: fl
     return "".join(data)
 
 
-def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
-    return abs(one[0] - other[0]) + abs(one[1] - other[1])
+def _apart(point: tuple[float, float], other: tuple[float, float]) -> float:
+    return abs(point[0] - other[0]) + abs(point[1] - other[1])
 
 
 def _towards(corner: tuple[float, float], other: tuple[float, float], far: float) -> tuple[float, float]:
     """Return the point at distance ``far`` from a corner, on the horizontal or vertical line to ``other``."""
-    whole = _apart(corner, other) or 1.0
-    return (corner[0] + (other[0] - corner[0]) * far / whole, corner[1] + (other[1] - corner[1]) * far / whole)
+    distance = _apart(corner, other) or 1.0
+    return (corner[0] + (other[0] - corner[0]) * far / distance, corner[1] + (other[1] - corner[1]) * far / distance)
 
 
 def _pair(point: tuple[float, float]) -> str:
@@ -502,12 +507,12 @@ class _Text:
         return self
 
     def draw(self, picture: drawing.Drawing, top: float) -> None:
-        at = top
+        bottom = top
         for label, line, style, size in self._lines:
-            at += size * drawing.LINE + 1
+            bottom += size * drawing.LINE + 1
             if label.strip():
-                picture.text(_MARGIN, at - 3, label, "soft bold", size=size)
-            picture.text(_MARGIN + (_LABEL if label else 0), at - 3, line, style, size=size)
+                picture.text(_MARGIN, bottom - 3, label, "soft bold", size=size)
+            picture.text(_MARGIN + (_LABEL if label else 0), bottom - 3, line, style, size=size)
 
 
 def _with_dots(words: str) -> str:

@@ -91,13 +91,13 @@ class Portion(Value):
 _MOST: dict[PortionUnit, float] = {"scenes": 0.5, "lines": 0.5, "pages": 0.5, "letters": 0.5, "seconds": 0.6}
 
 
-def amount_kept(kept: int, of: int, unit: PortionUnit) -> Literal["most", "few"]:
-    """Return "most" or "few" for ``kept`` of ``of`` items.
+def amount_kept(count: int, total: int, unit: PortionUnit) -> Literal["most", "few"]:
+    """Return "most" or "few" for ``count`` of ``total`` items.
 
     >>> amount_kept(12, 24, "lines"), amount_kept(12, 24, "seconds")
     ('most', 'few')
     """
-    return "most" if kept >= _MOST[unit] * of else "few"
+    return "most" if count >= _MOST[unit] * total else "few"
 
 
 class Transform(Value, tag_field="step", tag="transform"):
@@ -450,12 +450,12 @@ PARAMETERS: Mapping[TransformOp | CallOp, type[StepParameters]] = {
 
 def parameters_of(step: Transform | Call) -> StepParameters:
     """Return the parameters of a step. Raises PlanStale if one is unknown, missing, duplicated or malformed."""
-    kind, given = PARAMETERS[step.op], dict(step.params)
-    if len(given) < len(step.params):
+    kind, texts = PARAMETERS[step.op], dict(step.params)
+    if len(texts) < len(step.params):
         raise _stale_plan(step, "a parameter is stated twice")
     values: dict[str, object] = {}
     for each in _fields(kind):
-        text = given.pop(each.name, None)
+        text = texts.pop(each.name, None)
         if text is None:
             if each.required:
                 raise _stale_plan(step, f"the parameter {each.name!r} is missing")
@@ -465,9 +465,9 @@ def parameters_of(step: Transform | Call) -> StepParameters:
         except ValueError:
             wrong = f"the parameter {each.name!r} is {text[:40]!r}, not {each.format.expected}"
             raise _stale_plan(step, wrong) from None
-    if given:
-        known = ", ".join(each.name for each in _fields(kind)) or "none"
-        raise _stale_plan(step, f"the parameter {next(iter(given))!r} is unknown; known: {known}")
+    if texts:
+        known_names = ", ".join(each.name for each in _fields(kind)) or "none"
+        raise _stale_plan(step, f"the parameter {next(iter(texts))!r} is unknown; known: {known_names}")
     return kind(**values)
 
 

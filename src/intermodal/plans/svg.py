@@ -72,8 +72,10 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
     """
     units = 0.0
     for char in text:
-        known = _WIDTHS.get(char)
-        units += known if known is not None else _WIDE if unicodedata.east_asian_width(char) in "WF" else _OTHER
+        char_width = _WIDTHS.get(char)
+        units += (
+            char_width if char_width is not None else _WIDE if unicodedata.east_asian_width(char) in "WF" else _OTHER
+        )
     return units * size * (BOLD if bold else 1.0)
 
 
@@ -86,9 +88,9 @@ def shorten_text(text: str, size: float, room: float, *, bold: bool = False) -> 
     text = clean(text)
     if width(text, size, bold=bold) <= room:
         return text
-    for kept in range(min(len(text) - 1, int(room / (size * _NARROWEST))), 1, -1):
-        head = (kept + 1) // 2
-        short = f"{text[:head].rstrip()}…{text[len(text) - (kept - head) :].lstrip()}"
+    for length in range(min(len(text) - 1, int(room / (size * _NARROWEST))), 1, -1):
+        head = (length + 1) // 2
+        short = f"{text[:head].rstrip()}…{text[len(text) - (length - head) :].lstrip()}"
         if width(short, size, bold=bold) <= room:
             return short
     return "…"
@@ -139,10 +141,10 @@ class Drawing:
         self._shapes: list[str] = []
 
     def rect(
-        self, at: tuple[float, float, float, float], classes: str, *, radius: float = 0, dashed: bool = False
+        self, box: tuple[float, float, float, float], classes: str, *, radius: float = 0, dashed: bool = False
     ) -> None:
-        """Draw a box: ``at`` is its left, top, width and height."""
-        left, top, wide, high = map(number, at)
+        """Draw a box: ``box`` is its left, top, width and height."""
+        left, top, wide, high = map(number, box)
         round_ = f' rx="{number(radius)}"' if radius else ""
         dash = ' stroke-dasharray="4 3"' if dashed else ""
         self._shapes.append(
@@ -166,8 +168,8 @@ class Drawing:
 
     def open(self, hint: str, classes: str = "") -> None:
         """Open a group that shows ``hint`` as a tooltip."""
-        named = f' class="{classes}"' if classes else ""
-        self._shapes.append(f"<g{named}><title>{escape(clean(hint))}</title>")
+        class_attribute = f' class="{classes}"' if classes else ""
+        self._shapes.append(f"<g{class_attribute}><title>{escape(clean(hint))}</title>")
 
     def close(self) -> None:
         self._shapes.append("</g>")

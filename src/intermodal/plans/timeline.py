@@ -93,11 +93,11 @@ def timeline(plan: Plan, result: Result) -> Timeline:
     actuals, measured = _began(result.actuals)
     planned = [step for step in plan.chosen.steps if not isinstance(step, Check)]
     rows = [_row(step, spans[step.id], actuals.get(step.id), result) for step in planned]
-    known = {step.id: step for candidate in plan.fallbacks for step in candidate.steps}
+    step_of_id = {step.id: step for candidate in plan.fallbacks for step in candidate.steps}
     ours = {step.id for step in planned}
     for actual in result.actuals:
         if actual.step not in ours:
-            rows.append(_other(actual, known.get(actual.step), actuals[actual.step], result))
+            rows.append(_other(actual, step_of_id.get(actual.step), actuals[actual.step], result))
     marks = _marks(rows, result, plan)
     return Timeline(
         rows=tuple(_merge_alike(rows)), marks=marks, planned=max([span.end for span in spans.values()], default=0.0),
@@ -110,7 +110,7 @@ def timeline(plan: Plan, result: Result) -> Timeline:
 
 def schedule(candidate: Candidate) -> dict[str, TimelineSpan]:
     """Return the planned span of each step of a route, using middle estimates. Checks take no time."""
-    away = {each.host for each in candidate.sends if each.zone not in NEAR}
+    remote_hosts = {each.host for each in candidate.sends if each.zone not in NEAR}
     last = candidate.last
     before = [step for step in candidate.steps if not isinstance(step, Check) and step is not last]
     places = {step.id: place for place, step in enumerate(before)}
@@ -118,18 +118,18 @@ def schedule(candidate: Candidate) -> dict[str, TimelineSpan]:
     for step in before:
         span = _span(step, 0.0)
         before_it = tuple(places[name] for name in input_steps(step))
-        tasks.append(CpuTask(span.end, _use(step, away, candidate.cores), before_it))
+        tasks.append(CpuTask(span.end, _use(step, remote_hosts, candidate.cores), before_it))
     starts = cpu_schedule.schedule(tasks, candidate.cores, candidate.decoders).starts
     found = {step.id: _span(step, start) for step, start in zip(before, starts, strict=True)}
     found[last.id] = _span(last, max([span.end for span in found.values()], default=0.0))
     return found
 
 
-def _use(step: Step, away: set[str], cores: int) -> CoreUse:
+def _use(step: Step, remote_hosts: set[str], cores: int) -> CoreUse:
     """Return the resources of a step. If a plan does not record them, a local call takes all cores."""
     if isinstance(step, Transform):
         return DECODER_USE
-    if not isinstance(step, Call) or step.endpoint.partition(":")[0] in away:
+    if not isinstance(step, Call) or step.endpoint.partition(":")[0] in remote_hosts:
         return REMOTE_USE
     return CoreUse(step.estimate.cores or cores, step.endpoint)
 
@@ -154,12 +154,12 @@ def _began(actuals: tuple[Actual, ...]) -> tuple[dict[str, TimelineSpan], bool]:
     ran = [actual for actual in actuals if not actual.cached]
     measured = len(ran) < 2 or any(actual.began for actual in ran)
     found: dict[str, TimelineSpan] = {}
-    at = 0.0
+    elapsed = 0.0
     for actual in actuals:
-        start = actual.began if measured else at
+        start = actual.began if measured else elapsed
         end = start + actual.load_seconds + actual.seconds
         found[actual.step] = TimelineSpan(start=start, load=actual.load_seconds, end=end, low=end, high=end)
-        at = end
+        elapsed = end
     return found, measured
 
 
@@ -185,9 +185,9 @@ def unplanned_label(actual: Actual, step: Step | None, result: Result) -> tuple[
     """Return operation, endpoint and title of a step outside the plan, as far as the result contains them."""
     if step is not None:
         return step.op, step.endpoint if isinstance(step, Call) else "", step.title
-    made = next((each for each in result.derived if each.step == actual.step), None)
-    if made is not None:
-        return made.op, "", made.name
+    derived = next((each for each in result.derived if each.step == actual.step), None)
+    if derived is not None:
+        return derived.op, "", derived.name
     if result.actuals and actual is result.actuals[-1] and result.finish_reason:
         return "answer", result.endpoint, ""
     return "step", "", ""
@@ -236,12 +236,12 @@ def milliseconds(seconds: float) -> str:
 
 def _merge_alike(rows: list[TimelineRow]) -> list[TimelineRow]:
     """Merge many rows with the same operation and endpoint into the first ``SHOWN`` and one row for the rest."""
-    alike: dict[tuple[str, str, bool], list[TimelineRow]] = {}
+    rows_by_operator: dict[tuple[str, str, bool], list[TimelineRow]] = {}
     for row in rows:
-        alike.setdefault((row.op, row.who, row.planned is None), []).append(row)
+        rows_by_operator.setdefault((row.op, row.who, row.planned is None), []).append(row)
     found: list[TimelineRow] = []
     for row in rows:
-        some = alike[(row.op, row.who, row.planned is None)]
+        some = rows_by_operator[(row.op, row.who, row.planned is None)]
         place = some.index(row)
         if len(some) <= ALIKE or place < SHOWN:
             found.append(row)
@@ -265,13 +265,13 @@ def _together(rows: list[TimelineRow]) -> TimelineRow:
 
 def _around(spans: list[TimelineSpan | None]) -> TimelineSpan | None:
     """Return the span from the first start to the last end, without loading, which belongs to single steps."""
-    there = [span for span in spans if span is not None]
-    if not there:
+    known_spans = [span for span in spans if span is not None]
+    if not known_spans:
         return None
     return TimelineSpan(
-        start=min(span.start for span in there), end=max(span.end for span in there),
-        low=max(span.low for span in there), high=max(span.high for span in there),
-        known=all(span.known for span in there),
+        start=min(span.start for span in known_spans), end=max(span.end for span in known_spans),
+        low=max(span.low for span in known_spans), high=max(span.high for span in known_spans),
+        known=all(span.known for span in known_spans),
     )  # fmt: skip
 
 

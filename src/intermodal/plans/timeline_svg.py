@@ -61,8 +61,8 @@ class _Chart:
         return picture.render(f"Estimate against actual: {self._plan.headline}", timeline_as_text(sheet, 100))
 
     @staticmethod
-    def _words(at: float | None, words: str) -> str:
-        return f"{numbers.plain_seconds(at)} s: {words}" if at is not None else words
+    def _words(seconds: float | None, words: str) -> str:
+        return f"{numbers.plain_seconds(seconds)} s: {words}" if seconds is not None else words
 
     def _x(self, seconds: float) -> float:
         """Return the x coordinate of a time; times beyond the axis are clamped to its end."""
@@ -71,15 +71,15 @@ class _Chart:
     # ---- frame ----------------------------------------------------------------------------------
 
     def _legend(self) -> None:
-        at, more = self._left, self._head - HEAD
+        x, more = self._left, self._head - HEAD
         for fill, words in (
             ("planned", "planned"), ("planned-load", "planned loading"), ("took", "took"), ("took-load", "loading"),
         ):  # fmt: skip
-            self._picture.rect((at, 66 + more, 14, 9), fill, radius=2)
-            self._picture.text(at + 19, 75 + more, words, "soft")
-            at += 34 + drawing.width(words, SIZE)
-        self._picture.path(f"M{drawing.number(at)} {drawing.number(71 + more)}H{drawing.number(at + 16)}", "line edge")
-        self._picture.text(at + 21, 75 + more, "planned range", "soft")
+            self._picture.rect((x, 66 + more, 14, 9), fill, radius=2)
+            self._picture.text(x + 19, 75 + more, words, "soft")
+            x += 34 + drawing.width(words, SIZE)
+        self._picture.path(f"M{drawing.number(x)} {drawing.number(71 + more)}H{drawing.number(x + 16)}", "line edge")
+        self._picture.text(x + 21, 75 + more, "planned range", "soft")
 
     def _axis(self) -> None:
         for moment in ticks(self._timeline.end, 9):
@@ -101,11 +101,11 @@ class _Chart:
             self._range(row.planned, top + 9.5)
         if row.actual is not None:
             self._bar(row.actual, top + 19, 13, ("took", "took-load"))
-        at = self._left + AXIS + 12
+        x = self._left + AXIS + 12
         if row.planned is not None:
-            picture.text(at, top + 13, f"planned {span_words(row.planned)}", "soft")
+            picture.text(x, top + 13, f"planned {span_words(row.planned)}", "soft")
         style = "ink" if row.state == "ran" else "warn"
-        picture.text(at, top + 29, drawing.shorten_text(outcome(row), SIZE, TAIL - 4), style)
+        picture.text(x, top + 29, drawing.shorten_text(outcome(row), SIZE, TAIL - 4), style)
         picture.close()
 
     def _bar(self, span: TimelineSpan, top: float, high: float, fills: tuple[str, str]) -> None:
@@ -135,7 +135,7 @@ class _Chart:
     # ---- events ---------------------------------------------------------------------------------
 
     def _marks(self) -> None:
-        picture, at = self._picture, self._bottom + 46
+        picture, baseline = self._picture, self._bottom + 46
         before = -100.0
         for place, (mark, lines) in enumerate(zip(self._timeline.marks, self._notes, strict=True), 1):
             style = "bad" if mark.bad else "maybe"
@@ -148,12 +148,14 @@ class _Chart:
                 picture.text(shift, self._head - 5, str(place), f"{style} bold", end="middle")
                 picture.close()
                 before = shift
-            picture.text(MARGIN, at, str(place), f"{style} bold")
+            picture.text(MARGIN, baseline, str(place), f"{style} bold")
             for row in lines:
-                picture.text(MARGIN + 20, at, row, "ink")
-                at += 16
+                picture.text(MARGIN + 20, baseline, row, "ink")
+                baseline += 16
         if not self._timeline.measured:
-            picture.text(MARGIN, at, "when steps began was not recorded: they are drawn one after another", "soft")
+            picture.text(
+                MARGIN, baseline, "when steps began was not recorded: they are drawn one after another", "soft"
+            )
 
 
 __all__ = ["svg"]

@@ -89,11 +89,11 @@ def test_edges_do_not_run_through_cards() -> None:
 def test_what_leaves_the_machine_crosses_its_border() -> None:
     plan = example_plans.film()
     at = layout(graph(plan.chosen), {})
-    away = {(way.start, way.end) for way in at.ways if way.away}
+    away = {(way.start, way.end) for way in at.ways if way.leaves_machine}
     assert away == {("d1", "t1"), ("f1", "s1"), ("t1", "g1"), ("s1", "g1")}
     border = at.boxes[0].high
-    assert all(way.crossings and way.crossings[0][1] == border for way in at.ways if way.away)
-    assert not any(way.crossings for way in at.ways if not way.away)
+    assert all(way.crossings and way.crossings[0][1] == border for way in at.ways if way.leaves_machine)
+    assert not any(way.crossings for way in at.ways if not way.leaves_machine)
     text = words(drawn(plan))
     assert "this machine" in text and "elsewhere: api.acme.test" in text and "nothing leaves" not in text
     assert "62 s audio (from" in text and "12 images 640x360 (from" in text
@@ -119,7 +119,7 @@ def test_a_hosted_answer_stands_outside_and_its_answer_comes_back() -> None:
     plan = example_plans.of_case("recordings_and_pictures")
     at = layout(graph(plan.chosen), {})
     last = plan.chosen.steps[-1].id
-    assert (last, "answer") in {(way.start, way.end) for way in at.ways if way.away}
+    assert (last, "answer") in {(way.start, way.end) for way in at.ways if way.leaves_machine}
     assert [box.host for box in at.boxes] == ["", "api.acme.test"]
 
 
