@@ -43,13 +43,13 @@ def transcription_price_by_length(rates: Rates, seconds: float, channels: int = 
     return channels * (rates.request + (max(seconds, rates.least) * rates.second if seconds and rates.second else 0.0))
 
 
-def transcription_price(rates: Rates, seconds: float, sound: float, made: float, channels: int) -> float:
+def transcription_price(rates: Rates, seconds: float, sound: float, output_tokens: float, channels: int) -> float:
     """Return the USD of a transcription with one call per channel, billed by seconds or by tokens.
 
-    ``sound``: audio tokens of each call. ``made``: text tokens of all calls.
+    ``sound``: audio tokens of each call. ``output_tokens``: text tokens of all calls.
     """
     if rates.second == math.inf and rates.audio < math.inf:
-        return channels * token_price(rates, 0.0, 0.0, sound, made / channels)
+        return channels * token_price(rates, 0.0, 0.0, sound, output_tokens / channels)
     return transcription_price_by_length(rates, seconds, channels)
 
 
@@ -62,7 +62,7 @@ def image_generation_price(rates: Rates, text: float, image: float, tokens: floa
     """Return the USD of ``count`` images, billed per image or by tokens (infinite if their number is unknown)."""
     if rates.picture < math.inf:
         return rates.request + count * rates.picture
-    return token_price(rates, text, image, 0.0, 0.0) + (tokens * rates.drawn if tokens and rates.drawn else 0.0)
+    return token_price(rates, text, image, 0.0, 0.0) + (tokens * rates.image_out if tokens and rates.image_out else 0.0)
 
 
 def speech_price(rates: Rates, level: Level, chars: float) -> float:
@@ -71,8 +71,8 @@ def speech_price(rates: Rates, level: Level, chars: float) -> float:
         return rates.request
     if rates.character < math.inf:
         return rates.request + chars * rates.character
-    spoken = chars / CHARS_PER_SECOND[level] * SPEECH_TOKENS
-    return rates.request + chars / CHARS_OF_TOKEN * rates.text + spoken * rates.speech
+    speech_tokens = chars / CHARS_PER_SECOND[level] * SPEECH_TOKENS
+    return rates.request + chars / CHARS_OF_TOKEN * rates.text + speech_tokens * rates.speech
 
 
 def generate_seconds(rates: Rates, level: Level, tokens_in: float, tokens_out: float) -> float:
@@ -110,19 +110,23 @@ def speech_seconds(rates: Rates, level: Level, chars: float) -> float:
 class DiffusionWork(NamedTuple):
     """The work of a diffusion model.
 
-    ``denoised``: megapixels over all denoising evaluations. ``made``: megapixels of all images decoded from or encoded
-    into latents.
+    ``denoising_megapixels``: over all denoising evaluations. ``latent_megapixels``: of all images decoded from or
+    encoded into latents.
     """
 
-    denoised: float
-    made: float
+    denoising_megapixels: float
+    latent_megapixels: float
 
 
 def image_generation_seconds(rates: Rates, level: Level, count: int, strokes: DiffusionWork | None = None) -> float:
     """Return the seconds of generating images: per image, or from the work if it runs on this machine."""
     if strokes is None:
         return rates.overhead[level] + count * rates.draw[level]
-    return rates.overhead[level] + strokes.denoised * rates.denoise[level] + strokes.made * rates.latent[level]
+    return (
+        rates.overhead[level]
+        + strokes.denoising_megapixels * rates.denoise[level]
+        + strokes.latent_megapixels * rates.latent[level]
+    )
 
 
 def ocr_seconds(rates: Rates, level: Level, megapixels: float, tokens: float) -> float:

@@ -115,14 +115,14 @@ def _openai_detail_levels(width: int, height: int, detail: str, arguments: RuleA
 def _are_openai_levels(arguments: RuleArguments) -> bool:
     """Return whether the words have at least ``high``, valid sizes, and an ``auto`` that names one of them."""
     sizes = {word: size for word, size in arguments.words.items() if word != "auto"}
-    named = set(sizes) <= {"low", "high", "original"} and "high" in sizes
-    return named and arguments.words.get("auto", "high") in sizes and all(map(_OPENAI_SIZE.fullmatch, sizes.values()))
+    valid = set(sizes) <= {"low", "high", "original"} and "high" in sizes
+    return valid and arguments.words.get("auto", "high") in sizes and all(map(_OPENAI_SIZE.fullmatch, sizes.values()))
 
 
 def _openai_levels_refusal(width: int, height: int, detail: str, arguments: RuleArguments) -> str:
     if detail not in arguments.words and detail != "auto":
-        known = ", ".join(word for word in ("low", "high", "original") if word in arguments.words)
-        return f"its images have no detail {detail!r}, they have {known} and auto"
+        details = ", ".join(word for word in ("low", "high", "original") if word in arguments.words)
+        return f"its images have no detail {detail!r}, they have {details} and auto"
     found = _openai_patches(width, height, *_openai_level(detail, arguments))
     if found <= _OPENAI_MOST_PATCHES:
         return ""
@@ -131,8 +131,8 @@ def _openai_levels_refusal(width: int, height: int, detail: str, arguments: Rule
 
 
 def _openai_level(detail: str, arguments: RuleArguments) -> tuple[float, float]:
-    named = arguments.words.get("auto", "high") if detail == "auto" else detail
-    side, _, budget = arguments.words.get(named, arguments.words["high"]).partition("/")
+    level = arguments.words.get("auto", "high") if detail == "auto" else detail
+    side, _, budget = arguments.words.get(level, arguments.words["high"]).partition("/")
     return float(side), float(budget) if budget else math.inf
 
 
@@ -225,10 +225,10 @@ def gemma3(width: int, height: int, detail: str, arguments: RuleArguments) -> Qu
     ...     gemma3(2000, 500, "high", RuleArguments((256,))).mid)
     (256, 1280)
     """
-    one = arguments.numbers[0]
+    tokens_per_image = arguments.numbers[0]
     if detail != "high":
-        return exact(one, "fixed by the model, pan and scan off")
-    return exact(one * (1 + _gemma_crops(width, height)), "fixed by the model, pan and scan on")
+        return exact(tokens_per_image, "fixed by the model, pan and scan off")
+    return exact(tokens_per_image * (1 + _gemma_crops(width, height)), "fixed by the model, pan and scan on")
 
 
 def _gemma_crops(width: int, height: int) -> int:
@@ -451,10 +451,10 @@ def _nearest_shape(width: int, height: int, tile: float, most: int, least: int =
     shape, area = width / height, width * height
     best, nearest = (1, 1), float("inf")
     for grid in _grids(most, least):
-        away = abs(shape - grid[0] / grid[1])
-        if away < nearest:
-            best, nearest = grid, away
-        elif away == nearest and area > 0.5 * tile * tile * grid[0] * grid[1]:
+        distance = abs(shape - grid[0] / grid[1])
+        if distance < nearest:
+            best, nearest = grid, distance
+        elif distance == nearest and area > 0.5 * tile * tile * grid[0] * grid[1]:
             best = grid
     return best
 
@@ -474,14 +474,14 @@ def _llama32_tiles(width: int, height: int, detail: str, arguments: RuleArgument
     ...     for size in ((560, 560), (600, 500), (1120, 1120))]
     [1601.0, 3202.0, 6404.0]
     """
-    one, tile, most = arguments.numbers
+    tile_tokens, tile, most = arguments.numbers
 
     def side(pixels: int) -> int:
         return min(2, math.ceil(pixels / tile))
 
-    hosted = float(one * side(width) * side(height))
+    hosted = float(tile_tokens * side(width) * side(height))
     columns, rows = _least_scaling(width, height, tile, int(most))
-    own = float(one * columns * rows)
+    own = float(tile_tokens * columns * rows)
     if hosted == own:
         return exact(own, "Llama 3.2's tiles")
     return between(min(hosted, own), hosted, max(hosted, own), "Llama 3.2's tiles; hosts and processor cut differently")
@@ -497,9 +497,9 @@ def _llama4_tiles(width: int, height: int, detail: str, arguments: RuleArguments
     ...     _llama4_tiles(672, 672, "auto", RuleArguments((144, 336, 16))).mid)
     (144, 720)
     """
-    one, tile, most = arguments.numbers
+    tile_tokens, tile, most = arguments.numbers
     columns, rows = _least_scaling(width, height, tile, int(most))
-    return exact(one * _with_whole(columns * rows), "Llama 4's tiles")
+    return exact(tile_tokens * _with_whole(columns * rows), "Llama 4's tiles")
 
 
 # SmolVLM and Idefics3: the image is scaled up to a longest side and cut into tiles; the whole image is added.
@@ -519,13 +519,13 @@ def _idefics_tiles(width: int, height: int, detail: str, arguments: RuleArgument
     >>> int(_idefics_tiles(256, 256, "auto", smol).mid), int(_idefics_tiles(256, 256, "low", smol).mid)
     (1088, 64)
     """
-    tile, longest, one = arguments.numbers
+    tile, longest, tile_tokens = arguments.numbers
     if detail == "low":
-        return exact(one, "one image, not split")
+        return exact(tile_tokens, "one image, not split")
     wide, high = _idefics_scaled(width, height, int(longest))
     across, down = math.ceil(wide / tile), math.ceil(high / tile)
     count = across * down
-    return exact(one * _with_whole(count), f"tiles of {tile:g} after scaling to {longest:g}, and the whole")
+    return exact(tile_tokens * _with_whole(count), f"tiles of {tile:g} after scaling to {longest:g}, and the whole")
 
 
 def _idefics_scaled(width: int, height: int, longest: int) -> tuple[int, int]:
@@ -562,11 +562,11 @@ def _internvl_tiles(width: int, height: int, detail: str, arguments: RuleArgumen
     ...     for size in ((448, 448), (896, 448), (1344, 896))]
     [256, 768, 1792]
     """
-    one, tile, most = arguments.numbers
+    tile_tokens, tile, most = arguments.numbers
     if detail == "low":
-        return exact(one, "one tile")
+        return exact(tile_tokens, "one tile")
     columns, rows = _nearest_shape(width, height, tile, int(most))
-    return exact(one * _with_whole(columns * rows), "InternVL's tiles")
+    return exact(tile_tokens * _with_whole(columns * rows), "InternVL's tiles")
 
 
 # LLaVA-NeXT (1.6): the whole image, and the unpadded grid of the best resolution with a newline per row.
@@ -593,19 +593,19 @@ def _llava_next_grid(width: int, height: int, detail: str, arguments: RuleArgume
     else:
         used = int(round(width * (down / height), 7))
         across -= (across - used) // 2 * 2
-    whole = (LLAVA_TILE // LLAVA_PATCH) ** 2
-    return exact(float(whole + across * down + down), "LLaVA-NeXT's grid")
+    overview_tokens = (LLAVA_TILE // LLAVA_PATCH) ** 2
+    return exact(float(overview_tokens + across * down + down), "LLaVA-NeXT's grid")
 
 
 def _llava_resolution(width: int, height: int) -> tuple[int, int]:
     """Return the resolution that keeps most pixels, and of several the one that wastes fewest."""
-    best, kept, wasted = _LLAVA_RESOLUTIONS[0], -1, 0
+    best, most_pixels, wasted = _LLAVA_RESOLUTIONS[0], -1, 0
     for wide, high in _LLAVA_RESOLUTIONS:
         scale = min(wide / width, high / height)
         used = min(int(width * scale) * int(height * scale), width * height)
         waste = wide * high - used
-        if used > kept or (used == kept and waste < wasted):
-            best, kept, wasted = (wide, high), used, waste
+        if used > most_pixels or (used == most_pixels and waste < wasted):
+            best, most_pixels, wasted = (wide, high), used, waste
     return best
 
 
@@ -627,12 +627,12 @@ def _command_a_tiles(width: int, height: int, detail: str, arguments: RuleArgume
     >>> int(found.low), int(found.mid), int(found.high)
     (1287, 1287, 1610)
     """
-    one, tile, most = arguments.numbers
+    tile_tokens, tile, most = arguments.numbers
     columns, rows = _least_scaling(width, height, tile, int(most))
     count = columns * rows
     if detail == "low":
         count = 1
-    found = 2 + (one + 1) * _with_whole(count)
+    found = 2 + (tile_tokens + 1) * _with_whole(count)
     return between(
         found, found, max(found, _COHERE_HOSTED_TOKENS), "Cohere's tiles; a host states more for a small image"
     )
@@ -644,9 +644,9 @@ def _aya_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -
     >>> int(_aya_tiles(364, 364, "auto", RuleArguments((169, 364, 12))).mid)
     169
     """
-    one, tile, most = arguments.numbers
+    tile_tokens, tile, most = arguments.numbers
     columns, rows = _nearest_shape(width, height, tile, int(most))
-    return exact(one * _with_whole(columns * rows), "Aya Vision's tiles")
+    return exact(tile_tokens * _with_whole(columns * rows), "Aya Vision's tiles")
 
 
 # Grok's images.
@@ -663,9 +663,14 @@ def _grok_tiles(width: int, height: int, detail: str, arguments: RuleArguments) 
     >>> int(_grok_tiles(448, 448, "auto", RuleArguments((256, 448))).mid)
     512
     """
-    one, tile = arguments.numbers
+    tile_tokens, tile = arguments.numbers
     count = min(_GROK_MOST_TILES, math.ceil(width / tile) * math.ceil(height / tile))
-    return between(one, one * (count + 1), one * (_GROK_MOST_TILES + 1), "Grok's tiles, by secondary sources")
+    return between(
+        tile_tokens,
+        tile_tokens * (count + 1),
+        tile_tokens * (_GROK_MOST_TILES + 1),
+        "Grok's tiles, by secondary sources",
+    )
 
 
 UNKNOWN_RULE = "no published rule for this model's images"
@@ -727,8 +732,8 @@ def image_tokens(rule: str, width: int, height: int, detail: str = "auto") -> Qu
     if found is None or width <= 0 or height <= 0:
         return _unknown_image_tokens(max(1, width), max(1, height))
     family, arguments = found
-    known = detail if not family.details or detail in family.details else "auto"
-    return family.tokens(width, height, known, arguments)
+    supported_detail = detail if not family.details or detail in family.details else "auto"
+    return family.tokens(width, height, supported_detail, arguments)
 
 
 def image_refusal(rule: str, width: int, height: int, detail: str = "auto") -> str:
@@ -802,12 +807,12 @@ def generated_image_tokens(rule: str, width: int, height: int, quality: str) -> 
     if not tables:
         return unknown("no published rule for images that this model makes")
     found = [table.get((width, height), (None, None, None))[QUALITIES.index(quality)] for table in tables]
-    known = [tokens for tokens in found if tokens is not None]
-    if len(known) < len(tables):
+    counts = [tokens for tokens in found if tokens is not None]
+    if len(counts) < len(tables):
         return unknown(f"no table of this model has {width}x{height} at {quality} quality")
-    if len(known) == 1:
-        return exact(known[0], "a table by size and quality")
-    return between(min(known), known[0], max(known), "two tables by size and quality, which differ")
+    if len(counts) == 1:
+        return exact(counts[0], "a table by size and quality")
+    return between(min(counts), counts[0], max(counts), "two tables by size and quality, which differ")
 
 
 def _by_pixels(rule: str, width: int, height: int) -> Quantity:

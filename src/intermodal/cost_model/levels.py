@@ -35,8 +35,8 @@ def plus(a: Levels, b: Levels) -> Levels:
 def sum_levels(values: Iterable[Levels]) -> Levels:
     """Return the sum of many levels."""
     low = mid = high = 0.0
-    for one in values:
-        low, mid, high = low + one[0], mid + one[1], high + one[2]
+    for value in values:
+        low, mid, high = low + value[0], mid + value[1], high + value[2]
     return (low, mid, high)
 
 

@@ -26,11 +26,11 @@ def requested_context(step: Call, endpoint: Endpoint, limit: int | None) -> int 
     It is the context that the call may need, rounded up to a power of two, because a runtime reloads its model for
     every new size.
     """
-    given = step.estimate.input_tokens
+    input_tokens = step.estimate.input_tokens
     context = endpoint.context or endpoint.model.context
-    if not given.known:
+    if not input_tokens.known:
         return context and min(context, LEAST_CONTEXT)
-    needed = given.high + TEMPLATE_TOKENS + (limit or LEAST_CONTEXT // 2)
+    needed = input_tokens.high + TEMPLATE_TOKENS + (limit or LEAST_CONTEXT // 2)
     context_tokens: int = max(LEAST_CONTEXT, 1 << (int(needed) - 1).bit_length())
     return context_tokens if context is None else min(context_tokens, context)
 

@@ -68,8 +68,8 @@ class Rates(Struct, frozen=True, gc=False):
     Attributes:
         text, image, audio, out: USD per token. speech: USD per token of generated speech. character: USD per spoken
             character. second: USD per second of audio, at least ``least`` seconds. page: USD per page or image read.
-            drawn: USD per token of a generated image, picture: USD per generated image. request: USD per call. Infinite
-            if unknown.
+            image_out: USD per token of a generated image, picture: USD per generated image. request: USD per call.
+            Infinite if unknown.
         overhead, load: seconds. read_in, write_out: seconds per input and output token.
         hear: seconds per second of audio; hear_film: per second of a video's audio. see: seconds per megapixel read.
             spell: seconds per token read, 0 if unknown. leaf: seconds per page read. draw: seconds per generated image.
@@ -90,7 +90,7 @@ class Rates(Struct, frozen=True, gc=False):
     character: float
     second: float
     page: float
-    drawn: float
+    image_out: float
     picture: float
     request: float
     least: float
@@ -194,13 +194,13 @@ def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, effort: Thinkin
 
     They are measured here, or else assumed for its model; the room covers both.
     """
-    thinking, sent = endpoint.model.thinking, sent_thinking_request(effort, endpoint.host)
-    measured = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(sent)))
+    thinking, thinking_request = endpoint.model.thinking, sent_thinking_request(effort, endpoint.host)
+    measured = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(thinking_request)))
     if thinking is None:
-        most = float(sent.budget)
+        most = float(thinking_request.budget)
         budgeted = between(0.0, most / 4, most, "within the budget that was asked for") if most else Quantity()
     else:
-        budgeted = assumed_reasoning(thinking, sent)
+        budgeted = assumed_reasoning(thinking, thinking_request)
         if not budgeted.high:
             return budgeted, 0.0
     if measured is not None:
@@ -234,13 +234,15 @@ def effort_key(effort: ThinkingRequest) -> str:
 
 
 def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str, effort: ThinkingRequest) -> Rates:
-    text, image, audio, out, speech, character, second, page, drawn, picture, request = _prices(endpoint, price, as_of)
+    text, image, audio, out, speech, character, second, page, image_out, picture, request = _prices(
+        endpoint, price, as_of
+    )
     speeds = _speeds(endpoint, statistics)
     overhead, load, prompt, decode, hear, see, leaf, draw, denoise, latent = speeds
     thinks, room = reasoning_tokens(endpoint, statistics, effort)
     return Rates(
         text=text, image=image, audio=audio, out=out, speech=speech, character=character, second=second, page=page,
-        drawn=drawn, picture=picture, request=request, least=price.least_seconds,
+        image_out=image_out, picture=picture, request=request, least=price.least_seconds,
         overhead=_of(overhead), load=_of(load), read_in=_inverse(prompt), write_out=_inverse(decode),
         hear=_of(hear), hear_film=_of(statistics.get(endpoint.id, FILM_FIGURE) or hear),
         see=_of(see), spell=_seconds_per_read_token(endpoint, decode), leaf=_of(leaf),
@@ -266,21 +268,24 @@ def _prices(endpoint: Endpoint, price: Price, as_of: str) -> tuple[float, ...]:
     audio = 0.0 if price.by_length and price.of_audio is not None else per(price.of_audio, 1e6)
     out = per(price.output_mtok, 1e6)
     speech = out if price.output_audio_mtok is None else price.output_audio_mtok / 1e6
-    drawn = out if price.output_image_mtok is None else price.output_image_mtok / 1e6
+    image_out = out if price.output_image_mtok is None else price.output_image_mtok / 1e6
     return (
         text, image, audio, out, speech, per(price.input_mchar, 1e6),
-        per(price.second, 1.0), per(price.page, 1.0), drawn, per(price.picture, 1.0),
+        per(price.second, 1.0), per(price.page, 1.0), image_out, per(price.picture, 1.0),
         math.inf if price.unsaid else price.request,
     )  # fmt: skip
 
 
 def _speeds(endpoint: Endpoint, statistics: Statistics) -> tuple[Quantity, ...]:
     """Return the speeds of ``TIMED_FIGURES``, in order."""
-    stated = _stated_speeds(endpoint.speed, endpoint.host.zone)
+    stated_speeds = _stated_speeds(endpoint.speed, endpoint.host.zone)
     if not statistics.rows:
-        return stated
+        return stated_speeds
     measured = (statistics.get(endpoint.id, figure) for figure in TIMED_FIGURES)
-    return tuple(known if ours is None else ours for ours, known in zip(measured, stated, strict=True))
+    return tuple(
+        stated_speed if measured_speed is None else measured_speed
+        for measured_speed, stated_speed in zip(measured, stated_speeds, strict=True)
+    )
 
 
 @lru_cache(1_024)
@@ -289,13 +294,13 @@ def _stated_speeds(speed: Speed, zone: Zone) -> tuple[Quantity, ...]:
 
 
 def _stated_figure(speed: Speed, figure: str, zone: Zone) -> Quantity:
-    stated: Quantity = getattr(speed, figure)
-    if figure == "load" or stated.mid > 0:
-        return stated
+    stated_quantity: Quantity = getattr(speed, figure)
+    if figure == "load" or stated_quantity.mid > 0:
+        return stated_quantity
     if figure == "overhead" and _states_any_speed(speed):
-        return stated
+        return stated_quantity
     if figure == "page" and speed.megapixel.mid > 0:
-        return stated  # 0, so that pages are timed by their pixels
+        return stated_quantity  # 0, so that pages are timed by their pixels
     return assumed_speed(figure, zone)
 
 
@@ -369,56 +374,60 @@ def ideal_rates(many: list[Rates]) -> Rates:
     if len(many) == 1:
         return replace(many[0], counts=None, steps=(), timed_by=())
     return Rates(
-        text=min([one.text for one in many]),
-        image=min([one.image for one in many]),
-        audio=min([one.audio for one in many]),
-        out=min([one.out for one in many]),
-        speech=min([one.speech for one in many]),
-        character=min([one.character for one in many]),
-        second=min([one.second for one in many]),
-        page=min([one.page for one in many]),
-        drawn=min([one.drawn for one in many]),
-        picture=min([one.picture for one in many]),
-        request=min([one.request for one in many]),
-        least=min([one.least for one in many]),
-        overhead=_least([one.overhead for one in many]),
-        load=_least([one.load for one in many]),
-        read_in=_least([one.read_in for one in many]),
-        write_out=_least([one.write_out for one in many]),
-        hear=_least([one.hear for one in many]),
-        hear_film=_least([one.hear_film for one in many]),
-        see=_least([one.see for one in many]),
-        spell=_least([one.spell for one in many]),
-        leaf=_least([one.leaf for one in many]),
-        draw=_least([one.draw for one in many]),
-        context=max([one.context for one in many]),
-        most_out=max([one.most_out for one in many]),
-        thought=_least([one.thought for one in many]),
-        room=min([one.room for one in many]),
-        memory=_least([one.memory for one in many]),
-        denoise=_least([one.denoise for one in many]),
-        latent=_least([one.latent for one in many]),
+        text=min([rates.text for rates in many]),
+        image=min([rates.image for rates in many]),
+        audio=min([rates.audio for rates in many]),
+        out=min([rates.out for rates in many]),
+        speech=min([rates.speech for rates in many]),
+        character=min([rates.character for rates in many]),
+        second=min([rates.second for rates in many]),
+        page=min([rates.page for rates in many]),
+        image_out=min([rates.image_out for rates in many]),
+        picture=min([rates.picture for rates in many]),
+        request=min([rates.request for rates in many]),
+        least=min([rates.least for rates in many]),
+        overhead=_least([rates.overhead for rates in many]),
+        load=_least([rates.load for rates in many]),
+        read_in=_least([rates.read_in for rates in many]),
+        write_out=_least([rates.write_out for rates in many]),
+        hear=_least([rates.hear for rates in many]),
+        hear_film=_least([rates.hear_film for rates in many]),
+        see=_least([rates.see for rates in many]),
+        spell=_least([rates.spell for rates in many]),
+        leaf=_least([rates.leaf for rates in many]),
+        draw=_least([rates.draw for rates in many]),
+        context=max([rates.context for rates in many]),
+        most_out=max([rates.most_out for rates in many]),
+        thought=_least([rates.thought for rates in many]),
+        room=min([rates.room for rates in many]),
+        memory=_least([rates.memory for rates in many]),
+        denoise=_least([rates.denoise for rates in many]),
+        latent=_least([rates.latent for rates in many]),
         diffusion=many[0].diffusion,  # the same for all members of a class
     )
 
 
 def _least(many: list[Levels]) -> Levels:
-    return (min([one[0] for one in many]), min([one[1] for one in many]), min([one[2] for one in many]))
+    return (
+        min([figure[0] for figure in many]),
+        min([figure[1] for figure in many]),
+        min([figure[2] for figure in many]),
+    )
 
 
-def rate_dimensions(one: Rates) -> tuple[float, ...]:
+def rate_dimensions(rates: Rates) -> tuple[float, ...]:
     """Return all figures in which one endpoint can be better than another; smaller is better.
 
     For prices with steps this includes the highest, and where the first step begins.
     """
-    dear = one.steps[-1][1] if one.steps else one
-    first = one.steps[0][0] if one.steps else math.inf
+    highest = rates.steps[-1][1] if rates.steps else rates
+    first = rates.steps[0][0] if rates.steps else math.inf
     return (
-        dear.text, dear.image, dear.audio, dear.out, -first,
-        one.text, one.image, one.audio, one.out, one.speech, one.character, one.second, one.page,
-        one.drawn, one.picture, one.request, one.least,
-        *one.overhead[1:], *one.load[1:], *one.read_in[1:], *one.write_out[1:],
-        *one.hear[1:], *one.hear_film[1:], *one.see[1:], *one.spell[1:], *one.leaf[1:], *one.draw[1:],
-        *one.denoise[1:], *one.latent[1:],
-        *one.memory[1:], -one.context, -one.most_out, *one.thought[1:], one.room,
+        highest.text, highest.image, highest.audio, highest.out, -first,
+        rates.text, rates.image, rates.audio, rates.out, rates.speech, rates.character, rates.second, rates.page,
+        rates.image_out, rates.picture, rates.request, rates.least,
+        *rates.overhead[1:], *rates.load[1:], *rates.read_in[1:], *rates.write_out[1:],
+        *rates.hear[1:], *rates.hear_film[1:], *rates.see[1:], *rates.spell[1:], *rates.leaf[1:], *rates.draw[1:],
+        *rates.denoise[1:], *rates.latent[1:],
+        *rates.memory[1:], -rates.context, -rates.most_out, *rates.thought[1:], rates.room,
     )  # fmt: skip

@@ -41,14 +41,14 @@ def with_sibling_figures(statistics: Statistics, models: Mapping[str, Iterable[E
     found: dict[str, Quantity] = {}
     for endpoints in models.values():
         every = sorted(endpoints, key=lambda each: each.id)
-        known = [each for each in every if each.id in measured]
-        for endpoint in every if known else ():
+        measured_endpoints = [each for each in every if each.id in measured]
+        for endpoint in every if measured_endpoints else ():
             have = measured.get(endpoint.id, {})
-            for figure, quantity in _figures(endpoint, known, measured).items():
+            for figure, quantity in _figures(endpoint, measured_endpoints, measured).items():
                 if figure not in have:
                     found[f"{endpoint.id}|{figure}"] = quantity
-    here = [each for some in models.values() for each in some if each.host.zone in LOCAL_ZONES]
-    for endpoint, figure, quantity in _as_others_here(sorted(here, key=lambda each: each.id), measured):
+    local_endpoints = [each for some in models.values() for each in some if each.host.zone in LOCAL_ZONES]
+    for endpoint, figure, quantity in _as_others_here(sorted(local_endpoints, key=lambda each: each.id), measured):
         found.setdefault(f"{endpoint.id}|{figure}", quantity)
     return Statistics(epoch=statistics.epoch, rows={**statistics.rows, **found}) if found else statistics
 
@@ -56,7 +56,7 @@ def with_sibling_figures(statistics: Statistics, models: Mapping[str, Iterable[E
 def _figures(
     endpoint: Endpoint, endpoints: Iterable[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
 ) -> dict[str, Quantity]:
-    seen: dict[str, list[tuple[Quantity, str]]] = {}
+    values_by_figure: dict[str, list[tuple[Quantity, str]]] = {}
     for other in endpoints:
         near = _place(other) == _place(endpoint)
         for figure, quantity in measured[other.id].items():
@@ -64,33 +64,33 @@ def _figures(
                 (f"{LENGTH_FIGURE}_", f"{MEAN_FIGURE}_", "reasoning_tokens@")
             )
             if own or (near and figure in SPEEDS and _is_guessed(endpoint, figure)):
-                seen.setdefault(figure, []).append((quantity, other.id))
-    return {figure: _widen(endpoint, figure, *_middle(values)) for figure, values in sorted(seen.items())}
+                values_by_figure.setdefault(figure, []).append((quantity, other.id))
+    return {figure: _widen(endpoint, figure, *_middle(values)) for figure, values in sorted(values_by_figure.items())}
 
 
 def _as_others_here(
-    here: list[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
+    local_endpoints: list[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
 ) -> Iterator[tuple[Endpoint, str, Quantity]]:
     """Yield the speeds of servers on this machine that were neither measured nor stated in the catalog."""
-    known = [each for each in here if each.id in measured]
-    for endpoint in here if known else ():
+    measured_endpoints = [each for each in local_endpoints if each.id in measured]
+    for endpoint in local_endpoints if measured_endpoints else ():
         for figure in SPEEDS:
             if figure in measured.get(endpoint.id, {}) or not _is_guessed(endpoint, figure):
                 continue
-            seen = [
+            values = [
                 (measured[other.id][figure], other.id)
-                for other in known
+                for other in measured_endpoints
                 if figure in measured[other.id] and other.host.zone == endpoint.host.zone
                 and _is_guessed(other, figure) and _is_sibling(other, endpoint)
             ]  # fmt: skip
-            if seen:
-                yield endpoint, figure, _widen(endpoint, figure, *_middle(seen))
+            if values:
+                yield endpoint, figure, _widen(endpoint, figure, *_middle(values))
 
 
-def _is_sibling(one: Endpoint, other: Endpoint) -> bool:
+def _is_sibling(endpoint: Endpoint, other: Endpoint) -> bool:
     """Return whether two models share a task and are of similar size, as far as known."""
-    sizes = one.model.parameters or 0.0, other.model.parameters or 0.0
-    return max(sizes) <= _SIZES * min(sizes) and bool(set(one.model.tasks) & set(other.model.tasks))
+    sizes = endpoint.model.parameters or 0.0, other.model.parameters or 0.0
+    return max(sizes) <= _SIZES * min(sizes) and bool(set(endpoint.model.tasks) & set(other.model.tasks))
 
 
 def _place(endpoint: Endpoint) -> str:

@@ -83,5 +83,5 @@ def correction_text(figure: str, quantity: Quantity) -> str:
 
 def calibration_text(endpoint: str, statistics: Statistics) -> str:
     """Return everything learned about an endpoint's counting in words; "" if nothing was."""
-    known = [(figure, statistics.get(endpoint, figure)) for figure in (*CALIBRATION_FACTORS, "framing_start")]
-    return "; ".join(correction_text(figure, quantity) for figure, quantity in known if quantity is not None)
+    figures = [(figure, statistics.get(endpoint, figure)) for figure in (*CALIBRATION_FACTORS, "framing_start")]
+    return "; ".join(correction_text(figure, quantity) for figure, quantity in figures if quantity is not None)

@@ -264,9 +264,9 @@ def speech(word: str) -> CountablePart:
 def video(word: str) -> CountablePart:
     """Parse a video: ``10s``, optionally with ``@fps``, ``:WxH`` and ``:detail``: ``10s@1:640x360``."""
     head, *rest = word.split(":")
-    length, at, rate = head.partition("@")
+    length, separator, rate = head.partition("@")
     fps = 0.0
-    if at:
+    if separator:
         if not _RATE.fullmatch(rate) or not 0 < float(rate) <= 1_000:
             raise _not(word, setting("video"), f"{rate!r} is not a frame rate", "10s@1")
         fps = float(rate)
@@ -313,10 +313,10 @@ def _seconds(length: str, word: str, option: str) -> float:
     return seconds
 
 
-def _one_of(given: str, known: tuple[str, ...], word: str, option: str, what: str) -> str:
-    if given.lower() not in known:
-        raise UsageError(f"{word!r}: no {what} {given!r}", where=option, todo=f"{what} is {', '.join(known)}")
-    return given.lower()
+def _one_of(value: str, choices: tuple[str, ...], word: str, option: str, what: str) -> str:
+    if value.lower() not in choices:
+        raise UsageError(f"{word!r}: no {what} {value!r}", where=option, todo=f"{what} is {', '.join(choices)}")
+    return value.lower()
 
 
 def _not(word: str, option: str, reason: str, example: str) -> UsageError:

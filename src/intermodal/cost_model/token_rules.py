@@ -130,14 +130,15 @@ def _gemini_seconds(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
     count tokens", 2026-11.
     """
     frame, low_frame, beside, sound = numbers
-    one = low_frame if film.detail == "low" else frame
+    frame_tokens = low_frame if film.detail == "low" else frame
     rate = film.fps or 1.0
-    basis = f"{one:g} tokens a frame at {rate:g} a second"
+    basis = f"{frame_tokens:g} tokens a frame at {rate:g} a second"
     if rate == 1.0 and film.detail != "low":
         return exact(
-            _round_up(film.seconds * (one + beside)), f"{one + beside:g} tokens a second at one frame a second"
+            _round_up(film.seconds * (frame_tokens + beside)),
+            f"{frame_tokens + beside:g} tokens a second at one frame a second",
         )
-    low, mid, high = (_round_up(film.seconds * (one * rate + more)) for more in (0.0, beside, sound))
+    low, mid, high = (_round_up(film.seconds * (frame_tokens * rate + more)) for more in (0.0, beside, sound))
     return between(low, mid, high, basis)
 
 
@@ -148,12 +149,12 @@ def _gemini_frames(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
     25 or 32 per second.
     """
     frame, high_frame, less, more = numbers
-    one = high_frame if film.detail in ("high", "ultra") else frame
-    frames = _round_up(film.seconds * (film.fps or 1.0)) * one
+    frame_tokens = high_frame if film.detail in ("high", "ultra") else frame
+    frames = _round_up(film.seconds * (film.fps or 1.0)) * frame_tokens
     quiet = film.sound is False
     low = 0.0 if film.sound is not True else _round_up(film.seconds * less)
     mid, high = (0.0, 0.0) if quiet else (_round_up(film.seconds * less), _round_up(film.seconds * more))
-    basis = f"at most {one:g} tokens a frame, {less:g} or {more:g} a second of sound"
+    basis = f"at most {frame_tokens:g} tokens a frame, {less:g} or {more:g} a second of sound"
     return between(frames * 0.5 + low, frames + mid, frames + high, basis)
 
 
@@ -379,10 +380,11 @@ def native_document_tokens(token_rules: TokenRules, pages: tuple[PageFacts, ...]
     """Return the tokens of one document that is sent unconverted."""
     if not pages:
         return Quantity(basis="no pages")
-    written = [page.scripts for page in pages if page.chars]
+    page_scripts = [page.scripts for page in pages if page.chars]
     first = pages[len(pages) // 2]
     leaves = DocumentSize(
-        pages=len(pages), chars=sum(page.chars for page in pages), scripts=together(written) if all(written) else (),
+        pages=len(pages), chars=sum(page.chars for page in pages),
+        scripts=together(page_scripts) if all(page_scripts) else (),
         vocabulary=token_rules.vocabulary,
         width=first.width, height=first.height,
     )  # fmt: skip

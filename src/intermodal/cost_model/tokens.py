@@ -128,9 +128,9 @@ UNKNOWN = Vocabulary()
 
 def text_part_tokens(part: PartFacts, vocabulary: Vocabulary) -> Quantity:
     """Return the tokens of a text part; exact if its vocabulary counted it."""
-    counted = part.tokens.get(vocabulary.counts) if vocabulary.counts else None
-    if counted is not None:
-        return exact(float(counted), "counted")
+    count = part.tokens.get(vocabulary.counts) if vocabulary.counts else None
+    if count is not None:
+        return exact(float(count), "counted")
     return text_tokens(part.chars, part.size, part.scripts, vocabulary.like)
 
 

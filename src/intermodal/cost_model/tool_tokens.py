@@ -54,17 +54,17 @@ def tool_tokens(
             float(facts.rendered[vocabulary.counts]), "counted by its server, as its chat template writes them"
         )
     read = parse_rule(rule) if is_tool_rule(rule) else None
-    written = _as_json(tools) if facts is None else _as_templates_do(facts, vocabulary)
+    definitions = _as_json(tools) if facts is None else _as_templates_do(facts, vocabulary)
     if read is None:
-        return written
+        return definitions
     name, numbers = read[0], read[1].numbers
     if name == "system":
         own = numbers[1 if choice == "required" else 0]
         basis = f"{own:g} tokens of system prompt, and their definitions as JSON"
-        return between(own + written.low, own + written.mid, own + written.high, basis)
+        return between(own + definitions.low, own + definitions.mid, own + definitions.high, basis)
     mid = float(sum(map(_signature, tools)) + END)
     basis = "their definitions as signatures; the framing is not published"
-    return between(math.floor(mid * 0.7), mid, max(math.ceil(mid * 1.3), written.high), basis)
+    return between(math.floor(mid * 0.7), mid, max(math.ceil(mid * 1.3), definitions.high), basis)
 
 
 def is_tool_rule(rule: str) -> bool:
@@ -85,14 +85,14 @@ def _as_json(tools: tuple[Tool, ...]) -> Quantity:
 
 
 def _as_templates_do(facts: ToolFacts, vocabulary: Vocabulary) -> Quantity:
-    counted = facts.tokens.get(vocabulary.counts)
-    if counted is None:
+    count = facts.tokens.get(vocabulary.counts)
+    if count is None:
         found = text_tokens(facts.chars, facts.size, facts.scripts, vocabulary.like)
     else:
-        found = exact(float(counted))
-    written = calibrate_count(levels(found), between(*OF_JSON, "as templates write them"))
-    low, mid, high = (float(round(one + once)) for one, once in zip(written, AROUND, strict=True))
-    how = found.basis if counted is None else "counted with its vocabulary"
+        found = exact(float(count))
+    levels_as_written = calibrate_count(levels(found), between(*OF_JSON, "as templates write them"))
+    low, mid, high = (float(round(level + once)) for level, once in zip(levels_as_written, AROUND, strict=True))
+    how = found.basis if count is None else "counted with its vocabulary"
     return between(low, mid, high, f"their definitions as JSON, {how}; templates write them in several ways")
 
 
@@ -135,7 +135,7 @@ def schema_tokens(facts: SchemaFacts | None, output: Output, vocabulary: Vocabul
     if facts is None:
         text = describe_schema(output.schema)
         return text_tokens(len(text), len(text.encode("utf-8", "replace")), vocabulary=vocabulary.like)
-    counted = facts.tokens.get(vocabulary.counts) if vocabulary.counts else None
-    if counted is not None:
-        return exact(float(counted), "counted")
+    count = facts.tokens.get(vocabulary.counts) if vocabulary.counts else None
+    if count is not None:
+        return exact(float(count), "counted")
     return text_tokens(facts.chars, facts.size, facts.scripts, vocabulary.like)

@@ -82,8 +82,8 @@ def _instead_of_tokens(part: CountedPart, units: Collection[str]) -> str:
         return "audio_seconds"
     if kind == "document" and none:
         return "input_document_pages"
-    spoken = "input_mchars" in units and "input_mtok" not in units  # characters are billed, seconds are not
-    return "input_characters" if spoken and kind in ("text", "framing", "speech") else ""
+    by_characters = "input_mchars" in units and "input_mtok" not in units  # characters are billed, seconds are not
+    return "input_characters" if by_characters and kind in ("text", "framing", "speech") else ""
 
 
 def _is_text(part: CountedPart) -> bool:
@@ -123,10 +123,10 @@ _UNIT_NAMES = {"audio_seconds": "seconds of sound", "input_document_pages": "pag
 
 def _basis(used: Usage, priced: UsagePrice) -> str:
     """Return in words what the price is multiplied by."""
-    by = [words for count, words in _UNIT_NAMES.items() if used.get(count)]
-    if any(count.endswith("_tokens") for count in used) or not by:
-        by.append("tokens")
-    factors = f"{' and '.join(by)} times price"
+    units = [words for count, words in _UNIT_NAMES.items() if used.get(count)]
+    if any(count.endswith("_tokens") for count in used) or not units:
+        units.append("tokens")
+    factors = f"{' and '.join(units)} times price"
     seconds = used.get("audio_seconds", 0.0)
     if 0 < seconds < priced.least_seconds:
         return f"{factors}; {seconds:g} s of sound are billed as {priced.least_seconds:g} s, the least of a request"
@@ -147,7 +147,7 @@ def usage_price(price: Price, *, batch: bool = False) -> UsagePrice:
 
     Images, videos and audio without a price of their own are billed as text.
     """
-    stated = {
+    usd_by_unit = {
         "input_mtok": price.input_mtok, "input_audio_mtok": price.input_audio_mtok, "audio_hours": price.second,
         "input_mchars": price.input_mchar,
     }  # fmt: skip
@@ -170,7 +170,7 @@ def usage_price(price: Price, *, batch: bool = False) -> UsagePrice:
             usd += count * (rate.usd or 0.0) / rate.per
         return usd
 
-    return UsagePrice(answer, {unit for unit, usd in stated.items() if usd is not None}, price.least_seconds)
+    return UsagePrice(answer, {unit for unit, usd in usd_by_unit.items() if usd is not None}, price.least_seconds)
 
 
 def _rates(price: Price) -> dict[str, _Rate]:

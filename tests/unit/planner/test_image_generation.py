@@ -48,12 +48,12 @@ def test_a_picture_that_is_drawn_anew_takes_the_share_of_the_steps_that_its_stre
 
 def test_work_grows_with_pixels_steps_and_pictures_and_a_picture_that_goes_in_is_turned_once() -> None:
     one = image_generation(SQUARE, request(ImageOutput(size=(512, 512))), facts()).strokes
-    assert one.denoised == pytest.approx(0.262144 * 40)
-    assert one.made == pytest.approx(0.262144)
+    assert one.denoising_megapixels == pytest.approx(0.262144 * 40)
+    assert one.latent_megapixels == pytest.approx(0.262144)
     two = image_generation(SQUARE, request(ImageOutput(size=(512, 512), count=2)), facts()).strokes
-    assert two == (2 * one.denoised, 2 * one.made)
+    assert two == (2 * one.denoising_megapixels, 2 * one.latent_megapixels)
     edited = image_generation(SQUARE, request(ImageOutput(size=(512, 512))), facts((512, 512))).strokes
-    assert edited.made == 2 * one.made
+    assert edited.latent_megapixels == 2 * one.latent_megapixels
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def _diffusion_work(run: RouteRun, endpoint: Endpoint) -> dict[str, float]:
     if endpoint.model.diffusion is None:
         return {}
     strokes = image_generation(endpoint.model.diffusion, run.state.request, run.state.opened_media.facts).strokes
-    return {"denoised": round(strokes.denoised, 6), "made": round(strokes.made, 6)}
+    return {"denoised": round(strokes.denoising_megapixels, 6), "made": round(strokes.latent_megapixels, 6)}
 
 
 async def _mask(run: RouteRun, endpoint: Endpoint, image: ImageInput) -> bytes:
