@@ -342,7 +342,7 @@ def test_a_server_that_never_answers_holds_up_no_other(cli: Cli, found: Any, tex
 
         with Client() as client:
             servers = client._bridge.run(client.asynchronous.known.look)
-        assert [(server.kind, server.whole) for server in servers] == [("", False), ("llama.cpp", True)]
+        assert [(server.kind, server.complete) for server in servers] == [("", False), ("llama.cpp", True)]
 
 
 def test_what_listens_in_the_place_of_a_server_and_says_nothing_is_not_called_well(cli: Cli, found: Any) -> None:

@@ -77,8 +77,8 @@ class DiscoveredServer(Value):
     Attributes:
         kind: id of the matching shipped row, "" for none.
         address: its root ("http://127.0.0.1:11434"). date: when it was queried, UTC to the minute.
-        whole: all requests completed within the time limit. message: its reply if it is of an unknown kind; if ``kind``
-            is set, the server was found at ``date``, and this is why it is unknown whether it is still running.
+        complete: all requests completed within the time limit. message: its reply if it is of an unknown kind; if
+            ``kind`` is set, the server was found at ``date``, and this is why it is unknown whether it still runs.
     """
 
     address: str
@@ -86,7 +86,7 @@ class DiscoveredServer(Value):
     version: str = ""
     date: str = ""
     models: tuple[DiscoveredModel, ...] = ()
-    whole: bool = True
+    complete: bool = msgspec.field(default=True, name="whole")
     message: str = msgspec.field(default="", name="said")
 
     def build(self, model: DiscoveredModel) -> str:
@@ -126,26 +126,26 @@ def discovered_hosts(servers: Sequence[DiscoveredServer], own: Mapping[str, Host
     server's report about those models is applied by :func:`with_server_report`.
     """
     kinds = {row.id: row for row in shipped_rows().hosts if row.discovery is not None}
-    taken = {server_root(row.base_url): row.id for row in own.values() if row.base_url}
+    host_by_address = {server_root(row.base_url): row.id for row in own.values() if row.base_url}
     for server in servers:
         row = kinds.get(server.kind)
         if row is None or row.discovery is None:
             continue
         base = row.overlaid(own[row.id]) if row.id in own else row
         name = base.id if server_root(base.base_url) == server.address else f"{base.id}-{_place(server.address)}"
-        if taken.get(server.address, name) != name:
+        if host_by_address.get(server.address, name) != name:
             continue
-        at = server.address + urlsplit(row.base_url).path
+        base_url = server.address + urlsplit(row.base_url).path
         zone = _zone(base, server.address, name)
-        here = msgspec.structs.replace(base, id=name, base_url=at, zone=zone, models=(), discovery=None)
+        own_host = msgspec.structs.replace(base, id=name, base_url=base_url, zone=zone, models=(), discovery=None)
         for elsewhere in (False, True):
             some = {m.name: m for m in server.models if bool(m.elsewhere) == elsewhere and m.makes != "other"}
             if not some:
                 continue
-            host = here
+            host = own_host
             if elsewhere:  # the service that computes needs consent by name, whatever is allowed here
                 forwards = row.discovery.forwards or f"{name}-elsewhere"
-                host = msgspec.structs.replace(here, id=forwards, zone="internet", name=f"{row.name}, passed on")
+                host = msgspec.structs.replace(own_host, id=forwards, zone="internet", name=f"{row.name}, passed on")
             served = _with_own_ids(tuple(_served_row(row, model) for model in some.values()), row.id)
             yield DiscoveredHost(msgspec.structs.replace(host, models=served), server, some)
 
@@ -158,8 +158,8 @@ def _zone(row: HostRow, address: str, name: str) -> Zone:
 def _place(address: str) -> str:
     """Return the suffix that distinguishes a second server of a kind: its port, and its machine if it is remote."""
     parts = urlsplit(address)
-    here = zone_of(address) == "machine"
-    return f"{parts.port}" if here else f"{(parts.hostname or '').replace(':', '.')}-{parts.port}"
+    on_machine = zone_of(address) == "machine"
+    return f"{parts.port}" if on_machine else f"{(parts.hostname or '').replace(':', '.')}-{parts.port}"
 
 
 def _with_own_ids(rows: tuple[ServedRow, ...], host: str) -> tuple[ServedRow, ...]:
@@ -177,8 +177,8 @@ def _with_own_ids(rows: tuple[ServedRow, ...], host: str) -> tuple[ServedRow, ..
 
 def _served_row(row: HostRow, model: DiscoveredModel) -> ServedRow:
     plain = model_id_for(row.id, model.name)
-    said = frozenset(supported_kinds(row.protocol, row.input_kinds))
-    kinds: tuple[Kind, ...] = tuple(kind for kind in model.input if kind in said)
+    protocol_kinds = frozenset(supported_kinds(row.protocol, row.input_kinds))
+    kinds: tuple[Kind, ...] = tuple(kind for kind in model.input if kind in protocol_kinds)
     settable = row.discovery is not None and row.discovery.sets_context
     return ServedRow(
         id=plain,
@@ -210,9 +210,9 @@ def model_id_for(host: str, called: str, model: str = "") -> str:
     if "/" in plain:
         return plain
     for word in dict.fromkeys((plain, _QUANTIZATION_SUFFIX.sub("", plain) if name != called else plain)):
-        known = [id for id in shipped_rows().models if id.rsplit("/", 1)[-1] == word]
-        if len(known) == 1:
-            return known[0]
+        matches = [id for id in shipped_rows().models if id.rsplit("/", 1)[-1] == word]
+        if len(matches) == 1:
+            return matches[0]
     return f"{host}/{plain}"
 
 
@@ -258,11 +258,11 @@ def with_server_report(endpoint: Endpoint, servers: Sequence[DiscoveredServer]) 
             kinds = tuple(kind for kind in endpoint.input if not model.input or kind in model.input)
             context = min(filter(None, (endpoint.context, model.context)), default=None)
             found = msgspec.structs.replace(endpoint, input=kinds or endpoint.input, context=context)
-            made = as_reported(found, server, model)
+            reported = as_reported(found, server, model)
             if model.tools is not False:
-                return made
-            tools = msgspec.structs.replace(endpoint.tools, takes=False, evidence=made.evidence)
-            return msgspec.structs.replace(made, tools=tools)
+                return reported
+            tools = msgspec.structs.replace(endpoint.tools, takes=False, evidence=reported.evidence)
+            return msgspec.structs.replace(reported, tools=tools)
     return endpoint
 
 
@@ -323,9 +323,9 @@ def _merge_reports(name: str, reports: Sequence[ModelReport], forwarded: Sequenc
 
 def _contradictions(claims: Sequence[ServerClaim]) -> Iterator[str]:
     for about in dict.fromkeys(claim.about for claim in claims):
-        told = [claim for claim in claims if claim.about == about]
-        if len({claim.says for claim in told}) > 1:
-            words = ", but ".join(f"{claim.source} says {claim.says}" for claim in told)
+        same_subject = [claim for claim in claims if claim.about == about]
+        if len({claim.says for claim in same_subject}) > 1:
+            words = ", but ".join(f"{claim.source} says {claim.says}" for claim in same_subject)
             yield f"{about}: {words}; the last is believed"
 
 

@@ -56,8 +56,8 @@ def encoder_head(config: Mapping[str, Any]) -> EncoderHead:
     >>> encoder_head({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "bad", "1": "good"}}).labels
     ('bad', 'good')
     """
-    said = config.get("architectures")
-    names = [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
+    architectures = config.get("architectures")
+    names = [each for each in architectures if isinstance(each, str)] if isinstance(architectures, list) else []
     if any(name.endswith("ForMaskedLM") for name in names):
         return EncoderHead("words")
     if not any(name.endswith("ForSequenceClassification") for name in names):
@@ -86,20 +86,20 @@ def _entailment(labels: tuple[str, ...]) -> int:
     >>> _entailment(("contradiction", "neutral", "entailment")), _entailment(("sport", "politics"))
     (2, -1)
     """
-    found = [at for at, label in enumerate(labels) if label.lower().startswith("entail")]
+    found = [index for index, label in enumerate(labels) if label.lower().startswith("entail")]
     return found[0] if len(found) == 1 and len(labels) in (2, 3) else -1
 
 
 def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Return the labels by index; transformers' two default labels if none are named, None if they are unusable."""
-    named = config.get("id2label")
-    if not isinstance(named, dict) or not named:
+    id2label = config.get("id2label")
+    if not isinstance(id2label, dict) or not id2label:
         count = config.get("num_labels")
-        return tuple(f"LABEL_{at}" for at in range(count if isinstance(count, int) and count > 0 else 2))
-    found = [named.get(str(at), named.get(at)) for at in range(len(named))]
+        return tuple(f"LABEL_{index}" for index in range(count if isinstance(count, int) and count > 0 else 2))
+    found = [id2label.get(str(index), id2label.get(index)) for index in range(len(id2label))]
     labels = tuple(each for each in found if isinstance(each, str) and each.strip())
     folded = {each.casefold() for each in labels}
-    return labels if len(labels) == len(named) == len(folded) else None
+    return labels if len(labels) == len(id2label) == len(folded) else None
 
 
 def context_of_config(config: Mapping[str, Any]) -> int:
@@ -111,23 +111,23 @@ def context_of_config(config: Mapping[str, Any]) -> int:
     most = config.get("max_position_embeddings")
     if not isinstance(most, int) or not 8 <= most <= 1 << 20:
         return DEFAULT_CONTEXT
-    taken = any(each in str(config.get("model_type", "")) for each in _PLACES_BEFORE)
-    return most - 2 if taken else most
+    has_reserved_places = any(each in str(config.get("model_type", "")) for each in _PLACES_BEFORE)
+    return most - 2 if has_reserved_places else most
 
 
-def label_indices(labels: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the index of each label among ``known``, ignoring case; -1 for an unknown one.
+def label_indices(labels: tuple[str, ...], head_labels: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the index of each label among ``head_labels``, ignoring case; -1 for an unknown one.
 
     >>> label_indices(("positive", "neutral"), ("NEGATIVE", "POSITIVE"))
     (1, -1)
     """
-    at = {label.casefold(): place for place, label in enumerate(known)}
-    return tuple(at.get(label.strip().casefold(), -1) for label in labels)
+    index_of_label = {label.casefold(): place for place, label in enumerate(head_labels)}
+    return tuple(index_of_label.get(label.strip().casefold(), -1) for label in labels)
 
 
-def unknown_labels(labels: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
+def unknown_labels(labels: tuple[str, ...], head_labels: tuple[str, ...]) -> list[str]:
     """Return the labels that are not among the head's labels."""
-    return [label for label, at in zip(labels, label_indices(labels, known), strict=True) if at < 0]
+    return [label for label, index in zip(labels, label_indices(labels, head_labels), strict=True) if index < 0]
 
 
 ScoreKind = Literal["independent", "exclusive", "word"]

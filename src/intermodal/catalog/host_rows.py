@@ -99,12 +99,12 @@ class SpeedRow(Value, forbid_unknown_fields=True):
 
         If ``megapixel`` is set and ``page`` is not, pages stay 0, since they are timed by their pixels.
         """
-        given: dict[str, Quantity] = {"page": Quantity()} if self.megapixel is not None else {}
+        figures: dict[str, Quantity] = {"page": Quantity()} if self.megapixel is not None else {}
         for name in Speed.__struct_fields__:
             value: Range | None = getattr(self, name)
             if value is not None:
-                given[name] = between(*value, self.basis)
-        return msgspec.structs.replace(fallback, **given)
+                figures[name] = between(*value, self.basis)
+        return msgspec.structs.replace(fallback, **figures)
 
 
 PRICE_FIELDS = (
@@ -221,9 +221,9 @@ class ServedRow(Value, forbid_unknown_fields=True):
     def served_name(self) -> str:
         return self.served_as or self.id
 
-    def model_facts(self, known: Model | None) -> Model:
+    def model_facts(self, model: Model | None) -> Model:
         """Return the model: the catalog's own row, if there is one, overridden by this row."""
-        if known is None:
+        if model is None:
             return self._alone().model()
         changes: dict[str, Any] = {
             name: value for name in _OVERLAID if (value := getattr(self, name)) not in ("", (), None)
@@ -231,20 +231,20 @@ class ServedRow(Value, forbid_unknown_fields=True):
         if self.tasks and {_TASK_OUTPUTS.get(task, "text") for task in self.tasks} == {"image"}:
             changes["output"] = ("image",)  # a model that also outputs text, used at this host only for images
         if self.tier is not None:
-            tasks = self.tasks or known.tasks
+            tasks = self.tasks or model.tasks
             evidence = Evidence(level="declared", source="stated in the host's row")
             changes["strength"] = tuple(Strength(task=task, tier=self.tier, evidence=evidence) for task in tasks)
-        return msgspec.structs.replace(known, **changes) if changes else known
+        return msgspec.structs.replace(model, **changes) if changes else model
 
     def _alone(self) -> ModelRow:
         tasks = self.tasks or _tasks_for(self.input)
-        made: set[OutputKind] = {_TASK_OUTPUTS.get(task, "text") for task in tasks}
+        outputs: set[OutputKind] = {_TASK_OUTPUTS.get(task, "text") for task in tasks}
         return ModelRow(
             id=self.id,
             name=self.name,
             tasks=tasks,
             input=self.input or ("text",),
-            output=(made.pop() if len(made) == 1 else "text",),
+            output=(outputs.pop() if len(outputs) == 1 else "text",),
             parameters=self.parameters,
             context=self.context,
             max_output=self.max_output,
@@ -283,11 +283,11 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
         Without one: free on the user's own hardware, unknown on the internet.
         """
-        stated = (
+        stated_prices = (
             self.input_mtok, self.output_mtok, self.input_mchar, self.second, self.page, self.picture,
             self.request or None,
         )  # fmt: skip
-        if all(value is None for value in stated) and zone != "internet":
+        if all(value is None for value in stated_prices) and zone != "internet":
             if zone == "process":
                 return FREE
             own = Evidence(level="declared", source="runs on hardware of your own; no price is stated")
@@ -475,11 +475,11 @@ class HostRow(Value, forbid_unknown_fields=True):
         }
         if own.protocol == HostRow(id=own.id).protocol:
             changes.pop("protocol")  # not stated: the shipped host keeps its protocol
-        named = {row.served_name for row in own.models}
-        kept = tuple(row for row in self.models if row.served_name not in named)
+        own_names = {row.served_name for row in own.models}
+        remaining = tuple(row for row in self.models if row.served_name not in own_names)
         if own.base_url and own.zone is None:
             changes["zone"] = None  # the shipped zone was that of another address
-        return msgspec.structs.replace(self, **changes, models=(*own.models, *kept))
+        return msgspec.structs.replace(self, **changes, models=(*own.models, *remaining))
 
 
 def _tasks_for(kinds: tuple[Kind, ...]) -> tuple[Task, ...]:
@@ -547,9 +547,9 @@ def check_row(row: HostRow, where: str, key: tuple[str, ...], protocols: Collect
     """
     place = ".".join(key)
     if row.protocol not in (*protocols, *get_args(BuiltInProtocol)):
-        known = ", ".join((*protocols, *FOLDER_PROTOCOLS))
-        said = f", not {row.protocol!r}" if is_safe_to_echo(row.protocol) else ""
-        what = f"wrong value in [{place}] at protocol: must be one of {known}{said}"
+        protocol_names = ", ".join((*protocols, *FOLDER_PROTOCOLS))
+        actual = f", not {row.protocol!r}" if is_safe_to_echo(row.protocol) else ""
+        what = f"wrong value in [{place}] at protocol: must be one of {protocol_names}{actual}"
         todo = "correct it, or install the plugin that speaks it"
         raise ConfigError(what, where=where, todo=todo, key=(*key, "protocol"))
     if row.protocol not in protocols or row.zone == "process":
@@ -574,13 +574,13 @@ def check_row(row: HostRow, where: str, key: tuple[str, ...], protocols: Collect
                 where=where, todo='write a path below base_url ("/rerank"), or an address at its host',
                 key=(*key, "rerank"),
             )  # fmt: skip
-    for at, served in enumerate(row.models):
+    for index, served in enumerate(row.models):
         wrong = served.contradiction()
-        if any(served.id == other.id for other in row.models[:at]):
+        if any(served.id == other.id for other in row.models[:index]):
             wrong = "is described twice"
         if wrong:
             what = f"[{place}] {served.id}: {wrong}"
-            raise ConfigError(what, where=where, todo="correct one of the two", key=(*key, "models", at))
+            raise ConfigError(what, where=where, todo="correct one of the two", key=(*key, "models", index))
 
 
 def decode_row(data: Mapping[str, Any], cls: type[T], *, where: str, place: str) -> T:
@@ -605,10 +605,10 @@ def _config_error(message: str, cls: type[Any], where: str, place: str) -> Confi
     key = key_path(path)
     unknown = re.match(r"Object contains unknown field `(.*)`", text)
     if unknown:
-        known = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_fields__]
-        close = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.8)
-        todo = f"did you mean {close[0]}?" if close else f"keys are {', '.join(sorted(set(known)))}"
-        if is_secret_field(unknown[1]) and "key_env" in known:
+        field_names = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_fields__]
+        close = difflib.get_close_matches(unknown[1], field_names, n=1, cutoff=0.8)
+        todo = f"did you mean {close[0]}?" if close else f"keys are {', '.join(sorted(set(field_names)))}"
+        if is_secret_field(unknown[1]) and "key_env" in field_names:
             todo = "name the environment variable that holds it as key_env; keys are not written here"
         return ConfigError(f"unknown key {unknown[1]} in {table}", where=where, todo=todo, key=(*key, unknown[1]))
     missing = re.match(r"Object missing required field `(.*)`", text)

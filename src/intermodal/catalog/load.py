@@ -187,8 +187,8 @@ def with_named_models(
             more.setdefault(endpoint.id, with_token_rules(_lacking(endpoint, gap)))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
     unknown = (name for name in names if name.strip() and _is_unknown(catalog, name))
-    asked = (*unknown, *(f"{host}:{name}" for host in hosts for name in names if name))
-    uncallable = tuple(each for name in asked for each in _uncallable(models, name, {*catalog.by_id, *more}))
+    requested_names = (*unknown, *(f"{host}:{name}" for host in hosts for name in names if name))
+    uncallable = tuple(each for name in requested_names for each in _uncallable(models, name, {*catalog.by_id, *more}))
     if uncallable:
         catalog = msgspec.structs.replace(catalog, uncallable=uncallable)
     if not new:
@@ -215,14 +215,14 @@ def plannable(catalog: Catalog, hosts: Collection[str]) -> Catalog:
     return msgspec.structs.replace(catalog, endpoints=endpoints) if endpoints != catalog.endpoints else catalog
 
 
-def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[UncallableEndpoint]:
+def _uncallable(models: Snapshot, name: str, endpoint_ids: set[str]) -> Iterator[UncallableEndpoint]:
     """Yield the snapshot endpoints that a name refers to and no plan can call."""
     host, _ = split_name(name, models.places)
     rows = rows_by_name(models, name)
-    if not host and any(row.endpoint in there for row in rows):
+    if not host and any(row.endpoint in endpoint_ids for row in rows):
         return
     for row in rows:
-        why = why_uncallable(row, models) if row.endpoint not in there else None
+        why = why_uncallable(row, models) if row.endpoint not in endpoint_ids else None
         if why is not None:
             yield UncallableEndpoint(name.strip().lower(), row.endpoint, *why)
 
@@ -264,11 +264,13 @@ def with_discovered_models(
     base, models = shipped_rows(), load_snapshot(own_snapshot)
     endpoints = {endpoint.id: with_server_report(endpoint, discovered_servers) for endpoint in catalog.endpoints}
     allowed = {*catalog.consent}
-    for row, server, told in discovered_hosts(discovered_servers, {row.id: row for row in user}):
+    for row, server, reported_models in discovered_hosts(discovered_servers, {row.id: row for row in user}):
         if row.zone == "network":  # such a host can only come from an address in the config
             allowed.add(row.id)
         for served in row.models:
-            endpoint = as_reported(_endpoint(base, models, row, row.host(), served), server, told[served.served_name])
+            endpoint = as_reported(
+                _endpoint(base, models, row, row.host(), served), server, reported_models[served.served_name]
+            )
             endpoints.setdefault(endpoint.id, _listed_endpoint(endpoint, measured))
     every = tuple(endpoints.values())
     return msgspec.structs.replace(
@@ -300,10 +302,10 @@ def with_pulled_models(
     for served in pulled:
         row = rows[_runtime_for(served)]
         missing = _missing_of_host(row, installed, {}, allowed=True)
-        known = {served.weights: served for served in row.models if served.weights}
-        if served.weights in known:
+        row_by_weights = {served.weights: served for served in row.models if served.weights}
+        if served.weights in row_by_weights:
             changes = {name: getattr(served, name) for name in ("memory", "context", "speed", "input")}
-            served = msgspec.structs.replace(known[served.weights], **changes)
+            served = msgspec.structs.replace(row_by_weights[served.weights], **changes)
         endpoint = _endpoint(base, models, row, row.host(), served)
         endpoints[endpoint.id] = _listed_endpoint(endpoint, measured, missing or _missing_weights(row, served, weights))
     every = tuple(endpoints.values())
@@ -332,13 +334,13 @@ def with_file_problems(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) ->
 def _host_rows(base: ShippedRows, models: Snapshot, own: Mapping[str, HostRow], allowed: set[str]) -> list[HostRow]:
     """Return shipped rows overlaid with the user's, allowed hosts of the snapshot, and the user's own hosts."""
     rows = [row.overlaid(own[row.id]) if row.id in own else row for row in base.hosts]
-    known = {row.id for row in base.hosts}
-    for name in sorted(allowed - known):
+    host_ids = {row.id for row in base.hosts}
+    for name in sorted(allowed - host_ids):
         found = snapshot_host_row(models, name)
         if found is not None:
             rows.append(found.overlaid(own[name]) if name in own else found)
-            known.add(name)
-    return [*rows, *(row for row in own.values() if row.id not in known)]
+            host_ids.add(name)
+    return [*rows, *(row for row in own.values() if row.id not in host_ids)]
 
 
 def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow]) -> bool:
@@ -367,11 +369,11 @@ def _elsewhere(models: Snapshot, allowed: set[str], own: Mapping[str, HostRow]) 
 
 
 def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
-    known = models.find_by_host(row.id, served.served_name) if row.base_url else None
-    written = base.rows.get(served.id)
+    snapshot_row = models.find_by_host(row.id, served.served_name) if row.base_url else None
+    own_row = base.rows.get(served.id)
     model = base.models.get(served.id)
-    if known is not None and written is not None:
-        model = interpretation.model_of(known, written, models.header)
+    if snapshot_row is not None and own_row is not None:
+        model = interpretation.model_of(snapshot_row, own_row, models.header)
     model = interpretation.with_licence(served.model_facts(model))
     if row.protocol in FOLDER_PROTOCOLS:
         model = _OF_FOLDERS[row.protocol](model, served)
@@ -382,7 +384,11 @@ def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, ser
     context = served.context or model.context
     price = served.price(host.zone)
     later: tuple[Price, ...] = ()
-    listed = interpretation.prices_of(known, models.header) if known is not None and not served.says_price else None
+    listed = (
+        interpretation.prices_of(snapshot_row, models.header)
+        if snapshot_row is not None and not served.says_price
+        else None
+    )
     if listed is not None:
         price, later = listed.now, listed.later
     if row.least_seconds is not None:
@@ -412,8 +418,8 @@ def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, ser
         price=FREE if host.zone == "process" else price,
         later=later,
         speed=speed,
-        tools=_tooling(served, known, models.header, row),
-        doubts=() if known is None or served.input else interpretation.disputes_of(known, written),
+        tools=_tooling(served, snapshot_row, models.header, row),
+        doubts=() if snapshot_row is None or served.input else interpretation.disputes_of(snapshot_row, own_row),
         memory=_memory(row, served),
         weights=served.weights,
         evidence=Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked),
@@ -491,9 +497,9 @@ def _memory(row: HostRow, served: ServedRow) -> Quantity:
     return memory_of_row(served)
 
 
-def _tooling(served: ServedRow, known: SnapshotRow | None, header: SnapshotHeader, row: HostRow) -> ToolSupport:
+def _tooling(served: ServedRow, snapshot_row: SnapshotRow | None, header: SnapshotHeader, row: HostRow) -> ToolSupport:
     """Return the tool support stated by the row, else by the snapshot."""
-    found = interpretation.tool_support_of(known, header) if known is not None else ToolSupport()
+    found = interpretation.tool_support_of(snapshot_row, header) if snapshot_row is not None else ToolSupport()
     if served.tools is None and served.tools_with_json is None:
         return found
     source = Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked)
@@ -526,8 +532,8 @@ def _with_measured_strength(endpoint: Endpoint, measured: Mapping[str, tuple[Str
     found = {strength.task: strength for strength in measured.get(endpoint.id, ())}
     if not found:
         return endpoint
-    said = tuple(found.pop(strength.task, strength) for strength in endpoint.model.strength)
-    model = msgspec.structs.replace(endpoint.model, strength=(*said, *found.values()))
+    strengths = tuple(found.pop(strength.task, strength) for strength in endpoint.model.strength)
+    model = msgspec.structs.replace(endpoint.model, strength=(*strengths, *found.values()))
     return msgspec.structs.replace(endpoint, model=model)
 
 

@@ -162,8 +162,8 @@ def missing_facts(facts: Iterable[ModelFact], model: Model) -> tuple[str, ...]:
     names = ["objective", "trained_on", "parameters", "licence", "languages"]
     if "text" in (*model.input, *model.output):
         names.insert(0, "context")
-    said = {figure.name for figure in facts}
-    return tuple(name for name in names if name not in said)
+    stated_names = {figure.name for figure in facts}
+    return tuple(name for name in names if name not in stated_names)
 
 
 def _derived_fact(name: str, value: Any) -> ModelFact:
@@ -171,10 +171,10 @@ def _derived_fact(name: str, value: Any) -> ModelFact:
 
 
 def _figure(name: str, values: Iterable[SourcedValue | None]) -> list[ModelFact]:
-    known = [each for each in values if each is not None]
-    if not known:
+    sourced_values = [each for each in values if each is not None]
+    if not sourced_values:
         return []
-    first, *others = known
+    first, *others = sourced_values
     return [ModelFact(name=name, value=first.value, source=first.source, checked=first.checked, others=tuple(others))]
 
 
@@ -194,29 +194,29 @@ def _of_all(value: tuple[str, ...], rows: Sequence[SnapshotRow], header: Snapsho
     stating = [row for row in rows if row.input and row.output]
     if not value or not stating:
         return []
-    by = ", ".join(dict.fromkeys(_source(header, row.facts_by or "models.dev") for row in stating))
-    of = f", over {len(stating)} hosts' rows" if len(stating) > 1 else ""
-    return [SourcedValue(value=list(value), source=f"{by}{of}", checked=_day(header))]
+    sources = ", ".join(dict.fromkeys(_source(header, row.facts_by or "models.dev") for row in stating))
+    scope = f", over {len(stating)} hosts' rows" if len(stating) > 1 else ""
+    return [SourcedValue(value=list(value), source=f"{sources}{scope}", checked=_day(header))]
 
 
 def _contested_facts(
     capabilities: AgreedCapabilities, own: ModelRow | None, rows: Sequence[SnapshotRow], header: SnapshotHeader
 ) -> list[ModelFact]:
     """Return the capabilities that rows dispute, except those that the catalog's own row settles."""
-    said = [provenance.describe_dispute(each) for each in interpretation.open_disputes(capabilities.doubts, own)]
-    if not said:
+    disputes = [provenance.describe_dispute(each) for each in interpretation.open_disputes(capabilities.doubts, own)]
+    if not disputes:
         return []
-    by = ", ".join(dict.fromkeys(_source(header, row.facts_by or "models.dev") for row in rows if row.input))
-    return [ModelFact(name="contested", value=said, source=by, checked=_day(header))]
+    sources = ", ".join(dict.fromkeys(_source(header, row.facts_by or "models.dev") for row in rows if row.input))
+    return [ModelFact(name="contested", value=disputes, source=sources, checked=_day(header))]
 
 
 def _models_dev(rows: Sequence[SnapshotRow], field: str, header: SnapshotHeader) -> list[SourcedValue]:
     """Return models.dev's value at the vendor's own host, else the most common one: some hosts limit a model."""
-    said = [(row, value) for row in rows if (value := getattr(row, field)) not in ((), "", None)]
-    if not said:
+    row_values = [(row, value) for row in rows if (value := getattr(row, field)) not in ((), "", None)]
+    if not row_values:
         return []
-    values = Counter(value for _, value in said)
-    own = [value for row, value in said if row.host == row.id.partition("/")[0]]
+    values = Counter(value for _, value in row_values)
+    own = [value for row, value in row_values if row.host == row.id.partition("/")[0]]
     most = own[0] if own else max(values, key=lambda value: (values[value], str(value)))
     return [SourcedValue(value=_plain(most), source=_source(header, "models.dev"), checked=_day(header))]
 
@@ -240,10 +240,10 @@ def _day(header: SnapshotHeader) -> str:
 
 def host_offer(row: SnapshotRow, header: SnapshotHeader) -> HostOffer:
     """Return a model at a host, with its price and the source of the price."""
-    stated = row.stated_prices
+    models_dev_prices = row.stated_prices
     dated = row.dated_prices
     now = rate_cards.effective_rates(dated, header.made) if dated else None
-    used = now or (stated if interpretation.prices_of(row, header) is not None else None)
+    used = now or (models_dev_prices if interpretation.prices_of(row, header) is not None else None)
     about = (row.prices_by or "genai-prices") if now is not None else "models.dev"
     evidence = interpretation.source_evidence(header, about)
     return HostOffer(
@@ -255,7 +255,7 @@ def host_offer(row: SnapshotRow, header: SnapshotHeader) -> HostOffer:
         cheapest=_cheapest(dated, header.made),
         source=evidence.source if used is not None else "",
         checked=evidence.checked if used is not None else "",
-        stated={} if stated is None else _small(stated),
+        stated={} if models_dev_prices is None else _small(models_dev_prices),
         dates=tuple(_when(vector) for vector in dated),
         status=row.status,
         steps=rate_cards.rate_thresholds(used) if used is not None else (),
@@ -269,8 +269,8 @@ def _small(vector: rate_cards.RateCard) -> dict[str, float]:
 
 def _cheapest(dated: tuple[rate_cards.RateCard, ...], day: str) -> dict[str, float]:
     """Return the prices of the cheapest hour of a day; {} if all hours cost the same."""
-    held = list(map(_small, rate_cards.rate_cards_on(dated, day)))
-    return min(held, key=lambda each: sum(each.values())) if len(held) > 1 else {}
+    hourly_prices = list(map(_small, rate_cards.rate_cards_on(dated, day)))
+    return min(hourly_prices, key=lambda each: sum(each.values())) if len(hourly_prices) > 1 else {}
 
 
 def _when(vector: rate_cards.RateCard) -> str:

@@ -42,8 +42,8 @@ def image_tokens_of_config(config: Mapping[str, Any]) -> int:
     (50, 197)
     """
     vision = config.get("vision_config")
-    told = vision if isinstance(vision, dict) else {}
-    side, patch = told.get("image_size", _SIDE), told.get("patch_size", _PATCH)
+    vision_settings = vision if isinstance(vision, dict) else {}
+    side, patch = vision_settings.get("image_size", _SIDE), vision_settings.get("patch_size", _PATCH)
     if not (isinstance(side, int) and isinstance(patch, int) and 0 < patch <= side <= 1 << 14):
         side, patch = _SIDE, _PATCH
     return int(side // patch) ** 2 + 1
@@ -54,7 +54,7 @@ class OnnxFiles(NamedTuple):
 
     vision: Path | None
     text: Path | None
-    whole: Path | None
+    combined: Path | None
 
     @property
     def has_separate_encoders(self) -> bool:
@@ -97,7 +97,7 @@ def encoder_speed(folder: Path) -> dict[str, Quantity]:
     Measured on two busy cores with random weights: 187 tokens per second for 438 MB (BERT base), 868 for 91 MB, 31,000
     for 0.4; loaded in 3.3, 1.2 and 0.4 s.
     """
-    file = onnx_files(folder).whole
+    file = onnx_files(folder).combined
     if file is None:
         return {}
     size = file.stat().st_size
@@ -113,7 +113,7 @@ def contrastive_speed(folder: Path) -> dict[str, Quantity]:
     shape of CLIP ViT-B/32 (351 and 254 MB).
     """
     files = onnx_files(folder)
-    vision, text = files.vision or files.whole, files.text or files.whole
+    vision, text = files.vision or files.combined, files.text or files.combined
     if vision is None or text is None:
         return {}
     patches = image_tokens_of_config(read_model_config(folder))
@@ -149,7 +149,7 @@ def onnx_memory(folder: Path) -> Quantity:
     files = onnx_files(folder)
     found = [files.vision, files.text] if files.has_separate_encoders else []
     if not files.has_separate_encoders or logit_scale(read_model_config(folder)) is None:
-        found.append(files.whole)
+        found.append(files.combined)
     size = float(sum(file.stat().st_size for file in found if file is not None))
     return onnx_memory_of_size(size) if size else unknown("no ONNX file is there")
 

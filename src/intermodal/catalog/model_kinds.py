@@ -141,16 +141,16 @@ def infer_capabilities(id: str, family: str, into: tuple[str, ...], out: tuple[s
     name and the family are tried first. ``id`` is ``vendor/model``; ``into`` and ``out`` are the stated modalities.
     Runs when a snapshot is built, not when it is read.
     """
-    known = next((found[1:] for found in _NAME_PATTERNS if found[0].search(id)), None) or _FAMILIES.get(family)
+    match = next((found[1:] for found in _NAME_PATTERNS if found[0].search(id)), None) or _FAMILIES.get(family)
     input = tuple(kind for kind in KINDS if kind in into)
-    if known is not None:
-        tasks, made = known
+    if match is not None:
+        tasks, output_kind = match
         if "automatic-speech-recognition" in tasks:
             input = ("audio",)
         elif "image-to-text" in tasks:
             input = ("image",)
-        return InferredCapabilities(tasks, input or ("text",), (made,))
-    output = tuple(made for made in _OUTPUT_KINDS if made in out)
+        return InferredCapabilities(tasks, input or ("text",), (output_kind,))
+    output = tuple(kind_of_output for kind_of_output in _OUTPUT_KINDS if kind_of_output in out)
     if not input or not output:
         return InferredCapabilities((), input, output)
     return InferredCapabilities(tasks_for_modalities(input, output), input, output)

@@ -57,11 +57,11 @@ def split_name(name: str, hosts: Container[str]) -> tuple[str, str]:
     >>> split_name("nosuchhost:openai/gpt-4o", ()), split_name("gemma3:4b", ()), split_name("groq:pixtral", {"groq"})
     (('nosuchhost', 'openai/gpt-4o'), ('', 'gemma3:4b'), ('groq', 'pixtral'))
     """
-    wanted = name.strip().lower()
-    host, colon, model = wanted.partition(":")
+    lower_name = name.strip().lower()
+    host, colon, model = lower_name.partition(":")
     if colon and "/" not in host and (host in hosts or "/" in model):
         return host, model
-    return "", wanted
+    return "", lower_name
 
 
 class NameIndex(Generic[T]):
@@ -71,8 +71,8 @@ class NameIndex(Generic[T]):
     each index.
     """
 
-    def __init__(self, items: Iterable[T], by: Callable[[T], EndpointNames]) -> None:
-        self._items, self._called = list(items), by
+    def __init__(self, items: Iterable[T], get_names: Callable[[T], EndpointNames]) -> None:
+        self._items, self._called = list(items), get_names
 
     def pick(self, word: str) -> list[T]:
         """Return the items for a name without a host.
@@ -107,19 +107,19 @@ class NameIndex(Generic[T]):
 
     @cached_property
     def _by_model(self) -> dict[str, list[T]]:
-        return self._by(lambda known: (known.model,))
+        return self._by(lambda names: (names.model,))
 
     @cached_property
     def _by_served_as(self) -> dict[str, list[T]]:
-        return self._by(lambda known: (known.served_as,))
+        return self._by(lambda names: (names.served_as,))
 
     @cached_property
     def _by_last_word(self) -> dict[str, list[T]]:
-        return self._by(lambda known: (known.last_word,))
+        return self._by(lambda names: (names.last_word,))
 
     @cached_property
     def _by_plain(self) -> dict[str, list[T]]:
-        return self._by(lambda known: dict.fromkeys((plain_name(known.model), plain_name(known.last_word))))
+        return self._by(lambda names: dict.fromkeys((plain_name(names.model), plain_name(names.last_word))))
 
     @cached_property
     def _last_words(self) -> list[str]:
@@ -132,12 +132,12 @@ class NameIndex(Generic[T]):
                 found.setdefault(name, []).append(item)
         return found
 
-    def near(self, word: str, most: int, alike: float) -> list[T]:
-        """Return the items whose last word is most similar to an unknown word. ``alike``: difflib's minimum ratio."""
+    def near(self, word: str, most: int, min_ratio: float) -> list[T]:
+        """Return the items whose last word is most similar to an unknown word. ``min_ratio``: difflib's."""
         words, shared = self._last_words, Counter[int]()
         for pair in _pairs(word):
             shared.update(self._by_pair.get(pair, ()))
-        close = _close({words[place]: count for place, count in shared.items()}, word, most, alike)
+        close = _close({words[place]: count for place, count in shared.items()}, word, most, min_ratio)
         return [item for each in close for item in self._by_last_word[each]]
 
     @cached_property
@@ -150,9 +150,9 @@ class NameIndex(Generic[T]):
         return found
 
 
-def match_name(items: Iterable[T], word: str, by: Callable[[T], EndpointNames]) -> list[T]:
+def match_name(items: Iterable[T], word: str, get_names: Callable[[T], EndpointNames]) -> list[T]:
     """Return the items for a name without a host, without keeping an index; for a single lookup."""
-    return NameIndex(items, by).pick(word)
+    return NameIndex(items, get_names).pick(word)
 
 
 def plain_name(word: str) -> str:
@@ -164,7 +164,7 @@ def _pairs(word: str) -> set[str]:
     return {word[place : place + 2] for place in range(len(word) - 1)}
 
 
-def _close(shared: Mapping[str, int], word: str, most: int, alike: float) -> list[str]:
+def _close(shared: Mapping[str, int], word: str, most: int, min_ratio: float) -> list[str]:
     """Return difflib's close matches among the few names that share most letter pairs.
 
     Comparing two similar names takes 50 us, and a name may resemble a thousand others. ``shared``: number of shared
@@ -173,7 +173,7 @@ def _close(shared: Mapping[str, int], word: str, most: int, alike: float) -> lis
     from difflib import get_close_matches
 
     likely = nlargest(_LIKELY, shared, key=lambda name: shared[name] / (len(word) + len(name)))
-    return get_close_matches(word, likely, most, alike)
+    return get_close_matches(word, likely, most, min_ratio)
 
 
 # ---- names of Ollama -------------------------------------------------------------------------------
@@ -196,15 +196,17 @@ def models_of_tag(name: str, ids: Iterable[str]) -> list[str]:
     """
     if "/" in name:
         return []
-    wanted = _tag_words(name.lower().removesuffix(":latest"))
+    tag_words = _tag_words(name.lower().removesuffix(":latest"))
     found: list[str] = []
     sized: list[str] = []
     for id in ids:
         last = id.lower().rpartition("/")[2]
         words = () if ":" in last else _tag_words(last)  # a variant at a host, as ":free"
-        if words == wanted:
+        if words == tag_words:
             found.append(id)
-        elif len(words) == len(wanted) + 1 and tuple(each for each in words if not _SIZE.fullmatch(each)) == wanted:
+        elif (
+            len(words) == len(tag_words) + 1 and tuple(each for each in words if not _SIZE.fullmatch(each)) == tag_words
+        ):
             sized.append(id)
     return found or sized
 
@@ -236,8 +238,8 @@ def resolve_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     Raises:
         UnknownModel: no such name (the nearest are listed), or a short name shared by several models.
     """
-    if there := find_by_name(catalog, name):
-        return there
+    if endpoints := find_by_name(catalog, name):
+        return endpoints
     for each in catalog.uncallable:
         if each.name == name.strip().lower():
             raise UnknownModel(f"{each.id} cannot be called: {each.why}", todo=each.todo)
@@ -246,19 +248,19 @@ def resolve_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
 
 def find_by_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     """Return the endpoints as ``resolve_name`` does, but () for an unknown name."""
-    wanted = name.strip().lower()
-    exact = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
+    lower_name = name.strip().lower()
+    exact = tuple(e for e in catalog.endpoints if e.id.lower() == lower_name)
     if exact:
         return exact
-    host, model = split_name(wanted, _hosts(catalog))
-    there = [
+    host, model = split_name(lower_name, _hosts(catalog))
+    candidates = [
         e for e in catalog.endpoints if not host or e.host.id.lower() == host or e.id.lower().startswith(f"{host}:")
     ]
-    found = match_name(there, model, names_of)
+    found = match_name(candidates, model, names_of)
     if found:
         model = require_one_model(name, found)[0].model.id  # every host's, whatever the others call it
-        return tuple(e for e in there if e.model.id == model)
-    served = [e for e in catalog.endpoints if e.host.id.lower() == wanted]
+        return tuple(e for e in candidates if e.model.id == model)
+    served = [e for e in catalog.endpoints if e.host.id.lower() == lower_name]
     return tuple(require_one_model(name, served)) if served else ()  # a host with one model, as "up.NAME" is
 
 
@@ -279,15 +281,15 @@ def check_unambiguous(name: str, models: list[str]) -> None:
         raise UnknownModel(f"{name} could be any of {len(models)} models", todo=say_which(listed))
 
 
-def _near(catalog: Catalog, wanted: str) -> str:
+def _near(catalog: Catalog, lower_name: str) -> str:
     """Return advice that names the nearest models.
 
     A name of Ollama's library is only suggested its model: whoever writes it may mean the one on this machine, and a
     request would go to a host.
     """
-    if tagged := models_of_tag(wanted, dict.fromkeys(endpoint.model.id for endpoint in catalog.endpoints)):
+    if tagged := models_of_tag(lower_name, dict.fromkeys(endpoint.model.id for endpoint in catalog.endpoints)):
         return hint("did you mean {}? See {}", " or ".join(tagged[:3]), EVERY_MODEL)
-    model = wanted.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+    model = lower_name.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
     names: dict[str, tuple[str, str]] = {}  # a name to match -> its spelling, and its model
     for endpoint in catalog.endpoints:
         names.setdefault(endpoint.id.lower(), (endpoint.id, endpoint.model.id))
@@ -295,13 +297,13 @@ def _near(catalog: Catalog, wanted: str) -> str:
         names.setdefault(endpoint.model.id.lower().rsplit("/", 1)[-1], (endpoint.model.id, endpoint.model.id))
     pairs = {name: _pairs(name) for name in names}
     close: list[str] = []
-    for word in dict.fromkeys((wanted, model)):
+    for word in dict.fromkeys((lower_name, model)):
         own = _pairs(word)
         close += _close({name: len(own & some) for name, some in pairs.items()}, word, 3, 0.5)
     by_model: dict[str, str] = {}
     for match in close:
-        written, of = names[match]
-        by_model.setdefault(of, written)
+        spelling, model_id = names[match]
+        by_model.setdefault(model_id, spelling)
     found = list(by_model.values())[:3]
     if found:
         return hint("did you mean {}? See {}", " or ".join(found), EVERY_MODEL)

@@ -150,7 +150,7 @@ def find_contradiction(
     for task in tasks:
         goes_in, comes_out = _TASKS_NEED.get(task, ((), ()))
         lacking: list[str] = [kind for kind in goes_in if input and kind not in input]
-        lacking += [made for made in comes_out if output and made not in output]
+        lacking += [output_kind for output_kind in comes_out if output and output_kind not in output]
         if lacking:
             return f"its tasks have {task}, and its {'input' if lacking[0] in goes_in else 'output'} no {lacking[0]}"
     return ""

@@ -33,8 +33,8 @@ def runtime_plugins() -> Mapping[Protocol, Plugin]:
 
     None is imported, here or ever in this process.
     """
-    taken = {*get_args(BuiltInProtocol), *protocol_plugins()}
-    return installed_plugins("runtime", frozenset(taken))
+    reserved = {*get_args(BuiltInProtocol), *protocol_plugins()}
+    return installed_plugins("runtime", frozenset(reserved))
 
 
 def http_protocols() -> tuple[Protocol, ...]:

@@ -25,14 +25,14 @@ class DisputedCapability(Struct, frozen=True, array_like=True, gc=False):
         about: "audio input", "image output", "tools". claims: number of rows that claim it. rows: number of rows that
             state any capability.
         own: whether the vendor's own host claims it, None if it has no row.
-        held: the claim is accepted nevertheless.
+        accepted: the claim is accepted nevertheless.
     """
 
     about: str
     claims: int
     rows: int
     own: bool | None = None
-    held: bool = False
+    accepted: bool = False
 
 
 def describe_dispute(doubt: DisputedCapability) -> str:
@@ -42,9 +42,11 @@ def describe_dispute(doubt: DisputedCapability) -> str:
     "7 of 28 rows claim audio input, the vendor's own among them, and 21 do not: plans do not rely on it"
     """
     rest = doubt.rows - doubt.claims
-    by = {True: ", the vendor's own among them,", False: " and the vendor's own does not", None: ""}[doubt.own]
-    claim = f"{doubt.claims} of {doubt.rows} rows {_claim(doubt.claims)} {doubt.about}{by}"
-    end = "plans rely on it at the hosts that claim it" if doubt.held else "plans do not rely on it"
+    vendor_clause = {True: ", the vendor's own among them,", False: " and the vendor's own does not", None: ""}[
+        doubt.own
+    ]
+    claim = f"{doubt.claims} of {doubt.rows} rows {_claim(doubt.claims)} {doubt.about}{vendor_clause}"
+    end = "plans rely on it at the hosts that claim it" if doubt.accepted else "plans do not rely on it"
     return f"{claim}{': ' if doubt.own is False else f' and {rest} {_lack(rest)} not: '}{end}"
 
 

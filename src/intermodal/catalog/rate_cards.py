@@ -112,26 +112,26 @@ class ItemizedBill(Value):
     unpriced: tuple[str, ...] = ()
 
 
-def effective_rates(vectors: tuple[RateCard, ...], moment: str, **said: str) -> RateCard | None:
-    """Return the prices in force at ``moment`` for a request with the properties ``said``; None if there are none.
+def effective_rates(vectors: tuple[RateCard, ...], moment: str, **properties: str) -> RateCard | None:
+    """Return the prices in force at ``moment`` for a request with these properties; None if there are none.
 
     ``moment`` is a date (2026-11-25) or a UTC time (2026-11-25T09:30). If it has no time of day and prices vary by
     hour, the most expensive hour is used.
     """
     day, _, clock = moment.partition("T")
     minute = int(clock[:2]) * 60 + int(clock[3:5]) if clock else None
-    held = [each for each in vectors if not each.when and each.since <= day]
+    cards = [each for each in vectors if not each.when and each.since <= day]
     found = (
         _dearest(rate_cards_on(vectors, day))
         if minute is None
-        else next((v for v in reversed(held) if _holds(v, minute)), None)
+        else next((v for v in reversed(cards) if _holds(v, minute)), None)
     )
-    if found is None or not said:
+    if found is None or not properties:
         return found
     units = dict(found.units)
     replaced: set[str] = set()
     for vector in _last_of_each(vectors, day):
-        if all(said.get(key) == word for key, word in vector.when.items()):
+        if all(properties.get(key) == word for key, word in vector.when.items()):
             units.update({name: rate for name, rate in vector.units.items() if name not in replaced})
             replaced.update(vector.units)
     return replace(found, units=units)
@@ -149,9 +149,9 @@ def _last_of_each(vectors: tuple[RateCard, ...], day: str) -> list[RateCard]:
 
 def rate_cards_on(vectors: tuple[RateCard, ...], day: str) -> list[RateCard]:
     """Return the standard prices that may apply on a day: the last all-day card, and later cards for some hours."""
-    held = [each for each in vectors if not each.when and each.since <= day]
-    place = max((place for place, each in enumerate(held) if not each.hours), default=None)
-    return held if place is None else held[place:]
+    cards = [each for each in vectors if not each.when and each.since <= day]
+    place = max((place for place, each in enumerate(cards) if not each.hours), default=None)
+    return cards if place is None else cards[place:]
 
 
 def _holds(vector: RateCard, minute: int) -> bool:
@@ -161,8 +161,8 @@ def _holds(vector: RateCard, minute: int) -> bool:
     return start <= minute < end if start <= end else minute >= start or minute < end
 
 
-def _dearest(held: list[RateCard]) -> RateCard | None:
-    return max(held, key=lambda each: sum(base_rate(rate) for rate in each.units.values()), default=None)
+def _dearest(cards: list[RateCard]) -> RateCard | None:
+    return max(cards, key=lambda each: sum(base_rate(rate) for rate in each.units.values()), default=None)
 
 
 def base_rate(rate: Rate) -> float:
@@ -203,8 +203,8 @@ def itemize(vector: RateCard | None, usage: Mapping[str, float]) -> ItemizedBill
     if vector is not None and vector.unsaid:
         lines.append(BillLine(counts=vector.unsaid, count=1, unit="", usd=None))
     unpriced = tuple(line.counts for line in lines if line.usd is None)
-    whole = None if unpriced else sum(line.usd or 0.0 for line in lines)
-    return ItemizedBill(usd=whole, lines=tuple(lines), unpriced=unpriced)
+    total_usd = None if unpriced else sum(line.usd or 0.0 for line in lines)
+    return ItemizedBill(usd=total_usd, lines=tuple(lines), unpriced=unpriced)
 
 
 def _leaves(usage: Mapping[str, float]) -> dict[str, float]:

@@ -81,8 +81,8 @@ def _switch(settings: Settings) -> Literal["", "on", "off"]:
     """
     for path, value in settings.own:
         if path in _SWITCHES:
-            said = value.get("type") if isinstance(value, dict) else value
-            return "off" if said in (False, "disabled", "between_tools") else "on"
+            state = value.get("type") if isinstance(value, dict) else value
+            return "off" if state in (False, "disabled", "between_tools") else "on"
     return ""
 
 
@@ -91,12 +91,16 @@ def sent_thinking_request(thinking_request: ThinkingRequest, host: Host) -> Thin
     protocol = PROTOCOL_OF_LOCAL_SERVER.get(host.protocol, host.protocol)
     if thinking_request is NO_THINKING_REQUEST or thinking_request.protocol == protocol:
         return thinking_request
-    told: dict[str, Any] = {}
+    translated: dict[str, Any] = {}
     if thinking_request.effort:
-        told |= translate_effort(thinking_request.effort, thinking_request.protocol, protocol, host.quirks)
+        translated |= translate_effort(thinking_request.effort, thinking_request.protocol, protocol, host.quirks)
     if thinking_request.budget:
-        told |= translate_budget(thinking_request.budget, host.quirks)
-    return ThinkingRequest(protocol, told.get("effort", ""), told.get("thinking", 0)) if told else NO_THINKING_REQUEST
+        translated |= translate_budget(thinking_request.budget, host.quirks)
+    return (
+        ThinkingRequest(protocol, translated.get("effort", ""), translated.get("thinking", 0))
+        if translated
+        else NO_THINKING_REQUEST
+    )
 
 
 def resolve_effort(thinking: ThinkingProfile, thinking_request: ThinkingRequest) -> Effort | Literal["unsaid"]:

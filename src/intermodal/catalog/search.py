@@ -119,13 +119,13 @@ def find_at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Sn
         return None
     if host not in places:
         raise UnknownModel(f"there is no host named {host}", todo=_near_hosts(host, places))
-    there = _of_host(catalog, models, host)
-    found = [each for each in there if _lookup_names(each).id == f"{host}:{word}"] or match_name(
-        there, word, _lookup_names
+    at_host = _of_host(catalog, models, host)
+    found = [each for each in at_host if _lookup_names(each).id == f"{host}:{word}"] or match_name(
+        at_host, word, _lookup_names
     )
     check_unambiguous(name, sorted({_lookup_names(each).model for each in found}))
     if not found:
-        raise UnknownModel(f"{host} has no model named {word}", todo=_near_models(there, models, host, word))
+        raise UnknownModel(f"{host} has no model named {word}", todo=_near_models(at_host, models, host, word))
     return min(found, key=lambda each: _lookup_names(each).id != f"{host}:{_lookup_names(each).model}")
 
 
@@ -151,9 +151,9 @@ def find_model_by_name(catalog: Catalog, models: Snapshot, name: str) -> FoundMo
         UnknownModel: no source lists the model, or the name is ambiguous; the message has the candidates, or the
             nearest names.
     """
-    one = find_at_host(catalog, models, name)
-    if one is not None:
-        return FoundModel(one.id if isinstance(one, SnapshotRow) else one.model.id)
+    exact_match = find_at_host(catalog, models, name)
+    if exact_match is not None:
+        return FoundModel(exact_match.id if isinstance(exact_match, SnapshotRow) else exact_match.model.id)
     word, own = name.strip().lower(), shipped_rows().models
     ids = list(dict.fromkeys((*(each.model.id for each in catalog.endpoints), *own, *models.by_model)))
     exact = [id for id in ids if id.lower() == word]
@@ -188,8 +188,8 @@ def _spelt_alike(word: str, ids: Iterable[str]) -> list[str]:
 def _has_open_weights(id: str, models: Snapshot) -> bool:
     """Return whether a source states that anybody can run the model. Ollama's library has no others."""
     own = shipped_rows().models.get(id)
-    stated = own is not None and (own.parameters is not None or bool(own.licence))
-    return stated or any("open" in row.can for row in models.by_model.get(id, ()))
+    is_published = own is not None and (own.parameters is not None or bool(own.licence))
+    return is_published or any("open" in row.can for row in models.by_model.get(id, ()))
 
 
 def _most_likely_model(name: str, found: list[str], models: Snapshot) -> str:
@@ -215,22 +215,22 @@ def _check_listed(name: str, found: list[str]) -> None:
 
 def _check_host(catalog: Catalog, models: Snapshot, name: str, places: Iterable[str]) -> None:
     """Raise UnknownModel if a name without a vendor has an unknown host and is not the full name of a model."""
-    host, wanted = host_in_name(name), name.strip().lower()
+    host, lower_name = host_in_name(name), name.strip().lower()
     if not host or find_by_name(catalog, name) or any(row.id == host for row in shipped_rows().hosts):
         return
-    if models_of_tag(wanted, models.by_model):
+    if models_of_tag(lower_name, models.by_model):
         return
-    if not any(wanted in (each.name.lower(), each.id.lower().rpartition("/")[2]) for each in models.rows):
+    if not any(lower_name in (each.name.lower(), each.id.lower().rpartition("/")[2]) for each in models.rows):
         raise UnknownModel(
-            f"there is no host named {host}, and no model named {wanted}", todo=_near_hosts(host, places)
+            f"there is no host named {host}, and no model named {lower_name}", todo=_near_hosts(host, places)
         )
 
 
 def _of_host(catalog: Catalog, models: Snapshot, host: str) -> list[Endpoint | SnapshotRow]:
     endpoints = [each for each in catalog.endpoints if each.host.id.lower() == host]
-    known = {each.id for each in endpoints} | {each.served_as for each in endpoints}
+    endpoint_names = {each.id for each in endpoints} | {each.served_as for each in endpoints}
     rows = models.of_host(host) if host in models.places else []
-    return [*endpoints, *(row for row in rows if row.endpoint not in known and row.name not in known)]
+    return [*endpoints, *(row for row in rows if row.endpoint not in endpoint_names and row.name not in endpoint_names)]
 
 
 def _lookup_names(each: Endpoint | SnapshotRow) -> EndpointNames:
@@ -242,8 +242,8 @@ def _near_hosts(host: str, places: Iterable[str]) -> str:
     return f"did you mean {' or '.join(near)}? Every host: intermodal hosts" if near else "see: intermodal hosts"
 
 
-def _near_models(there: Iterable[Endpoint | SnapshotRow], models: Snapshot, host: str, word: str) -> str:
-    names = {_lookup_names(each).last_word: _lookup_names(each).id for each in there}
+def _near_models(at_host: Iterable[Endpoint | SnapshotRow], models: Snapshot, host: str, word: str) -> str:
+    names = {_lookup_names(each).last_word: _lookup_names(each).id for each in at_host}
     near = [names[each] for each in get_close_matches(word.rpartition("/")[2], names, _NEAR, 0.7)]
     if near:
         return command(f"did you mean {' or '.join(near)}? All of them: intermodal models --host {host}")

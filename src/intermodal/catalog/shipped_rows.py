@@ -111,13 +111,13 @@ def data_policies() -> Mapping[str, DataPolicy]:
 
 def with_data_policy(row: HostRow) -> HostRow:
     """Add the data policy that a host publishes to its shipped row."""
-    said = data_policies().get(row.id)
-    if said is None:
+    data_policy = data_policies().get(row.id)
+    if data_policy is None:
         return row
-    source = f"{said.source}, of {said.dated}" if said.dated else said.source
+    source = f"{data_policy.source}, of {data_policy.dated}" if data_policy.dated else data_policy.source
     return msgspec.structs.replace(
-        row, regions=said.regions, trains=said.trains, retention_days=said.retention_days,
-        conditions_source=source, conditions_checked=said.checked,
+        row, regions=data_policy.regions, trains=data_policy.trains, retention_days=data_policy.retention_days,
+        conditions_source=source, conditions_checked=data_policy.checked,
     )  # fmt: skip
 
 
@@ -133,8 +133,8 @@ def describe_data_policy(host: Host) -> str:
         found.append("trains on it" if host.trains else "does not train on it")
     if not found:
         return ""
-    stated = host.conditions.citation
-    return f"{', '.join(found)} ({stated})" if stated else ", ".join(found)
+    source = host.conditions.citation
+    return f"{', '.join(found)} ({source})" if source else ", ".join(found)
 
 
 COUNTING = Path(__file__).parent / "data" / "counting"
@@ -157,10 +157,10 @@ def shipped_families(root: Path = COUNTING) -> ModelFamilies:
         for index, row in enumerate(table.get("families", ())):
             for name in ("text_source", "text_checked", "tools_source", "tools_checked"):
                 row.setdefault(name, table.get(name, ""))
-            made = decode_row(row, ModelFamily, where=where, place=f"families[{index}]")
-            if not made.names or not made.rules:
+            family = decode_row(row, ModelFamily, where=where, place=f"families[{index}]")
+            if not family.names or not family.rules:
                 raise ConfigError(f"families[{index}] has no names or no rules", where=where, todo="write both")
-            found.append(made)
+            found.append(family)
     return ModelFamilies(rows=tuple(found))
 
 
@@ -170,7 +170,7 @@ def with_token_rules(endpoint: Endpoint) -> Endpoint:
     Input is counted by the rules on a plan's date: ``families_of``.
     """
     model = endpoint.model
-    text, drawn = _today(model.id)
+    text, image_rule = _today(model.id)
     changes: dict[str, str] = {}
     unknown = "" if endpoint.host.zone == "internet" else OPEN_WEIGHTS
     vocabulary = model.vocabulary or vocabulary_of(model.id) or unknown
@@ -180,8 +180,8 @@ def with_token_rules(endpoint: Endpoint) -> Endpoint:
         text = vocabulary
     if text and not model.tokenizer:
         changes["tokenizer"] = text
-    if drawn and not model.drawn and "image" in model.output:
-        changes["drawn"] = drawn
+    if image_rule and not model.drawn and "image" in model.output:
+        changes["drawn"] = image_rule
     if not changes:
         return endpoint
     return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, **changes))
@@ -189,8 +189,8 @@ def with_token_rules(endpoint: Endpoint) -> Endpoint:
 
 def families_of(endpoints: Iterable[Endpoint]) -> tuple[ModelFamily, ...]:
     """Return the families of these endpoints, in the order of the files, which a plan needs to count tokens."""
-    wanted = {id(row) for endpoint in endpoints if (row := _row(endpoint.model.id)) is not None}
-    return tuple(row for row in shipped_families().rows if id(row) in wanted)
+    row_ids = {id(row) for endpoint in endpoints if (row := _row(endpoint.model.id)) is not None}
+    return tuple(row for row in shipped_families().rows if id(row) in row_ids)
 
 
 @lru_cache(maxsize=8_192)
@@ -201,5 +201,5 @@ def _row(model: str) -> ModelFamily | None:
 
 @lru_cache(maxsize=8_192)
 def _today(model: str) -> tuple[str, str]:
-    known = shipped_families()
-    return known.newest(model, "text"), known.newest(model, "drawn")
+    families = shipped_families()
+    return families.newest(model, "text"), families.newest(model, "drawn")

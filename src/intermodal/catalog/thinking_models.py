@@ -64,9 +64,11 @@ def _of(row: ThinkingRow, file: ThinkingFile) -> ThinkingProfile:
 def _thinking(
     unasked: DefaultEffort, tokens: dict[str, _Tokens], basis: str, evidence: Evidence, *, always: bool = False
 ) -> ThinkingProfile:
-    by: tuple[tuple[Effort, _Tokens], ...] = tuple((effort, tokens[effort]) for effort in EFFORTS if effort in tokens)
+    tokens_by_effort: tuple[tuple[Effort, _Tokens], ...] = tuple(
+        (effort, tokens[effort]) for effort in EFFORTS if effort in tokens
+    )
     return ThinkingProfile(
-        unasked=unasked, always=always, by=by, unsaid=tokens["unsaid"], basis=basis, evidence=evidence
+        unasked=unasked, always=always, by=tokens_by_effort, unsaid=tokens["unsaid"], basis=basis, evidence=evidence
     )
 
 

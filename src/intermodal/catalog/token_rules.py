@@ -177,13 +177,13 @@ class ModelFamilies(Struct, frozen=True, kw_only=True, dict=True):
 
     def of(self, name: str) -> tuple[str, ModelFamily] | None:
         """Return the matching name and the row of a model's family; None if there is none."""
-        wanted = bare_name(name)
-        end = len(wanted)
+        family_name = bare_name(name)
+        end = len(family_name)
         while end > 0:
-            found = self._by_name.get(wanted[:end])
+            found = self._by_name.get(family_name[:end])
             if found is not None:
-                return found if _says_the_same(wanted[end:]) else None
-            end = wanted.rfind("-", 0, end)
+                return found if _says_the_same(family_name[end:]) else None
+            end = family_name.rfind("-", 0, end)
         return None
 
     def newest(self, name: str, aspect: Aspect) -> str:
@@ -191,8 +191,8 @@ class ModelFamilies(Struct, frozen=True, kw_only=True, dict=True):
         found = self.of(name)
         if found is None:
             return ""
-        stated = [str(getattr(rule, aspect)) for rule in _in_order(found[1]) if getattr(rule, aspect)]
-        return stated[-1] if stated else ""
+        rules = [str(getattr(rule, aspect)) for rule in _in_order(found[1]) if getattr(rule, aspect)]
+        return rules[-1] if rules else ""
 
     def sheet(self, name: str, date: str) -> ModelTokenRules:
         """Return the rules in force for a model on an ISO date; empty rules for an unknown family.
@@ -217,28 +217,28 @@ def _in_order(row: ModelFamily) -> list[TokenRule]:
 
 
 def _in_force(name: str, row: ModelFamily, date: str) -> ModelTokenRules:
-    made: dict[Aspect, str] = {}
+    rules: dict[Aspect, str] = {}
     sources: dict[Aspect, str] = {}
     later: dict[Aspect, str] = {}
-    held: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
     for rule in _in_order(row):
         begun = rule.effective_from <= date
         for aspect in ASPECTS:
-            stated = getattr(rule, aspect)
-            if stated and begun:
-                made[aspect] = stated
+            rule_text = getattr(rule, aspect)
+            if rule_text and begun:
+                rules[aspect] = rule_text
                 sources[aspect] = citation(f"{rule.source}, in force from {rule.effective_from}", rule.checked)
-            elif stated and aspect not in made:
+            elif rule_text and aspect not in rules:
                 later.setdefault(aspect, rule.effective_from)
         if begun:
-            held |= {name: value for name in ("framing", *_LIMITS) if (value := getattr(rule, name))}
-    said: tuple[tuple[Aspect, str, str], ...] = (
+            limits |= {name: value for name in ("framing", *_LIMITS) if (value := getattr(rule, name))}
+    own_sources: tuple[tuple[Aspect, str, str], ...] = (
         ("text", row.text_source, row.text_checked), ("tools", row.tools_source, row.tools_checked),
     )  # fmt: skip
-    for aspect, source, checked in said:
+    for aspect, source, checked in own_sources:
         if source and aspect in sources:
             sources[aspect] = citation(source, checked)
-    return ModelTokenRules(name=name, rules=made, sources=sources, later=later, **held)
+    return ModelTokenRules(name=name, rules=rules, sources=sources, later=later, **limits)
 
 
 ASSUMED_PREFIX = "like "

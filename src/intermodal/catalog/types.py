@@ -106,8 +106,10 @@ class TimeoutSettings(Value, forbid_unknown_fields=True):
 
     def over(self, other: TimeoutSettings) -> TimeoutSettings:
         """Return these settings, with those of ``other`` for the values that are not set."""
-        said = {name: value for name in TimeoutSettings.__struct_fields__ if (value := getattr(self, name)) is not None}
-        return msgspec.structs.replace(other, **said)
+        set_values = {
+            name: value for name in TimeoutSettings.__struct_fields__ if (value := getattr(self, name)) is not None
+        }
+        return msgspec.structs.replace(other, **set_values)
 
 
 class Evidence(Value):
@@ -128,8 +130,8 @@ class Evidence(Value):
 
         Observations on this machine need no citation.
         """
-        stated = self.level in ("declared", "benchmark")
-        return citation(self.source, self.checked) if self.source and stated else self.source
+        needs_citation = self.level in ("declared", "benchmark")
+        return citation(self.source, self.checked) if self.source and needs_citation else self.source
 
 
 class Strength(Value):
@@ -497,8 +499,8 @@ class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint a
 
         These are the languages of its model, if its host has the operation.
         """
-        by = self.host.protocol == "whisper" or AUDIO_TRANSLATIONS in self.host.quirks
-        return self.model.translates if by else ()
+        is_supported = self.host.protocol == "whisper" or AUDIO_TRANSLATIONS in self.host.quirks
+        return self.model.translates if is_supported else ()
 
     @property
     def is_free_tier(self) -> bool:
@@ -529,8 +531,8 @@ class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint a
 
     def price_on(self, day: str) -> Price:
         """Return the price on an ISO date; "" is any day."""
-        held = [price for price in self.later if price.effective_from <= day]
-        return max(held, key=lambda price: price.effective_from) if held else self.price
+        in_force = [price for price in self.later if price.effective_from <= day]
+        return max(in_force, key=lambda price: price.effective_from) if in_force else self.price
 
     def tier(self, task: Task) -> Strength | None:
         for strength in self.model.strength:
@@ -609,9 +611,9 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
 
     def among(self, endpoints: tuple[Endpoint, ...]) -> Catalog:
         """Return the catalog with other endpoints, most of which it already has, keeping facts derived from those."""
-        made = replace(self, endpoints=endpoints)
-        vars(made).update(counting=self.counting, made_of=self)
-        return made
+        catalog = replace(self, endpoints=endpoints)
+        vars(catalog).update(counting=self.counting, made_of=self)
+        return catalog
 
     @cached_property
     def vocabularies(self) -> tuple[str, ...]:

@@ -458,7 +458,7 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
                 area="server", name=address, state="unreachable", what=what, todo="see whether it still works"
             )
             continue
-        late = "" if server.whole else "; it was too slow to be asked everything"
+        late = "" if server.complete else "; it was too slow to be asked everything"
         if why := unusable(server):
             yield DoctorFinding(area="server", name=address, state="unused", what=f"{title(server)}: {why}")
             continue

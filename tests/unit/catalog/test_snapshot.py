@@ -170,7 +170,7 @@ def test_the_cheapest_models_that_take_media_are_named_in_the_shipped_header() -
 def test_what_asks_a_tenth_of_what_others_ask_for_the_same_model_is_not_the_cheapest() -> None:
     said = [SnapshotRow(host=name, name="eye", id="acme/eye-70b", tasks=("image-text-to-text",),
                 input=("text", "image"), output=("text",), context=8192, price_in=usd, price_out=usd,
-                stated=msgspec.Raw(b'{"units":{"input_mtok":%g,"output_mtok":%g}}' % (usd, usd)))
+                models_dev_prices=msgspec.Raw(b'{"units":{"input_mtok":%g,"output_mtok":%g}}' % (usd, usd)))
             for name, usd in (("a", 1.0), ("b", 0.9), ("c", 1.1), ("slip", 0.01))]  # fmt: skip
     hosts = {row.host: HostRow(id=row.host, base_url=f"https://{row.host}.example/v1") for row in said}
     header = SnapshotHeader(intermodal_snapshot=SNAPSHOT_FORMAT, made="2027-01-01", size=0)

@@ -37,7 +37,9 @@ def fetched(
 
 @pytest.fixture
 def made(tmp_path: Path) -> Snapshot:
-    snapshot = snapshot_from_wheels(fetched(models_db(tmp_path / "db.sqlite").read_bytes()), HOSTS, made="2026-11-25")
+    snapshot = snapshot_from_wheels(
+        fetched(models_db(tmp_path / "db.sqlite").read_bytes()), HOSTS, snapshot_date="2026-11-25"
+    )
     assert snapshot.unknown_units == ("moon_landings_kcount",)
     builder.write_snapshot(snapshot, tmp_path / "out" / "models.jsonl")
     return Snapshot(tmp_path / "out" / "models.jsonl")
@@ -56,7 +58,7 @@ def ids_of(folder: Path, *served: tuple[str, str]) -> dict[tuple[str, str], str]
             "INSERT INTO models VALUES (?, ?, ?, 'X', NULL, 0, 0, 0, NULL, 0, 0, 0, NULL)",
             [(f"{host}:{name}", host, name) for host, name in served],
         )
-    snapshot = snapshot_from_wheels(fetched((folder / "db.sqlite").read_bytes()), HOSTS, made="2026-11-25")
+    snapshot = snapshot_from_wheels(fetched((folder / "db.sqlite").read_bytes()), HOSTS, snapshot_date="2026-11-25")
     builder.write_snapshot(snapshot, folder / "models.jsonl")
     rows = {(row.host, row.name): row.id for row in Snapshot(folder / "models.jsonl").rows}
     return {each: rows[each] for each in served}
@@ -170,7 +172,7 @@ def test_every_figure_of_a_model_has_a_source(made: Snapshot) -> None:
 
 def test_the_same_data_make_the_same_bytes(tmp_path: Path) -> None:
     models = FetchedMember("1", models_db(tmp_path / "db.sqlite").read_bytes())
-    one, two = (snapshot_from_wheels(fetched(models.data), HOSTS, made="2026-11-25") for _ in range(2))
+    one, two = (snapshot_from_wheels(fetched(models.data), HOSTS, snapshot_date="2026-11-25") for _ in range(2))
     assert one.data == two.data
 
 
@@ -192,7 +194,7 @@ def test_prices_that_are_not_data_are_refused_and_never_run(text: str, said: str
 @pytest.mark.parametrize("data", [b"", b"not a database at all, but long enough to be read as one" * 20])
 def test_models_that_are_no_database_are_refused(data: bytes) -> None:
     with pytest.raises(ConfigError, match="is not the models.dev data that intermodal knows"):
-        snapshot_from_wheels(fetched(data), HOSTS, made="2026-11-25")
+        snapshot_from_wheels(fetched(data), HOSTS, snapshot_date="2026-11-25")
 
 
 def test_a_wheel_s_name_says_its_version() -> None:
@@ -207,7 +209,8 @@ def joined(tmp_path: Path) -> Snapshot:
     """All four sources."""
     models = models_db(tmp_path / "db.sqlite").read_bytes()
     builder.write_snapshot(
-        snapshot_from_wheels(fetched(models, more=newer()), HOSTS, made="2026-11-25"), tmp_path / "models.jsonl"
+        snapshot_from_wheels(fetched(models, more=newer()), HOSTS, snapshot_date="2026-11-25"),
+        tmp_path / "models.jsonl",
     )
     return Snapshot(tmp_path / "models.jsonl")
 
@@ -264,7 +267,7 @@ def test_a_name_without_a_date_has_the_price_of_sound_that_all_its_dated_version
     more = {**NOTHING_NEWER, "litellm": json.dumps(table).encode()}
     models = models_db(tmp_path / "db.sqlite").read_bytes()
     builder.write_snapshot(
-        snapshot_from_wheels(fetched(models, more=more), HOSTS, made="2026-11-25"), tmp_path / "models.jsonl"
+        snapshot_from_wheels(fetched(models, more=more), HOSTS, snapshot_date="2026-11-25"), tmp_path / "models.jsonl"
     )
     (vector,) = Snapshot(tmp_path / "models.jsonl").by_endpoint["openai:openai/hears"].dated_prices
     assert vector.units.get("input_audio_mtok") == meant and base_rate(vector.units["input_mtok"]) == 1.0
@@ -287,7 +290,7 @@ def test_what_the_table_does_not_say_stays_unknown_and_what_is_retired_or_no_mod
 def test_a_newer_source_of_another_shape_is_an_error_that_names_it(tmp_path: Path, package: str, data: bytes) -> None:
     models = models_db(tmp_path / "db.sqlite").read_bytes()
     with pytest.raises(ConfigError) as caught:
-        snapshot_from_wheels(fetched(models, more={**newer(), package: data}), HOSTS, made="2026-11-25")
+        snapshot_from_wheels(fetched(models, more={**newer(), package: data}), HOSTS, snapshot_date="2026-11-25")
     assert package.replace("-", "_") in str(caught.value)
 
 
@@ -295,7 +298,7 @@ def test_before_a_history_begins_another_sources_dated_price_holds(tmp_path: Pat
     dated = PRICES.replace("id='gpt-4o'", "id='gpt-new'").replace("equals='gpt-4o'", "equals='gpt-new'")
     models = models_db(tmp_path / "db.sqlite").read_bytes()
     data = fetched(models, dated.replace("datetime.date(2099, 12, 1)", "datetime.date(2026, 6, 1)").encode(), newer())
-    builder.write_snapshot(snapshot_from_wheels(data, HOSTS, made="2026-11-25"), tmp_path / "models.jsonl")
+    builder.write_snapshot(snapshot_from_wheels(data, HOSTS, snapshot_date="2026-11-25"), tmp_path / "models.jsonl")
     vectors = Snapshot(tmp_path / "models.jsonl").by_endpoint["openai:openai/gpt-new"].dated_prices
     paid = {
         day: effective_rates(vectors, day) for day in ("2026-05-31", "2026-08-31", "2026-09-01", "2026-10-02T12:00")

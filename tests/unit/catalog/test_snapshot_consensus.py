@@ -58,7 +58,7 @@ def test_the_vendor_s_yes_holds_beside_half_of_the_others_and_not_against_most()
 def test_a_capability_with_equal_votes_is_kept_and_marked_as_disputed() -> None:
     found = drop_disputed_claims(rows(one=SEEING, two=HEARING), OWN)
     assert takes(found)["two"] == HEARING
-    assert found[1].doubts[0].held
+    assert found[1].doubts[0].accepted
 
 
 def test_rows_that_say_nothing_have_no_voice() -> None:

@@ -25,13 +25,13 @@ def catalog(**given: object) -> Catalog:
 def row(**fields: object) -> SnapshotRow:
     plain = {"host": "acme", "name": "m", "id": "acme/m", "tasks": ("text-generation",), "input": ("text",),
              "output": ("text",), **fields}  # fmt: skip
-    for name in ("stated", "prices"):
+    for name in ("models_dev_prices", "prices"):
         if name in plain:
             plain[name] = msgspec.Raw(msgspec.json.encode(plain[name]))
     return SnapshotRow(**plain)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("prices", [{"stated": {"units": {"input_mtok": 0.1, "output_mtok": 0.2}}},
+@pytest.mark.parametrize("prices", [{"models_dev_prices": {"units": {"input_mtok": 0.1, "output_mtok": 0.2}}},
                                     {"prices": [{"units": {"input_mtok": 0.1, "output_mtok": 0.2}}]}])  # fmt: skip
 def test_a_search_on_every_call_has_a_price_or_the_call_has_none(prices: dict[str, object]) -> None:
     plain, searches = (
@@ -104,7 +104,7 @@ def test_a_name_near_a_host_is_offered() -> None:
 
 
 def test_a_price_of_nothing_is_unknown_but_where_the_name_says_free() -> None:
-    nothing = {"stated": RateCard(units={"input_mtok": 0.0, "output_mtok": 0.0})}
+    nothing = {"models_dev_prices": RateCard(units={"input_mtok": 0.0, "output_mtok": 0.0})}
     assert interpretation.prices_of(row(**nothing), HEADER) is None
     free = interpretation.prices_of(row(name="m:free", **nothing), HEADER)
     assert free is not None
@@ -161,7 +161,7 @@ def test_a_transcriber_whose_sound_has_no_price_has_none_at_all() -> None:
     """Where the data has a price of text, or dollars a minute where tokens stand, an hour of sound is not cheap."""
     ear = {"tasks": ("automatic-speech-recognition",), "input": ("audio",), "output": ("text",)}
     minutes = RateCard(units={"input_mtok": 0.003, "output_mtok": 0.0})
-    assert interpretation.prices_of(row(stated=minutes, **ear), HEADER) is None
+    assert interpretation.prices_of(row(models_dev_prices=minutes, **ear), HEADER) is None
     assert (
         interpretation.prices_of(row(prices=(RateCard(units={"input_mtok": 1.25, "output_mtok": 5.0}),), **ear), HEADER)
         is None

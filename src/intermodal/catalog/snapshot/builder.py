@@ -86,24 +86,26 @@ class SnapshotInputs(NamedTuple):
 
 
 def build_snapshot(
-    sources: SnapshotInputs, hosts: Iterable[HostRow], *, made: str, origins: tuple[SnapshotOrigin, ...]
+    sources: SnapshotInputs, hosts: Iterable[HostRow], *, snapshot_date: str, origins: tuple[SnapshotOrigin, ...]
 ) -> BuiltSnapshot:
     """Join the sources into a snapshot.
 
     ``hosts`` are the shipped host rows: the models they name come first and keep their ids.
     """
     models, prices = sources.models, sources.prices
-    spelt, hosts = name_spellings(), tuple(hosts)
+    spellings, hosts = name_spellings(), tuple(hosts)
     ours = {(host.id, served.served_name): served.id for host in hosts for served in host.models if host.base_url}
     rows_of_hosts = {host.id: host for host in hosts if host.base_url}
     protocols: dict[str, Protocol] = {name: host.protocol for name, host in rows_of_hosts.items()}
-    rows = _with_versions(_newer(_rows(models, prices, ours, spelt), sources, spelt, made), made)
-    ids = _Ids(rows, ours, spelt)
-    header = SnapshotHeader(intermodal_snapshot=SNAPSHOT_FORMAT, made=made, size=0, origins=origins)
+    rows = _with_versions(
+        _newer(_rows(models, prices, ours, spellings), sources, spellings, snapshot_date), snapshot_date
+    )
+    ids = _Ids(rows, ours, spellings)
+    header = SnapshotHeader(intermodal_snapshot=SNAPSHOT_FORMAT, made=snapshot_date, size=0, origins=origins)
     rows = _with_distinct_ids([msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows], ours)
     rows = [
         _priced_now(_with_capabilities(row), header)
-        for row in drop_disputed_claims(map(_with_capabilities, rows), spelt.own)
+        for row in drop_disputed_claims(map(_with_capabilities, rows), spellings.own)
     ]
     first = sorted((row for row in rows if (row.host, row.name) in ours), key=_order)
     lines = [_line(row) for row in first]
@@ -144,14 +146,14 @@ def _with_distinct_ids(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], s
     found: list[SnapshotRow] = []
     for (_, model), some in by_id.items():
         some = sorted(some, key=lambda row: _unlike(row, model, ours))
-        taken = {model.lower()}
+        aliases = {model.lower()}
         found.append(some[0])
         full = {row.name.lower() for row in some if "/" in row.name and not _is_regional(row.name)}
         for row in some[1:]:
             alias = row.name.lower()
             bare_slip = "/" not in alias and any(name.endswith(f"/{alias}") for name in full)
-            if alias not in taken and not bare_slip:
-                taken.add(alias)
+            if alias not in aliases and not bare_slip:
+                aliases.add(alias)
                 found.append(msgspec.structs.replace(row, alias=alias))
     return found
 
@@ -160,8 +162,8 @@ def _unlike(
     row: SnapshotRow, model: str, ours: Mapping[tuple[str, str], str]
 ) -> tuple[bool, bool, bool, bool, int, str]:
     name = row.name.lower()
-    bare = "/" not in name
-    return (row.host, row.name) not in ours, name != model, _is_regional(name), bare, len(name), row.name
+    lacks_vendor = "/" not in name
+    return (row.host, row.name) not in ours, name != model, _is_regional(name), lacks_vendor, len(name), row.name
 
 
 def _is_regional(name: str) -> bool:
@@ -171,8 +173,8 @@ def _is_regional(name: str) -> bool:
 
 def _with_capabilities(row: SnapshotRow) -> SnapshotRow:
     """Set the row's capabilities to those inferred from its name, family and modalities."""
-    seen = infer_capabilities(row.id, row.family, row.input, row.output)
-    return msgspec.structs.replace(row, tasks=seen.tasks, input=seen.input, output=seen.output)
+    capabilities = infer_capabilities(row.id, row.family, row.input, row.output)
+    return msgspec.structs.replace(row, tasks=capabilities.tasks, input=capabilities.input, output=capabilities.output)
 
 
 def _priced_now(row: SnapshotRow, header: SnapshotHeader) -> SnapshotRow:
@@ -201,23 +203,23 @@ def _line(row: SnapshotRow) -> bytes:
 
 
 def _place(models: ModelsDev, host: str) -> SnapshotHost:
-    known = models.places.get(host)
-    if known is None:
+    row = models.places.get(host)
+    if row is None:
         return SnapshotHost(id=host, name=host)
-    return SnapshotHost(id=host, name=known.name, url=known.url, keys=known.keys, package=known.package)
+    return SnapshotHost(id=host, name=row.name, url=row.url, keys=row.keys, package=row.package)
 
 
 def _rows(
-    models: ModelsDev, prices: GenaiPrices, ours: Mapping[tuple[str, str], str], spelt: NameSpellings
+    models: ModelsDev, prices: GenaiPrices, ours: Mapping[tuple[str, str], str], spellings: NameSpellings
 ) -> list[SnapshotRow]:
     """Return every model of models.dev with its dated prices, followed by models known only from price sources.
 
     The rows have no ids yet.
     """
-    provider_of = {host: provider for provider, host in spelt.prices.items()}
+    provider_of = {host: provider for provider, host in spellings.prices.items()}
     used: set[int] = set()
     rows: list[SnapshotRow] = []
-    there: set[tuple[str, str]] = set()
+    present: set[tuple[str, str]] = set()
 
     def find_price(host: str, name: str) -> GenaiPricesModel | None:
         found = prices.find(provider_of[host], name) if host in provider_of else None
@@ -227,16 +229,16 @@ def _rows(
 
     for served in models.served:
         rows.append(_row(served, find_price(served.place, served.name)))
-        there.add((served.place, served.name))
+        present.add((served.place, served.name))
     for host, name in sorted(ours):  # newer than the models.dev data, or nothing that models.dev lists
-        if (host, name) not in there and (found := find_price(host, name)) is not None:
+        if (host, name) not in present and (found := find_price(host, name)) is not None:
             rows.append(_price_row(host, name, found))
-            there.add((host, name))
-    for provider, host in spelt.prices.items():
+            present.add((host, name))
+    for provider, host in spellings.prices.items():
         for found in prices.models.get(provider, ()):
-            if id(found) not in used and (host, found.id) not in there:
+            if id(found) not in used and (host, found.id) not in present:
                 rows.append(_price_row(host, found.id, found))
-                there.add((host, found.id))
+                present.add((host, found.id))
     return rows
 
 
@@ -245,7 +247,7 @@ def _row(served: ModelsDevModel, priced: GenaiPricesModel | None) -> SnapshotRow
         host=served.place, name=served.name, id="", title=served.title, input=served.input, output=served.output,
         context=served.context, max_output=served.max_output, window=priced.context if priced else None,
         can=served.can, family=served.family, knowledge=served.knowledge, status=served.status,
-        stated=_raw(served.cost), prices=_raw(priced.vectors if priced else ()),
+        models_dev_prices=_raw(served.cost), prices=_raw(priced.vectors if priced else ()),
     )  # fmt: skip
 
 
@@ -262,21 +264,23 @@ def _raw(value: object) -> msgspec.Raw:
 # ---- newer sources -------------------------------------------------------------------------------
 
 
-def _newer(rows: list[SnapshotRow], sources: SnapshotInputs, spelt: NameSpellings, made: str) -> list[SnapshotRow]:
+def _newer(
+    rows: list[SnapshotRow], sources: SnapshotInputs, spellings: NameSpellings, snapshot_date: str
+) -> list[SnapshotRow]:
     """Add what newer sources have: missing models, missing facts, later prices."""
-    table = {(spelt.table[each.provider], each.name.lower()): each for each in reversed(sources.table)
-             if each.provider in spelt.table}  # fmt: skip
+    table = {(spellings.table[each.provider], each.name.lower()): each for each in reversed(sources.table)
+             if each.provider in spellings.table}  # fmt: skip
     history = {(provider, name.lower()): (provider, name) for provider, name in sources.history.vectors}
-    there = {(row.host, row.name.lower()) for row in rows}
-    titles = {key: each.name for key, each in table.items() if not each.retired or each.retired > made}
+    present = {(row.host, row.name.lower()) for row in rows}
+    titles = {key: each.name for key, each in table.items() if not each.retired or each.retired > snapshot_date}
     titles |= {(host, name): called for (host, name), (_, called) in history.items()
                if host in sources.models.places and (host, called) not in sources.history.removed}  # fmt: skip
     rows = rows + [
         SnapshotRow(host=host, name=called, id="", title=called)
         for (host, name), called in sorted(titles.items())
-        if (host, name) not in there
+        if (host, name) not in present
     ]
-    return [_with_newer(row, sources.history, history, table, made) for row in rows]
+    return [_with_newer(row, sources.history, history, table, snapshot_date) for row in rows]
 
 
 def _with_newer(
@@ -284,7 +288,7 @@ def _with_newer(
     history: ModelPrices,
     names: Mapping[tuple[str, str], tuple[str, str]],
     table: Mapping[tuple[str, str], LitellmModel],
-    made: str,
+    snapshot_date: str,
 ) -> SnapshotRow:
     key = (row.host, row.name.lower())
     listed, dated = table.get(key), names.get(key)
@@ -295,16 +299,16 @@ def _with_newer(
         )  # fmt: skip
     if dated in history.removed and not row.status:
         row = msgspec.structs.replace(row, status="deprecated")
-    known: list[_PriceSource] = []
+    price_sources: list[_PriceSource] = []
     if dated is not None and _sells_text(row):
         vectors = _with_earlier(history.vectors[dated], history.first.get(dated, ""), row.dated_prices)
-        known.append(_PriceSource("model-prices", history.since.get(dated, ""), vectors))
+        price_sources.append(_PriceSource("model-prices", history.since.get(dated, ""), vectors))
     if row.dated_prices:
-        now = effective_rates(row.dated_prices, made)
-        known.append(_PriceSource("genai-prices", now.since if now is not None else "", row.dated_prices))
+        now = effective_rates(row.dated_prices, snapshot_date)
+        price_sources.append(_PriceSource("genai-prices", now.since if now is not None else "", row.dated_prices))
     if listed is not None and listed.vectors:
-        known.append(_PriceSource("litellm", "", listed.vectors))
-    return _with_latest_prices(row, known, made) if known else row
+        price_sources.append(_PriceSource("litellm", "", listed.vectors))
+    return _with_latest_prices(row, price_sources, snapshot_date) if price_sources else row
 
 
 def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateCard, ...]) -> tuple[RateCard, ...]:
@@ -319,34 +323,34 @@ def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateC
 class _PriceSource(NamedTuple):
     """A source's prices, and the first day of its current price, "" if not stated."""
 
-    by: str
+    source: str
     since: str
     vectors: tuple[RateCard, ...]
 
 
 def _sells_text(row: SnapshotRow) -> bool:
     """Return whether token prices are for text: the history has one price per direction, whatever the modality."""
-    seen = infer_capabilities(row.name.lower(), row.family, row.input, row.output)
-    return seen.output in ((), ("text",)) and "automatic-speech-recognition" not in seen.tasks
+    capabilities = infer_capabilities(row.name.lower(), row.family, row.input, row.output)
+    return capabilities.output in ((), ("text",)) and "automatic-speech-recognition" not in capabilities.tasks
 
 
-def _with_latest_prices(row: SnapshotRow, known: list[_PriceSource], made: str) -> SnapshotRow:
-    """Set the row's prices to those with the latest date; for ties, the first of ``known``.
+def _with_latest_prices(row: SnapshotRow, price_sources: list[_PriceSource], snapshot_date: str) -> SnapshotRow:
+    """Set the row's prices to those with the latest date; for ties, the first of ``price_sources``.
 
     Missing units are filled in from sources that agree; differing prices are kept as rivals.
     """
-    best = max(known, key=lambda each: each.since)  # of equals the first
+    best = max(price_sources, key=lambda each: each.since)  # of equals the first
     vectors, rivals = best.vectors, list[RivalPrice]()
-    for other in known:
-        now = effective_rates(other.vectors, made) if other is not best else None
-        if now is not None and _differs(now, best.vectors, made):
-            rivals.append(RivalPrice(by=other.by, since=other.since, vector=now))
+    for other in price_sources:
+        now = effective_rates(other.vectors, snapshot_date) if other is not best else None
+        if now is not None and _differs(now, best.vectors, snapshot_date):
+            rivals.append(RivalPrice(by=other.source, since=other.since, vector=now))
         elif now is not None:
             vectors = _with_missing_units(vectors, other.vectors, now)
     return msgspec.structs.replace(
         row,
         prices=_raw(_of_sound(vectors, row)),
-        prices_by="" if best.by == "genai-prices" else best.by,
+        prices_by="" if best.source == "genai-prices" else best.source,
         rivals=_raw(rivals),
     )
 
@@ -384,19 +388,19 @@ def _with_tiers(rate: Rate, other: Rate | None) -> Rate:
     return rate
 
 
-def _differs(now: RateCard, vectors: tuple[RateCard, ...], made: str) -> bool:
+def _differs(now: RateCard, vectors: tuple[RateCard, ...], snapshot_date: str) -> bool:
     """Return whether ``now`` differs from every price in force on that day, in the units that both have."""
     return not any(
         all(isclose(base_rate(rate), base_rate(each.units[unit]), rel_tol=_ROUNDING) for unit, rate in now.units.items()
             if unit in each.units)
-        for each in rate_cards_on(vectors, made)
+        for each in rate_cards_on(vectors, snapshot_date)
     )  # fmt: skip
 
 
 _ROUNDING = 0.005  # sources round prices of an hour to those of a second
 
 
-def _with_versions(rows: list[SnapshotRow], made: str) -> list[SnapshotRow]:
+def _with_versions(rows: list[SnapshotRow], snapshot_date: str) -> list[SnapshotRow]:
     """Add audio prices to names without a date if all dated versions at the same host have the same ones.
 
     Such a name stands for one of its dated versions.
@@ -406,23 +410,29 @@ def _with_versions(rows: list[SnapshotRow], made: str) -> list[SnapshotRow]:
         plain = _DATE.sub("", row.name)
         if plain != row.name:
             versions.setdefault((row.host, plain), []).append(row)
-    return [_with_sound(row, versions.get((row.host, row.name), []), made) for row in rows]
+    return [_with_sound(row, versions.get((row.host, row.name), []), snapshot_date) for row in rows]
 
 
-def _with_sound(row: SnapshotRow, versions: list[SnapshotRow], made: str) -> SnapshotRow:
-    now = effective_rates(row.dated_prices, made)
-    said = [vector for each in versions if (vector := effective_rates(each.dated_prices, made)) is not None]
-    if now is None or not said or any(_differs(vector, row.dated_prices, made) for vector in said):
+def _with_sound(row: SnapshotRow, versions: list[SnapshotRow], snapshot_date: str) -> SnapshotRow:
+    now = effective_rates(row.dated_prices, snapshot_date)
+    version_cards = [
+        vector for each in versions if (vector := effective_rates(each.dated_prices, snapshot_date)) is not None
+    ]
+    if (
+        now is None
+        or not version_cards
+        or any(_differs(vector, row.dated_prices, snapshot_date) for vector in version_cards)
+    ):
         return row
-    alike = {
+    common_rates = {
         unit: rate
-        for unit, rate in said[0].units.items()
-        if unit in _OF_SOUND and unit not in now.units and all(each.units.get(unit) == rate for each in said)
+        for unit, rate in version_cards[0].units.items()
+        if unit in _OF_SOUND and unit not in now.units and all(each.units.get(unit) == rate for each in version_cards)
     }
-    if not alike:
+    if not common_rates:
         return row
     filled = (
-        vector if vector.when else msgspec.structs.replace(vector, units={**alike, **vector.units})
+        vector if vector.when else msgspec.structs.replace(vector, units={**common_rates, **vector.units})
         for vector in row.dated_prices
     )
     return msgspec.structs.replace(row, prices=_raw(tuple(filled)))
@@ -441,10 +451,10 @@ class _Ids:
     with the same word ("gemma2-…" is Google's), or else the first of the hosts.
     """
 
-    def __init__(self, rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str], spelt: NameSpellings) -> None:
+    def __init__(self, rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str], spellings: NameSpellings) -> None:
         self._ours = ours
-        self._spelt = spelt
-        self._resellers = {row.host for row in rows} - {*spelt.own.values()}
+        self._spellings = spellings
+        self._resellers = {row.host for row in rows} - {*spellings.own.values()}
         self._chosen: dict[str, str] = {}  # key -> how the id is spelt
         self._vendors: dict[str, Counter[str]] = {}  # a bare name's key -> its stated vendors
         self._hosts: dict[str, set[str]] = {}  # a bare name's key -> the hosts that state no vendor
@@ -463,46 +473,51 @@ class _Ids:
             self._chosen[key] = max(spelt_as, key=lambda word: (spelt_as[word], word))
         self._known_makers = {vendor for makers in self._makers.values() for vendor in makers}
         for (host, name), model in ours.items():
-            vendor, bare = self._parts(host, name)
+            vendor, bare_name = self._parts(host, name)
             self._chosen[_id_key(*model.split("/", 1))] = model
-            self._chosen.setdefault(_id_key(vendor or host, bare), model)
-            self._chosen[_id_key(vendor or host, bare)] = model
+            self._chosen.setdefault(_id_key(vendor or host, bare_name), model)
+            self._chosen[_id_key(vendor or host, bare_name)] = model
 
     def of(self, host: str, name: str) -> str:
         if (host, name) in self._ours:
             return self._ours[host, name]
-        vendor, bare = self._parts(host, name)
-        said = self._vendors.get(_key(bare))
-        if said and (not vendor or vendor == self._spelt.own.get(host)):
-            vendor = self._most_stated_vendor(said, bare)  # a vendor's own host may serve another's models too
-        elif said and vendor in self._resellers:  # "groq/openai/…", "novita/glm-4.7": the host, not the vendor
-            made_by = [word for word, _ in said.most_common() if word not in self._resellers]
+        vendor, bare_name = self._parts(host, name)
+        vendor_counts = self._vendors.get(_key(bare_name))
+        if vendor_counts and (not vendor or vendor == self._spellings.own.get(host)):
+            vendor = self._most_stated_vendor(
+                vendor_counts, bare_name
+            )  # a vendor's own host may serve another's models too
+        elif vendor_counts and vendor in self._resellers:  # "groq/openai/…", "novita/glm-4.7": the host, not the vendor
+            made_by = [word for word, _ in vendor_counts.most_common() if word not in self._resellers]
             vendor = made_by[0] if made_by else vendor
         if not vendor:
-            vendor, bare = self._split_vendor_prefix(bare) or (self._likely_vendor(host, bare), bare)
-        return self._chosen.setdefault(_id_key(vendor, bare), f"{vendor}/{bare}")
+            vendor, bare_name = self._split_vendor_prefix(bare_name) or (
+                self._likely_vendor(host, bare_name),
+                bare_name,
+            )
+        return self._chosen.setdefault(_id_key(vendor, bare_name), f"{vendor}/{bare_name}")
 
-    def _most_stated_vendor(self, said: Counter[str], bare: str) -> str:
+    def _most_stated_vendor(self, vendor_counts: Counter[str], bare_name: str) -> str:
         """Return the vendor that most hosts state; of equals, the maker of most names with the same first word."""
-        makers = self._makers.get(_first_word(_key(bare)), Counter())
-        return max(said, key=lambda vendor: (said[vendor], makers[vendor]))
+        makers = self._makers.get(_first_word(_key(bare_name)), Counter())
+        return max(vendor_counts, key=lambda vendor: (vendor_counts[vendor], makers[vendor]))
 
-    def _split_vendor_prefix(self, bare: str) -> tuple[str, str] | None:
+    def _split_vendor_prefix(self, bare_name: str) -> tuple[str, str] | None:
         """Split a name that begins with its vendor ("anthropic.claude-opus-5"), if the vendor has the rest."""
-        found = _VENDOR.match(bare)
+        found = _VENDOR.match(bare_name)
         if found is None:
             return None
-        vendor, name = self._spelt.vendors.get(found[1], found[1]), bare[found.end() :]
+        vendor, name = self._spellings.vendors.get(found[1], found[1]), bare_name[found.end() :]
         if vendor in self._known_makers and vendor in self._vendors.get(_key(name), ()):
             return vendor, name
         return None
 
-    def _likely_vendor(self, host: str, bare: str) -> str:
+    def _likely_vendor(self, host: str, bare_name: str) -> str:
         """Return the vendor of a name that no source attributes."""
-        hosts = self._hosts.get(_key(bare), set())
+        hosts = self._hosts.get(_key(bare_name), set())
         if len(hosts) < 2:  # perhaps this host's own model
             return host
-        makers = self._makers.get(_first_word(_key(bare)))
+        makers = self._makers.get(_first_word(_key(bare_name)))
         if makers:
             maker, count = makers.most_common(1)[0]
             if count >= _ATTRIBUTION_SHARE * makers.total():
@@ -515,8 +530,8 @@ class _Ids:
         if len(words) > 1:
             vendor = words[-2].lstrip("@~").removeprefix("hf:")
             if vendor not in _NO_VENDORS:
-                return self._spelt.vendors.get(vendor, vendor), words[-1]
-        return self._spelt.own.get(host, ""), words[-1]
+                return self._spellings.vendors.get(vendor, vendor), words[-1]
+        return self._spellings.own.get(host, ""), words[-1]
 
 
 _REGIONS = ("us", "eu", "global")
@@ -579,8 +594,10 @@ def wheel_version(wheel: str) -> str:
     return found[1] if found else ""
 
 
-def snapshot_from_wheels(fetched: Mapping[str, FetchedMember], hosts: Iterable[HostRow], *, made: str) -> BuiltSnapshot:
-    """Build a snapshot from the members of ``PACKAGES``, keyed by package name. ``made`` is the ISO date.
+def snapshot_from_wheels(
+    fetched: Mapping[str, FetchedMember], hosts: Iterable[HostRow], *, snapshot_date: str
+) -> BuiltSnapshot:
+    """Build a snapshot from the members of ``PACKAGES``, keyed by package name. ``snapshot_date`` is an ISO date.
 
     Raises ConfigError if the format of a member has changed.
     """
@@ -595,12 +612,12 @@ def snapshot_from_wheels(fetched: Mapping[str, FetchedMember], hosts: Iterable[H
         history=history,
         table=litellm_table.read_litellm_table(fetched[TABLE.name].data),
     )
-    taken = {MODELS.name: models.taken, HISTORY.name: history.taken}
+    data_dates = {MODELS.name: models.data_date, HISTORY.name: history.data_date}
     origins = tuple(
         SnapshotOrigin(
             name=each.name, version=fetched[each.name].version, licence=each.licence, about=each.about,
-            taken=taken.get(each.name, ""),
+            taken=data_dates.get(each.name, ""),
         )
         for each in PACKAGES
     )  # fmt: skip
-    return build_snapshot(sources, hosts, made=made, origins=origins)
+    return build_snapshot(sources, hosts, snapshot_date=snapshot_date, origins=origins)

@@ -52,7 +52,7 @@ def snapshot_host_row(models: Snapshot, name: str) -> HostRow | None:
 
 
 @lru_cache(512)
-def _row_of(place: SnapshotHost, made: str) -> HostRow | None:
+def _row_of(place: SnapshotHost, snapshot_date: str) -> HostRow | None:
     url = place.url.rstrip("/").removesuffix(_CALL)
     protocol = _PACKAGES.get(place.package)
     if protocol is None or not url.startswith("https://") or "$" in url:
@@ -61,7 +61,8 @@ def _row_of(place: SnapshotHost, made: str) -> HostRow | None:
         return None
     row = HostRow(
         id=place.id, name=place.name, base_url=url, key_env=place.keys[0] if place.keys else "", zone="internet",
-        protocol=protocol, forced_json=True, quirks=(_UNSURE,), source=f"models.dev, as of the snapshot of {made}",
+        protocol=protocol, forced_json=True, quirks=(_UNSURE,),
+        source=f"models.dev, as of the snapshot of {snapshot_date}",
     )  # fmt: skip
     return with_data_policy(row)
 
@@ -73,10 +74,11 @@ def snapshot_host_rows(header: SnapshotHeader) -> dict[str, HostRow]:
 
 
 def cheapest_endpoints(
-    models: Snapshot, rows: Sequence[HostRow], known: Container[str]
+    models: Snapshot, rows: Sequence[HostRow], excluded_hosts: Container[str]
 ) -> Iterator[tuple[HostRow, Endpoint]]:
-    """Yield endpoints of the cheapest models with media input, at hosts that are not ``known``. ``rows``:
-    shipped rows.
+    """Yield endpoints of the cheapest models with media input, at hosts that are not excluded.
+
+    ``rows``: shipped rows.
     """
     own = {row.id: row for row in rows}
     by_host: dict[str, set[str]] = {}
@@ -84,7 +86,7 @@ def cheapest_endpoints(
         by_host.setdefault(host, set()).add(name)
     for host, names in by_host.items():
         row = own.get(host) or snapshot_host_row(models, host)
-        if row is not None and host not in known and row.protocol in interpretation.PROTOCOL_TASKS:
+        if row is not None and host not in excluded_hosts and row.protocol in interpretation.PROTOCOL_TASKS:
             some = (each for each in models.of_host(host) if each.name in names)
             yield from ((row, endpoint) for endpoint in _endpoints(models, row, some))
 
@@ -105,9 +107,9 @@ def why_host_uncallable(models: Snapshot, name: str) -> str:
 
 
 @lru_cache(256)
-def endpoints_of_host(models: Snapshot, row: HostRow, named: frozenset[str]) -> tuple[Endpoint, ...]:
-    """Return the snapshot endpoints of a host, except the models in ``named``."""
-    return tuple(_endpoints(models, row, (each for each in models.of_host(row.id) if each.name not in named)))
+def endpoints_of_host(models: Snapshot, row: HostRow, excluded_names: frozenset[str]) -> tuple[Endpoint, ...]:
+    """Return the snapshot endpoints of a host, except the models in ``excluded_names``."""
+    return tuple(_endpoints(models, row, (each for each in models.of_host(row.id) if each.name not in excluded_names)))
 
 
 def _endpoints(models: Snapshot, row: HostRow, some: Iterable[SnapshotRow]) -> Iterator[Endpoint]:
@@ -122,10 +124,10 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[SnapshotRow]) -> I
         tasks = interpretation.callable_tasks(
             interpretation.RowCapabilities(model.tasks, model.input, model.output), row.protocol
         )
-        made: tuple[OutputKind, ...] = (
+        output: tuple[OutputKind, ...] = (
             ("image",) if all(task in interpretation.IMAGE_TASKS for task in tasks) else model.output
         )
-        model = msgspec.structs.replace(model, tasks=tasks, output=made)
+        model = msgspec.structs.replace(model, tasks=tasks, output=output)
         listed = interpretation.prices_of(each, models.header)
         price, later = listed if listed is not None else (Price(), ())
         yield Endpoint(
@@ -158,18 +160,20 @@ def _host(row: HostRow, *, forced: bool) -> Host:
 
 
 def endpoints_by_name(
-    models: Snapshot, names: Sequence[str], there: Mapping[str, Endpoint], rows: Sequence[HostRow]
+    models: Snapshot, names: Sequence[str], endpoints: Mapping[str, Endpoint], rows: Sequence[HostRow]
 ) -> Iterator[tuple[HostRow, list[Endpoint]]]:
     """Yield endpoints of the whole snapshot, by host, for names that the catalog lacks.
 
     For an unknown name, yields those with the nearest names, so that they can be suggested.
     """
-    wanted = [name.strip().lower() for name in names if name.strip() and not is_there(name.strip().lower(), there)]
-    if not wanted:
+    lower_names = [
+        name.strip().lower() for name in names if name.strip() and not is_there(name.strip().lower(), endpoints)
+    ]
+    if not lower_names:
         return
     own = {row.id: row for row in rows}
     by_host: dict[str, list[SnapshotRow]] = {}
-    for name in wanted:
+    for name in lower_names:
         for each in (rows_by_name(models, name) or _likely(models, name))[:MAX_ENDPOINTS_PER_NAME]:
             by_host.setdefault(each.host, []).append(each)
     for host, some in by_host.items():
@@ -178,12 +182,12 @@ def endpoints_by_name(
             yield row, list(_endpoints(models, row, some))
 
 
-def is_there(name: str, there: Mapping[str, Endpoint]) -> bool:
+def is_there(name: str, endpoints: Mapping[str, Endpoint]) -> bool:
     """Return whether a lower-case name is the name of one of these endpoints or of its model."""
     return any(
         name in (id.lower(), each.model.id.lower(), each.served_as.lower())
         or each.model.id.lower().rpartition("/")[2].startswith(name)
-        for id, each in there.items()
+        for id, each in endpoints.items()
     )
 
 
@@ -237,9 +241,9 @@ def cheapest_models(
     believed = [(row, price) for row, price in priced if price.input_mtok and price.output_mtok is not None
                 and price.input_mtok >= least.get(row.id, 0.0)]  # fmt: skip
     chosen: set[tuple[str, str]] = set()
-    taken = [_reachable_kinds(row, price, hosts[row.host], header) for row, price in believed]
+    kinds_by_row = [_reachable_kinds(row, price, hosts[row.host], header) for row, price in believed]
     for kinds in KINDS:
-        able = [each for each, takes in zip(believed, taken, strict=True) if set(kinds) <= takes]
+        able = [each for each, takes in zip(believed, kinds_by_row, strict=True) if set(kinds) <= takes]
         for tokens in REQUESTS:
             chosen |= _first(sorted(able, key=lambda each: (_usd(each[1], kinds, *tokens), each[0].host)))
     return tuple(sorted(chosen))
@@ -263,19 +267,19 @@ def _answers(row: SnapshotRow, hosts: Mapping[str, HostRow]) -> bool:
     return row.host in hosts and interpretation.is_callable(row, hosts[row.host].protocol)
 
 
-def _usd(price: Price, kinds: tuple[str, ...], given: int, made: int) -> float:
+def _usd(price: Price, kinds: tuple[str, ...], input_tokens: int, output_tokens: int) -> float:
     rates = {"image": price.input_image_mtok, "video": price.input_image_mtok, "audio": price.input_audio_mtok}
     text = price.input_mtok or 0.0
     media = sum(text if (rate := rates.get(kind)) is None else rate for kind in kinds)
-    return given * media + made * (price.output_mtok or 0.0)
+    return input_tokens * media + output_tokens * (price.output_mtok or 0.0)
 
 
 def _first(able: list[tuple[SnapshotRow, Price]]) -> set[tuple[str, str]]:
     """Return the first few models of each tier, each at its cheapest host."""
     found: set[tuple[str, str]] = set()
-    seen: dict[str, set[str]] = {}
+    models_of_tier: dict[str, set[str]] = {}
     for row, _ in able:
-        models = seen.setdefault(interpretation.tier_of(row.id)[0], set())
+        models = models_of_tier.setdefault(interpretation.tier_of(row.id)[0], set())
         if row.id not in models and len(models) < MODELS_PER_TIER:
             models.add(row.id)
             found.add((row.host, row.name))

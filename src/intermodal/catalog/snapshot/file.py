@@ -105,8 +105,8 @@ class SnapshotRow(Struct, frozen=True, array_like=True, gc=False):
         context, max_output: tokens, from models.dev. window: context from genai-prices.
         can: ``tools``, ``reasoning``, ``json``, ``open`` (weights), if a source states them.
         facts_by: source of modalities and limits, "" for models.dev.
-        stated: models.dev's prices (one ``RateCard`` or null). prices: dated rate cards from the source ``prices_by``,
-            "" for genai-prices. rivals: differing prices from other sources (``RivalPrice``).
+        models_dev_prices: one ``RateCard`` or null. prices: dated rate cards from the source ``prices_by``, "" for
+            genai-prices. rivals: differing prices from other sources (``RivalPrice``).
         doubts: claims of this row that other rows of the model contradict. Rejected claims are not in ``input``,
             ``output`` and ``can``.
         alias: replaces ``id`` in the endpoint's id if the host has this model under several names, else "".
@@ -128,7 +128,7 @@ class SnapshotRow(Struct, frozen=True, array_like=True, gc=False):
     status: str = ""
     price_in: float | None = None
     price_out: float | None = None
-    stated: msgspec.Raw = msgspec.Raw(b"null")
+    models_dev_prices: msgspec.Raw = msgspec.Raw(b"null")
     prices: msgspec.Raw = msgspec.Raw(b"[]")
     alias: str = ""
     facts_by: str = ""
@@ -151,7 +151,7 @@ class SnapshotRow(Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def stated_prices(self) -> RateCard | None:
-        return msgspec.json.decode(self.stated, type=RateCard | None)
+        return msgspec.json.decode(self.models_dev_prices, type=RateCard | None)
 
     @property
     def dated_prices(self) -> tuple[RateCard, ...]:
@@ -171,13 +171,13 @@ class Snapshot:
             with path.open("rb") as file:
                 line = file.readline()
                 self._offset = len(line)
-                there = file.seek(0, 2) - self._offset
+                model_bytes = file.seek(0, 2) - self._offset
         except OSError as error:
             raise ConfigError(f"cannot be read ({error.strerror})", where=self._where, todo=_TODO) from None
         self.header = self._decode_header(line)
-        if there != self.header.size:
+        if model_bytes != self.header.size:
             raise ConfigError(
-                f"is cut or was edited: {there:,} bytes of models, {self.header.size:,} expected",
+                f"is cut or was edited: {model_bytes:,} bytes of models, {self.header.size:,} expected",
                 where=self._where, todo=_TODO,
             )  # fmt: skip
         self.places: dict[str, SnapshotHost] = {place.id: place for place in self.header.places}
@@ -276,11 +276,11 @@ class Snapshot:
     def _broken_line(self, data: bytes) -> int:
         before = 2 if data else 1
         with self.path.open("rb") as file:
-            whole = file.read()
-        at = whole.find(data, self._offset)
+            content = file.read()
+        offset = content.find(data, self._offset)
         for number, line in enumerate(data.splitlines()):
             try:
                 _ROWS.decode(line)
             except msgspec.DecodeError:
-                return whole[: max(at, 0)].count(b"\n") + 1 + number
+                return content[: max(offset, 0)].count(b"\n") + 1 + number
         return before

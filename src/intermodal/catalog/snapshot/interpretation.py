@@ -153,31 +153,31 @@ def capabilities_of(row: SnapshotRow) -> RowCapabilities:
 
 def model_of(row: SnapshotRow, own: ModelRow | None, header: SnapshotHeader) -> Model:
     """Return the model: the catalog's own row, completed from the snapshot."""
-    seen = capabilities_of(row)
+    capabilities = capabilities_of(row)
     if own is None:
         tier, why = tier_of(row.id)
         evidence = Evidence(level="proxy", source=why)
         found = Model(
             id=row.id,
             name=row.title or row.id,
-            tasks=seen.tasks,
-            input=seen.input or ("text",),
-            output=seen.output or ("text",),
+            tasks=capabilities.tasks,
+            input=capabilities.input or ("text",),
+            output=capabilities.output or ("text",),
             parameters=size_in_name(row.id),
             context=row.context or row.window,
-            max_output=_most(row, seen.output),
-            strength=tuple(Strength(task=task, tier=tier, evidence=evidence) for task in seen.tasks),
+            max_output=_most(row, capabilities.output),
+            strength=tuple(Strength(task=task, tier=tier, evidence=evidence) for task in capabilities.tasks),
             thinking=thinking_of(row.id, "reasoning" in row.can),
             evidence=source_evidence(header, row.facts_by or "models.dev"),
         )
         return with_licence(found)
     filled = msgspec.structs.replace(
         own,
-        tasks=own.tasks or seen.tasks,
-        input=own.input or seen.input,
-        output=own.output or seen.output,
+        tasks=own.tasks or capabilities.tasks,
+        input=own.input or capabilities.input,
+        output=own.output or capabilities.output,
         context=own.context or row.context or row.window,
-        max_output=own.max_output or _most(row, own.output or seen.output),
+        max_output=own.max_output or _most(row, own.output or capabilities.output),
     )
     return with_licence(with_thinking(filled.model(), "reasoning" in row.can))
 
@@ -192,8 +192,8 @@ def source_evidence(header: SnapshotHeader, name: str) -> Evidence:
     origin = next((each for each in header.origins if each.about == name), None)
     if origin is None:
         return Evidence(level="declared", source=name)
-    named = f"{origin.name} {origin.version}"
-    source = named if origin.about == origin.name else f"{origin.about} in {named}"
+    origin_name = f"{origin.name} {origin.version}"
+    source = origin_name if origin.about == origin.name else f"{origin.about} in {origin_name}"
     return Evidence(level="declared", source=source, checked=origin.taken or header.made)
 
 
@@ -209,20 +209,22 @@ class EndpointPrices(NamedTuple):
 
 def prices_of(row: SnapshotRow, header: SnapshotHeader) -> EndpointPrices | None:
     """Return a row's prices in the snapshot; None if it has none."""
-    seen = capabilities_of(row)
-    dated, makes = rate_cards_of(row) if row.dated_prices else (), seen.output not in TOKENLESS_OUTPUTS
-    if seen.tasks == _TRANSCRIPTION_TASKS and not any(_OF_SOUND & vector.units.keys() for vector in rate_cards_of(row)):
+    capabilities = capabilities_of(row)
+    dated, makes = rate_cards_of(row) if row.dated_prices else (), capabilities.output not in TOKENLESS_OUTPUTS
+    if capabilities.tasks == _TRANSCRIPTION_TASKS and not any(
+        _OF_SOUND & vector.units.keys() for vector in rate_cards_of(row)
+    ):
         return None  # a price of text, or of minutes instead of tokens: the price of an hour of audio is unknown
     if dated:
         return _dated_prices(row, dated, header, makes)
-    stated = row.stated_prices
-    if stated is None or (
-        not any(map(rate_cards.base_rate, stated.units.values())) and not row.name.endswith(FREE_TIER)
+    stated_card = row.stated_prices
+    if stated_card is None or (
+        not any(map(rate_cards.base_rate, stated_card.units.values())) and not row.name.endswith(FREE_TIER)
     ):
         return None
     hears = _hears(row)
     return EndpointPrices(
-        price_of(_with_minimum_charge(row, stated), source_evidence(header, "models.dev"), makes, hears=hears)
+        price_of(_with_minimum_charge(row, stated_card), source_evidence(header, "models.dev"), makes, hears=hears)
     )
 
 
@@ -238,9 +240,10 @@ _OF_SOUND = frozenset({"audio_hours", "input_audio_hours", "input_audio_mtok"})
 
 def rate_cards_of(row: SnapshotRow) -> tuple[RateCard, ...]:
     """Return all prices of a row, with dates if a source states them; () if unknown."""
-    stated = row.stated_prices
+    stated_card = row.stated_prices
     return tuple(
-        _with_minimum_charge(row, each) for each in row.dated_prices or ((stated,) if stated is not None else ())
+        _with_minimum_charge(row, each)
+        for each in row.dated_prices or ((stated_card,) if stated_card is not None else ())
     )
 
 
@@ -254,10 +257,10 @@ def rate_cards_of_endpoint(endpoint: Endpoint, models: Snapshot) -> tuple[RateCa
 def _dated_prices(
     row: SnapshotRow, dated: tuple[RateCard, ...], header: SnapshotHeader, makes: bool
 ) -> EndpointPrices | None:
-    evidence, made, hears = source_evidence(header, row.prices_by or "genai-prices"), header.made, _hears(row)
+    evidence, snapshot_date, hears = source_evidence(header, row.prices_by or "genai-prices"), header.made, _hears(row)
     days = sorted({vector.since for vector in dated if not vector.when})
-    now = rate_cards.effective_rates(dated, made)
-    later = [(day, rate_cards.effective_rates(dated, day)) for day in days if day > made]
+    now = rate_cards.effective_rates(dated, snapshot_date)
+    later = [(day, rate_cards.effective_rates(dated, day)) for day in days if day > snapshot_date]
     if now is None:
         return None
     return EndpointPrices(
@@ -391,11 +394,11 @@ def accepted_kinds(
     if "automatic-speech-recognition" in model.tasks:
         return ("audio",)
     if model.output == ("embedding",):
-        taken = _EMBEDDING_KINDS.get(protocol, ("text",))
-        return tuple(kind for kind in model.input if kind in taken and (kind != "video" or _like_images(price)))
-    taken = supported_kinds(protocol, more if "image" not in model.output else ())
+        host_kinds = _EMBEDDING_KINDS.get(protocol, ("text",))
+        return tuple(kind for kind in model.input if kind in host_kinds and (kind != "video" or _like_images(price)))
+    host_kinds = supported_kinds(protocol, more if "image" not in model.output else ())
     able = {"audio": model.output != ("image",), "video": _like_images(price)}
-    return tuple(kind for kind in model.input if kind in taken and able.get(kind, True))
+    return tuple(kind for kind in model.input if kind in host_kinds and able.get(kind, True))
 
 
 def _like_images(price: Price) -> bool:
@@ -412,7 +415,7 @@ def tool_support_of(row: SnapshotRow, header: SnapshotHeader) -> ToolSupport:
     if not row.input or not row.output:
         return ToolSupport()
     doubt = next((each for each in row.doubts if each.about == "tools"), None)
-    if doubt is not None and not doubt.held:
+    if doubt is not None and not doubt.accepted:
         return ToolSupport(evidence=Evidence(level="declared", source=provenance.describe_dispute(doubt)))
     return ToolSupport(takes="tools" in row.can, evidence=source_evidence(header, row.facts_by or "models.dev"))
 
@@ -508,9 +511,9 @@ def _doubts(rows: list[SnapshotRow], own: Mapping[str, str]) -> Iterator[tuple[_
         for word in sorted({word for row in rows for word in getattr(row, field.name)} & field.settled):
             claims = _claims(rows, field, word)
             own_host = 2 * _claims(ours, field, word) >= len(ours) if ours else None
-            held = own_host is not False and 2 * claims >= len(rows)
-            if not held or (own_host is None and 2 * claims == len(rows)):
-                yield field, word, DisputedCapability(word + field.suffix, claims, len(rows), own_host, held)
+            accepted = own_host is not False and 2 * claims >= len(rows)
+            if not accepted or (own_host is None and 2 * claims == len(rows)):
+                yield field, word, DisputedCapability(word + field.suffix, claims, len(rows), own_host, accepted)
 
 
 def _claims(rows: list[SnapshotRow], field: _Field, word: str) -> int:
@@ -525,7 +528,7 @@ def _without(row: SnapshotRow, doubts: Iterable[tuple[_Field, str, DisputedCapab
         if word not in left[field.name]:
             continue
         fewer = tuple(each for each in left[field.name] if each != word)
-        if not doubt.held and (fewer or field.name == "can"):
+        if not doubt.accepted and (fewer or field.name == "can"):
             left[field.name] = fewer
         mine.append(doubt)
     return msgspec.structs.replace(row, **left, doubts=tuple(mine)) if mine else row

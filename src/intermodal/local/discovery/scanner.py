@@ -95,7 +95,7 @@ class _Visit:
         models = merge_reports(self._reports, signs.forwarded_names)
         return DiscoveredServer(
             address=self._place.base_url, kind=self._kind, version=self._version, date=self._date, models=models,
-            whole=self._whole, message="" if self._kind else self._strange(),
+            complete=self._whole, message="" if self._kind else self._strange(),
         )  # fmt: skip
 
     def _strange(self) -> str:
@@ -176,7 +176,7 @@ class _Visit:
         Returns whether it did.
         """
         before = self._before
-        if before is None or not before.whole or before.version != self._version or not model.digest:
+        if before is None or not before.complete or before.version != self._version or not model.digest:
             return False
         old = next((each for each in before.models if (each.name, each.digest) == (model.name, model.digest)), None)
         if old is None:

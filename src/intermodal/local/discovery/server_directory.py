@@ -142,9 +142,9 @@ def _as_before(server: DiscoveredServer, before: DiscoveredServer | None) -> Dis
 
     It keeps its date, and is marked incomplete, because another program may listen there by now.
     """
-    if server.whole or before is None or not before.kind or server.kind not in ("", before.kind):
+    if server.complete or before is None or not before.kind or server.kind not in ("", before.kind):
         return server
-    return msgspec.structs.replace(before, whole=False, message=server.message)
+    return msgspec.structs.replace(before, complete=False, message=server.message)
 
 
 def _with_port(said: str, usual: str) -> str:

@@ -65,8 +65,8 @@ class ContrastiveModel:
         files = onnx_files(folder)
         if files.vision is not None and files.text is not None:
             self._vision, self._said = open_session(files.vision), open_session(files.text)
-        elif files.whole is not None:
-            self._vision = self._said = open_session(files.whole)
+        elif files.combined is not None:
+            self._vision = self._said = open_session(files.combined)
         else:
             raise WeightsError(
                 "has no vision_model.onnx and text_model.onnx, and no model.onnx",
@@ -74,7 +74,7 @@ class ContrastiveModel:
             )  # fmt: skip
         self._vision_out = self._output_name(self._vision, _PICTURE, folder)
         self._text_out = self._output_name(self._said, _TEXT, folder)
-        self.scale, self.bias = self._scale_and_bias(config, files.whole, folder)
+        self.scale, self.bias = self._scale_and_bias(config, files.combined, folder)
 
     # ---- answers ------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ class EncoderModel:
         self._tokens.no_padding()
         self.most = context_of_config(config)
         self._pad = self._padding(config)
-        file = onnx_files(folder).whole
+        file = onnx_files(folder).combined
         if file is None:
             raise WeightsError("has no model.onnx", where=folder.name, todo="take the ONNX files of its repository")
         self._session = open_session(file)

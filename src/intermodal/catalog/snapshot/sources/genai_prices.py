@@ -31,38 +31,38 @@ _CONSTRUCTOR_NAMES = frozenset({
 class ParsedCall(dict[str, Any]):
     """A parsed call: its name and its keyword arguments."""
 
-    def __init__(self, name: str, given: dict[str, Any]) -> None:
-        super().__init__(given)
+    def __init__(self, name: str, arguments: dict[str, Any]) -> None:
+        super().__init__(arguments)
         self.name = name
 
 
 class GenaiPricesModel:
     """A model with its prices."""
 
-    def __init__(self, provider: str, made: ParsedCall) -> None:
+    def __init__(self, provider: str, call: ParsedCall) -> None:
         self.provider = provider
-        self.id: str = made["id"]
-        self.title: str = made.get("name") or made["id"]
-        self.context: int | None = made.get("context_window")
-        self._made = made
+        self.id: str = call["id"]
+        self.title: str = call.get("name") or call["id"]
+        self.context: int | None = call.get("context_window")
+        self._parsed_call = call
 
     def is_called(self, name: str) -> bool:
-        return _matches(self._made["match"], name)
+        return _matches(self._parsed_call["match"], name)
 
     @cached_property
     def vectors(self) -> tuple[RateCard, ...]:
         """Its prices, oldest first; conditional prices follow the standard ones."""
-        prices = self._made["prices"]
+        prices = self._parsed_call["prices"]
         standard = prices if isinstance(prices, list) else [ParsedCall("ConditionalPrice", {"prices": prices})]
         found = [_vector(each["prices"], each.get("constraint"), {}) for each in standard]
-        for variant in self._made.get("price_variants") or ():
+        for variant in self._parsed_call.get("price_variants") or ():
             found.append(_vector(variant["prices"], variant.get("constraint"), dict(variant["when"])))
         return tuple(each for each in found if each.units)
 
     @property
     def units(self) -> Iterator[str]:
         """Every unit it is priced in, including those that ``UNITS`` lacks."""
-        prices = self._made["prices"]
+        prices = self._parsed_call["prices"]
         for each in prices if isinstance(prices, list) else [{"prices": prices}]:
             yield from (unit for unit, value in each["prices"].items() if value is not None)
 
@@ -72,10 +72,11 @@ class GenaiPrices:
 
     def __init__(self, providers: list[ParsedCall]) -> None:
         self.models: dict[str, list[GenaiPricesModel]] = {
-            made["id"]: [GenaiPricesModel(made["id"], model) for model in made["models"]] for made in providers
+            provider["id"]: [GenaiPricesModel(provider["id"], model) for model in provider["models"]]
+            for provider in providers
         }
         self._fallbacks: dict[str, list[str]] = {
-            made["id"]: list(made.get("fallback_model_providers") or ()) for made in providers
+            provider["id"]: list(provider.get("fallback_model_providers") or ()) for provider in providers
         }
 
     @cached_property
@@ -123,13 +124,13 @@ def _value(node: ast.expr) -> Any:
     raise ConfigError(f"holds something that is not data at line {node.lineno}", where=MEMBER, todo=_TODO)
 
 
-def _call(name: str, given: list[Any], keywords: list[ast.keyword]) -> Any:
+def _call(name: str, arguments: list[Any], keywords: list[ast.keyword]) -> Any:
     if name == "Decimal":
-        return Decimal(given[0])
+        return Decimal(arguments[0])
     if name == "datetime.date":
-        return f"{given[0]:04d}-{given[1]:02d}-{given[2]:02d}"
+        return f"{arguments[0]:04d}-{arguments[1]:02d}-{arguments[2]:02d}"
     if name == "datetime.time":
-        return int(given[0]) * 60 + (int(given[1]) if len(given) > 1 else 0)
+        return int(arguments[0]) * 60 + (int(arguments[1]) if len(arguments) > 1 else 0)
     if name not in _CONSTRUCTOR_NAMES:
         raise ConfigError(f"builds {name}, which nobody here knows", where=MEMBER, todo=_TODO)
     return ParsedCall(name, {each.arg or "": _value(each.value) for each in keywords})

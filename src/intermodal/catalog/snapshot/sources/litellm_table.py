@@ -78,8 +78,8 @@ def read_litellm_table(data: bytes) -> list[LitellmModel]:
 
 
 def _is_model(name: str, row: dict[str, Any]) -> bool:
-    bare = name.removeprefix(f"{row.get('litellm_provider')}/")
-    return row.get("mode") in _MODES and bool(row.get("litellm_provider")) and not _PART_OF_A_NAME.match(bare)
+    bare_name = name.removeprefix(f"{row.get('litellm_provider')}/")
+    return row.get("mode") in _MODES and bool(row.get("litellm_provider")) and not _PART_OF_A_NAME.match(bare_name)
 
 
 def _model_of_row(name: str, row: dict[str, Any]) -> LitellmModel:
@@ -100,10 +100,10 @@ def _kinds(row: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     makes = tuple(row.get("supported_output_modalities") or makes)
     if takes:
         return takes, makes
-    stated = row.get("supported_modalities")
-    if not stated and not any(key in row for key in _FLAGS):
+    modalities = row.get("supported_modalities")
+    if not modalities and not any(key in row for key in _FLAGS):
         return (), ()
-    kinds = {"text", *(stated or ()), *(kind for key, kind in _FLAGS.items() if row.get(key))}
+    kinds = {"text", *(modalities or ()), *(kind for key, kind in _FLAGS.items() if row.get(key))}
     return tuple(sorted(kinds & {"text", *_FLAGS.values()})), makes
 
 

@@ -26,12 +26,12 @@ class ModelPrices(NamedTuple):
     """Prices by provider and model.
 
     Attributes:
-        taken: the day of the data (ISO). vectors: oldest first. since: the day on which the last price was first seen.
-        first: the day on which the first price was seen, which also stands for earlier prices.
+        data_date: the day of the data (ISO). vectors: oldest first. since: the day on which the last price was first
+            seen. first: the day on which the first price was seen, which also stands for earlier prices.
         removed: models that are no longer served.
     """
 
-    taken: str
+    data_date: str
     vectors: dict[tuple[str, str], tuple[RateCard, ...]]
     since: dict[tuple[str, str], str]
     first: dict[tuple[str, str], str]
@@ -41,24 +41,24 @@ class ModelPrices(NamedTuple):
 def read_model_prices(data: bytes) -> ModelPrices:
     """Read the file. Raises ConfigError if it has another schema."""
     try:
-        whole = msgspec.json.decode(data)
-        if whole["schema"] != _SCHEMA:
-            raise ValueError(f"schema {whole['schema']}")
-        hours = _hours(whole["schedules"]["schedule"])
+        document = msgspec.json.decode(data)
+        if document["schema"] != _SCHEMA:
+            raise ValueError(f"schema {document['schema']}")
+        hours = _hours(document["schedules"]["schedule"])
         vectors = {
             (provider, name): _vectors(modes, hours.get(provider, ()))
-            for provider, models in whole["prices"].items()
+            for provider, models in document["prices"].items()
             for name, modes in models.items()
         }
         removed = frozenset(
             (provider, name)
-            for provider, models in whole["status"].items()
+            for provider, models in document["status"].items()
             for name, status in models.items()
             if status == "removed"
         )
         priced = {key: found for key, found in vectors.items() if found}
-        first, since = (_price_days(whole["prices"], place) for place in (0, -1))
-        return ModelPrices(whole["updated_at"][:10], priced, since, first, removed)
+        first, since = (_price_days(document["prices"], place) for place in (0, -1))
+        return ModelPrices(document["updated_at"][:10], priced, since, first, removed)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         where, what = MEMBER, f"is not the data of model-prices that intermodal knows ({error})"
         raise ConfigError(what, where=where, todo=_TODO) from None

@@ -59,7 +59,7 @@ class ModelsDevModel(NamedTuple):
 class ModelsDev(NamedTuple):
     """The data and its date (ISO)."""
 
-    taken: str
+    data_date: str
     places: dict[str, ModelsDevHost]
     served: list[ModelsDevModel]
 
@@ -79,7 +79,7 @@ def read_models_dev(path: Path) -> ModelsDev:
 
 
 def _read_database(db: sqlite3.Connection) -> ModelsDev:
-    taken = db.execute("SELECT value FROM metadata WHERE key = 'generated_at'").fetchone()["value"][:10]
+    data_date = db.execute("SELECT value FROM metadata WHERE key = 'generated_at'").fetchone()["value"][:10]
     places = {
         row["id"]: ModelsDevHost(
             id=row["id"], name=row["name"], package=row["npm"], url=row["api"] or "", doc=row["doc"],
@@ -111,7 +111,7 @@ def _read_database(db: sqlite3.Connection) -> ModelsDev:
         )
         for row in db.execute("SELECT * FROM models ORDER BY provider_id, id")
     ]
-    return ModelsDev(taken=taken, places=places, served=served)
+    return ModelsDev(data_date=data_date, places=places, served=served)
 
 
 _KINDS = {"pdf": "document"}  # models.dev's name -> ours
