@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import msgspec
@@ -132,9 +132,8 @@ def load_catalog(
 
     for row in rows:
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
-        host = row.host()
-        for served in row.models:
-            endpoint = _endpoint(base, models, row, host, served)
+        made = _endpoints_of_row(models, row) if row.id in own else _endpoints_of_shipped_row(models, row)
+        for served, endpoint in zip(row.models, made, strict=True):
             missing_here = missing_protocol(row.protocol, endpoint.model) if row.id in allowed else None
             add(endpoint, missing or missing_here or _missing_weights(row, served, weights))
         if row.id in allowed and _is_as_published(row, models, own):
@@ -366,6 +365,17 @@ def _unlisted_hosts(models: Snapshot) -> tuple[UnlistedHost, ...]:
 
 def _elsewhere(models: Snapshot, allowed: set[str], own: Mapping[str, HostRow]) -> tuple[UnlistedHost, ...]:
     return tuple(each for each in _unlisted_hosts(models) if each.host not in allowed and each.host not in own)
+
+
+@lru_cache(256)
+def _endpoints_of_shipped_row(models: Snapshot, row: HostRow) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a row that is not the user's own, so that no files of the user are read for it."""
+    return _endpoints_of_row(models, row)
+
+
+def _endpoints_of_row(models: Snapshot, row: HostRow) -> tuple[Endpoint, ...]:
+    base, host = shipped_rows(), row.host()
+    return tuple(_endpoint(base, models, row, host, served) for served in row.models)
 
 
 def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, served: ServedRow) -> Endpoint:

@@ -11,7 +11,7 @@ from intermodal.catalog.host_rows import HostRow, ServedRow, decode_row, zone_of
 from intermodal.catalog.load import load_catalog, load_snapshot
 from intermodal.catalog.model_rows import size_in_name, tier_by_size
 from intermodal.catalog.shipped_rows import known_hosts, shipped_rows
-from intermodal.catalog.types import Catalog
+from intermodal.catalog.types import Catalog, Host
 from intermodal.errors import ConfigError
 from intermodal.local.weights.registry import shipped_weights
 
@@ -346,3 +346,20 @@ def test_each_shipped_file_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None
     shipped_rows.cache_clear()
     assert catalog() == catalog(weights=frozenset())
     assert len(read) == len(set(read)) > 10
+
+
+def test_a_catalog_that_is_built_again_reads_only_the_rows_of_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server builds one whenever its config, its weights or a server of this machine changes."""
+    own = HostRow(id="desk", base_url="http://127.0.0.1:9/v1", models=(ServedRow(id="openai/gpt-5"),))
+    before = catalog(user=(own,))
+    hosts, host = list[str](), HostRow.host
+
+    def counted(row: HostRow) -> Host:
+        hosts.append(row.id)
+        return host(row)
+
+    monkeypatch.setattr(HostRow, "host", counted)
+    after = catalog(user=(own,), weights=frozenset({"whisper-base"}))
+    assert hosts == ["desk"]
+    assert [each.id for each in after.endpoints] == [each.id for each in before.endpoints]
+    assert after.beyond == before.beyond

@@ -87,8 +87,12 @@ def cheapest_endpoints(
     for host, names in by_host.items():
         row = own.get(host) or snapshot_host_row(models, host)
         if row is not None and host not in excluded_hosts and row.protocol in interpretation.PROTOCOL_TASKS:
-            some = (each for each in models.of_host(host) if each.name in names)
-            yield from ((row, endpoint) for endpoint in _endpoints(models, row, some))
+            yield from ((row, endpoint) for endpoint in _endpoints_of_names(models, row, frozenset(names)))
+
+
+@lru_cache(256)
+def _endpoints_of_names(models: Snapshot, row: HostRow, names: frozenset[str]) -> tuple[Endpoint, ...]:
+    return tuple(_endpoints(models, row, (each for each in models.of_host(row.id) if each.name in names)))
 
 
 def protocol_of_host(place: SnapshotHost) -> Protocol:

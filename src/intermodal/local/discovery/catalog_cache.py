@@ -1,6 +1,7 @@
 """A cache of the catalog, rebuilt only if one of its sources has changed.
 
-Building a catalog takes 3 to 5 ms, and a server checks once a second; the check takes a tenth of that time.
+Building a catalog takes 0.3 ms once the snapshot has been read, and 0.01 ms more for each model in the config. A server
+checks once a second whether a source has changed.
 """
 
 from __future__ import annotations
