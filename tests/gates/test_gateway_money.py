@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from tests.e2e.command import intermodal
 from tests.gates.serve_process import PLAIN, Served
 from tests.unit.gateway.gateway_server import STRONG, config
 
@@ -24,11 +23,9 @@ from intermodal.testing import Attempt, FakeHost, Fault
 
 
 def keys(*words: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", "intermodal.cli.main", "keys", *words, "--json"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
+    ran = intermodal("keys", *words, "--json")
+    assert ran.code == 0, ran.err
+    return ran.document
 
 
 def spending(name: str) -> dict[str, Any]:
