@@ -217,7 +217,7 @@ def _drawing(wish: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
     from intermodal.model_fit.diffusion_fit import diffusion_fit, document, lines
     from intermodal.model_fit.fit import machine_of
 
-    report = diffusion_fit(wish.model, machine_of(wish, os.environ), here=not (wish.gpus or wish.ram))
+    report = diffusion_fit(wish.model, machine_of(wish, os.environ), is_this_machine=not (wish.gpus or wish.ram))
     if report is None:
         return False
     if svg_file:
@@ -400,8 +400,8 @@ def _echo_comparison(comparison: FitComparison) -> None:
         rows = [_comparison_cells(row) for row in comparison.rows]
         echo_table(("memory", "where", "predicted MiB", "real MiB", "error", "by"), rows)
     server = comparison.server
-    if server is not None and server.written and comparison.written.known:
-        low, high = rate(comparison.written.low), rate(comparison.written.high)
+    if server is not None and server.written and comparison.decode.known:
+        low, high = rate(comparison.decode.low), rate(comparison.decode.high)
         click.echo(f"\nwrote {rate(server.written)} tokens a second so far, predicted {low} to {high}")
     for note in comparison.notes:
         click.echo(f"  {note}")

@@ -118,7 +118,7 @@ def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, A
     works: tuple[Work, ...] = ("chat", "sight", "speech")
     for work in works:
         found = recommend(machine, store, work)
-        if found.chosen is None or found.chosen.here or found.chosen.name in pulled:
+        if found.chosen is None or found.chosen.is_pulled or found.chosen.name in pulled:
             continue
         proposed.append(document(found))
         if quiet:

@@ -403,10 +403,12 @@ def propose_model(store: WeightsStore, work: Work, options: dict[str, Any]) -> s
     if not quiet:
         for line in lines(found):
             click.echo(line, err=True)
-    if found.chosen.here and not quiet:
+    if found.chosen.is_pulled and not quiet:
         click.echo(f"{found.chosen.name}: here already", err=True)
     fetched = (
-        not found.chosen.here and not options["dry_run"] and (options["yes"] or _confirm(found.chosen, quiet=quiet))
+        not found.chosen.is_pulled
+        and not options["dry_run"]
+        and (options["yes"] or _confirm(found.chosen, quiet=quiet))
     )
     if fetched:
         return found.chosen.name
@@ -414,7 +416,7 @@ def propose_model(store: WeightsStore, work: Work, options: dict[str, Any]) -> s
         from intermodal.cli.rendering.json_document import print_document
 
         print_document("pull", {"proposed": document(found)})
-    elif not (found.chosen.here or quiet):
+    elif not (found.chosen.is_pulled or quiet):
         click.echo(f"to fetch it: {store.row(found.chosen.name).pull}", err=True)
     return None
 
@@ -436,7 +438,7 @@ def lines(recommendation: Recommendation) -> list[str]:
     fetched = f"{size(chosen.size)} to fetch" if chosen.size else "the hub says how large it is"
     return [
         f"for {recommendation.work}: {chosen.name}, {chosen.title.partition(': ')[2] or chosen.title}",
-        f"  {'here already' if chosen.here else fetched}, {memory}, {seconds}",
+        f"  {'here already' if chosen.is_pulled else fetched}, {memory}, {seconds}",
         f"  {recommendation.why}",
     ]
 
@@ -445,7 +447,7 @@ def document(recommendation: Recommendation) -> dict[str, Any]:
     """Return the proposal with everything that was compared with it."""
     return {"for": recommendation.work, "why": recommendation.why,
             "chosen": _plain(recommendation.chosen) if recommendation.chosen is not None else None,
-            "known": [_plain(each) for each in recommendation.known]}  # fmt: skip
+            "known": [_plain(each) for each in recommendation.candidates]}  # fmt: skip
 
 
 def _plain(each: ModelProposal) -> dict[str, Any]:
@@ -455,7 +457,7 @@ def _plain(each: ModelProposal) -> dict[str, Any]:
         "name": each.name, "title": each.title, "tier": each.tier or None, "parameters": each.parameters or None,
         "size": each.size or None, "verdict": each.verdict, "memory": plain_amount(each.check.needed),
         "room": each.check.room, "seconds": plain_amount(each.seconds), "seconds_for": each.what,
-        "decode": plain_amount(each.decode), "here": each.here,
+        "decode": plain_amount(each.decode), "here": each.is_pulled,
     }  # fmt: skip
 
 

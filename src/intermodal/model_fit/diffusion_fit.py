@@ -29,13 +29,12 @@ class DiffusionFit(Value):
     Attributes:
         sizes: side length of a square image, the bytes needed to generate it, and whether they fit.
         verdict: for the image size that the model was trained on.
-        here: whether the machine is this one.
     """
 
     name: str
     model: DiffusionFiles
     machine: Machine
-    here: bool
+    is_this_machine: bool
     sizes: tuple[tuple[int, Quantity, Verdict], ...]
 
     @property
@@ -44,19 +43,21 @@ class DiffusionFit(Value):
         return next(verdict for each, _, verdict in self.sizes if each == side)
 
 
-def diffusion_fit(said: str, machine: Machine, *, here: bool) -> DiffusionFit | None:
+def diffusion_fit(reference: str, machine: Machine, *, is_this_machine: bool) -> DiffusionFit | None:
     """Return the report for a diffusion model in a file or folder; None for anything else.
 
     Raises WeightsError if the model is damaged or incomplete.
     """
-    place = Path(said).expanduser()
-    if not said or not is_diffusion(place):
+    place = Path(reference).expanduser()
+    if not reference or not is_diffusion(place):
         return None
     model = read_diffusion_files(place)
     sides = sorted({*_SIDES, model.architecture.side})
     amounts = [(side, _amount(model, side)) for side in sides]
     sizes: list[tuple[int, Quantity, Verdict]] = [(side, each, _verdict(each, machine)) for side, each in amounts]
-    return DiffusionFit(name=place.name, model=model, machine=machine, here=here, sizes=tuple(sizes))
+    return DiffusionFit(
+        name=place.name, model=model, machine=machine, is_this_machine=is_this_machine, sizes=tuple(sizes)
+    )
 
 
 def _amount(model: DiffusionFiles, side: int) -> Quantity:
@@ -75,7 +76,7 @@ def lines(report: DiffusionFit) -> Iterator[tuple[str, Verdict | None]]:
         f"{report.name}   {usual.name}, a diffusion model; {model.parameters / 1e6:,.0f}M parameters take its steps, "
         f"{size(model.size)} of weights in all", None,
     )  # fmt: skip
-    free = f"{size(report.machine.free)} of memory {'free now' if report.here else 'there'}"
+    free = f"{size(report.machine.free)} of memory {'free now' if report.is_this_machine else 'there'}"
     yield f"drawing, on processors, {free if report.machine.memory else 'in memory that nobody stated'}", None
     for side, amount, verdict in report.sizes:
         trained = "   what it was trained on" if side == usual.side else ""
@@ -98,7 +99,10 @@ def document(report: DiffusionFit) -> dict[str, Any]:
         "architecture": usual.name,
         "parameters": model.parameters,
         "verdict": report.verdict,
-        "machine": {"here": report.here, "memory": report.machine.memory or None, "free": report.machine.free or None},
+        "machine": {
+            "here": report.is_this_machine, "memory": report.machine.memory or None,
+            "free": report.machine.free or None,
+        },
         "weights": {"bytes": model.size, "parts": dict(sorted(model.parts.items()))},
         "sizes": [
             {"width": side, "height": side, "memory": plain_amount(amount), "verdict": verdict}

@@ -91,8 +91,8 @@ def parse_contexts(words: str) -> tuple[int, ...]:
     """
     found = []
     for word in words.split(","):
-        said = _TOKENS.fullmatch(word.strip())
-        tokens = float(said[1]) * _TIMES[said[2].lower()] if said else 0.0
+        match = _TOKENS.fullmatch(word.strip())
+        tokens = float(match[1]) * _TIMES[match[2].lower()] if match else 0.0
         if not 1 <= tokens <= _MOST_TOKENS:
             raise UsageError(
                 f"{word.strip()!r} is not a context length",
@@ -141,7 +141,7 @@ class VllmReport(Value):
     subject: ModelReference
     name: str
     machine: Machine
-    here: bool
+    is_this_machine: bool
     context: int
     serving: VllmSettings
     served: VllmCapacity
@@ -169,7 +169,7 @@ class VllmReport(Value):
 
 
 def _vllm_report(
-    wish: FitQuery, subject: ModelReference, shape: ModelShape, machine: Machine, *, here: bool,
+    wish: FitQuery, subject: ModelReference, shape: ModelShape, machine: Machine, *, is_this_machine: bool,
     corrections: tuple[Correction, ...] = (),
 ) -> VllmReport:  # fmt: skip
     """Return the report. ``corrections``: measurements of the model's files on this machine.
@@ -206,14 +206,14 @@ def _vllm_report(
     found = vllm_capacity(shape, serving, corrections)
     sizes = wish.contexts or table_contexts(shape, ())
 
-    def decode(of: ModelShape, tried: VllmSettings) -> Quantity:
-        return _pace(of, tried.length, machine, replace(wish, slots=tried.slots)).decode
+    def decode(model_shape: ModelShape, tried: VllmSettings) -> Quantity:
+        return _pace(model_shape, tried.length, machine, replace(wish, slots=tried.slots)).decode
 
-    whole = VllmReport(
+    vllm_report = VllmReport(
         subject=subject,
         name=subject.path or subject.reference,
         machine=machine,
-        here=here,
+        is_this_machine=is_this_machine,
         context=context,
         serving=serving,
         served=found,
@@ -224,9 +224,11 @@ def _vllm_report(
         ),
         command=vllm_command(wish.model.removeprefix("hf:"), serving),
     )
-    if whole.verdict in ("fits", "unknown"):
-        return whole
-    return replace(whole, changes=vllm_changes(wish.model.removeprefix("hf:"), shape, serving, decode, corrections))
+    if vllm_report.verdict in ("fits", "unknown"):
+        return vllm_report
+    return replace(
+        vllm_report, changes=vllm_changes(wish.model.removeprefix("hf:"), shape, serving, decode, corrections)
+    )
 
 
 def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitQuery) -> ModelSpeed:
@@ -237,10 +239,10 @@ def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitQuery) -> 
     slowest = min(machine.gpus, key=lambda gpu: gpu.bandwidth)
     cards = len(machine.gpus)
     name = f"{cards} cards like {slowest.name}" if cards > 1 else slowest.name
-    one = replace(slowest, name=name, bandwidth=slowest.bandwidth * cards, compute=slowest.compute * cards)
+    combined = replace(slowest, name=name, bandwidth=slowest.bandwidth * cards, compute=slowest.compute * cards)
     settings = ServingSettings(context=context * wish.slots, slots=wish.slots, gpu_layers=ALL)
     return model_speed(
-        shape, settings, replace(machine, gpus=(one,)), prompt=min(wish.prompt, context), users=wish.slots
+        shape, settings, replace(machine, gpus=(combined,)), prompt=min(wish.prompt, context), users=wish.slots
     )
 
 
@@ -259,7 +261,7 @@ class FitReport(Value):
 
     Attributes:
         placed: the model as requested, at the largest context. context: tokens per sequence.
-        here: whether the machine is this one. largest: context per sequence that certainly fits, 0 for none.
+        largest: context per sequence that certainly fits, 0 for none.
         cells: of the table, row by row. changes: what would make the model fit, cheapest first; () if it fits.
         command: the server command for the request.
         read, requests: bytes of headers read, and HTTP requests made for them.
@@ -268,7 +270,7 @@ class FitReport(Value):
     subject: ModelReference
     name: str
     machine: Machine
-    here: bool
+    is_this_machine: bool
     context: int
     placed: PlacedModel
     pace: ModelSpeed
@@ -296,9 +298,9 @@ def fit(wish: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitRep
         raise UsageError(
             f"{wish.model} is a projector", where="MODEL", todo=hint("name the model, and this with {mmproj}")
         )
-    named = wish.projector or _own_projector(wish.model, weights)
-    projector, draft = find_projector_and_draft(named, wish.draft, weights, env)
-    here = not (wish.gpus or wish.ram)
+    projector_reference = wish.projector or _own_projector(wish.model, weights)
+    projector, draft = find_projector_and_draft(projector_reference, wish.draft, weights, env)
+    is_this_machine = not (wish.gpus or wish.ram)
     machine = machine_of(wish, env)
     name = sized.files[0][0] if sized.files else sized.where
     subject = ModelReference(
@@ -306,19 +308,23 @@ def fit(wish: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitRep
         draft=wish.draft, path="" if wish.model.startswith(REMOTE) else sized.where,
         siblings=_siblings(Path(sized.where)) if not wish.model.startswith(REMOTE) else (),
     )  # fmt: skip
-    measured = kept_corrections(cache_dir(env), sized.where) if here else ()
+    measured = kept_corrections(cache_dir(env), sized.where) if is_this_machine else ()
     engine = wish.engine or ("llama.cpp" if sized.shape.format == "gguf" else "vllm")
     if engine == "vllm":
-        served = _vllm_report(wish, subject, sized.shape, machine, here=here, corrections=measured)
+        served = _vllm_report(
+            wish, subject, sized.shape, machine, is_this_machine=is_this_machine, corrections=measured
+        )
         return replace(served, name=name, read=sized.read, requests=sized.requests)
     if sized.shape.format != "gguf":
         raise UsageError("llama.cpp reads GGUF files, and these are safetensors", where=setting("engine"),
                          todo="name a GGUF, or leave it out")  # fmt: skip
     beside = RelatedFiles(projector=projector, draft=draft, corrections=measured)
-    made = report(wish, subject, sized.shape, machine, here=here, beside=beside)
-    if here and wish.slots == 1:
-        made = replace(made, pace=with_measurements(made.pace, *_measured_correction(wish.model, subject.path, env)))
-    return replace(made, name=name, read=sized.read, requests=sized.requests)
+    fit_report = report(wish, subject, sized.shape, machine, is_this_machine=is_this_machine, beside=beside)
+    if is_this_machine and wish.slots == 1:
+        fit_report = replace(
+            fit_report, pace=with_measurements(fit_report.pace, *_measured_correction(wish.model, subject.path, env))
+        )
+    return replace(fit_report, name=name, read=sized.read, requests=sized.requests)
 
 
 def machine_of(wish: FitQuery, env: Mapping[str, str]) -> Machine:
@@ -354,24 +360,24 @@ def report(
     shape: ModelShape,
     machine: Machine,
     *,
-    here: bool = False,
+    is_this_machine: bool = False,
     beside: RelatedFiles | None = None,
 ) -> FitReport:
     """Return the report for a shape on a machine. Pure."""
     beside = beside or RelatedFiles()
     context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
-    asked = ServingSettings(
+    query_settings = ServingSettings(
         context=context * wish.slots, slots=wish.slots, type_k=wish.type_k, type_v=wish.type_v,
         projector=beside.projector, draft=beside.draft,
     )  # fmt: skip
-    settings = everything_on_cards(asked, machine)
+    settings = everything_on_cards(query_settings, machine)
     placed = place_model(shape, settings, machine, corrections=beside.corrections)
     found = model_speed(shape, placed.settings, machine, prompt=min(wish.prompt, context), users=wish.slots)
     return FitReport(
         subject=subject,
         name=Path(subject.path or subject.reference).name,
         machine=machine,
-        here=here,
+        is_this_machine=is_this_machine,
         context=context,
         placed=placed,
         pace=found,
@@ -426,10 +432,10 @@ def measured_speeds(name: str, env: Mapping[str, str]) -> tuple[Quantity | None,
         return None, None
     store = Store(path)
     try:
-        known = store.statistics()
+        statistics = store.statistics()
     finally:
         store.close()
-    return known.get(endpoint, "decode"), known.get(endpoint, "prompt")
+    return statistics.get(endpoint, "decode"), statistics.get(endpoint, "prompt")
 
 
 def this_machine(env: Mapping[str, str]) -> Machine:
@@ -443,11 +449,11 @@ def this_machine(env: Mapping[str, str]) -> Machine:
 REMOTE = ("hf:", "http://", "https://")
 
 
-def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> SizedModel:
+def find_model(reference: str, weights: WeightsStore, env: Mapping[str, str]) -> SizedModel:
     """Resolve a model and return its shape.
 
-    ``said``: a path, a URL, ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, a name in ``pull --list``, or the name of a
-    model stored by another program.
+    ``reference``: a path, a URL, ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, a name in ``pull --list``, or the name of
+    a model stored by another program.
 
     Raises:
         UsageError: it names several models, or none. UnknownModel, InputMissing, NotInstalled: the model does not exist
@@ -455,42 +461,43 @@ def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Size
     """
     import anyio
 
-    if said.startswith(REMOTE):
-        return anyio.run(_remote, said, env)
+    if reference.startswith(REMOTE):
+        return anyio.run(_remote, reference, env)
     try:
-        path, _ = locate_model(said, weights)
+        path, _ = locate_model(reference, weights)
     except NotInstalled:
-        source = _of_hub(said, weights)
+        source = _of_hub(reference, weights)
         if not source:
             raise
         return anyio.run(_remote, source, env)
     except UnknownModel as unknown:
-        stored = _find_stored(said, env)
+        stored = _find_stored(reference, env)
         if stored is None:
             raise UnknownModel(
                 "is neither a file, nor a name of pull --list, nor a model of Ollama, LM Studio or the hub's cache",
-                where=said, todo=f"{unknown.todo}; of the hub: hf:OWNER/REPO" if unknown.todo else "name a GGUF file",
+                where=reference,
+                todo=f"{unknown.todo}; of the hub: hf:OWNER/REPO" if unknown.todo else "name a GGUF file",
             ) from None  # fmt: skip
         path = Path(stored.path)
     return local_model(path)
 
 
-def name_of_tag(said: str, weights: WeightsStore, env: Mapping[str, str]) -> str:
+def name_of_tag(name: str, weights: WeightsStore, env: Mapping[str, str]) -> str:
     """Return the name in ``pull --list`` that a name of Ollama's library refers to; any other name unchanged.
 
     Ollama's own models come first. Raises UnknownModel if the name matches several.
     """
     rows = [row.name for row in weights.rows() if row.runtime == "llama"]
     if (
-        said in rows
-        or said.startswith(REMOTE)
-        or Path(said).expanduser().exists()
-        or _find_stored(said, env) is not None
+        name in rows
+        or name.startswith(REMOTE)
+        or Path(name).expanduser().exists()
+        or _find_stored(name, env) is not None
     ):
-        return said
-    found = models_of_tag(said, rows)
-    check_unambiguous(said, found)
-    return found[0] if found else said
+        return name
+    found = models_of_tag(name, rows)
+    check_unambiguous(name, found)
+    return found[0] if found else name
 
 
 def find_projector_and_draft(
@@ -506,26 +513,26 @@ def find_projector_and_draft(
     )
 
 
-def _in_role(said: str, role: str, where: str, weights: WeightsStore, env: Mapping[str, str]) -> ModelShape:
-    shape = find_model(said, weights, env).shape
+def _in_role(reference: str, role: str, where: str, weights: WeightsStore, env: Mapping[str, str]) -> ModelShape:
+    shape = find_model(reference, weights, env).shape
     if shape.role != role:
-        raise UsageError(f"{Path(said).name} is a {shape.role}", where=where, todo=f"name a {role}")
+        raise UsageError(f"{Path(reference).name} is a {shape.role}", where=where, todo=f"name a {role}")
     return shape
 
 
-async def _remote(said: str, env: Mapping[str, str]) -> SizedModel:
-    return await remote_model(said, env=env)
+async def _remote(reference: str, env: Mapping[str, str]) -> SizedModel:
+    return await remote_model(reference, env=env)
 
 
-def _of_hub(said: str, weights: WeightsStore) -> str:
+def _of_hub(name: str, weights: WeightsStore) -> str:
     """Return the hub reference of a row that is not pulled yet; "" if no hub has it."""
-    row = next((row for row in weights.rows() if row.name == said), None)
+    row = next((row for row in weights.rows() if row.name == name), None)
     if row is not None and row.hub and not row.files:
         return row.hub
     origins = [origin for file in row.files if file.name == row.main for origin in file.origins] if row else []
     return next((str(origin) for origin in origins if isinstance(origin, HubSource)), "")
 
 
-def _find_stored(said: str, env: Mapping[str, str]) -> StoredModel | None:
+def _find_stored(name: str, env: Mapping[str, str]) -> StoredModel | None:
     home = Path(env["HOME"]) if env.get("HOME") else None
-    return next((model for model in stored_models(env, home) if model.name == said), None)
+    return next((model for model in stored_models(env, home) if model.name == name), None)

@@ -49,8 +49,8 @@ class FitComparison(Value):
 
     Attributes:
         model: its name. server: None for a log. rows: predicted and measured terms. correction: the stored correction,
-            None if nothing was stored. notes: terms that could not be compared, each a clause. written, read: predicted
-            tokens per second.
+            None if nothing was stored. notes: terms that could not be compared, each a clause. decode, prefill:
+            predicted tokens per second.
     """
 
     model: str
@@ -58,8 +58,8 @@ class FitComparison(Value):
     server: ServerFootprint | None = None
     correction: Correction | None = None
     notes: tuple[str, ...] = ()
-    written: Quantity = Quantity()
-    read: Quantity = Quantity()
+    decode: Quantity = Quantity()
+    prefill: Quantity = Quantity()
 
 
 def compare_fit(wish: FitQuery, target: str, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
@@ -97,19 +97,19 @@ def is_server(target: str, env: Mapping[str, str]) -> bool:
 
 def _address(target: str) -> str:
     """Return an address with its scheme; other values are returned unchanged."""
-    said = f"http://{target}" if _PLACE.fullmatch(target) else target
-    if not said.startswith(_WEB):
+    address = f"http://{target}" if _PLACE.fullmatch(target) else target
+    if not address.startswith(_WEB):
         return target
     try:
-        parts = urlsplit(said)
-        sound = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        parts = urlsplit(address)
+        valid = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         raise UsageError(
             f"{target} is no address", where=setting("check"), todo=hint("write {check=}", "http://127.0.0.1:8080")
         )
-    return said
+    return address
 
 
 # ---- a server ----------------------------------------------------------------------------------------
@@ -125,16 +125,17 @@ def _server(wish: FitQuery, footprint: ServerFootprint, weights: WeightsStore, e
         wish.projector or footprint.projector, wish.draft or footprint.draft, weights, env
     )
     machine = this_machine(env)
-    made = compare_memory(sized.shape, footprint, machine, today(), projector=projector, draft=draft)
-    if made.correction is not None:
-        made = _save_comparison(made, sized.where, env)
+    comparison = compare_memory(sized.shape, footprint, machine, today(), projector=projector, draft=draft)
+    if comparison.correction is not None:
+        comparison = _save_comparison(comparison, sized.where, env)
     speed = None
     if footprint.settings is not None and (footprint.written or footprint.read):
         on = machine if footprint.settings.gpu_layers else without_cards(machine)
         speed = model_speed(sized.shape, footprint.settings, on)
     return FitComparison(
-        model=Path(sized.where).name, rows=made.rows, server=footprint, correction=made.correction, notes=made.notes,
-        written=speed.decode if speed else Quantity(), read=speed.prefill if speed else Quantity(),
+        model=Path(sized.where).name, rows=comparison.rows, server=footprint, correction=comparison.correction,
+        notes=comparison.notes,
+        decode=speed.decode if speed else Quantity(), prefill=speed.prefill if speed else Quantity(),
     )  # fmt: skip
 
 
@@ -150,10 +151,10 @@ def _save_comparison(memory_comparison: MemoryComparison, where: str, env: Mappi
     )
 
 
-def _file(said: str, footprint: ServerFootprint) -> str:
+def _file(model: str, footprint: ServerFootprint) -> str:
     """Return the model to read: the named one, otherwise the one the server reports."""
-    if said:
-        return said
+    if model:
+        return model
     if footprint.engine == "vllm" and not Path(footprint.model).exists() and footprint.model.count("/") == 1:
         return f"hf:{footprint.model}"
     return footprint.model
@@ -163,8 +164,8 @@ def _find_server(model: str, weights: WeightsStore, env: Mapping[str, str]) -> S
     """Return the server that serves a model: one of ``intermodal up``, otherwise one on a usual port."""
     where = "" if model.startswith(REMOTE) else find_model(model, weights, env).where
     for place in all_records(env):
-        wanted = place.read_wanted() if where and _ready(place) is not None else None
-        if wanted is not None and Path(wanted.model).resolve() == Path(where).resolve():
+        settings = place.read_wanted() if where and _ready(place) is not None else None
+        if settings is not None and Path(settings.model).resolve() == Path(where).resolve():
             return _running_server(place)
     locked: list[str] = []
     for address in USUAL:
@@ -282,8 +283,8 @@ def document(comparison: FitComparison) -> dict[str, Any]:
         },
         "compared": rows(comparison.rows),
         "speed": None if server is None or not server.written else {
-            "written": server.written, "predicted": plain_amount(comparison.written), "read": server.read or None,
-            "predicted_read": plain_amount(comparison.read),
+            "written": server.written, "predicted": plain_amount(comparison.decode), "read": server.read or None,
+            "predicted_read": plain_amount(comparison.prefill),
         },
         "correction": correction(comparison.correction),
         "notes": list(comparison.notes),

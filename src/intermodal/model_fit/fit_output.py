@@ -28,11 +28,9 @@ def _bar_lines(
     """Return a stacked bar with ``room`` marked on it, and its legend. ``gib``: the room as displayed."""
     fills = _PLAIN if plain else FILLS
     most = max(room, sum(amount for _, amount in parts)) or 1
-    drawn = "".join(
-        fills[index % len(fills)] * round(_WIDTH * amount / most) for index, (_, amount) in enumerate(parts)
-    )
+    bar = "".join(fills[index % len(fills)] * round(_WIDTH * amount / most) for index, (_, amount) in enumerate(parts))
     end = round(_WIDTH * room / most)
-    line = f"{drawn[:end]:{'.' if plain else '·'}<{end}}|{drawn[end:]}"
+    line = f"{bar[:end]:{'.' if plain else '·'}<{end}}|{bar[end:]}"
     legend = [f"{fills[index % len(fills)]} {part}" for index, (part, _) in enumerate(parts)]
     return [f"{name:<7} {line} {gib:.1f} GiB", f"{'':<8}{'  '.join(legend)}"]
 
@@ -94,8 +92,8 @@ def _plainly(lines: Iterable[str]) -> list[_Line]:
 
 def _largest(report: FitReport) -> str:
     trained = report.largest > 0 and report.largest == report.placed.shape.context
-    said = format_context(report.largest) if report.largest else "none"
-    return f"largest context that certainly fits: {said}{', which is all it was trained for' if trained else ''}"
+    length = format_context(report.largest) if report.largest else "none"
+    return f"largest context that certainly fits: {length}{', which is all it was trained for' if trained else ''}"
 
 
 def _not_all_given(report: FitReport) -> Iterator[str]:
@@ -118,7 +116,7 @@ def _smaller_model(report: FitReport) -> str:
 def machine_line(report: FitReport) -> str:
     """Describe the machine, and say whether it is this one."""
     words = describe_machine(report.machine)
-    return f"this machine: {words}" if report.here else words
+    return f"this machine: {words}" if report.is_this_machine else words
 
 
 def verdict(report: FitReport) -> str:
@@ -127,13 +125,13 @@ def verdict(report: FitReport) -> str:
     A range is shown if it is wider than the displayed digits.
     """
     check = report.placed.tightest
-    said = SAID[report.verdict]
-    at = f"at {format_context(report.context)}"
+    verdict_text = SAID[report.verdict]
+    scope = f"at {format_context(report.context)}"
     slots = report.placed.settings.slots
-    at += f" for each of {slots} texts at once" if slots > 1 else ""
+    scope += f" for each of {slots} texts at once" if slots > 1 else ""
     if check is None:
-        return f"{said}: nothing was stated of the memory"
-    return f"{said}: {gib(check.needed)} of {check.room / GIB:.1f} GiB {_PLACES[check.where]} {at}"
+        return f"{verdict_text}: nothing was stated of the memory"
+    return f"{verdict_text}: {gib(check.needed)} of {check.room / GIB:.1f} GiB {_PLACES[check.where]} {scope}"
 
 
 def gib(amount: Quantity) -> str:
@@ -171,8 +169,8 @@ def in_place(report: FitReport, check: CapacityCheck) -> list[tuple[str, float]]
         if shared or term.device == device:
             amounts[term.name] = amounts.get(term.name, 0.0) + term.amount.mid
     ordered = sorted(amounts.items(), key=lambda row: -row[1])
-    kept, rest = ordered[:3], sum(amount for _, amount in ordered[3:])
-    return [*kept, ("other", rest)] if rest else kept
+    largest, rest = ordered[:3], sum(amount for _, amount in ordered[3:])
+    return [*largest, ("other", rest)] if rest else largest
 
 
 def speed(report: FitReport) -> Iterator[str]:
@@ -330,7 +328,8 @@ def document(report: FitReport) -> dict[str, Any]:
 def _machine(report: FitReport) -> dict[str, Any]:
     machine = report.machine
     return {
-        "here": report.here, "cores": machine.cores, "memory": machine.memory or None, "free": machine.free or None,
+        "here": report.is_this_machine, "cores": machine.cores, "memory": machine.memory or None,
+        "free": machine.free or None,
         "bandwidth": plain_amount(machine.bandwidth),
         "gpus": [
             {
@@ -367,10 +366,10 @@ def _change_document(change: FitChange) -> dict[str, Any]:
 
 def plain_amount(amount: Quantity) -> dict[str, Any]:
     """Return an amount with its certainty as JSON data; its values are null if unknown."""
-    known = amount.known
+    is_known = amount.known
     return {
-        "low": amount.low if known else None, "mid": amount.mid if known else None,
-        "high": amount.high if known else None, "certainty": amount.certainty, "basis": amount.basis,
+        "low": amount.low if is_known else None, "mid": amount.mid if is_known else None,
+        "high": amount.high if is_known else None, "certainty": amount.certainty, "basis": amount.basis,
     }  # fmt: skip
 
 
@@ -409,7 +408,11 @@ _VLLM_SAID: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "doe
 def vllm_lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Verdict | None]]:
     """Yield the vLLM report as text lines; the line with the verdict is coloured by it."""
     found, cards = report.served, len(report.machine.gpus)
-    yield f"{report.name} by vLLM on {'this machine: ' if report.here else ''}{describe_machine(report.machine)}", None
+    yield (
+        f"{report.name} by vLLM on {'this machine: ' if report.is_this_machine else ''}"
+        f"{describe_machine(report.machine)}",
+        None,
+    )
     yield vllm_sentence(report), report.verdict
     if report.requests:
         yield f"  by its header: {size(report.read)} in {with_noun(report.requests, 'request')}", None
@@ -456,9 +459,9 @@ def vllm_sentence(report: VllmReport) -> str:
             f"does not fit: {gib(found.weights)} GiB of weights, {gib(found.overhead)} beside: leave no room for "
             f"a text of {format_context(report.context)} in {report.room / GIB:.1f} GiB"
         )
-    asked, at_once = report.serving.slots, f"{_count(found.texts)} texts of {format_context(report.context)} at once"
-    if found.fits and found.texts.low < asked:
-        return f"fits with fewer texts: {at_once}, and of {asked:,} the others wait"
+    slots, at_once = report.serving.slots, f"{_count(found.texts)} texts of {format_context(report.context)} at once"
+    if found.fits and found.texts.low < slots:
+        return f"fits with fewer texts: {at_once}, and of {slots:,} the others wait"
     return f"{_VLLM_SAID[report.verdict]}: {at_once}"
 
 

@@ -209,9 +209,9 @@ async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) ->
     if len(variants) > 1:
         vision = await _shape(reference.repo, projector.name, listed.revision, env) if projector is not None else None
         chosen, _, why = await _choose_variant(variants, vision, reference, listed.revision, machine, env)
-    at = "" if reference.revision == "main" else f"@{reference.revision}"
-    beside = f"hf:{reference.repo}/{projector.name}{at}" if projector is not None else wish.projector
-    return replace(wish, model=f"hf:{reference.repo}/{chosen.files[0].name}{at}", projector=beside), why
+    revision = "" if reference.revision == "main" else f"@{reference.revision}"
+    beside = f"hf:{reference.repo}/{projector.name}{revision}" if projector is not None else wish.projector
+    return replace(wish, model=f"hf:{reference.repo}/{chosen.files[0].name}{revision}", projector=beside), why
 
 
 def _same_model(before: LockedModel, reference: HubReference, listed: HubListing) -> HubReference:
@@ -237,10 +237,10 @@ async def _again(
             where=name,
             todo=hint("add {update} to take that instead"),
         )
-    there = await _list_files(
+    listing = await _list_files(
         replace(reference, revision=before.revision), name, env, todo=hint("{update} takes the present files")
     )
-    now = {file.name: file.sha256 for file in there.files}
+    now = {file.name: file.sha256 for file in listing.files}
     for file in before.files:
         if file.path not in now:
             what = f"the hub has no {file.path} at {before.revision[:12]} any more, which is pinned"
@@ -433,7 +433,9 @@ def _report(
 ) -> FitReport:
     source = f"hf:{repo}/{file}"
     subject = ModelReference(reference=source, quantization=quantization, projector="", draft="", path="")
-    found = report(FitQuery(model=source), subject, shape, machine, here=True, beside=RelatedFiles(projector=vision))
+    found = report(
+        FitQuery(model=source), subject, shape, machine, is_this_machine=True, beside=RelatedFiles(projector=vision)
+    )
     return replace(found, name=file.rpartition("/")[2])
 
 
@@ -615,15 +617,15 @@ def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], referenc
     if (
         scores_pairs_independently(config) and logit_scale(config) is None
     ):  # only the whole model tells its scale and bias
-        whole = min(
+        combined = min(
             (file for name, file in files.items() if re.fullmatch(r"(onnx/)?model(_quantized|_int8)?\.onnx", name)),
             key=lambda file: file.size, default=None,
         )  # fmt: skip
-        if whole is None:
+        if combined is None:
             raise UsageError(
                 "says neither logit_scale nor logit_bias, and has no model.onnx that does", where=reference.repo
             )
-        paths = (*paths, whole.name)
+        paths = (*paths, combined.name)
     return OnnxSelection("contrastive", _with(files, paths, beside, reference), ending)
 
 

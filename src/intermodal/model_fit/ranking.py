@@ -103,11 +103,11 @@ def rank_models(
     Among equals, models sized by their header come first, then faster ones.
     """
     query = query or RankingQuery()
-    known = {model.id: model for model in open_models(load_snapshot())}
+    open_model_rows = {model.id: model for model in open_models(load_snapshot())}
     found = [*_here(machine, weights, env, query), *_pullable(machine, weights, query)]
-    found += _open(machine, known, query)
-    named = {each.name for each in found if each.where != "open"}
-    left = [each for each in found if each.where != "open" or each.name.rpartition("/")[2] not in named]
+    found += _open(machine, open_model_rows, query)
+    listed_names = {each.name for each in found if each.where != "open"}
+    left = [each for each in found if each.where != "open" or each.name.rpartition("/")[2] not in listed_names]
     return tuple(sorted(left, key=_rank))
 
 
@@ -171,11 +171,11 @@ def _here(
             shape = local_model(path).shape
             if shape.role != "model" or shape.format != "gguf":
                 continue
-            shown = local_model(projector).shape if projector is not None else None
+            projector_shape = local_model(projector).shape if projector is not None else None
             tokens = query.context or min(shape.context or CONTEXT, CONTEXT)
             settings = ServingSettings(
                 context=tokens * query.slots, slots=query.slots, type_k=query.type_k, type_v=query.type_v,
-                projector=shown,
+                projector=projector_shape,
             )  # fmt: skip
             measured = load_corrections(cache_dir(env), path) if machine.processor else ()  # of this machine
             placed = place_model(shape, everything_on_cards(settings, machine), machine, corrections=measured)
@@ -241,7 +241,7 @@ def _tier(model: Model | None) -> tuple[str, str]:
     """Return the tier and evidence level for text generation, otherwise for its first task; "" if unknown."""
     if model is None or not model.strength:
         return "", ""
-    found = next((one for one in model.strength if one.task == "text-generation"), model.strength[0])
+    found = next((strength for strength in model.strength if strength.task == "text-generation"), model.strength[0])
     return found.tier, found.evidence.level
 
 
@@ -261,19 +261,19 @@ def _check(machine: Machine, needed: Quantity, query: RankingQuery) -> CapacityC
 
 def memory_needed(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
     """Return the memory in bytes and the parameter count of a row, as far as known."""
-    whole = row.size
-    known = model.parameters if model is not None else None
+    file_size = row.size
+    parameters = model.parameters if model is not None else None
     served = served_row(row.name)
     if served is not None and served.memory:
         return between(
             *served.memory, "its weights, its cache at 8k and buffers, by its row"
-        ), known or whole * 8 / BITS
-    if whole:
-        return memory_of_file(whole), known or whole * 8 / BITS
-    named = row.hub.rpartition(":")[2].upper()
-    if named not in QUANTIZATIONS or not known:
+        ), parameters or file_size * 8 / BITS
+    if file_size:
+        return memory_of_file(file_size), parameters or file_size * 8 / BITS
+    quantization = row.hub.rpartition(":")[2].upper()
+    if quantization not in QUANTIZATIONS or not parameters:
         return unknown("the hub says how large it is when it is pulled"), 0.0
-    return memory_of_parameters(known, named), known
+    return memory_of_parameters(parameters, quantization), parameters
 
 
 def check_row_fits(row: WeightsRow, model: Model | None, machine: Machine) -> None:
@@ -292,9 +292,11 @@ def check_row_fits(row: WeightsRow, model: Model | None, machine: Machine) -> No
 
 def fetched_size(row: WeightsRow, model: Model | None) -> float:
     """Return the bytes to fetch: as stated, otherwise from its parameters and quantization; 0 if unknown."""
-    named = row.hub.rpartition(":")[2].upper()
+    quantization = row.hub.rpartition(":")[2].upper()
     parameters = model.parameters if model is not None else None
-    return float(row.size) or (weight_bytes(parameters, named) if named in QUANTIZATIONS and parameters else 0.0)
+    return float(row.size) or (
+        weight_bytes(parameters, quantization) if quantization in QUANTIZATIONS and parameters else 0.0
+    )
 
 
 def served_row(name: str) -> ServedRow | None:
@@ -305,8 +307,8 @@ def served_row(name: str) -> ServedRow | None:
 def row_model(name: str, weights: WeightsStore) -> Model | None:
     """Return the model of a row of ``pull --list``, or of a pulled hub model."""
     served = served_row(name)
-    said = next((row.model for row in weights.shipped_rows() if row.name == name), "")
-    row = shipped_rows().rows.get(served.id if served is not None else said)
+    model_id = next((row.model for row in weights.shipped_rows() if row.name == name), "")
+    row = shipped_rows().rows.get(served.id if served is not None else model_id)
     if row is not None:
         return row.model()
     pulled = next((served for served in weights.hub_rows() if served.weights == name), None)

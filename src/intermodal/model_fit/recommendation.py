@@ -62,7 +62,7 @@ class ModelProposal(Value):
     seconds: Quantity
     what: str
     decode: Quantity
-    here: bool
+    is_pulled: bool
 
     @property
     def verdict(self) -> Verdict:
@@ -77,34 +77,36 @@ class ModelProposal(Value):
 
 
 class Recommendation(Value):
-    """The ``chosen`` model out of ``known``, and why. ``chosen`` is None if no model fits."""
+    """The ``chosen`` model out of ``candidates``, and why. ``chosen`` is None if no model fits."""
 
     work: Work
     chosen: ModelProposal | None
     why: str
-    known: tuple[ModelProposal, ...]
+    candidates: tuple[ModelProposal, ...]
 
 
 def recommend(machine: Machine, weights: WeightsStore, work: Work) -> Recommendation:
     """Return the strongest model that certainly fits, preferring models that are not slow."""
-    known = tuple(_proposals(machine, weights, work))
-    fitting = [each for each in known if each.verdict == "fits"]
+    candidates = tuple(_proposals(machine, weights, work))
+    fitting = [each for each in candidates if each.verdict == "fits"]
     quick = [each for each in fitting if not each.slow]
     if not fitting:
-        return Recommendation(work=work, chosen=None, why=f"none of {len(known)} models certainly fits", known=known)
+        return Recommendation(
+            work=work, chosen=None, why=f"none of {len(candidates)} models certainly fits", candidates=candidates
+        )
     chosen = sorted(quick or fitting, key=_strength)[-1]  # of equals, the later row, which is newer
-    stronger = [each for each in known if _strength(each) > _strength(chosen)]
+    stronger = [each for each in candidates if _strength(each) > _strength(chosen)]
     large = [each.name for each in stronger if each.verdict != "fits"]
     slow = [each.name for each in stronger if each.verdict == "fits"]
-    why = f"the strongest that fits, of {len(known)} known: {_strong(chosen)}"
+    why = f"the strongest that fits, of {len(candidates)} known: {_strong(chosen)}"
     why += f"; stronger, and not certain to fit here: {', '.join(large)}" if large else ""
     than = "speech" if work == "speech" else "one reads"
     why += f"; stronger, and slower than {than} here: {', '.join(slow)}" if slow else ""
-    return Recommendation(work=work, chosen=chosen, why=why, known=known)
+    return Recommendation(work=work, chosen=chosen, why=why, candidates=candidates)
 
 
 def _strength(each: ModelProposal) -> tuple[float, ...]:
-    return *strength_rank(each.tier, each.evidence), each.alone, each.weight, each.decode.mid, each.here
+    return *strength_rank(each.tier, each.evidence), each.alone, each.weight, each.decode.mid, each.is_pulled
 
 
 def _strong(each: ModelProposal) -> str:
@@ -121,7 +123,7 @@ def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Mode
             continue
         needed, parameters = memory_needed(row, model)
         seconds, what, decode = _seconds(row, model, work, parameters, machine)
-        strength = next((one for one in model.strength if one.task == _TASKS[work]), None)
+        strength = next((each for each in model.strength if each.task == _TASKS[work]), None)
         found.append(
             ModelProposal(
                 name=row.name,
@@ -137,7 +139,7 @@ def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Mode
                 seconds=seconds,
                 what=what,
                 decode=decode,
-                here=weights.path(row.name) is not None,
+                is_pulled=weights.path(row.name) is not None,
             )
         )
     return found
