@@ -118,8 +118,8 @@ def compute_graph(shape: ModelShape, settings: ServingSettings, align: int = 32)
 
     Returns None if the architecture's graph is not known. ``align``: alignment of the buffer in bytes.
     """
-    known = shape.architecture in (COMPARED | _ALIKE) and shape.memorizing != "unknown"
-    if not known or shape.format != "gguf" or not shape.layers:
+    is_known = shape.architecture in (COMPARED | _ALIKE) and shape.memorizing != "unknown"
+    if not is_known or shape.format != "gguf" or not shape.layers:
         return None
     try:
         return _Builder(shape, settings, align).build()
@@ -135,8 +135,8 @@ def is_validated(shape: ModelShape) -> bool:
 
     For Gemma 4 only models without experts and per-layer embeddings were.
     """
-    told = shape.architecture in COMPARED
-    return told and not (shape.architecture == "gemma4" and (shape.experts or shape.per_layer_embeddings))
+    compared = shape.architecture in COMPARED
+    return compared and not (shape.architecture == "gemma4" and (shape.experts or shape.per_layer_embeddings))
 
 
 class _Builder:
@@ -185,12 +185,12 @@ class _Builder:
             return found if wide == narrow else g.op(wide, found)
 
         current = embed_tokens(g.leaf(self.tokens))
-        given = g.leaf(*wide)
+        embeddings = g.leaf(*wide)
         rows = embed_tokens(g.leaf(self.tokens))
         places = g.leaf(self.tokens, width=8)
         copied = g.op(wide, g.leaf(*wide))
-        for one in (current, given, g.write(copied, rows, places)):
-            g.expand(one)
+        for tensor in (current, embeddings, g.write(copied, rows, places)):
+            g.expand(tensor)
         self.beside = EXTERNAL if wide == narrow else current
         return current if wide == narrow else g.view(current, *narrow)
 
@@ -206,11 +206,11 @@ class _Builder:
         """Create the masks, cache indices and positions. They are computed when a layer first uses them."""
         g, streams = self.graph, self.cells.streams
         for window in dict.fromkeys(bool(layer.window) for layer in layers if layer.kv_heads):
-            layer = next(one for one in layers if one.kv_heads and bool(one.window) == window)
-            kept = window_cells(layer.window, self.settings) if window else self.cells.each
+            layer = next(each for each in layers if each.kv_heads and bool(each.window) == window)
+            cells = window_cells(layer.window, self.settings) if window else self.cells.each
             width = 2 if self.flash else 4
-            self.masks[window] = g.leaf(kept, self.tokens // streams, 1, streams, width=width)
-            values = 1 if self.flash else max(one.kv_heads * one.value for one in self.shape.layers)
+            self.masks[window] = g.leaf(cells, self.tokens // streams, 1, streams, width=width)
+            values = 1 if self.flash else max(each.kv_heads * each.value for each in self.shape.layers)
             self.places[window] = (g.leaf(self.tokens, width=8), g.leaf(self.tokens * values, width=8))
             self.turns[window] = self._turn(layer, window)
         if any(layer.recurrent for layer in layers):
@@ -220,7 +220,7 @@ class _Builder:
 
     def _turn(self, layer: Layer, window: bool) -> tuple[int, int]:
         """Return the rotation matrices applied to keys and values before they are quantized; EXTERNAL for none."""
-        same = len({one.key for one in self.shape.layers if one.kv_heads and bool(one.window) == window}) == 1
+        same = len({each.key for each in self.shape.layers if each.kv_heads and bool(each.window) == window}) == 1
 
         def matrix(kind: str, length: int, most: int) -> int:
             if not is_quantized(kind) or length % 64 or not same or not layer.values:
@@ -299,8 +299,8 @@ class _Builder:
             )
         if turn_value != EXTERNAL:
             value = self._multiply_by(value, turn_value, layer.kv_heads * layer.value)
-        for one in (query, key, value) if self._has_window() else (query, value, key):
-            g.expand(one)
+        for tensor in (query, key, value) if self._has_window() else (query, value, key):
+            g.expand(tensor)
         place_key, place_value = self.places[window]
         g.expand(g.store(g.view(key), place_key))
         g.expand(g.store(g.view(value), place_value))
@@ -342,10 +342,10 @@ class _Builder:
                 current = g.op((after, layer.heads, each, streams), current)
             current = g.view(current)
         else:
-            kept = window_cells(layer.window, self.settings) if window else self.cells.each
-            seen = g.op((kept, each, layer.heads, streams), query)
-            seen = g.op((kept, each, layer.heads, streams), seen, self.masks[window], over=True)
-            current = g.op((width, each, layer.heads, streams), seen)
+            cells = window_cells(layer.window, self.settings) if window else self.cells.each
+            scores = g.op((cells, each, layer.heads, streams), query)
+            scores = g.op((cells, each, layer.heads, streams), scores, self.masks[window], over=True)
+            current = g.op((width, each, layer.heads, streams), scores)
             if after != EXTERNAL:
                 current = g.op((after, each, layer.heads, streams), current)
             width = width if after == EXTERNAL else after
@@ -373,8 +373,8 @@ class _Builder:
         query = g.op((latent + turned, heads, tokens), absorbed, turned_query)
         small = g.view(small)
         key = g.op((latent + turned, 1, tokens), small, key)
-        for one in (query, small, key):
-            g.expand(one)
+        for tensor in (query, small, key):
+            g.expand(tensor)
         g.expand(g.store(g.view(key), self.places[False][0]))
         return self._matrix(self.shape.embd, self._build_attention(layer, query, latent, value))
 
@@ -455,7 +455,7 @@ class _Builder:
         value = g.view(mix)
         if groups != heads and "ssm_beta" not in has:
             repeated = (head, heads // groups, groups, tokens)
-            query, key = (g.view(g.op(repeated, g.view(one))) for one in (query, key))
+            query, key = (g.view(g.op(repeated, g.view(tensor))) for tensor in (query, key))
         result = g.op((head * heads, tokens + head * slots), query, key, value, decay, beta, state)
         output, new = g.view(result), g.view(result)
         g.expand(g.store(new))
@@ -526,12 +526,12 @@ class _Builder:
             gate = g.op(wide, source, picked)
             if "ffn_gate_exps.bias" in has:
                 gate = g.op(wide, gate, picked, over=True)
-        made = g.op((shape.embd, used, tokens), g.op(wide, gate, up), picked)
+        output = g.op((shape.embd, used, tokens), g.op(wide, gate, up), picked)
         if "ffn_down_exps.bias" in has:
-            made = g.op(g.dims(made), made, picked, over=True)
-        made = g.op((shape.embd, used, tokens), made, weights, over=True)
-        g.expand(made)
-        views = [g.view(made) for _ in range(used)]
+            output = g.op(g.dims(output), output, picked, over=True)
+        output = g.op((shape.embd, used, tokens), output, weights, over=True)
+        g.expand(output)
+        views = [g.view(output) for _ in range(used)]
         for view in views:
             g.expand(view)
         summed = views[0]
@@ -565,9 +565,9 @@ class TensorGraph:
         self._sources: list[tuple[int, ...]] = []
         self._roots: list[int] = []  # the base of a view, otherwise the tensor itself
         self._over: list[bool] = []  # whether the result may reuse the memory of an input
-        self._kept: set[int] = set()
+        self._outputs: set[int] = set()
         self._host: set[int] = set()
-        self._seen: set[int] = set()
+        self._scheduled: set[int] = set()
         self._leafs: list[int] = []
         self._order: list[int] = []
 
@@ -593,7 +593,7 @@ class TensorGraph:
 
     def keep(self, tensor: int) -> None:
         """Mark ``tensor`` as an output, which is never freed."""
-        self._kept.add(tensor)
+        self._outputs.add(tensor)
 
     def dims(self, tensor: int) -> tuple[int, ...]:
         return self._dims[tensor]
@@ -602,17 +602,17 @@ class TensorGraph:
         """Schedule ``tensor`` for computation here, after all inputs that are not yet scheduled, left to right."""
         waiting = [(tensor, 0)]
         while waiting:
-            node, at = waiting.pop()
-            if at == 0:
-                if node in self._seen:
+            node, index = waiting.pop()
+            if index == 0:
+                if node in self._scheduled:
                     continue
-                self._seen.add(node)
+                self._scheduled.add(node)
             sources = self._sources[node]
-            while at < len(sources) and (sources[at] == EXTERNAL or sources[at] in self._seen):
-                at += 1
-            if at < len(sources):
-                waiting.append((node, at + 1))
-                waiting.append((sources[at], 0))
+            while index < len(sources) and (sources[index] == EXTERNAL or sources[index] in self._scheduled):
+                index += 1
+            if index < len(sources):
+                waiting.append((node, index + 1))
+                waiting.append((sources[index], 0))
             elif sources:
                 self._order.append(node)
             else:
@@ -629,8 +629,8 @@ class TensorGraph:
 
     def host_size(self) -> int:
         """Return the bytes on the host if the rest is on the GPU: all inputs, and the results computed on the host."""
-        made = [node for node in self._order if node in self._host]
-        return sum(self._aligned_size(node) for node in (*self._leafs, *made))
+        host_results = [node for node in self._order if node in self._host]
+        return sum(self._aligned_size(node) for node in (*self._leafs, *host_results))
 
     def device_size(self) -> int:
         """Return the bytes on the GPU, including copies of the inputs that it uses."""
@@ -641,7 +641,7 @@ class TensorGraph:
 
     def _layout(self, first: list[int], order: list[int]) -> int:
         sizes = [self._aligned_size(node) for node in range(len(self._sizes))]
-        return _Layout(sizes, self._dims, self._sources, self._roots, self._over).run(first, order, self._kept)
+        return _Layout(sizes, self._dims, self._sources, self._roots, self._over).run(first, order, self._outputs)
 
     def _aligned_size(self, tensor: int) -> int:
         return -(-self._sizes[tensor] // self._align) * self._align
@@ -675,10 +675,10 @@ class _Layout:
         self._places: dict[int, int] = {}
         self._gaps: list[list[int]] = [[0, _ENDLESS]]  # [offset, size], by offset
         self._most = 0
-        self._kept: set[int] = set()
+        self._outputs: set[int] = set()
 
-    def run(self, leafs: list[int], order: list[int], kept: set[int]) -> int:
-        self._kept = kept
+    def run(self, leafs: list[int], order: list[int], outputs: set[int]) -> int:
+        self._outputs = outputs
         for leaf in leafs:
             self._place(leaf)
         for node in order:
@@ -708,7 +708,7 @@ class _Layout:
         """Return whether a result may reuse the memory of ``source``. A view owns no memory that could be reused."""
         return (
             source in self._places
-            and source not in self._kept
+            and source not in self._outputs
             and self._dims[source] == self._dims[node]
             and self._children[source] == 1
             and self._views[source] == 0
@@ -725,7 +725,7 @@ class _Layout:
             self._views[root] -= 1
             if self._views[root] or self._children[root]:
                 return
-        if root in self._places and root not in self._kept:
+        if root in self._places and root not in self._outputs:
             self._give(self._places.pop(root), self._sizes[root])
 
     def _take(self, size: int) -> int:
@@ -759,5 +759,5 @@ class _Layout:
                     gaps[index - 1][1] += gap[1]
                     del gaps[index]
                 return
-        at = next((index for index, gap in enumerate(gaps) if gap[0] >= offset), len(gaps))
-        gaps.insert(at, [offset, size])
+        position = next((index for index, gap in enumerate(gaps) if gap[0] >= offset), len(gaps))
+        gaps.insert(position, [offset, size])

@@ -30,27 +30,27 @@ def config_shape(
     Raises WeightsError if the config has impossible counts.
     """
     inner = config.get("text_config")
-    said = _ConfigCounts({**config, **(inner if isinstance(inner, Mapping) else {})})
-    count = said.count("num_hidden_layers", "n_layer", "num_layers")
+    counts = _ConfigCounts({**config, **(inner if isinstance(inner, Mapping) else {})})
+    count = counts.count("num_hidden_layers", "n_layer", "num_layers")
     if count > MAX_LAYERS:
         raise WeightsError(f"claims {count:,} layers", where=name, todo="fetch the file again")
-    embeddings, output, routed, whole, numbers = _sums(tensors, weights, said, config)
-    experts = said.count("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts")
-    used = min(said.count("num_experts_per_tok", "num_experts_per_token", "moe_topk"), experts)
-    layers, problems = _layers(said, count, whole - embeddings - output, routed)
+    embeddings, output, routed, total_bytes, numbers = _sums(tensors, weights, counts, config)
+    experts = counts.count("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts")
+    used = min(counts.count("num_experts_per_tok", "num_experts_per_token", "moe_topk"), experts)
+    layers, problems = _layers(counts, count, total_bytes - embeddings - output, routed)
     if experts and not routed:
-        routed = _routed_bytes(said, layers, experts, whole, numbers)
-        layers, problems = _layers(said, count, whole - embeddings - output, routed)
-    kept = sum(layer.weights for layer in layers)
-    share = routed / whole if whole else 0.0
-    looked_up = numbers * (embeddings / whole) if whole and output else 0.0
+        routed = _routed_bytes(counts, layers, experts, total_bytes, numbers)
+        layers, problems = _layers(counts, count, total_bytes - embeddings - output, routed)
+    layer_bytes = sum(layer.weights for layer in layers)
+    share = routed / total_bytes if total_bytes else 0.0
+    looked_up = numbers * (embeddings / total_bytes) if total_bytes and output else 0.0
     return ModelShape(
         name=name, format="safetensors", architecture=str(config.get("model_type", ""))[:80],
-        memorizing=_memorizing(layers, problems), layers=layers, embd=said.count("hidden_size", "n_embd", "d_model"),
-        ff=said.count("intermediate_size", "n_inner", "ffn_dim"), vocab=said.count("vocab_size"),
-        context=said.count("max_position_embeddings", "n_positions") or None, experts=experts, experts_used=used,
-        expert_ff=said.count("moe_intermediate_size", "expert_ffn_hidden_size"), embeddings=embeddings, output=output,
-        rest=max(0, whole - embeddings - output - kept), parameters=numbers,
+        memorizing=_memorizing(layers, problems), layers=layers, embd=counts.count("hidden_size", "n_embd", "d_model"),
+        ff=counts.count("intermediate_size", "n_inner", "ffn_dim"), vocab=counts.count("vocab_size"),
+        context=counts.count("max_position_embeddings", "n_positions") or None, experts=experts, experts_used=used,
+        expert_ff=counts.count("moe_intermediate_size", "expert_ffn_hidden_size"), embeddings=embeddings, output=output,
+        rest=max(0, total_bytes - embeddings - output - layer_bytes), parameters=numbers,
         active=round(numbers - looked_up - numbers * share * (1 - used / experts if experts else 0)),
         types=_types(tensors), problems=problems,
     )  # fmt: skip
@@ -92,12 +92,12 @@ def _sums(
     return table, 0 if tied else table, 0, weights, weights // each
 
 
-def _routed_bytes(counts: _ConfigCounts, layers: Sequence[Layer], experts: int, whole: int, numbers: int) -> int:
+def _routed_bytes(counts: _ConfigCounts, layers: Sequence[Layer], experts: int, total_bytes: int, numbers: int) -> int:
     """Return the bytes of routed experts computed from their widths, if the single tensors are not known."""
     width = counts.count("moe_intermediate_size", "expert_ffn_hidden_size") or counts.count("intermediate_size")
     mixed = max(0, len(layers) - counts.count("first_k_dense_replace"))
     found = 3 * counts.count("hidden_size") * width * experts * mixed
-    return round(min(0.98, found / numbers if numbers else 0.0) * whole)
+    return round(min(0.98, found / numbers if numbers else 0.0) * total_bytes)
 
 
 def _layers(counts: _ConfigCounts, count: int, weights: int, routed: int) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
@@ -131,8 +131,8 @@ def _layers(counts: _ConfigCounts, count: int, weights: int, routed: int) -> tup
 def _kinds(counts: _ConfigCounts, count: int, heads: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the attention kind of each layer, as in ``layer_types``, and problems with determining it."""
     listed = counts.values.get("layer_types")
-    known = ("full_attention", "sliding_attention", "linear_attention", "chunked_attention")
-    if isinstance(listed, list) and len(listed) == count and all(kind in known for kind in listed):
+    kinds = ("full_attention", "sliding_attention", "linear_attention", "chunked_attention")
+    if isinstance(listed, list) and len(listed) == count and all(kind in kinds for kind in listed):
         return tuple(listed), ()
     every = counts.count("full_attention_interval")
     if counts.count("linear_num_value_heads") and every:

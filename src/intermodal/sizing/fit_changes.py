@@ -208,8 +208,8 @@ def _smaller(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
 
 def _loss(now: str, to: Quantization) -> tuple[float, tuple[str, ...]]:
     """Return the additional relative perplexity increase, as a number and in words."""
-    known = QUANTIZATIONS.get(now)
-    had = known.loss if known is not None and known.loss is not None else 0.0
+    quantization = QUANTIZATIONS.get(now)
+    had = quantization.loss if quantization is not None and quantization.loss is not None else 0.0
     loss = max(0.0, (to.loss or 0.0) - had)
     return loss, (f"some {loss:.1%} in perplexity",) if loss else ()
 
@@ -233,17 +233,21 @@ def _on_host(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
     """Yield the placement that keeps the experts of some layers, or whole layers, in main memory."""
     layers = len(now.shape.layers)
 
-    def place_with(kept: int) -> PlacedModel:  # ``kept``: layers on the GPU, or layers whose experts are
+    def place_with(on_card: int) -> PlacedModel:  # ``on_card``: layers on the GPU, or layers whose experts are
         if now.shape.routed:
-            return place_again(now, replace(now.settings, host_experts=layers - kept), machine)
-        return place_again(now, replace(now.settings, gpu_layers=kept), machine)
+            return place_again(now, replace(now.settings, host_experts=layers - on_card), machine)
+        return place_again(now, replace(now.settings, gpu_layers=on_card), machine)
 
-    kept = largest(layers, lambda count: place_with(count).verdict == "fits")
+    layers_on_card = largest(layers, lambda count: place_with(count).verdict == "fits")
     if now.shape.routed:
-        what = f"keep the experts of {layers - kept} of {layers} layers in memory"
+        what = f"keep the experts of {layers - layers_on_card} of {layers} layers in memory"
     else:
-        what = f"put {kept} of {layers} layers on the card" if kept else "run it on the processor alone"
-    placed = place_with(kept)
+        what = (
+            f"put {layers_on_card} of {layers} layers on the card"
+            if layers_on_card
+            else "run it on the processor alone"
+        )
+    placed = place_with(layers_on_card)
     yield _Attempt(
         what=what, placed=placed, machine=machine, quantization=subject.quantization, words=_of_memory(placed, machine)
     )
@@ -330,16 +334,16 @@ def vllm_changes(
     this machine; they apply only to attempts with the same weights and GPU.
     """
 
-    def judge(of: ModelShape, tried: VllmSettings) -> VllmCapacity:
-        measured = corrections if of is shape and tried.memory == serving.memory else ()
-        return vllm_capacity(of, tried, measured)
+    def judge(model_shape: ModelShape, tried: VllmSettings) -> VllmCapacity:
+        measured = corrections if model_shape is shape and tried.memory == serving.memory else ()
+        return vllm_capacity(model_shape, tried, measured)
 
     before = decode(shape, serving)
     found = []
     for tried in _vllm_attempts(shape, serving, judge):
-        made = judge(tried.shape, tried.serving)
-        if fits_all_requests(made, tried.serving.slots):
-            found.append(_vllm_change(model, tried, made, before, decode))
+        capacity = judge(tried.shape, tried.serving)
+        if fits_all_requests(capacity, tried.serving.slots):
+            found.append(_vllm_change(model, tried, capacity, before, decode))
     return tuple(sorted(found, key=lambda change: change.cost))
 
 

@@ -80,8 +80,8 @@ def gguf_shape(headers: Sequence[GgufHeader], *, name: str = "") -> ModelShape:
 
 def _complete(headers: Sequence[GgufHeader], name: str) -> None:
     """Raise WeightsError if parts of a split file are missing: sums over the rest would be too low."""
-    said = headers[0].metadata.get("split.count")
-    parts = said if isinstance(said, int) and said > 0 else 1
+    split_count = headers[0].metadata.get("split.count")
+    parts = split_count if isinstance(split_count, int) and split_count > 0 else 1
     if len(headers) != parts:
         raise WeightsError(
             f"is split into {parts} files, of which {len(headers)} were given", where=name,
@@ -275,10 +275,10 @@ def _windows(facts: _Facts, count: int) -> tuple[tuple[int, ...], str]:
         row = EXAONE4
     if row is None:
         return (0,) * count, ""
-    said = facts.count("attention.sliding_window", -1)
-    if (row.without and said <= 0) or (architecture == "llama4" and said == 0):
+    stated_window = facts.count("attention.sliding_window", -1)
+    if (row.without and stated_window <= 0) or (architecture == "llama4" and stated_window == 0):
         return (0,) * count, ""
-    size = row.size if row.always else (said if said > 0 else row.size)
+    size = row.size if row.always else (stated_window if stated_window > 0 else row.size)
     if not size:
         return (0,) * count, "the size of its sliding window is not in the file"
     pattern = facts.raw("attention.sliding_window_pattern")

@@ -44,8 +44,8 @@ def pad_context(count: int) -> int:
 def cache_cells(settings: ServingSettings) -> CacheCells:
     """Return how the context is laid out: shared by all slots, or split among them."""
     batch = min(settings.context, settings.batch)
-    whole = pad_context(settings.context)
-    each = whole if settings.unified else pad_context(whole // settings.slots)
+    total = pad_context(settings.context)
+    each = total if settings.unified else pad_context(total // settings.slots)
     streams = 1 if settings.unified else settings.slots
     return CacheCells(context=each * streams, streams=streams, each=each, ubatch=min(batch, settings.ubatch))
 
@@ -95,7 +95,7 @@ def layer_bytes(shape: ModelShape, layer: Layer, settings: ServingSettings) -> i
     each = window_cells(layer.window, settings) if layer.window else found.each
     wide = layer.kv_heads * layer.value
     if not settings.flash_attention:  # values are transposed, and all layers are as wide as the widest
-        wide = max(one.kv_heads * one.value for one in shape.layers)
+        wide = max(each_layer.kv_heads * each_layer.value for each_layer in shape.layers)
     row = row_bytes(settings.type_k, layer.kv_heads * layer.key)
     return each * found.streams * (row + (row_bytes(settings.type_v, wide) if layer.values else 0))
 

@@ -318,7 +318,7 @@ def machine_of_options(gpus: Iterable[str], ram: str = "", *, cores: int = 8) ->
         parse_memory(ram) if ram else (0, between(*_bandwidth_range(2), "2 channels of DDR4 or DDR5, assumed"))
     )
     found: list[tuple[Gpu, int]] = []
-    for word in (each.strip() for given in gpus for each in given.split(",")):
+    for word in (each.strip() for value in gpus for each in value.split(",")):
         if word.lower() in _NO_CARD:
             continue
         if not word:
@@ -413,14 +413,14 @@ def card(row: Accelerator, memory: int, free: int | None = None) -> Gpu:
 def _describe_card(gpu: Gpu) -> str:
     """Describe a GPU in one line: name, memory and bandwidth."""
     speed = f", {gpu.bandwidth / 1e9:,.0f} GB/s" if gpu.bandwidth else ""
-    of = " of the machine's" if gpu.unified else ""
-    return f"{gpu.name} ({gpu.memory / GIB:.1f} GiB{of}{speed})"
+    suffix = " of the machine's" if gpu.unified else ""
+    return f"{gpu.name} ({gpu.memory / GIB:.1f} GiB{suffix}{speed})"
 
 
 def describe_cards(cards: Iterable[Gpu]) -> str:
     """Describe GPUs in one line, grouping identical ones; "" for none."""
-    alike = Counter(map(_describe_card, cards))
-    return ", ".join(f"{count} x {words}" if count > 1 else words for words, count in alike.items())
+    counts = Counter(map(_describe_card, cards))
+    return ", ".join(f"{count} x {words}" if count > 1 else words for words, count in counts.items())
 
 
 def memory_for_models(machine: Machine) -> tuple[Literal["card", "cards", "memory"], int]:

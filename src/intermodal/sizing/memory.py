@@ -105,13 +105,13 @@ def correction_flags(settings: ServingSettings) -> str:
     return " ".join(words)
 
 
-def matching_correction(corrections: Iterable[Correction], said: str, program: str = "") -> Correction | None:
-    """Return the newest correction whose flags equal ``said``, None if there is none.
+def matching_correction(corrections: Iterable[Correction], flags: str, program: str = "") -> Correction | None:
+    """Return the newest correction whose flags equal ``flags``, None if there is none.
 
     If ``program`` is given, corrections measured with a different known program are skipped.
     """
-    alike = [each for each in corrections if each.flags == said and (not program or each.program in ("", program))]
-    return max(alike, key=lambda each: each.taken, default=None)
+    matching = [each for each in corrections if each.flags == flags and (not program or each.program in ("", program))]
+    return max(matching, key=lambda each: each.taken, default=None)
 
 
 def corrected_amount(name: str, device: Device, amount: Quantity, correction: Correction) -> Quantity:
@@ -274,9 +274,9 @@ class LayerPlacement:
 
     def __init__(self, shape: ModelShape, settings: ServingSettings) -> None:
         self.count = len(shape.layers) + len(shape.extra_layers)
-        wanted = settings.gpu_layers if settings.gpu_layers >= 0 else self.count + 1
-        self.first = max(self.count + 1 - wanted, 0)
-        self.any_on_device = wanted > 0
+        gpu_layers = settings.gpu_layers if settings.gpu_layers >= 0 else self.count + 1
+        self.first = max(self.count + 1 - gpu_layers, 0)
+        self.any_on_device = gpu_layers > 0
         self.all_on_device = self.first == 0 and not settings.host_experts
 
     def of(self, index: int) -> Device:
@@ -287,9 +287,9 @@ def _weights(shape: ModelShape, settings: ServingSettings, place: LayerPlacement
     layers = (*shape.layers, *(shape.extra_layers if settings.speculates else ()))
     sums: dict[Device, int] = {"host": shape.embeddings + shape.per_layer_embeddings, "device": 0}
     for index, layer in enumerate(layers):
-        kept = layer.experts if index < settings.host_experts else 0
-        sums["host"] += kept
-        sums[place.of(index)] += layer.weights - kept
+        experts_on_host = layer.experts if index < settings.host_experts else 0
+        sums["host"] += experts_on_host
+        sums[place.of(index)] += layer.weights - experts_on_host
     # tied embeddings: the GPU has a second copy of the token embeddings
     output = (shape.output or shape.embeddings) if place.any_on_device else shape.output
     sums["device" if place.any_on_device else "host"] += output + shape.rest
@@ -301,12 +301,12 @@ def _weights(shape: ModelShape, settings: ServingSettings, place: LayerPlacement
 
 
 def _cache(shape: ModelShape, settings: ServingSettings, place: LayerPlacement, prefix: str) -> list[MemoryTerm]:
-    kept: dict[Device, int] = {"host": 0, "device": 0}
+    cache_bytes: dict[Device, int] = {"host": 0, "device": 0}
     states: dict[Device, int] = {"host": 0, "device": 0}
     index = 0
     for number, layer in enumerate(shape.layers):
         device: Device = "host" if settings.cache_on_host else place.of(number)
-        kept[device] += layer_bytes(shape, layer, settings)
+        cache_bytes[device] += layer_bytes(shape, layer, settings)
         states[device] += state_bytes(layer, settings.slots)
         index += index_bytes(shape, settings) if layer.cached and layer.kv_heads else 0
     where: Device = "host" if settings.cache_on_host or not place.any_on_device else "device"
@@ -317,7 +317,7 @@ def _cache(shape: ModelShape, settings: ServingSettings, place: LayerPlacement, 
             amount=_cache_certainty(shape, size),
             source="llama.cpp, llama_kv_cache",
         )
-        for device, size in kept.items()
+        for device, size in cache_bytes.items()
         if size or (device == where and shape.memorizing == "unknown")
     ]
     terms += [
@@ -430,11 +430,11 @@ def memory_of_requests(parameters: float | None, texts: int, context: int) -> Qu
     >>> round(memory_of_requests(8e9, 20, 8192).mid / 1e9, 1)
     26.9
     """
-    one = memory_of_parameters(parameters)
-    if texts < 2 or not one.known:
-        return one
+    model_memory = memory_of_parameters(parameters)
+    if texts < 2 or not model_memory.known:
+        return model_memory
     more = cache_of_contexts(texts, context)
-    return replace(one + more, basis=f"{one.basis}, with {more.basis}")
+    return replace(model_memory + more, basis=f"{model_memory.basis}, with {more.basis}")
 
 
 def cache_of_contexts(texts: int, context: int) -> Quantity:
@@ -523,8 +523,8 @@ def compare_terms(memory: ModelMemory, log: str) -> tuple[TermComparison, ...]:
     names: list[tuple[str, Device]] = list(logged)
     for term in memory.terms:
         if term.name in _TERMS.values():
-            named: tuple[str, Device] = (term.name, term.device)
-            names.append(named)
+            term_key: tuple[str, Device] = (term.name, term.device)
+            names.append(term_key)
     found: dict[tuple[str, Device], TermComparison] = {}
     for key in names:
         device: Device = key[1]

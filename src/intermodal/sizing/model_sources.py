@@ -163,7 +163,7 @@ class _RemoteReader:
         if name.endswith(".safetensors"):
             return await self._tensors(address, name, {})
         names = parts(name)
-        return await self._gguf([address.replace(name, one) for one in names], names, address)
+        return await self._gguf([address.replace(name, part) for part in names], names, address)
 
     async def repository(self, reference: HubReference) -> SizedModel:
         if reference.file.endswith(".gguf"):
@@ -179,8 +179,8 @@ class _RemoteReader:
 
     async def _files(self, reference: HubReference, file: str) -> SizedModel:
         folder, _, name = file.rpartition("/")
-        names = [f"{folder}/{one}" if folder else one for one in parts(name)]
-        addresses = [self._hub.address(reference.repo, reference.revision, one) for one in names]
+        names = [f"{folder}/{part}" if folder else part for part in parts(name)]
+        addresses = [self._hub.address(reference.repo, reference.revision, path) for path in names]
         return await self._gguf(addresses, tuple(names), f"hf:{reference.repo}/{file}")
 
     async def _gguf(self, addresses: list[str], names: tuple[str, ...], where: str) -> SizedModel:
@@ -264,10 +264,10 @@ def chosen_file(listed: tuple[HubFile, ...], reference: HubReference) -> str:
         return ""
     if names:
         raise UsageError(f"has {len(names)} models", where=reference.repo, todo=f"say which: {', '.join(names[:8])}")
-    there = dict.fromkeys(filter(None, map(quantization_in_name, every)))
+    quantizations = dict.fromkeys(filter(None, map(quantization_in_name, every)))
     raise UsageError(
         f"has no file of {reference.quant}", where=reference.repo,
-        todo=f"it has {', '.join(there)}" if there else "leave the quantization out, or name the file",
+        todo=f"it has {', '.join(quantizations)}" if quantizations else "leave the quantization out, or name the file",
     )  # fmt: skip
 
 
@@ -421,11 +421,11 @@ def _ggufs(root: Path, store: _StoreName, *, depth: int, prefix: str = "") -> It
             pieces = parts(file.name)
             if not is_model(file.name):
                 continue
-            whole = [folder / piece for piece in pieces]
-            if all(piece.is_file() for piece in whole):
+            part_paths = [folder / piece for piece in pieces]
+            if all(piece.is_file() for piece in part_paths):
                 yield StoredModel(
                     name=prefix + "/".join(file.relative_to(root).parts), store=store, path=str(file),
-                    size=sum(map(_size, whole)), projector=str(_beside(file, projectors)) if projectors else "",
+                    size=sum(map(_size, part_paths)), projector=str(_beside(file, projectors)) if projectors else "",
                 )  # fmt: skip
 
 

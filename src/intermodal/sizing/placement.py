@@ -79,8 +79,8 @@ class PlacedModel(Value):
     @property
     def verdict(self) -> Verdict:
         """Return the worst verdict over all devices; "unknown" if no device was checked."""
-        said: tuple[Verdict, ...] = tuple(check.verdict for check in self.checks)
-        return max(said, key=_WORST.index) if said else "unknown"
+        verdicts: tuple[Verdict, ...] = tuple(check.verdict for check in self.checks)
+        return max(verdicts, key=_WORST.index) if verdicts else "unknown"
 
     @property
     def tightest(self) -> CapacityCheck | None:
@@ -148,16 +148,16 @@ def largest_context(placed: PlacedModel, machine: Machine) -> int:
     return most if fits(most) else largest(most, fits, _STEP)
 
 
-def table_contexts(shape: ModelShape, asked: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the context lengths to tabulate: ``asked`` if there are several, otherwise the usual ones plus ``asked``.
+def table_contexts(shape: ModelShape, contexts: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the context lengths to tabulate: ``contexts`` if there are several, otherwise the usual ones too.
 
     Usual ones above the context length the model was trained for are left out.
     """
-    if len(asked) > 1:
-        return asked
+    if len(contexts) > 1:
+        return contexts
     most = shape.context or CONTEXTS[-1]
     usual = [size for size in CONTEXTS if size <= most] or [most]
-    return tuple(sorted({*usual, *asked}))
+    return tuple(sorted({*usual, *contexts}))
 
 
 def with_context(settings: ServingSettings, tokens: int) -> ServingSettings:

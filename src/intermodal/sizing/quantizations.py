@@ -76,8 +76,8 @@ def quantization_in_name(name: str) -> str:
     >>> quantization_in_name("qwen3-4b-q4_k_m.gguf"), quantization_in_name("model.gguf")
     ('Q4_K_M', '')
     """
-    said = _IN_NAME.search(name.rpartition("/")[2])
-    return said[1].upper() if said else ""
+    match = _IN_NAME.search(name.rpartition("/")[2])
+    return match[1].upper() if match else ""
 
 
 def names_quantization(name: str, word: str) -> bool:
@@ -100,8 +100,8 @@ def quantization_of(name: str, shape: ModelShape) -> str:
     >>> quantization_of("Qwen3-30B-A3B-Q4_K_M.gguf", ModelShape())
     'Q4_K_M'
     """
-    if said := quantization_in_name(name):
-        return said
+    if quantization := quantization_in_name(name):
+        return quantization
     return shape.types[0][0] if shape.types else ""
 
 
@@ -120,8 +120,8 @@ def requantize(shape: ModelShape, to: Quantization) -> ModelShape:
     def scale(size: int) -> int:
         return round(size * factor)
 
-    def layer(one: Layer) -> Layer:
-        return replace(one, weights=scale(one.weights), experts=scale(one.experts))
+    def layer(source: Layer) -> Layer:
+        return replace(source, weights=scale(source.weights), experts=scale(source.experts))
 
     return replace(
         shape,

@@ -39,7 +39,7 @@ def server_command(subject: ModelReference, settings: ServingSettings, quantizat
     >>> server_command(subject, ServingSettings(context=8192, gpu_layers=-1))
     'llama-server -hf Qwen/Qwen3-8B-GGUF:Q4_K_M -c 8192 -np 1 -ngl 99'
     """
-    model, made = _model(subject, quantization or subject.quantization)
+    model, quantize_command = _model(subject, quantization or subject.quantization)
     words = ["llama-server", *model, "-c", str(settings.context)]
     words += ["-np", str(settings.slots)]
     if settings.gpu_layers:
@@ -53,7 +53,7 @@ def server_command(subject: ModelReference, settings: ServingSettings, quantizat
     of_hub = subject.projector.startswith("hf:")  # -hf downloads the projector with the model
     words += ["--mmproj", subject.projector] if subject.projector and not of_hub else []
     words += ["-md", subject.draft] if subject.draft else []
-    return " && ".join(shlex.join(each) for each in (made, words) if each)
+    return " && ".join(shlex.join(each) for each in (quantize_command, words) if each)
 
 
 def format_context(count: int) -> str:
@@ -76,19 +76,19 @@ def _model(subject: ModelReference, quantization: str) -> tuple[list[str], list[
     if subject.reference.startswith("hf:"):
         repository = "/".join(subject.reference.removeprefix("hf:").partition("@")[0].split("/")[:2]).partition(":")[0]
         return ["-hf", f"{repository}:{quantization}" if quantization else repository], []
-    named = subject.path or subject.reference
+    location = subject.path or subject.reference
     other = quantization != subject.quantization
-    if re.match(r"https?://", named):
-        return ["-mu", with_quantization(named, quantization) if other else named], []
-    base = re.split(r"[/\\]", named)[-1]
-    folder = named.removesuffix(base)  # a quantization in the folder's name is not replaced
-    name = folder + with_quantization(base, quantization) if other else named
-    if not other or (name != named and name.removeprefix(folder) in subject.siblings):
+    if re.match(r"https?://", location):
+        return ["-mu", with_quantization(location, quantization) if other else location], []
+    base = re.split(r"[/\\]", location)[-1]
+    folder = location.removesuffix(base)  # a quantization in the folder's name is not replaced
+    name = folder + with_quantization(base, quantization) if other else location
+    if not other or (name != location and name.removeprefix(folder) in subject.siblings):
         return ["-m", name], []
-    if name == named:
-        name = f"{named.removesuffix('.gguf')}-{quantization}.gguf"
+    if name == location:
+        name = f"{location.removesuffix('.gguf')}-{quantization}.gguf"
     again = [] if subject.quantization in _WHOLE else ["--allow-requantize"]
-    return ["-m", name], ["llama-quantize", *again, named, name, quantization]
+    return ["-m", name], ["llama-quantize", *again, location, name, quantization]
 
 
 _WHOLE: Final = ("F32", "F16", "BF16")  # quantizing from these does not lose quality twice

@@ -46,8 +46,8 @@ class DeviceWork(Value):
     """The work of one device for one token.
 
     Attributes:
-        name: of the device. weights, cache: bytes read per token. whole: bytes of all weights there, inactive experts
-            included.
+        name: of the device. weights, cache: bytes read per token. total_weights: bytes of all weights there, inactive
+            experts included.
         operations: per token. attention: operations of one token per token it attends to.
         bandwidth, compute: of the device; exact zeros if unknown.
         layers: number of layers on a GPU, for kernel launches; 0 on the processor.
@@ -56,7 +56,7 @@ class DeviceWork(Value):
     name: str
     weights: float
     cache: float
-    whole: float
+    total_weights: float
     operations: float
     attention: float
     bandwidth: Quantity
@@ -140,16 +140,16 @@ def device_work(
     sums: dict[str, list[float]] = {"host": [0.0] * 5, "device": [0.0] * 5}  # see _split
     for index, layer in enumerate(shape.layers):
         device = place.of(index)
-        used, whole = _experts(shape, layer, users), float(layer.experts)
+        used, all_experts = _experts(shape, layer, users), float(layer.experts)
         experts = sums["host" if index < settings.host_experts else device]
         experts[0] += used
-        experts[2] += whole
-        here = sums[device]
-        here[0] += layer.weights - layer.experts
-        here[2] += layer.weights - layer.experts
+        experts[2] += all_experts
+        device_sums = sums[device]
+        device_sums[0] += layer.weights - layer.experts
+        device_sums[2] += layer.weights - layer.experts
         sums["host" if settings.cache_on_host else device][1] += users * _cache_read(layer, settings, past)
-        here[3] += 2.0 * layer.heads * (layer.key + layer.value)
-        here[4] += 1 if device == "device" else 0
+        device_sums[3] += 2.0 * layer.heads * (layer.key + layer.value)
+        device_sums[4] += 1 if device == "device" else 0
     last = sums["device" if place.any_on_device else "host"]
     output = (shape.output or shape.embeddings) + shape.rest
     last[0] += output
@@ -182,7 +182,7 @@ def _split(shape: ModelShape, machine: Machine, sums: dict[str, list[float]], us
 
     ``sums``: for each device the weights, cache, whole, attention and layers of a ``DeviceWork``.
     """
-    whole = sum(each[0] for each in sums.values()) or 1.0
+    read_weights = sum(each[0] for each in sums.values()) or 1.0
     operations = 2.0 * shape.active * users
     found = []
     for name, (weights, cache, all_weights, attention, layers) in sums.items():
@@ -191,8 +191,8 @@ def _split(shape: ModelShape, machine: Machine, sums: dict[str, list[float]], us
         shares = _shares(machine) if name == "device" else [("the processor", 1.0, machine.bandwidth, machine.compute)]
         found += [
             DeviceWork(
-                name=card, weights=weights * share, cache=cache * share, whole=all_weights * share,
-                operations=operations * share * weights / whole, attention=attention * share * users,
+                name=card, weights=weights * share, cache=cache * share, total_weights=all_weights * share,
+                operations=operations * share * weights / read_weights, attention=attention * share * users,
                 bandwidth=bandwidth, compute=compute, layers=layers * share,
             )
             for card, share, bandwidth, compute in shares
@@ -230,12 +230,18 @@ def _decode(parts: tuple[DeviceWork, ...], shares: _Three) -> Quantity:
     for level, share in enumerate(shares):
         seconds = 0.0
         for part in parts:
-            moved = (part.weights + part.cache) / (_at(part.bandwidth, level) * share)
-            counted = part.operations / (_at(part.compute, level) * READS_DENSE[level]) if part.compute.mid else 0.0
-            started = part.layers * KERNELS[level] + moved * share / shares[_BEST]
-            small |= level != _BEST and started > moved
+            read_seconds = (part.weights + part.cache) / (_at(part.bandwidth, level) * share)
+            compute_seconds = (
+                part.operations / (_at(part.compute, level) * READS_DENSE[level]) if part.compute.mid else 0.0
+            )
+            launch_seconds = part.layers * KERNELS[level] + read_seconds * share / shares[_BEST]
+            small |= level != _BEST and launch_seconds > read_seconds
             # at best, kernel launches and computation overlap with reading
-            seconds += max(moved, counted) if level == _BEST else max(moved, started) + counted
+            seconds += (
+                max(read_seconds, compute_seconds)
+                if level == _BEST
+                else max(read_seconds, launch_seconds) + compute_seconds
+            )
         speeds.append(1 / seconds if seconds else math.inf)
     low, mid, high = speeds
     names = " and ".join(dict.fromkeys(part.name for part in parts))
@@ -252,7 +258,7 @@ def _reads(parts: tuple[DeviceWork, ...], tokens: int, ubatch: int, sparse: bool
         for part in parts:
             work = part.operations * tokens + part.attention * tokens * tokens / 2
             batches = math.ceil(tokens / ubatch)
-            moved = part.whole * batches / (_at(part.bandwidth, level) * DENSE[level])
+            moved = part.total_weights * batches / (_at(part.bandwidth, level) * DENSE[level])
             moved = max(moved, part.layers * batches * KERNELS[level])
             seconds += max(work / (_at(part.compute, level) * share), moved)
         found.append(seconds)

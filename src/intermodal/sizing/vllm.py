@@ -99,10 +99,10 @@ def text_bytes(shape: ModelShape, serving: VllmSettings, length: int) -> int:
     """
     found = 0
     for layer in shape.layers:
-        kept = length
+        cached_tokens = length
         if layer.window:
-            kept = min(layer.window - 1 + serving.batched, length)
-        pages = -(-kept // serving.block) + (1 if layer.window else 0)
+            cached_tokens = min(layer.window - 1 + serving.batched, length)
+        pages = -(-cached_tokens // serving.block) + (1 if layer.window else 0)
         found += pages * page_bytes(layer, serving)
         found += _STATE_BYTES * (layer.conv + layer.state) // serving.cards
     return found
@@ -135,8 +135,8 @@ def vllm_capacity(shape: ModelShape, serving: VllmSettings, corrections: Sequenc
     found = matching_correction(corrections, serving_flags(serving)) if corrections else None
     if found is not None:
         cache = corrected_amount(TOKENS, "host" if serving.cache else "device", cache, found)
-    one = text_bytes(shape, serving, serving.length)
-    if shape.memorizing == "unknown" or not one:
+    bytes_per_text = text_bytes(shape, serving, serving.length)
+    if shape.memorizing == "unknown" or not bytes_per_text:
         nothing = unknown("nothing is known of what this architecture remembers")
         return VllmCapacity(
             weights=weights,
@@ -148,12 +148,13 @@ def vllm_capacity(shape: ModelShape, serving: VllmSettings, corrections: Sequenc
             problems=shape.problems,
             correction=found,
         )
-    texts = [amount / one for amount in (cache.low, cache.mid, cache.high)]
-    whole = [int(count * serving.length) // serving.block * serving.block for count in texts]
+    texts = [amount / bytes_per_text for amount in (cache.low, cache.mid, cache.high)]
+    counts = [int(count * serving.length) // serving.block * serving.block for count in texts]
     sure = exact if cache.certainty == "exact" else None
     return VllmCapacity(
         weights=weights, overhead=overhead, cache=cache,
-        tokens=sure(whole[1], "pages") if sure else between(whole[0], whole[1], whole[2], "cache / bytes of a token"),
+        tokens=sure(counts[1], "pages")
+        if sure else between(counts[0], counts[1], counts[2], "cache / bytes of a token"),
         texts=sure(texts[1], "pages") if sure else between(texts[0], texts[1], texts[2], "cache / bytes of a text"),
         fits=True if texts[0] >= 1 else (None if texts[2] >= 1 else False), problems=shape.problems,
         correction=found,
@@ -163,8 +164,8 @@ def vllm_capacity(shape: ModelShape, serving: VllmSettings, corrections: Sequenc
 def _cache(serving: VllmSettings, weights: Quantity, overhead: Quantity) -> Quantity:
     if serving.cache:
         return exact(serving.cache, "as set aside")
-    whole = serving.memory * serving.utilization
+    usable = serving.memory * serving.utilization
     return between(
-        max(0.0, whole - weights.high - overhead.high), max(0.0, whole - weights.mid - overhead.mid),
-        max(0.0, whole - weights.low - overhead.low), "what weights and overhead leave",
+        max(0.0, usable - weights.high - overhead.high), max(0.0, usable - weights.mid - overhead.mid),
+        max(0.0, usable - weights.low - overhead.low), "what weights and overhead leave",
     )  # fmt: skip

@@ -67,8 +67,8 @@ def test_experts_that_answer_no_token_are_not_read_for_it() -> None:
     shape = models.qwen3_30b_a3b()
     [part] = device_work(shape, ON_CARD, machine_of_options(["RTX 4090"]))
     routed = shape.routed
-    assert part.whole == shape.weights - shape.embeddings
-    assert part.weights == pytest.approx(part.whole - routed + routed * 8 / 128)
+    assert part.total_weights == shape.weights - shape.embeddings
+    assert part.weights == pytest.approx(part.total_weights - routed + routed * 8 / 128)
 
 
 def test_experts_kept_in_memory_are_read_from_there() -> None:
