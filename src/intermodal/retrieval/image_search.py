@@ -97,7 +97,7 @@ def contrastive_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
 
 
 class _LookUp(NamedTuple):
-    """A search before the model runs: the images with their stamps, and the digests of embedded ones (``made``)."""
+    """A search before the model runs: the images with their stamps, and the digests of embedded ones by path."""
 
     query: str
     paths: tuple[str | Path, ...]
@@ -105,8 +105,8 @@ class _LookUp(NamedTuple):
     picture: str
     stamps: dict[str, FileStamp]
     files: list[IndexedFile]
-    known: set[str]
-    made: dict[str, str]
+    stored_digests: set[str]
+    digests: dict[str, str]
 
 
 class ImageFinder:
@@ -135,10 +135,10 @@ class ImageFinder:
         lookup.
         """
         look_up = self._looked_up = self._look_up(query, paths, top)
-        if look_up.picture or len(look_up.made) < len(look_up.stamps):
+        if look_up.picture or len(look_up.digests) < len(look_up.stamps):
             return None
-        wanted = self._vectors.vector(self._model, _words_digest(caption(query)))
-        return None if wanted is None else self._build_result(look_up, wanted, look_up.made)
+        query_vector = self._vectors.vector(self._model, _words_digest(caption(query)))
+        return None if query_vector is None else self._build_result(look_up, query_vector, look_up.digests)
 
     async def find(
         self, query: str, paths: Sequence[str | Path], *, top: int = 10, progress: Progress | None = None
@@ -151,11 +151,11 @@ class ImageFinder:
         if left_out and not digests:
             raise _none_taken(left_out)
         if look_up.picture:
-            wanted, cut = await self._of_image(look_up.picture), False
+            query_vector, cut = await self._of_image(look_up.picture), False
             digests.pop(look_up.picture, None)
         else:
-            wanted, cut = await self._of_words(query)
-        found = await anyio.to_thread.run_sync(self._build_result, look_up, wanted, digests)
+            query_vector, cut = await self._of_words(query)
+        found = await anyio.to_thread.run_sync(self._build_result, look_up, query_vector, digests)
         return replace(found, looked_at=looked_at, left_out=tuple(left_out), cut=cut)
 
     def _look_up(self, query: str, paths: Sequence[str | Path], top: int) -> _LookUp:
@@ -170,21 +170,21 @@ class ImageFinder:
         if not picture:
             in_utf8(query, "query")
         stamps = list_images(paths)
-        files, known = self._vectors.files(), self._vectors.stored_digests(self._model)
-        made = {
+        files, stored_digests = self._vectors.files(), self._vectors.stored_digests(self._model)
+        digests = {
             path: digest
             for path, size, modified, digest in files
-            if digest in known and stamps.get(path) == (size, modified)
+            if digest in stored_digests and stamps.get(path) == (size, modified)
         }
-        return _LookUp(query, tuple(paths), top, picture, stamps, files, known, made)
+        return _LookUp(query, tuple(paths), top, picture, stamps, files, stored_digests, digests)
 
-    def _build_result(self, look_up: _LookUp, wanted: bytes, digests: Mapping[str, str]) -> FindResult:
+    def _build_result(self, look_up: _LookUp, query_vector: bytes, digests: Mapping[str, str]) -> FindResult:
         """Return the comparison result, and remove deleted files from the index.
 
         Files are removed only now, so that a moved file keeps its embedding.
         """
         self._forget(look_up.paths, look_up.stamps, look_up.files)
-        nearest, compared = self._nearest(wanted, digests, look_up.top)
+        nearest, compared = self._nearest(query_vector, digests, look_up.top)
         return FindResult(
             query=look_up.query, by="picture" if look_up.picture else "words", endpoint=self._endpoint.id,
             nearest=nearest, pictures=compared,
@@ -197,8 +197,8 @@ class ImageFinder:
     async def thumbnail(self, file: str, side: int) -> tuple[bytes, str]:
         """Return a small PNG of an image, without metadata."""
         loaded = await _load(file)
-        made = await self._media().picture(loaded.data, max_side=side, name=loaded.name)
-        return made.data, made.media_type
+        thumbnail_data = await self._media().picture(loaded.data, max_side=side, name=loaded.name)
+        return thumbnail_data.data, thumbnail_data.media_type
 
     # ---- the index ------------------------------------------------------------------------------
 
@@ -207,17 +207,17 @@ class ImageFinder:
     ) -> None:
         """Remove index entries of files in these folders that no longer exist."""
         folders = tuple(f"{canonical_path(Path(path).expanduser())}{os.sep}" for path in paths)
-        gone = [path for path, *_ in files if path not in stamps and path.startswith(folders)]
-        self._vectors.drop(path for path in gone if not os.path.lexists(path))
+        missing = [path for path, *_ in files if path not in stamps and path.startswith(folders)]
+        self._vectors.drop(path for path in missing if not os.path.lexists(path))
 
     async def _update_index(
         self, look_up: _LookUp, progress: Progress | None
     ) -> tuple[dict[str, str], list[SkippedFile], int]:
         """Return the digests of all embedded files, the files that were skipped, and the number embedded now."""
-        stamps, known, made = look_up.stamps, look_up.known, look_up.made
-        if len(made) == len(stamps):
-            return made, [], 0
-        todo = [path for path in stamps if path not in made]
+        stamps, stored_digests, digests = look_up.stamps, look_up.stored_digests, look_up.digests
+        if len(digests) == len(stamps):
+            return digests, [], 0
+        todo = [path for path in stamps if path not in digests]
         left_out: list[SkippedFile] = []
         number = looked_at = 0
         waiting = iter(todo)
@@ -227,7 +227,7 @@ class ImageFinder:
             async with out:
                 for path in waiting:
                     try:
-                        digest, data = await self._decode(path, known)
+                        digest, data = await self._decode(path, stored_digests)
                     except (errors.InputError, errors.NotInstalled) as error:  # its own fault, or one of its kind
                         left_out.append(SkippedFile(file=path, why=_why(error)))
                         digest, data = "", b""
@@ -245,22 +245,22 @@ class ImageFinder:
                         progress(number, len(todo), path)
                     if not digest:
                         continue
-                    if digest not in known:
+                    if digest not in stored_digests:
                         await self._embed(digest, data)
-                        known.add(digest)
+                        stored_digests.add(digest)
                         looked_at += 1
                     await anyio.to_thread.run_sync(self._vectors.saw, [(path, stamps[path], digest)])
-                    made[path] = digest
+                    digests[path] = digest
 
         from intermodal.executor.concurrency import run_all  # the executor is only imported where something is embedded
 
         await run_all([partial(decode, send.clone()), partial(decode, send), look])
-        return made, sorted(left_out, key=lambda each: each.file), looked_at
+        return digests, sorted(left_out, key=lambda each: each.file), looked_at
 
-    async def _decode(self, path: str, known: set[str]) -> tuple[str, bytes]:
+    async def _decode(self, path: str, stored_digests: set[str]) -> tuple[str, bytes]:
         """Return digest and pixels of a file; no pixels if its embedding is already stored under another name."""
         loaded = await _load(path)
-        if loaded.digest in known:
+        if loaded.digest in stored_digests:
             return loaded.digest, b""
         return loaded.digest, await self._small(loaded)
 
@@ -270,27 +270,27 @@ class ImageFinder:
 
     async def _embed(self, digest: str, picture: bytes) -> bytes:
         """Return the model's embedding of an image, and store it."""
-        seen = await self._runtimes().look(self._endpoint, picture)
-        return await self._keep(digest, seen.vectors[0])
+        embedded = await self._runtimes().look(self._endpoint, picture)
+        return await self._keep(digest, embedded.vectors[0])
 
     # ---- the query --------------------------------------------------------------------------------
 
     async def _of_words(self, words: str) -> tuple[bytes, bool]:
         """Return the embedding of words as a caption, and whether they were truncated."""
-        said = caption(words)
-        digest = _words_digest(said)
-        kept = await self._kept(digest)
-        if kept is not None:
-            return kept, False
-        found = await self._runtimes().place(self._endpoint, (said,))
+        text = caption(words)
+        digest = _words_digest(text)
+        stored = await self._kept(digest)
+        if stored is not None:
+            return stored, False
+        found = await self._runtimes().place(self._endpoint, (text,))
         if found.cut:  # not cached, so that every search reports the truncation
             return pack_vector(found.vectors[0]), True
         return await self._keep(digest, found.vectors[0]), False
 
     async def _of_image(self, path: str) -> bytes:
         loaded = await _load(path)
-        kept = await self._kept(loaded.digest)
-        return kept if kept is not None else await self._embed(loaded.digest, await self._small(loaded))
+        stored = await self._kept(loaded.digest)
+        return stored if stored is not None else await self._embed(loaded.digest, await self._small(loaded))
 
     async def _kept(self, digest: str) -> bytes | None:
         return await anyio.to_thread.run_sync(self._vectors.vector, self._model, digest)
@@ -298,33 +298,33 @@ class ImageFinder:
     async def _keep(self, digest: str, vector: Sequence[float]) -> bytes:
         return await anyio.to_thread.run_sync(self._vectors.store, self._model, digest, vector)
 
-    def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[FoundImage, ...], int]:
+    def _nearest(self, query_vector: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[FoundImage, ...], int]:
         """Return the nearest images, and the number compared.
 
         Embeddings of another length than the query's are skipped.
         """
         scores: dict[str, float] = {}
-        compare = _comparison(wanted, len(digests))
+        compare = _comparison(query_vector, len(digests))
         for some in self._vectors.of(self._model, set(digests.values())):
-            fit = [(digest, vector) for digest, vector in some if len(vector) == len(wanted)]
+            fit = [(digest, vector) for digest, vector in some if len(vector) == len(query_vector)]
             scores.update(zip((digest for digest, _ in fit), compare([vector for _, vector in fit]), strict=True))
         ranked = [(-scores[digest], path) for path, digest in digests.items() if digest in scores]
         best = heapq.nsmallest(top, ranked)
         return tuple(FoundImage(file=path, score=round(-distance, 6)) for distance, path in best), len(ranked)
 
 
-def _comparison(wanted: bytes, count: int) -> Callable[[Sequence[bytes]], Sequence[float]]:
-    """Return a function from packed unit vectors to their cosines with ``wanted``.
+def _comparison(query_vector: bytes, count: int) -> Callable[[Sequence[bytes]], Sequence[float]]:
+    """Return a function from packed unit vectors to their cosines with the query's.
 
     For few vectors the distance is computed in Python, which is faster than importing numpy.
     """
-    if count * len(wanted) < _NUMPY_PAYS:
-        unpack = Struct(f"{len(wanted) // 4}f").unpack
-        query = unpack(wanted)
+    if count * len(query_vector) < _NUMPY_PAYS:
+        unpack = Struct(f"{len(query_vector) // 4}f").unpack
+        query = unpack(query_vector)
         return lambda vectors: [1 - math.dist(query, unpack(vector)) ** 2 / 2 for vector in vectors]
     import numpy
 
-    row = numpy.frombuffer(wanted, dtype="float32")
+    row = numpy.frombuffer(query_vector, dtype="float32")
     return lambda vectors: (numpy.frombuffer(b"".join(vectors), dtype="float32").reshape(-1, row.size) @ row).tolist()
 
 
@@ -335,8 +335,8 @@ def _none_taken(left_out: Sequence[SkippedFile]) -> InputBroken:
     return InputBroken(f"{first.why}{others}", where=first.file)
 
 
-def _words_digest(said: str) -> str:
-    return f"words {hashlib.sha256(said.encode()).hexdigest()}"
+def _words_digest(text: str) -> str:
+    return f"words {hashlib.sha256(text.encode()).hexdigest()}"
 
 
 async def _load(path: str) -> LoadedFile:
@@ -346,8 +346,8 @@ async def _load(path: str) -> LoadedFile:
 
 
 def _why(error: errors.IntermodalError) -> str:
-    said = error.wording_for("command line")
-    return f"{said.what} ({said.todo})" if said.todo else said.what
+    wording = error.wording_for("command line")
+    return f"{wording.what} ({wording.todo})" if wording.todo else wording.what
 
 
 def _picture(query: str) -> str:
@@ -382,8 +382,8 @@ def list_images(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
     Raises InputMissing if a path does not exist, InputEmpty if there are no images.
     """
     found: dict[str, FileStamp] = {}
-    for given in paths:
-        path = Path(given).expanduser()
+    for location in paths:
+        path = Path(location).expanduser()
         if path.is_dir():
             _collect_stamps(path, found)
             continue
@@ -391,7 +391,7 @@ def list_images(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
             stat = path.stat()
         except OSError as error:
             raise InputMissing(
-                f"cannot be read ({(error.strerror or 'unreadable').lower()})", where=str(given)
+                f"cannot be read ({(error.strerror or 'unreadable').lower()})", where=str(location)
             ) from None
         found[canonical_path(path)] = (stat.st_size, stat.st_mtime_ns)
     if not found:

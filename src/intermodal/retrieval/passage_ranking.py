@@ -165,7 +165,7 @@ class RankingWork(NamedTuple):
 
 def ranking_work(query: str, passages: Sequence[Passage]) -> RankingWork:
     """Return the ranking job for passages: the query and the passages that will be read."""
-    return RankingWork(query, [len(passages[at].text) for at in _passages_to_read(query, passages)])
+    return RankingWork(query, [len(passages[index].text) for index in _passages_to_read(query, passages)])
 
 
 def ranking_endpoints(
@@ -190,10 +190,10 @@ def ranking_endpoints(
     if not free:
         what, todo = next(why for _, why in reasons if why is not None)
         raise NoRoute(hint("{} may not rank: {}", able[0].id, what), todo=todo)
-    here = [each for each in free if each.host.zone == "process"]
+    local = [each for each in free if each.host.zone == "process"]
     hosted = [each for each in free if each.host.zone != "process"]
     order = partial(_order, policy, work)
-    best = [max(here, key=lambda each: (_rank(each), tier_strength(each), each.id))] if here else []
+    best = [max(local, key=lambda each: (_rank(each), tier_strength(each), each.id))] if local else []
     best += [min(hosted, key=order)] if hosted else []
     return sorted(best, key=order)
 
@@ -225,8 +225,8 @@ def _order(policy: Policy | None, work: RankingWork | None, endpoint: Endpoint) 
     """Return the sort key of a permitted endpoint: rerankers first, then the objective."""
     cost, seconds = 0.0, 0.0
     if work is not None:
-        known = _expected_seconds(endpoint, work.query, work.sizes)
-        seconds = known.mid if known.known else _UNKNOWN_SECONDS
+        expected = _expected_seconds(endpoint, work.query, work.sizes)
+        seconds = expected.mid if expected.known else _UNKNOWN_SECONDS
         if endpoint.host.zone != "process":
             price = ranking_cost(endpoint, work.query, work.sizes)
             cost = price.mid if price.known else math.inf
@@ -272,7 +272,7 @@ class Ranker:
         check_query(query, top)
         check_passages(passages)
         picked = _passages_to_read(query, passages, most)
-        texts = [passages[at].text for at in picked]
+        texts = [passages[index].text for index in picked]
         learned, sizes = await self._reading_speed(), list(map(len, texts))
         expected = _expected_seconds(self._endpoint, query, sizes, loaded=self._loaded, learned=learned)
         warm = _expected_seconds(self._endpoint, query, sizes, loaded=True, learned=learned)
@@ -286,12 +286,13 @@ class Ranker:
                 scored = await self.scores(query, texts, progress)
                 took(scored)
         found, cut, query_cut = scored.scores, scored.cut, scored.query_cut
-        order = sorted(range(len(picked)), key=lambda at: (-found[at], picked[at]))
+        order = sorted(range(len(picked)), key=lambda position: (-found[position], picked[position]))
         return RerankResult(
             query=query, endpoint=self._endpoint.id, by="reranker" if self._endpoint.model.ranks else "vectors",
             results=tuple(
-                RankedPassage(index=picked[at], score=round(found[at], 6), passage=passages[picked[at]])
-                for at in order[:top]
+                RankedPassage(index=picked[position], score=round(found[position], 6),
+                              passage=passages[picked[position]])
+                for position in order[:top]
             ),
             passages=len(passages), read=len(picked), cut=cut, query_cut=query_cut, tokens=scored.tokens,
             expected=expected, seconds=time.perf_counter() - began, cost=cost,
@@ -309,14 +310,14 @@ class Ranker:
         for start in range(0, len(texts), _AT_ONCE):
             some = tuple(texts[start : start + _AT_ONCE])
             if vector is not None:
-                made = [await self._runtimes.embed(self._endpoint, text, query=False) for text in some]
-                found += [cosine(vector, each.vector) for each in made]
-                tokens += sum(each.tokens for each in made)
+                embeddings = [await self._runtimes.embed(self._endpoint, text, query=False) for text in some]
+                found += [cosine(vector, each.vector) for each in embeddings]
+                tokens += sum(each.tokens for each in embeddings)
             else:
-                told = await self._runtimes.rank(self._endpoint, query, some)
-                found += told.scores
-                cut, query_cut = cut + told.cut, query_cut or told.query_cut
-                tokens, load = tokens + told.tokens, load + told.load_seconds
+                ranking = await self._runtimes.rank(self._endpoint, query, some)
+                found += ranking.scores
+                cut, query_cut = cut + ranking.cut, query_cut or ranking.query_cut
+                tokens, load = tokens + ranking.tokens, load + ranking.load_seconds
             if progress is not None:
                 progress(len(found), len(texts))
         return PassageScores(found, cut, query_cut, tokens, load)
@@ -325,12 +326,12 @@ class Ranker:
         """Return the speed learned from earlier runs, and the catalog's figures for the rest."""
         if self._store is None:
             return ReadingSpeed(self._endpoint.speed)
-        known = await anyio.to_thread.run_sync(self._store.statistics)
-        found = {figure: known.get(self._endpoint.id, figure) for figure in ("overhead", "prompt", "load")}
+        statistics = await anyio.to_thread.run_sync(self._store.statistics)
+        found = {figure: statistics.get(self._endpoint.id, figure) for figure in ("overhead", "prompt", "load")}
         speed = msgspec.structs.replace(
             self._endpoint.speed, **{figure: value for figure, value in found.items() if value is not None}
         )
-        return ReadingSpeed(speed, known.get(self._endpoint.id, "reading_factor") or _FACTOR)
+        return ReadingSpeed(speed, statistics.get(self._endpoint.id, "reading_factor") or _FACTOR)
 
     @asynccontextmanager
     async def _record_attempt(
@@ -355,10 +356,10 @@ class Ranker:
         outcome = AttemptOutcome(error="cancelled")
         try:
             yield scored.append
-            (made,) = scored
-            seconds = max(0.0, time.perf_counter() - began - made.load_seconds)
-            usage = Usage(input_tokens=made.tokens, output_tokens=0)
-            outcome = AttemptOutcome(usage=usage, seconds=seconds, load_seconds=made.load_seconds)
+            (result,) = scored
+            seconds = max(0.0, time.perf_counter() - began - result.load_seconds)
+            usage = Usage(input_tokens=result.tokens, output_tokens=0)
+            outcome = AttemptOutcome(usage=usage, seconds=seconds, load_seconds=result.load_seconds)
         except errors.IntermodalError as error:
             outcome = AttemptOutcome(error=error.code)
             raise
@@ -389,14 +390,15 @@ def _passages_to_read(query: str, passages: Sequence[Passage], most: int = _READ
     >>> _passages_to_read("rent", [Passage(text="the rent"), Passage(text=" ")])
     [0]
     """
-    places = [at for at, each in enumerate(passages) if each.text.strip()]
+    places = [index for index, each in enumerate(passages) if each.text.strip()]
     if len(places) <= most:
         return places
     pages = [
-        PageFacts(number=at + 1, width=0.0, height=0.0, words=tuple(set(words_of(passages[at].text)))) for at in places
+        PageFacts(number=index + 1, width=0.0, height=0.0, words=tuple(set(words_of(passages[index].text))))
+        for index in places
     ]
     worth = by_words(pages, words_of(query), frozenset())
-    return [places[at] for at in select_pages([1.0] * len(places), worth, most)]
+    return [places[index] for index in select_pages([1.0] * len(places), worth, most)]
 
 
 class ReadingSpeed(NamedTuple):
@@ -428,8 +430,8 @@ def _expected_seconds(
 
 def other_ranking(endpoint: Endpoint, work: RankingWork) -> Other:
     """Return a model that was not chosen, with its expected cost and time."""
-    here = endpoint.host.zone == "process"
-    cost = exact(0.0, "runs on this machine") if here else ranking_cost(endpoint, work.query, work.sizes)
+    is_local = endpoint.host.zone == "process"
+    cost = exact(0.0, "runs on this machine") if is_local else ranking_cost(endpoint, work.query, work.sizes)
     summary = "reranker" if endpoint.model.ranks else "vectors"
     return Other(
         endpoint=endpoint.id, summary=summary, cost=cost, seconds=_expected_seconds(endpoint, work.query, work.sizes)
@@ -444,20 +446,23 @@ def with_verdict(ranked: RerankResult, other: Other) -> RerankResult:
 
 
 async def passages(
-    request: Request, opened: OpenedRequest, media: MediaWorker, *, besides: str = ""
+    request: Request, opened_request: OpenedRequest, media: MediaWorker, *, besides: str = ""
 ) -> tuple[list[Passage], list[str]]:
     """Return the passages of files in order, and the names of files without text of their own."""
     found: list[Passage] = []
     without: list[str] = []
-    for index, _, given in request.parts():
-        if isinstance(given, Text) and given.name in ("", besides):  # the query, and texts that are already passages
+    for index, _, part_content in request.parts():
+        if isinstance(part_content, Text) and part_content.name in (
+            "",
+            besides,
+        ):  # the query, and texts that are already passages
             continue
-        part, before = opened.facts.parts[index], len(found)
+        part, before = opened_request.facts.parts[index], len(found)
         if part.kind == "text":
-            found += [Passage(text=piece, file=part.name) for piece in _split_text(opened.text(index))]
+            found += [Passage(text=piece, file=part.name) for piece in _split_text(opened_request.text(index))]
         elif part.kind == "document":
             numbers = tuple(page.number for page in part.pages if page.chars)
-            texts = await media.page_text(opened.data(index), numbers, name=part.name) if numbers else ()
+            texts = await media.page_text(opened_request.data(index), numbers, name=part.name) if numbers else ()
             pairs = zip(numbers, texts, strict=True)
             found += [Passage(text=text, file=part.name, page=number) for number, text in pairs if text.strip()]
         if len(found) == before:
@@ -471,18 +476,18 @@ def _split_text(text: str) -> Iterator[str]:
     >>> list(_split_text("Rent\n\nIt is 20 euro, due on the first.\n\nKeys are at the desk of the porter."))
     ['Rent\n\nIt is 20 euro, due on the first.', 'Keys are at the desk of the porter.']
     """
-    held = ""
+    pending = ""
     for paragraph in _PARAGRAPHS.split(text.strip()):
-        held = f"{held}\n\n{paragraph}" if held else paragraph
-        while len(held) > _PIECE:
-            cut = held.rfind(" ", _PIECE // 2, _PIECE) + 1 or _PIECE
-            yield held[:cut].strip()
-            held = held[cut:]
-        if len(held) >= _HEADING:
-            yield held
-            held = ""
-    if held.strip():
-        yield held
+        pending = f"{pending}\n\n{paragraph}" if pending else paragraph
+        while len(pending) > _PIECE:
+            cut = pending.rfind(" ", _PIECE // 2, _PIECE) + 1 or _PIECE
+            yield pending[:cut].strip()
+            pending = pending[cut:]
+        if len(pending) >= _HEADING:
+            yield pending
+            pending = ""
+    if pending.strip():
+        yield pending
 
 
 # Scores the pages of long documents against the question if a local encoder is ready. A plan decides which pages are
@@ -502,7 +507,7 @@ def _reranker_endpoint(catalog: Catalog) -> Endpoint | None:
 
 
 async def with_page_scores(
-    inputs: Inputs, opened: OpenedRequest, media: MediaWorker, runtimes: LocalRuntimesLike
+    inputs: Inputs, opened_request: OpenedRequest, media: MediaWorker, runtimes: LocalRuntimesLike
 ) -> Facts:
     """Return the facts with page scores if some pages must be left out.
 
@@ -530,19 +535,23 @@ async def with_page_scores(
     most = _READ
     while True:
         picked = _passages_to_read(question, texts, most)
-        expected = _expected_seconds(endpoint, question, [sizes[at] for at in picked])
+        expected = _expected_seconds(endpoint, question, [sizes[index] for index in picked])
         if not expected.known or expected.mid <= patience or len(picked) <= _FEWEST:
             break
         most = max(_FEWEST, len(picked) // 2)
     if deadline is not None and not (expected.known and expected.mid <= patience):
         return facts  # a request with a deadline has no time for this
     try:
-        said = await _read(endpoint, question, [pages[at] for at in picked], opened, media, runtimes)
+        page_scores = await _read(
+            endpoint, question, [pages[index] for index in picked], opened_request, media, runtimes
+        )
     except IntermodalError:
         return facts
     ranking = PageRanking(by=endpoint.id, read=len(picked), pages=len(pages), seconds=expected)
     parts = tuple(
-        replace(part, pages=tuple(replace(page, answers=said.get((part.index, page.number))) for page in part.pages))
+        replace(part, pages=tuple(
+            replace(page, answers=page_scores.get((part.index, page.number))) for page in part.pages
+        ))
         if part.pages else part
         for part in facts.parts
     )  # fmt: skip
@@ -550,7 +559,7 @@ async def with_page_scores(
 
 
 async def _read(
-    endpoint: Endpoint, question: str, pages: list[tuple[PartFacts, PageFacts]], opened: OpenedRequest,
+    endpoint: Endpoint, question: str, pages: list[tuple[PartFacts, PageFacts]], opened_request: OpenedRequest,
     media: MediaWorker,
     runtimes: LocalRuntimesLike,
 ) -> dict[tuple[int, int], float]:  # fmt: skip
@@ -561,7 +570,7 @@ async def _read(
         some = list(group)
         part = some[0][0]
         numbers = tuple(page.number for _, page in some)
-        texts = await media.page_text(opened.data(part.index), numbers, name=part.name)
+        texts = await media.page_text(opened_request.data(part.index), numbers, name=part.name)
         scores = (await ranker.scores(question, texts)).scores
         found |= {(part.index, number): round(score, 6) for number, score in zip(numbers, scores, strict=True)}
     return found
@@ -635,8 +644,8 @@ class HostedRanking:
                 raise failure.error from None
             assert done.result.head_scores is not None
             found += [score for _, score in done.result.head_scores.scores]
-            counted = done.result.usage.input_tokens
-            tokens = None if tokens is None or counted is None else tokens + counted
+            input_tokens = done.result.usage.input_tokens
+            tokens = None if tokens is None or input_tokens is None else tokens + input_tokens
             if progress is not None:
                 progress(len(found), len(texts))
         return found, tokens
