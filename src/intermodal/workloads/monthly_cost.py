@@ -175,13 +175,13 @@ class Biller:
             return _answer(chosen_candidate, step, kinds, self._rates_of(endpoint), self._tokens, cached)
         if step.op == "speak":
             return {"output": step.estimate.cost}
-        whole = "audio" if step.op == "transcribe" else "text"  # if the step belongs to no single part
-        return {kinds.get(step.part, whole): step.estimate.cost}
+        default_modality = "audio" if step.op == "transcribe" else "text"  # if the step belongs to no single part
+        return {kinds.get(step.part, default_modality): step.estimate.cost}
 
     def _step(self, step: Step, shares: Mapping[str, Quantity], *, answers: bool) -> StepBill:
         estimate, requests = step.estimate, self._requests
         endpoint = step.endpoint if isinstance(step, Call) else ""
-        here = not endpoint or self._catalog.by_id[endpoint].host.zone in LOCAL_ZONES
+        is_local = not endpoint or self._catalog.by_id[endpoint].host.zone in LOCAL_ZONES
         has_stated_tokens = self._tokens is not None and answers and step.op == "generate"
         out = estimate.output_tokens
         if has_stated_tokens:
@@ -193,7 +193,7 @@ class Biller:
             usd=total(list(shares.values())).scaled(requests),
             tokens_in=estimate.input_tokens.scaled(requests) if called else Quantity(),
             tokens_out=out.scaled(requests) if called else Quantity(),
-            hours=estimate.seconds.scaled(requests / 3600) if here else Quantity(),
+            hours=estimate.seconds.scaled(requests / 3600) if is_local else Quantity(),
         )  # fmt: skip
 
 
@@ -214,19 +214,19 @@ def _answer(
         found[modality] = plus(found.get(modality, ZEROS), times(some, usd_per_token))
         input_tokens = _less(input_tokens, some)
     found["text"] = plus(found.get("text", ZEROS), times(input_tokens, rates.text))
-    whole = levels(cost)
+    output_cost = levels(cost)
     for share in found.values():
-        whole = _less(whole, share)
+        output_cost = _less(output_cost, share)
     if tokens is not None and step.op == "generate":
-        written = _with_thought(tokens, rates.thought, step.estimate.output_tokens)
-        whole = plus(times(written, rates.out), (rates.request, rates.request, rates.request))
-    found["output"] = whole
-    kept, usd = cached
-    if kept and usd is not None:  # applies to prompt, framing and text files, up to their total
+        output_tokens = _with_thought(tokens, rates.thought, step.estimate.output_tokens)
+        output_cost = plus(times(output_tokens, rates.out), (rates.request, rates.request, rates.request))
+    found["output"] = output_cost
+    cached_tokens, usd = cached
+    if cached_tokens and usd is not None:  # applies to prompt, framing and text files, up to their total
         text = input_tokens
         for modality, _, some in sources:
             text = plus(text, some) if modality == "text" else text
-        found["text"] = _less(found["text"], _most(text, kept, max(0.0, rates.text - usd)))
+        found["text"] = _less(found["text"], _most(text, cached_tokens, max(0.0, rates.text - usd)))
     return {modality: quantity(share, "price list", _DIGITS) for modality, share in found.items()}
 
 
@@ -262,8 +262,10 @@ def _most(tokens: Levels, most: int, usd: float) -> Levels:
     return (low, mid, high)
 
 
-def _less(whole: Levels, part: Levels) -> Levels:
-    low, mid, high = (max(0.0, one - other) for one, other in zip(whole, part, strict=True))
+def _less(total_levels: Levels, part: Levels) -> Levels:
+    low, mid, high = (
+        max(0.0, total_level - part_level) for total_level, part_level in zip(total_levels, part, strict=True)
+    )
     return (low, mid, high)
 
 
@@ -353,11 +355,11 @@ _Grouped = tuple[str, str, str, Quantity, Quantity, Quantity, Quantity]
 
 def _group_steps(plan: PlanBill) -> Iterator[_Grouped]:
     """Yield the steps of a plan; if there are many, steps with the same operation and endpoint are merged."""
-    alike: dict[tuple[str, str], list[int]] = {}
+    places_by_operation: dict[tuple[str, str], list[int]] = {}
     for place, step in enumerate(plan.steps):
         key = (step.op, step.endpoint) if len(plan.steps) > _MOST_STEPS else (str(place), "")
-        alike.setdefault(key, []).append(place)
-    for places in alike.values():
+        places_by_operation.setdefault(key, []).append(place)
+    for places in places_by_operation.values():
         some = [plan.steps[place] for place in places]
         first = some[0]
         what = first.what if len(some) == 1 else f"{len(some)} parts"
@@ -459,7 +461,7 @@ def svg(cost: MonthlyCost, name: str = "im-month") -> str:
 
 class _Chart:
     def __init__(self, cost: MonthlyCost, name: str) -> None:
-        self._made = cost
+        self._cost = cost
         self._left = MARGIN + NAME
         self._bottom = HEAD + ROW * len(cost.plans)
         self._wide = self._left + AXIS + TAIL + MARGIN
@@ -467,7 +469,7 @@ class _Chart:
         self._picture = drawing.Drawing(name, self._wide, self._bottom + 52, _COLOURS)
 
     def render(self) -> str:
-        picture, cost = self._picture, self._made
+        picture, cost = self._picture, self._cost
         title = drawing.shorten_text(cost.name, 15, self._wide - 2 * MARGIN, bold=True)
         picture.text(MARGIN, 32, title, "ink bold", size=15)
         subtitle = f"{cost.requests:,.0f} requests a month, prices of {cost.day}"
@@ -483,13 +485,13 @@ class _Chart:
         return self._left + min(usd / self._end, 1.0) * AXIS
 
     def _legend(self) -> None:
-        at = self._left
-        for modality in self._made.modalities:
-            self._picture.rect((at, 66, 12, 12), f"of-{modality}", radius=2)
-            self._picture.text(at + 17, 76, modality, "soft")
-            at += 34 + drawing.width(modality, _SIZE)
-        self._picture.path(f"M{number(at)} 72H{number(at + 18)}M{number(at)} 68v8M{number(at + 18)} 68v8", "line range")
-        self._picture.text(at + 23, 76, "range", "soft")
+        x = self._left
+        for modality in self._cost.modalities:
+            self._picture.rect((x, 66, 12, 12), f"of-{modality}", radius=2)
+            self._picture.text(x + 17, 76, modality, "soft")
+            x += 34 + drawing.width(modality, _SIZE)
+        self._picture.path(f"M{number(x)} 72H{number(x + 18)}M{number(x)} 68v8M{number(x + 18)} 68v8", "line range")
+        self._picture.text(x + 23, 76, "range", "soft")
 
     def _grid(self) -> None:
         for place in range(math.floor(self._end / self._step + 1e-9) + 1):
@@ -517,19 +519,19 @@ class _Chart:
             picture.text(tail, middle + 4, "unknown", "warn bold", size=12)
         else:
             self._bar(plan, top)
-            whole, _, spread = _whole_dollars(plan.total).partition(" ")
-            picture.text(tail, middle, whole, "ink bold", size=12)
+            amount, _, spread = _whole_dollars(plan.total).partition(" ")
+            picture.text(tail, middle, amount, "ink bold", size=12)
             hours = f"{plan.hours.mid:,.0f} h here" if plan.hours.known and plan.hours.mid >= 0.5 else ""
             picture.text(tail, middle + 16, ", ".join(word for word in (spread, hours) if word), "soft")
         picture.close()
 
     def _bar(self, plan: PlanBill, top: float) -> None:
-        at = self._left
-        for modality in self._made.modalities:
+        x = self._left
+        for modality in self._cost.modalities:
             wide = plan.usd[modality].mid / self._end * AXIS
             if wide >= _LEAST:
-                self._picture.rect((at, top, wide, BAR), f"of-{modality}")
-            at += wide
+                self._picture.rect((x, top, wide, BAR), f"of-{modality}")
+            x += wide
         if plan.total.high == 0:
             self._picture.path(f"M{number(self._left)} {number(top)}v{number(BAR)}", "line thick edge")
             return
@@ -614,20 +616,20 @@ async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
     files = tuple(File(source=PathSource(path=part.file)) for part in workload.parts if part.file)
     system = (Message(role="system", parts=(Text(text=workload.system),)),) if workload.system else ()
     message = Message(role="user", parts=(*text, *files) or (Text(text=""),))
-    opened = (await client.prepare(Request(messages=(*system, message), output=workload.output))).inputs
-    *before, last = opened.request.messages
-    parts, facts = list(last.parts), list(opened.facts.parts)
+    prepared = (await client.prepare(Request(messages=(*system, message), output=workload.output))).inputs
+    *before, last = prepared.request.messages
+    parts, facts = list(last.parts), list(prepared.facts.parts)
     if not text and not files:
         parts, facts = [], facts[: len(facts) - 1]
     for part, found in _hypothetical_parts(workload, len(facts)):
         parts.append(part)
         facts.append(found)
     messages = (*before, replace(last, parts=tuple(parts)))
-    request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=workload.max_tokens),
+    request = replace(prepared.request, messages=messages, sampling=Sampling(max_tokens=workload.max_tokens),
                       answer_tokens=workload.tokens or None)  # fmt: skip
     kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in facts))
     needs = await client.question_needs(workload.prompt, kinds)  # hypothetical media are treated like real ones
-    return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=needs), original_messages=())
+    return replace(prepared, request=request, facts=Facts(parts=tuple(facts), question=needs), original_messages=())
 
 
 def _hypothetical_parts(workload: Workload, first: int) -> Iterator[tuple[ContentPart, PartFacts]]:

@@ -134,36 +134,36 @@ def _place(problem: Any) -> tuple[str | int, ...]:
 def _error(document: LocatedDocument, problem: Any) -> UsageError:
     place = _place(problem)
     where = document.where(place)
-    rule, wanted, given = problem.validator, problem.validator_value, problem.instance
+    rule, expected, actual = problem.validator, problem.validator_value, problem.instance
     last = str(place[-1]) if place else "the document"
-    shown = json.dumps(given, default=str)[:60]
+    actual_text = json.dumps(actual, default=str)[:60]
     if rule == "additionalProperties":
-        known = list(problem.schema["properties"])
-        near = get_close_matches(last, known, 1, 0.5)
-        todo = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        known_keys = list(problem.schema["properties"])
+        near = get_close_matches(last, known_keys, 1, 0.5)
+        todo = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known_keys)}"
         return UsageError(f"no key {last!r} is known here", where=where, todo=todo)
     if rule == "required":
-        missing = next(key for key in wanted if key not in given)
+        missing = next(key for key in expected if key not in actual)
         return UsageError(f"{missing!r} is missing", where=where, todo="see docs/cost.md")
     if rule == "enum":
-        near = get_close_matches(str(given), wanted, 1, 0.5)
-        todo = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, wanted))}"
-        return UsageError(f"{last}: {shown} is not known", where=where, todo=todo)
-    return UsageError(f"{last}: {_unfit(rule, wanted, shown)}", where=where)
+        near = get_close_matches(str(actual), expected, 1, 0.5)
+        todo = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, expected))}"
+        return UsageError(f"{last}: {actual_text} is not known", where=where, todo=todo)
+    return UsageError(f"{last}: {_unfit(rule, expected, actual_text)}", where=where)
 
 
-def _unfit(rule: str, wanted: Any, shown: str) -> str:
+def _unfit(rule: str, expected: Any, actual_text: str) -> str:
     return {
-        "type": f"{shown} is not {_TYPES.get(str(wanted), wanted)}",
-        "const": f"{shown} is not {wanted}, the version of the format",
-        "pattern": f"{shown} is not a day, written 2026-11-25",
-        "exclusiveMinimum": f"{shown} is not more than {wanted}",
-        "minimum": f"{shown} is less than {wanted}",
-        "maximum": f"{shown} is more than {wanted}",
-        "minItems": f"at least {wanted} are needed",
-        "maxItems": f"more than {wanted}",
+        "type": f"{actual_text} is not {_TYPES.get(str(expected), expected)}",
+        "const": f"{actual_text} is not {expected}, the version of the format",
+        "pattern": f"{actual_text} is not a day, written 2026-11-25",
+        "exclusiveMinimum": f"{actual_text} is not more than {expected}",
+        "minimum": f"{actual_text} is less than {expected}",
+        "maximum": f"{actual_text} is more than {expected}",
+        "minItems": f"at least {expected} are needed",
+        "maxItems": f"more than {expected}",
         "minLength": "is empty",
-    }.get(rule, f"{shown} does not fit")
+    }.get(rule, f"{actual_text} does not fit")
 
 
 _TYPES = {
@@ -218,10 +218,10 @@ def _page(part: WorkloadPart, number: int) -> PageFacts:
     )  # fmt: skip
 
 
-def _density(said: float | None) -> Quantity:
-    if said is None:
+def _density(density: float | None) -> Quantity:
+    if density is None:
         return unknown("not sampled")
-    return between(said * (1 - _DENSE), said, min(1.0, said * (1 + _DENSE)), "said")
+    return between(density * (1 - _DENSE), density, min(1.0, density * (1 + _DENSE)), "said")
 
 
 MOST_PARTS, MOST_PAGES = 2_000, 20_000
@@ -233,12 +233,12 @@ _GRAMMAR: Mapping[str, Callable[[str], CountablePart]] = {
     "image": token_counts.image, "audio": token_counts.audio, "video": token_counts.video, "pdf": token_counts.pdf,
 }  # fmt: skip
 _OUTPUTS: Mapping[str, Callable[[Mapping[str, Any]], Output]] = {
-    "text": lambda said: TextOutput(),
-    "json": lambda said: JsonOutput(schema=dict(said.get("schema", {"type": "object"}))),
-    "transcript": lambda said: TranscriptOutput(),
-    "speech": lambda said: SpeechOutput(),
-    "embedding": lambda said: EmbeddingOutput(),
-    "scores": lambda said: ScoresOutput(labels=tuple(said["labels"])),
+    "text": lambda output: TextOutput(),
+    "json": lambda output: JsonOutput(schema=dict(output.get("schema", {"type": "object"}))),
+    "transcript": lambda output: TranscriptOutput(),
+    "speech": lambda output: SpeechOutput(),
+    "embedding": lambda output: EmbeddingOutput(),
+    "scores": lambda output: ScoresOutput(labels=tuple(output["labels"])),
 }
 
 
@@ -296,21 +296,21 @@ def _locate(path: Path) -> LocatedDocument:
 
 def _workload(document: LocatedDocument, folder: Path, name: str, names: Names) -> Workload:
     """Return the workload of a valid document."""
-    said: dict[str, Any] = document.value
-    parts = tuple(_part(document, place, each, folder) for place, each in enumerate(said.get("parts", ())))
+    fields: dict[str, Any] = document.value
+    parts = tuple(_part(document, place, each, folder) for place, each in enumerate(fields.get("parts", ())))
     _not_too_many(document, parts)
-    if not parts and not said.get("prompt", "").strip():
+    if not parts and not fields.get("prompt", "").strip():
         raise UsageError("nothing is asked", where=document.where(()), todo="give a prompt, parts, or both")
-    output = said.get("output", {})
+    output = fields.get("output", {})
     if output.get("kind") == "scores" and "labels" not in output:
         raise UsageError("scores need labels", where=document.where(("output",)), todo="labels: [invoice, letter]")
     return Workload(
-        name=said.get("name") or name,
-        requests=_requests(document, said["requests"]),
-        plans=_plans(document, said, names),
-        day=_day(document, said.get("as_of", "")),
-        prompt=said.get("prompt", ""),
-        system=said.get("system", ""),
+        name=fields.get("name") or name,
+        requests=_requests(document, fields["requests"]),
+        plans=_plans(document, fields, names),
+        day=_day(document, fields.get("as_of", "")),
+        prompt=fields.get("prompt", ""),
+        system=fields.get("system", ""),
         parts=parts,
         output=_OUTPUTS[output.get("kind", "text")](output),
         tokens=output.get("tokens"),
@@ -327,65 +327,71 @@ def _not_too_many(document: LocatedDocument, parts: tuple[WorkloadPart, ...]) ->
                              where=document.where(("parts",)))  # fmt: skip
 
 
-def _requests(document: LocatedDocument, said: Mapping[str, Any]) -> float:
+def _requests(document: LocatedDocument, fields: Mapping[str, Any]) -> float:
     where = document.where(("requests",))
-    if ("per_day" in said) == ("per_month" in said):
+    if ("per_day" in fields) == ("per_month" in fields):
         raise UsageError("give per_day or per_month, one of them", where=where)
-    if "per_month" in said and "days" in said:
+    if "per_month" in fields and "days" in fields:
         raise UsageError("days belongs to per_day", where=document.where(("requests", "days")), todo="leave it out")
-    return float(said["per_month"]) if "per_month" in said else float(said["per_day"]) * float(said.get("days", _DAYS))
+    return (
+        float(fields["per_month"])
+        if "per_month" in fields
+        else float(fields["per_day"]) * float(fields.get("days", _DAYS))
+    )
 
 
-def _day(document: LocatedDocument, said: str) -> str:
+def _day(document: LocatedDocument, day: str) -> str:
     try:
-        return date.fromisoformat(said).isoformat() if said else ""
+        return date.fromisoformat(day).isoformat() if day else ""
     except ValueError:
-        raise UsageError(f"as_of: {said!r} is not a day", where=document.where(("as_of",)), todo="2026-11-25") from None
+        raise UsageError(f"as_of: {day!r} is not a day", where=document.where(("as_of",)), todo="2026-11-25") from None
 
 
-def _part(document: LocatedDocument, place: int, said: Mapping[str, Any], folder: Path) -> WorkloadPart:
-    at = ("parts", place)
-    kinds = [kind for kind in _KINDS if kind in said]
+def _part(document: LocatedDocument, place: int, fields: Mapping[str, Any], folder: Path) -> WorkloadPart:
+    path = ("parts", place)
+    kinds = [kind for kind in _KINDS if kind in fields]
     if len(kinds) != 1:
         raise UsageError(
             f"a part is one of {', '.join(_KINDS)}" + (f", not {' and '.join(kinds)}" if kinds else ""),
-            where=document.where(at),
+            where=document.where(path),
         )
     kind = kinds[0]
     for key, fits in _FITS.items():
-        if key in said and kind not in fits:
-            raise UsageError(f"{key} does not belong to {kind}", where=document.where((*at, key)), todo="leave it out")
+        if key in fields and kind not in fits:
+            raise UsageError(
+                f"{key} does not belong to {kind}", where=document.where((*path, key)), todo="leave it out"
+            )
     if kind == "file":
-        if "://" in said["file"]:
-            where = document.where((*at, "file"))
+        if "://" in fields["file"]:
+            where = document.where((*path, "file"))
             raise UsageError("file: nothing is fetched for a bill", where=where, todo="save it and name the file")
-        return WorkloadPart(name=said.get("name", ""), file=str(folder / said["file"]))
+        return WorkloadPart(name=fields.get("name", ""), file=str(folder / fields["file"]))
     try:
-        piece = _hypothetical_part(kind, said[kind])
+        piece = _hypothetical_part(kind, fields[kind])
     except IntermodalError as error:
-        raise UsageError(f"{kind}: {error.what}", where=document.where((*at, kind)), todo=error.hints.todo) from None
+        raise UsageError(f"{kind}: {error.what}", where=document.where((*path, kind)), todo=error.hints.todo) from None
     return WorkloadPart(
-        name=said.get("name", ""), piece=piece, count=said.get("count", 1), density=said.get("text_density"),
-        letters=0 if said.get("scanned") else said.get("letters_per_page", LETTERS_PER_PAGE),
-        silent=said.get("silent", False),
+        name=fields.get("name", ""), piece=piece, count=fields.get("count", 1), density=fields.get("text_density"),
+        letters=0 if fields.get("scanned") else fields.get("letters_per_page", LETTERS_PER_PAGE),
+        silent=fields.get("silent", False),
     )  # fmt: skip
 
 
-def _hypothetical_part(kind: str, said: Any) -> CountablePart:
+def _hypothetical_part(kind: str, value: Any) -> CountablePart:
     if kind == "letters":
-        return CountablePart(kind="text", name=f"text of {said:,} letters", chars=said, size=said)
-    return _GRAMMAR[kind](said)
+        return CountablePart(kind="text", name=f"text of {value:,} letters", chars=value, size=value)
+    return _GRAMMAR[kind](value)
 
 
-def _plans(document: LocatedDocument, said: Mapping[str, Any], names: Names) -> tuple[PlanSpec, ...]:
+def _plans(document: LocatedDocument, fields: Mapping[str, Any], names: Names) -> tuple[PlanSpec, ...]:
     plans: list[PlanSpec] = []
-    for place, own in enumerate(said["plans"]):
+    for place, own in enumerate(fields["plans"]):
         if own["name"] in (plan.name for plan in plans):
             raise UsageError(
                 f"two plans are called {own['name']!r}", where=document.where(("plans", place, "name")),
                 todo="give each its own name",
             )  # fmt: skip
-        merged = {**said.get("policy", {}), **own}
+        merged = {**fields.get("policy", {}), **own}
         where = document.where(("plans", place, "host" if "host" in own else "hosts"))
         policy = _policy(merged, names, where)
         discounts = {"batch": merged.get("batch", False), "cached": merged.get("cached", 0)}
@@ -393,17 +399,17 @@ def _plans(document: LocatedDocument, said: Mapping[str, Any], names: Names) -> 
     return tuple(plans)
 
 
-def _policy(said: Mapping[str, Any], names: Names, where: str) -> Policy:
+def _policy(fields: Mapping[str, Any], names: Names, where: str) -> Policy:
     """Return the policy of a plan. Named hosts may be priced without consent, because nothing is sent."""
-    model = said.get("model", "")
-    named = tuple(host for host in (said.get("host", ""), *said.get("hosts", ())) if host)
-    hosts = (*checked_hosts(named, *names, where=where), *_before(model, names))
-    plain = {key: said[key] for key in _SAME if key in said}
+    model = fields.get("model", "")
+    host_names = tuple(host for host in (fields.get("host", ""), *fields.get("hosts", ())) if host)
+    hosts = (*checked_hosts(host_names, *names, where=where), *_before(model, names))
+    plain = {key: fields[key] for key in _SAME if key in fields}
     return msgspec.convert(
         {
-            "max_cost": NO_LIMIT, "max_cost_stated": "max_cost" in said, **plain, "model": model,
+            "max_cost": NO_LIMIT, "max_cost_stated": "max_cost" in fields, **plain, "model": model,
             "hosts": tuple(dict.fromkeys(hosts)),
-            "farthest": "machine" if said.get("local") else "internet",
+            "farthest": "machine" if fields.get("local") else "internet",
         },
         Policy,
     )  # fmt: skip
