@@ -258,8 +258,8 @@ def _signs(latin: bool) -> tuple[_Cue, ...]:
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    for word, meant in _WORDS.items():
-        pattern = pattern.replace(word, meant)
+    for word, expansion in _WORDS.items():
+        pattern = pattern.replace(word, expansion)
     return re.compile(_without_accents(pattern))
 
 

@@ -75,16 +75,16 @@ def needed_aspects(question: str) -> frozenset[Aspect]:
 
 def needs_from_keywords(question: str) -> QuestionFacts:
     """Return the needs that the words of a question indicate, for every medium. Other needs stay undetermined."""
-    named = needed_aspects(question)
-    needed = tuple(Need(aspect=aspect) for aspect in ASPECTS if aspect in named)
+    aspects = needed_aspects(question)
+    needed = tuple(Need(aspect=aspect) for aspect in ASPECTS if aspect in aspects)
     return QuestionFacts(media=tuple(MediumNeeds(medium=medium, needed=needed) for medium in MEDIA) if needed else ())
 
 
-def _asks_colour(said: str) -> bool:
+def _asks_colour(text: str) -> bool:
     """Return whether the text before a question mark asks for a colour.
 
     Only the end of the text is searched for a colour; a pattern over the whole text would restart at each "is".
     """
-    said = said.rstrip()
-    colour = _ENDS_IN_COLOUR.search(said, max(0, len(said) - 20))
-    return colour is not None and _IS.search(said, 0, colour.start()) is not None
+    text = text.rstrip()
+    colour = _ENDS_IN_COLOUR.search(text, max(0, len(text) - 20))
+    return colour is not None and _IS.search(text, 0, colour.start()) is not None

@@ -145,9 +145,9 @@ def sentences(question: str) -> tuple[str, ...]:
     >>> sentences("An oral exam. How is her accent?")
     ('An oral exam. How is her accent?',)
     """
-    whole = " ".join(question.split())
-    if len(whole) <= WHOLE:
-        return (whole,) if whole else ()
+    normalized = " ".join(question.split())
+    if len(normalized) <= WHOLE:
+        return (normalized,) if normalized else ()
     found = list(
         dict.fromkeys(_join_short_sentences(text[:LONGEST].strip() for text in _END.split(question) if text.strip()))
     )
@@ -170,10 +170,10 @@ def joined_questions(question: str) -> tuple[str, ...]:
     >>> joined_questions("What does it say, and what colour is it?")
     ('What does it say', 'what colour is it')
     """
-    whole = " ".join(question.split())
-    if len(whole) > WHOLE:
+    normalized = " ".join(question.split())
+    if len(normalized) > WHOLE:
         return ()
-    found = [part for part in (part.strip(_AT_ENDS + ",;") for part in _JOINS.split(whole)) if _is_clause(part)]
+    found = [part for part in (part.strip(_AT_ENDS + ",;") for part in _JOINS.split(normalized)) if _is_clause(part)]
     return tuple(found[:SENTENCES]) if len(found) > 1 else ()
 
 
@@ -231,9 +231,10 @@ def question_needs(
     found = np.array([list(vector) for vector in vectors], np.float32).reshape(-1, len(examples.mean))
     vectors = center_vectors(found, examples.mean, examples.directions)
     cosines = np.asarray(of_length_one(vectors @ examples.axes.T) @ examples.vectors.T, np.float32)
-    whole = of_length_one(vectors)
+    unit_vectors = of_length_one(vectors)
     return QuestionFacts(
-        by=examples.model, media=tuple(_of_medium(medium, whole, cosines, examples, len(alone)) for medium in MEDIA)
+        by=examples.model,
+        media=tuple(_of_medium(medium, unit_vectors, cosines, examples, len(alone)) for medium in MEDIA),
     )
 
 
@@ -245,11 +246,11 @@ def scores(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -
     if medium == "image":
         both = scores("photo", vectors, cosines, examples) + scores("page", vectors, cosines, examples)
         return np.asarray(both / 2, np.float32)
-    said = np.exp(KERNEL * (cosines - 1)) @ examples.weights[medium] + examples.base
+    outputs = np.exp(KERNEL * (cosines - 1)) @ examples.weights[medium] + examples.base
     if examples.nets:
         learned = np.mean([net.says(vectors, medium) for net in examples.nets], axis=0)
-        said[:, _MORE] += NETS * (learned - said[:, _MORE])
-    return np.asarray((said + 1) / 2, np.float32)
+        outputs[:, _MORE] += NETS * (learned - outputs[:, _MORE])
+    return np.asarray((outputs + 1) / 2, np.float32)
 
 
 def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples, joined: int) -> MediumNeeds:
@@ -272,12 +273,12 @@ def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Example
     if far:
         unsure += needed
         needed.clear()
-    asked = best["properties"] >= PROPERTIES and not far
+    asks_properties = best["properties"] >= PROPERTIES and not far
     return MediumNeeds(
         medium=medium,
         needed=_needs(needed, medium, best, near, examples),
         unsure=_needs(unsure, medium, best, near, examples),
-        properties=PropertiesNeed(**_evidence("properties", medium, best, near, examples)) if asked else None,
+        properties=PropertiesNeed(**_evidence("properties", medium, best, near, examples)) if asks_properties else None,
     )
 
 
@@ -395,7 +396,7 @@ def load_examples(path: Path = VECTORS) -> Examples:
     line, _, numbers = path.read_bytes().partition(b"\n")
     head = msgspec.json.decode(line, type=ExamplesHeader)
     texts, pairs = texts_of(head.rows), pairs_of(head.rows)
-    mean, directions, axes, base, weights, *layers, whole = _parts(
+    mean, directions, axes, base, weights, *layers, text_vectors = _parts(
         numbers,
         ("<f2", (1, head.dimension)), ("<f2", (head.directions, head.dimension)), ("<f2", (head.axes, head.dimension)),
         ("<f2", (1, len(OUTPUTS))), ("<f2", (len(pairs), len(OUTPUTS))),
@@ -409,7 +410,7 @@ def load_examples(path: Path = VECTORS) -> Examples:
         directions=directions,
         axes=axes,
         texts=texts,
-        vectors=of_length_one(whole),
+        vectors=of_length_one(text_vectors),
         needing=_texts_needing(head.rows, places),
         weights=spread_weights(weights, np.array([places[text] for text, _ in pairs]), [medium for _, medium in pairs]),
         base=base[0],
@@ -447,7 +448,7 @@ def _texts_needing(rows: tuple[ExampleRow, ...], places: dict[str, int]) -> dict
             for aspect in ("", *row.needs):
                 found[medium].setdefault(aspect, set()).add(places[row.text])
     return {
-        medium: {aspect: np.array(sorted(there), np.intp) for aspect, there in by_aspect.items()}
+        medium: {aspect: np.array(sorted(places_of_aspect), np.intp) for aspect, places_of_aspect in by_aspect.items()}
         for medium, by_aspect in found.items()
     }
 

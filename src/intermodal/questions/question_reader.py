@@ -38,7 +38,7 @@ class QuestionReader:
 
     def __init__(self) -> None:
         self._worker: WorkerProcess | None = None
-        self._known: BoundedCache[str, QuestionFacts] = BoundedCache(
+        self._cache: BoundedCache[str, QuestionFacts] = BoundedCache(
             "what questions need", KEPT, room=ROOM, size=lambda question, _: len(question.encode()) + _FACTS
         )
         self._waiting = 0
@@ -50,7 +50,7 @@ class QuestionReader:
 
     def cached_facts(self, question: str, kinds: Collection[Kind]) -> QuestionFacts | None:
         """Return the cached estimate for a question; None if it was not asked before."""
-        found = self._known.get(question)
+        found = self._cache.get(question)
         return None if found is None else _of(found, kinds)
 
     async def needs(self, question: str, kinds: Collection[Kind]) -> QuestionFacts | None:
@@ -60,10 +60,10 @@ class QuestionReader:
         """
         if not any(map(str.isalnum, question)) or not any(kind in _MEDIA for kind in kinds):
             return None
-        found = self._known.get(question) or await self._read(question)
+        found = self._cache.get(question) or await self._read(question)
         if found is None:
             return None
-        self._known[question] = found
+        self._cache[question] = found
         return _of(found, kinds)
 
     async def _read(self, question: str) -> QuestionFacts | None:

@@ -258,8 +258,8 @@ def _sentences(source: Source) -> re.Pattern[str]:
         "<ru>": rf"(?:(?:на|в|во|с|со|из|эти|этих|этои|этом|этого|этот|эту|это) )*+(?:{_RU[source]})",
         "<han>": _HAN[source], "<kana>": _KANA[source], "<arab>": _ARAB[source],
     }  # fmt: skip
-    for word, meant in words.items():
-        every = every.replace(word, meant)
+    for word, expansion in words.items():
+        every = every.replace(word, expansion)
     return _request(every)
 
 
