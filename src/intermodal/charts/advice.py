@@ -101,13 +101,13 @@ def _digest(advice: Advice) -> str:
 def _path(picture: drawing.Drawing, advice: Advice, top: float) -> None:
     for place, fork in enumerate(advice.path):
         _fork(picture, fork, top + place * (STEP + GAP))
-    at = top + len(advice.path) * (STEP + GAP)
+    top_of_decision = top + len(advice.path) * (STEP + GAP)
     wide = WIDE - 2 * MARGIN
-    picture.rect((MARGIN, at, wide, STEP), "answering here-line", radius=7)
+    picture.rect((MARGIN, top_of_decision, wide, STEP), "answering here-line", radius=7)
     title = advice.decided_use.title
-    picture.text(MARGIN + PAD, at + 19, title, "ink bold", size=13)
-    shown = drawing.shorten_text(" · ".join((advice.endpoint, *figures(advice.offer))), SIZE, wide - 2 * PAD)
-    picture.text(MARGIN + PAD, at + 36, shown, "soft", size=SIZE)
+    picture.text(MARGIN + PAD, top_of_decision + 19, title, "ink bold", size=13)
+    summary = drawing.shorten_text(" · ".join((advice.endpoint, *figures(advice.offer))), SIZE, wide - 2 * PAD)
+    picture.text(MARGIN + PAD, top_of_decision + 36, summary, "soft", size=SIZE)
 
 
 def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
@@ -169,14 +169,22 @@ def _marks(advice: Advice) -> list[VolumeMark]:
     found = []
     even, volume = advice.break_even, advice.volume
     if volume is not None:
-        found.append(VolumeMark(words=f"yours: {volume.per_month:,.0f}", at=volume.per_month))
+        found.append(VolumeMark(words=f"yours: {volume.per_month:,.0f}", requests_per_month=volume.per_month))
     if even.requests.known and even.machine.known:
-        at = even.requests
+        requests = even.requests
         found.append(
-            VolumeMark(words=f"break-even: {at.mid:,.0f}", at=at.mid, cost=even.machine.mid, low=at.low, high=at.high)
+            VolumeMark(
+                words=f"break-even: {requests.mid:,.0f}",
+                requests_per_month=requests.mid,
+                cost=even.machine.mid,
+                low=requests.low,
+                high=requests.high,
+            )
         )
     elif even.milestones and volume is None:
-        found.append(VolumeMark(words=f"${even.milestones[0].usd:,.0f} hosted", at=even.milestones[0].requests))
+        found.append(
+            VolumeMark(words=f"${even.milestones[0].usd:,.0f} hosted", requests_per_month=even.milestones[0].requests)
+        )
     return found
 
 
@@ -211,7 +219,7 @@ class VolumeMark(Value):
     """A marked number of requests per month; ``low`` and ``high`` if it has a range."""
 
     words: str
-    at: float
+    requests_per_month: float
     cost: float | None = None
     low: float = 0.0
     high: float = 0.0
@@ -219,7 +227,9 @@ class VolumeMark(Value):
 
 def domain(marks: Sequence[VolumeMark]) -> tuple[float, float]:
     """Return the range of the x axis in requests per month, as whole powers of ten."""
-    some = [value for mark in marks for value in (mark.at, mark.low, mark.high) if value > 0] or [30_000.0]
+    some = [value for mark in marks for value in (mark.requests_per_month, mark.low, mark.high) if value > 0] or [
+        30_000.0
+    ]
     low, high = min(some), max(some)
     room = math.sqrt(_SPAN) if high / low > _SPAN else _SPAN / math.sqrt(high / low)
     return 10.0 ** math.floor(math.log10(low / room) + 1e-9), 10.0 ** math.ceil(math.log10(high * room) - 1e-9)
@@ -228,28 +238,28 @@ def domain(marks: Sequence[VolumeMark]) -> tuple[float, float]:
 class VolumeChart:
     """A chart of cost against volume within a drawing."""
 
-    def __init__(self, picture: drawing.Drawing, at: tuple[float, float, float, float]) -> None:
+    def __init__(self, picture: drawing.Drawing, box: tuple[float, float, float, float]) -> None:
         self._picture = picture
-        self._left, self._top, self._wide, self._high = at
+        self._left, self._top, self._wide, self._high = box
 
     def draw(self, lines: Sequence[HostedCost], machines: MachineCost | None, marks: Sequence[VolumeMark]) -> None:
         """Draw the chart. Lines without a known price are skipped; the caller mentions them."""
-        seen = [line for line in lines if line.usd.known and line.usd.mid > 0]
+        priced = [line for line in lines if line.usd.known and line.usd.mid > 0]
         first, last = domain(marks)
-        costs = [cost for line in seen for cost in (line.usd.mid * first, line.usd.mid * last)]
+        costs = [cost for line in priced for cost in (line.usd.mid * first, line.usd.mid * last)]
         if machines is not None:
             costs += [own_cost(machines.owned, value, machines.capacity) for value in (first, last)]
         self._x = Axis(low=first, high=last, log=True)
         low, high = min(costs, default=1.0), max(costs, default=100.0)
         self._y = Axis(low=10.0 ** math.floor(math.log10(low)), high=10.0 ** math.ceil(math.log10(high)), log=True)
         self._frame()
-        for line in reversed(seen):
+        for line in reversed(priced):
             self._line(line, first, last)
         if machines is not None:
             self._steps(machines, first, last)
-        for place, mark in enumerate(sorted(marks, key=lambda each: each.at)):
+        for place, mark in enumerate(sorted(marks, key=lambda each: each.requests_per_month)):
             self._mark(mark, place, len(marks) - 1)
-        self._ends(seen, machines, last)
+        self._ends(priced, machines, last)
 
     # ---- places -------------------------------------------------------------------------------
 
@@ -319,7 +329,7 @@ class VolumeChart:
 
     def _mark(self, mark: VolumeMark, place: int, last: int) -> None:
         """Draw a dashed line with a label at its upper end, a ring at a crossing, and a bar for its range."""
-        picture, x = self._picture, self._at_x(mark.at)
+        picture, x = self._picture, self._at_x(mark.requests_per_month)
         top, bottom = self._at_y(self._y.high), self._at_y(self._y.low)
         picture.path(f"M{drawing.number(x)} {drawing.number(bottom)}V{drawing.number(top)}", "line edge", dashed=True)
         wide, y = drawing.width(mark.words, LABEL) + 10, top + 12 + place * LABEL_ROW
@@ -339,13 +349,13 @@ class VolumeChart:
             cost = own_cost(machines.owned, last, machines.capacity)
             words.append((self._at_y(min(cost, self._y.high)), machines.name, "took"))
         x, room = self._at_x(self._x.high) + 8, RIGHT - 12
-        taken = -math.inf
+        last_y = -math.inf
         for y, name, ink in sorted(words):
-            at = max(y + 4, taken + LABEL_ROW)
+            y_of_label = max(y + 4, last_y + LABEL_ROW)
             for line in drawing.wrap_lines(name, LABEL, room, 2):
-                self._picture.text(x, at, line, ink, size=LABEL)
-                taken, at = at, at + LABEL_ROW
-            taken += 2
+                self._picture.text(x, y_of_label, line, ink, size=LABEL)
+                last_y, y_of_label = y_of_label, y_of_label + LABEL_ROW
+            last_y += 2
 
 
 def _powers(axis: Axis) -> list[float]:
@@ -388,10 +398,10 @@ def page(advice: Advice) -> str:
     """Return the advice as one HTML document."""
     every = (advice, *advice.beside)
     rows = [_row(kind, offer) for each in every for kind in each.kinds for offer in kind.offers]
-    made = f"{advice.stated}; {advice.as_of}, catalog {advice.catalog}, intermodal {__version__}"
+    subtitle = f"{advice.stated}; {advice.as_of}, catalog {advice.catalog}, intermodal {__version__}"
     body = "\n".join(
         [
-            f'<p class="dim">{escape(made)}</p>',
+            f'<p class="dim">{escape(subtitle)}</p>',
             svg(advice),
             f"<h2>The best {len(advice.best)}, by {escape(advice.by)}</h2>\n{table(_BEST, _picks(advice), _BEST_NOTE)}",
             f"<h2>Kinds of answer</h2>\n{table(_HEAD, rows, _NOTE)}",

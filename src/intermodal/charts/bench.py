@@ -34,12 +34,12 @@ def picture(levels: Sequence[LoadLevel]) -> str:
             _bar(drawing, level, figure(level), most, (left, top), unit, colour)
             top += _BAR + _GAP
         top += 10
-    said = "\n".join(
+    description = "\n".join(
         f"{level.endpoint}, {level.concurrency} at once: first word {level.first.median or 0:.3f} s, "
         f"{_figure(level.decode.median)} tokens a second each, {_figure(level.throughput)} together"
         for level in levels
     )
-    return drawing.render("Endpoints compared on one request", said)
+    return drawing.render("Endpoints compared on one request", description)
 
 
 def _figure(value: float | None) -> str:
@@ -63,11 +63,11 @@ def _bar(
     level: LoadLevel,
     percentiles: Percentiles,
     most: float,
-    at: tuple[float, float],
+    corner: tuple[float, float],
     unit: str,
     colour: str,
 ) -> None:
-    left, top = at
+    left, top = corner
     drawing.text(left - 8, top + 12, _label(level), "soft", size=_SIZE, end="end")
     if percentiles.median is None:
         drawing.text(left, top + 12, "nothing seen", "soft", size=11)

@@ -29,16 +29,16 @@ _STYLE += "".join(f".hue{number}{{--hue:var(--h{number})}}" for number in range(
 def page(report: EvaluationReport) -> str:
     """Return the report as one HTML document."""
     title = f"{report.data}: {len(report.routes)} routes side by side"
-    asked = f"{report.runs} runs of {report.items} items, {report.date}, intermodal {__version__}"
+    subtitle = f"{report.runs} runs of {report.items} items, {report.date}, intermodal {__version__}"
     stopped = f'<p class="bad">Stopped early: {escape(report.stopped)}</p>' if report.stopped else ""
     sections = (_pictures(report), _routes(report), _comparisons(report), _strength_section(report), _items(report))
-    head = f'<p class="dim">{escape(asked)}; ${plain_money(report.spent)} spent</p>\n{stopped}'
+    head = f'<p class="dim">{escape(subtitle)}; ${plain_money(report.spent)} spent</p>\n{stopped}'
     return document(title, head + "\n".join(section for section in sections if section), _STYLE)
 
 
 def _pictures(report: EvaluationReport) -> str:
     """Return the charts of correct answers against seconds and, if any route has a cost, against cost."""
-    drawn = [
+    charts = [
         scatter(
             report.routes, lambda row: row.seconds, lambda row: row.best_by_seconds, key="seconds",
             title="Right answers against time", label="median seconds a run", unit=lambda value: f"{value:.3g} s",
@@ -46,7 +46,7 @@ def _pictures(report: EvaluationReport) -> str:
     ]  # fmt: skip
     free = all(row.cost == 0 for row in report.routes)
     if not free:
-        drawn.append(
+        charts.append(
             scatter(
                 report.routes, lambda row: row.cost, lambda row: row.best_by_cost, key="cost",
                 title="Right answers against cost", label="USD a run", unit=_dollars,
@@ -60,7 +60,7 @@ def _pictures(report: EvaluationReport) -> str:
         note += " Hollow ones ran over fewer items, so they answered other questions and are not joined."
     if free:
         note += " Every route is free, so cost has no picture."
-    return f'<h2>Pictures</h2>\n<div class="pictures">\n{"".join(drawn)}\n</div>\n<p class="dim">{note}</p>'
+    return f'<h2>Pictures</h2>\n<div class="pictures">\n{"".join(charts)}\n</div>\n<p class="dim">{note}</p>'
 
 
 def _dollars(value: float) -> str:
@@ -165,8 +165,8 @@ def _answer(row: GradedTrial, number: int) -> str:
     trial = row.trial
     text = trial.answer or trial.message
     text = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} …"
-    said = f": {escape(row.grade.difference)}" if row.grade.difference else ""
+    difference = f": {escape(row.grade.difference)}" if row.grade.difference else ""
     return (
-        f'<details><summary>{number} <span class="{verdict}">{mark}</span>{said}</summary>'
+        f'<details><summary>{number} <span class="{verdict}">{mark}</span>{difference}</summary>'
         f"<pre>{escape(text)}</pre></details>"
     )

@@ -28,27 +28,27 @@ def svg(report: FitReport) -> str:
     rows: dict[str, list[FitCell]] = {}
     for cell in report.cells:
         rows.setdefault(cell.quantization, []).append(cell)
-    said = list(pace_lines(report))
-    high = 92 + len(report.placed.checks) * (BAR + 44) + len(said) * 16 + 34 + (len(rows) + 1) * ROW
+    pace = list(pace_lines(report))
+    high = 92 + len(report.placed.checks) * (BAR + 44) + len(pace) * 16 + 34 + (len(rows) + 1) * ROW
     drawing = _drawing(report, machine_line(report), verdict(report), high)
     top = 92.0
     for check in report.placed.checks:
         _bar(drawing, report, check, top)
         top += BAR + 44
     top += 10
-    for line in said:
+    for line in pace:
         drawing.text(LEFT, top, shorten_text(line, SIZE, WIDE - 2 * LEFT), "ink", size=SIZE)
         top += 16
     _table(drawing, rows, top + 14)
-    told = "\n".join([verdict(report), *said])
-    return drawing.render(f"Does {report.name} fit?", told)
+    description = "\n".join([verdict(report), *pace])
+    return drawing.render(f"Does {report.name} fit?", description)
 
 
 def vllm_svg(report: VllmReport) -> str:
     """Return the chart of how vLLM divides a GPU, and of how many sequences fit."""
-    said = vllm_sentence(report)
+    sentence = vllm_sentence(report)
     high = 92 + BAR + 44 + 34 + 2 * ROW
-    drawing = _drawing(report, f"vLLM on {describe_machine(report.machine)}", said, high)
+    drawing = _drawing(report, f"vLLM on {describe_machine(report.machine)}", sentence, high)
     each = "each card" if len(report.machine.gpus) > 1 else "card"
     _draw_stack(
         drawing, f"{each}: {report.room / GIB:.1f} GiB that vLLM takes", report.parts, report.room, report.verdict, 92
@@ -62,15 +62,15 @@ def vllm_svg(report: VllmReport) -> str:
         )
         words = "?" if not texts.known else f"{texts.mid:,.0f}" if texts.mid >= 10 else f"{texts.mid:.1f}"
         _cell(drawing, left, top + 8, words, enough)
-    return drawing.render(f"Does {report.name} fit?", said)
+    return drawing.render(f"Does {report.name} fit?", sentence)
 
 
-def _drawing(report: FitReport | VllmReport, machine: str, said: str, high: float) -> Drawing:
+def _drawing(report: FitReport | VllmReport, machine: str, verdict_text: str, high: float) -> Drawing:
     """Return a drawing with the common header: model, machine and verdict."""
     drawing, room = Drawing("fit", WIDE, high, COLOURS), WIDE - 2 * LEFT
     drawing.text(LEFT, 30, shorten_text(report.name, 16, room, bold=True), "ink bold", size=16)
     drawing.text(LEFT, 48, shorten_text(machine, SIZE, room), "soft", size=SIZE)
-    drawing.text(LEFT, 72, shorten_text(said, 13, room, bold=True), f"{INK[report.verdict]} bold", size=13)
+    drawing.text(LEFT, 72, shorten_text(verdict_text, 13, room, bold=True), f"{INK[report.verdict]} bold", size=13)
     return drawing
 
 
@@ -117,8 +117,8 @@ def _table(drawing: Drawing, rows: dict[str, list[FitCell]], top: float) -> None
         ink = "ink" if any(cell.estimated for cell in cells) else "ink bold"
         drawing.text(first - 10, y + 16, name, ink, size=SIZE, end="end")
         for index, cell in enumerate(cells):
-            known = cell.check is not None and cell.check.needed.known
-            words = f"{cell.check.needed.mid / GIB:.1f}" if cell.check is not None and known else "?"
+            is_known = cell.check is not None and cell.check.needed.known
+            words = f"{cell.check.needed.mid / GIB:.1f}" if cell.check is not None and is_known else "?"
             _cell(drawing, first + index * COLUMN, y, words, cell.verdict)
 
 

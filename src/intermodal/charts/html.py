@@ -92,7 +92,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
 
 def monthly_cost_page(monthly_bill: MonthlyCost) -> str:
     """Return the page of a monthly bill."""
-    said = "".join(
+    items = "".join(
         f"<li>{_safe(line.strip().removeprefix('- '))}</li>" for line in tables.sentences(monthly_bill, notes=True)
     )
     body = (
@@ -101,7 +101,7 @@ def monthly_cost_page(monthly_bill: MonthlyCost) -> str:
         f"<h2>By kind of part</h2>\n{_table(tables.by_modality(monthly_bill))}\n"
         f"<h2>What it takes</h2>\n{_table(tables.plan_requirements(monthly_bill))}\n"
         f"<h2>By step</h2>\n{_table(tables.by_step(monthly_bill))}\n"
-        f"<h2>What to know</h2>\n<ul>{said}</ul>"
+        f"<h2>What to know</h2>\n<ul>{items}</ul>"
     )
     return document(f"{clean(monthly_bill.name)}: a month", body)
 
@@ -130,7 +130,9 @@ figcaption{font-size:.85rem;overflow-wrap:anywhere}
 
 def search_page(find_result: FindResult, thumbnails: Sequence[tuple[bytes, str]]) -> str:
     """Return the page of a search. ``thumbnails``: of the nearest images in their order, each with its media type."""
-    asked = f"looks like {Path(find_result.query).name}" if find_result.by == "picture" else f"“{find_result.query}”"
+    query_text = (
+        f"looks like {Path(find_result.query).name}" if find_result.by == "picture" else f"“{find_result.query}”"
+    )
     head = (
         f"{with_noun(find_result.pictures, 'image')} compared by {find_result.endpoint}. A score is the cosine of two "
         "vectors: it says which image is nearer, not how sure anybody is."
@@ -144,4 +146,4 @@ def search_page(find_result: FindResult, thumbnails: Sequence[tuple[bytes, str]]
             f'<span title="{where}">{name}</span></figcaption></figure></li>'
         )
     body = f'<p class="dim">{escape(head)}</p>\n<ol class="found">\n' + "\n".join(rows) + "\n</ol>"
-    return document(f"Found: {clean(asked)}", body, _SEARCH_STYLE, pictures=True)
+    return document(f"Found: {clean(query_text)}", body, _SEARCH_STYLE, pictures=True)

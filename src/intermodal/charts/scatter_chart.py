@@ -87,9 +87,9 @@ def scatter(
     """
     points = [(row, value) for row in routes if (value := figure(row)) is not None]
     axis = axis_of([value for _, value in points])
-    apart = _apart(points, axis)
+    placed = _apart(points, axis)
     most = max((row.items for row in routes), default=0)
-    told = "; ".join(
+    description = "; ".join(
         f"route {row.number} {row.share:.0%} right ({row.low:.0%} to {row.high:.0%}) at {unit(value)}"
         for row, value in points
     )
@@ -99,11 +99,11 @@ def scatter(
         f'<svg class="scatter" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-labelledby="{key}-title {key}-desc" xmlns="http://www.w3.org/2000/svg">',
         f'<title id="{key}-title">{escape(title)}</title>',
-        f'<desc id="{key}-desc">{escape(told or "nothing to show")}.{escape(rest)}</desc>',
+        f'<desc id="{key}-desc">{escape(description or "nothing to show")}.{escape(rest)}</desc>',
         *_frame(axis, title, label, unit),
         *_frontier([(axis.place(value), row.share) for row, value in points if best(row)]),
-        *(_bar(row, place, x) for row, place, x in apart),
-        *(_number(row, x, hollow=row.items < most) for row, _, x in apart),  # above every bar
+        *(_bar(row, place, x) for row, place, x in placed),
+        *(_number(row, x, hollow=row.items < most) for row, _, x in placed),  # above every bar
         "</svg>",
     ]
     return "\n".join(lines)
@@ -149,15 +149,15 @@ def _frontier(places: list[tuple[float, float]]) -> list[str]:
 
 def _apart(points: Sequence[tuple[RouteReport, float]], axis: Axis) -> list[tuple[RouteReport, float, float]]:
     """Return each route with its x position and that of its number, moved sideways if numbers would overlap."""
-    taken: list[tuple[float, float]] = []
+    positions: list[tuple[float, float]] = []
     found = []
     for row, value in points:
         wished, y = _x(axis.place(value)), _y(row.share)
         gap = 2 * _RADIUS + 2
         tries = [wished + sign * step * gap / 2 for step in range(2 * len(points) + 1) for sign in (1, -1)]
         inside = [x for x in tries if LEFT - 2 <= x <= WIDTH - RIGHT + 2] or [wished]
-        x = next((x for x in inside if all(math.hypot(x - a, y - b) >= gap for a, b in taken)), inside[0])
-        taken.append((x, y))
+        x = next((x for x in inside if all(math.hypot(x - a, y - b) >= gap for a, b in positions)), inside[0])
+        positions.append((x, y))
         found.append((row, wished, x))
     return found
 
@@ -172,9 +172,9 @@ def _bar(row: RouteReport, x: float, beside: float) -> str:
 
 def _number(row: RouteReport, beside: float, *, hollow: bool) -> str:
     y = _y(row.share)
-    told = f"{row.number}: {row.route.endpoint}, {row.route.words}: right on {row.right} of {row.items}"
+    tooltip = f"{row.number}: {row.route.endpoint}, {row.route.words}: right on {row.right} of {row.items}"
     return (
-        f'<g class="{_hue(row)}{" few" * hollow}"><title>{escape(told)}</title>'
+        f'<g class="{_hue(row)}{" few" * hollow}"><title>{escape(tooltip)}</title>'
         f'<circle cx="{beside:.1f}" cy="{y:.1f}" r="{_RADIUS}"/>'
         f'<text class="number" fill="#fff" x="{beside:.1f}" y="{y + 4:.1f}" text-anchor="middle">'
         f"{row.number}</text></g>"
