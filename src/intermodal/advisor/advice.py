@@ -297,8 +297,8 @@ def _pick_lines(mark: str, pick: RoutePick) -> list[str]:
 
 def headline(advice: Advice) -> str:
     """Return the kinds of model needed, and the answering endpoint."""
-    spoken = advice.use != "synthesis" and any(step.op == "speak" for step in advice.offer.steps)
-    titles = [advice.decided_use.title, *[TITLES["synthesis"]] * spoken]
+    has_speech = advice.use != "synthesis" and any(step.op == "speak" for step in advice.offer.steps)
+    titles = [advice.decided_use.title, *[TITLES["synthesis"]] * has_speech]
     titles += [other.decided_use.title for other in advice.beside]
     kinds = " and ".join(dict.fromkeys(titles))
     return f"{kinds}, {PLACES[advice.place]}: {advice.endpoint}" if advice.endpoint else kinds
@@ -362,8 +362,8 @@ def figures(offer: RouteOffer) -> list[str]:
 
 def price(offer: RouteOffer) -> str:
     """Return the cost per request in words. Local routes pay no host; their hardware is counted separately."""
-    here = offer.place == "here" and offer.usd.known and not offer.usd.high
-    return UNPAID if here else numbers.money(offer.usd)
+    is_unpaid = offer.place == "here" and offer.usd.known and not offer.usd.high
+    return UNPAID if is_unpaid else numbers.money(offer.usd)
 
 
 def monthly(amount: Quantity) -> str:
@@ -423,10 +423,10 @@ def document(advice: Advice) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Quantity):
-        known = value.known
+        is_known = value.known
         return {
-            "low": value.low if known else None, "mid": value.mid if known else None,
-            "high": value.high if known else None, "exactness": value.certainty, "basis": value.basis,
+            "low": value.low if is_known else None, "mid": value.mid if is_known else None,
+            "high": value.high if is_known else None, "exactness": value.certainty, "basis": value.basis,
         }  # fmt: skip
     if isinstance(value, msgspec.Struct):
         names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)

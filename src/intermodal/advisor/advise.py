@@ -69,31 +69,31 @@ T = TypeVar("T", bound=str)
 
 
 def make_question(
-    takes: str | Iterable[str], makes: str | Iterable[str], here: Machine, **options: Unpack[AdviseOptions]
+    takes: str | Iterable[str], makes: str | Iterable[str], local_machine: Machine, **options: Unpack[AdviseOptions]
 ) -> AdviceQuestion:
     """Return the question that the options describe.
 
     Args:
         takes: input kinds ("pdf", "image"). makes: outputs ("text"), the answer first.
-        here: the machine this runs on.
+        local_machine: the machine this runs on.
 
     Raises:
         UsageError: a word is unknown, a size is invalid, or options contradict each other.
     """
-    known = AdviseOptions.__annotations__
+    option_names = AdviseOptions.__annotations__
     for name in options:
-        if name not in known:
-            raise UsageError(f"advise has no option {name}", todo=f"options are {', '.join(sorted(known))}")
+        if name not in option_names:
+            raise UsageError(f"advise has no option {name}", todo=f"options are {', '.join(sorted(option_names))}")
     _check_types(options)
     kinds = parse_kinds(_words_of(takes), setting("in"))
     sized = [_piece_of(kind, size) for kind, size in options.get("sizes", {}).items()]
     parts, assumed = with_defaults(kinds, (*sized, *options.get("parts", ())))
-    stated = options.get("hardware") or ""
+    hardware_words = options.get("hardware") or ""
     requests = options.get("requests") or ""
     if not isinstance(requests, str):
         requests = f"{requests:.15g}"
     out = parse_outputs(_words_of(makes))
-    hardware = parse_hardware(stated, here) if stated else this_machine(here)
+    hardware = parse_hardware(hardware_words, local_machine) if hardware_words else this_machine(local_machine)
     hardware = structs.replace(hardware, users=_users(options.get("users")))
     return AdviceQuestion(
         takes=kinds,
@@ -138,9 +138,9 @@ _NUMBERS = frozenset({"out_tokens", "users", "max_cost", "latency", "hardware_pr
 _LISTS = frozenset({"private", "release", "keep", "hosts", "parts", "regions"})
 
 
-def _labels(given: Iterable[str]) -> tuple[str, ...]:
+def _labels(words: Iterable[str]) -> tuple[str, ...]:
     """Return the labels to score. Raises UsageError for labels that a real request would reject."""
-    labels = tuple(given)
+    labels = tuple(words)
     if labels:
         check_output(ScoresOutput(labels=labels))
     return labels
@@ -190,17 +190,17 @@ def _piece_of(word: str, size: Size) -> CountablePart:
     return CountablePart(kind=kind, name=f"{kind} {first:g}s", seconds=float(first))
 
 
-def _words_of(given: str | Iterable[str]) -> list[str]:
+def _words_of(words: str | Iterable[str]) -> list[str]:
     """Return a list of words from a list or a single word."""
-    some: list[object] = [given] if isinstance(given, str) or not _is_listed(given) else list(given)
+    some: list[object] = [words] if isinstance(words, str) or not _is_listed(words) else list(words)
     for each in some:
         if not isinstance(each, str):
             raise UsageError(f"{each!r} is not a word", todo='give words: "audio", or ["pdf", "image"]')
     return cast("list[str]", some)
 
 
-def _is_listed(given: object) -> bool:
-    return isinstance(given, Iterable)
+def _is_listed(value: object) -> bool:
+    return isinstance(value, Iterable)
 
 
 def _tier(word: Tier | None) -> Tier | None:
@@ -209,12 +209,12 @@ def _tier(word: Tier | None) -> Tier | None:
     return word
 
 
-def _one_of(word: T, known: tuple[T, ...], where: str) -> T:
-    if word not in known:
+def _one_of(word: T, choices: tuple[T, ...], where: str) -> T:
+    if word not in choices:
         from difflib import get_close_matches
 
-        near = get_close_matches(word, known, 2, 0.6)
-        todo = f"did you mean {' or '.join(near)}?" if near else f"it is one of {', '.join(known)}"
+        near = get_close_matches(word, choices, 2, 0.6)
+        todo = f"did you mean {' or '.join(near)}?" if near else f"it is one of {', '.join(choices)}"
         raise UsageError(f"{word!r} is not known", where=where, todo=todo)
     return word
 
@@ -320,34 +320,34 @@ def parse_outputs(words: Iterable[str]) -> tuple[OutputName, ...]:
 
 def parse_volume(word: str) -> RequestVolume:
     """Parse a request rate: ``10000/day``, ``10k a day``, ``300000/month``; a bare number is per month."""
-    said = _VOLUME.fullmatch(word.strip())
-    unit = said[3].lower() if said and said[3] else "month"
-    if said is None or unit not in _PER_MONTH:
+    match = _VOLUME.fullmatch(word.strip())
+    unit = match[3].lower() if match and match[3] else "month"
+    if match is None or unit not in _PER_MONTH:
         todo = f"write 10000/day; units are {', '.join(_PER_MONTH)}"
         raise UsageError(f"{word!r} is not a request rate", where=setting("requests"), todo=todo)
-    number = float(said[1].replace(",", "").replace("_", "") or "nan")
-    number *= {"": 1.0, "k": 1e3, "m": 1e6}[said[2].lower()]
+    number = float(match[1].replace(",", "").replace("_", "") or "nan")
+    number *= {"": 1.0, "k": 1e3, "m": 1e6}[match[2].lower()]
     per_month = number * _PER_MONTH[unit]
     if not 0 < per_month <= _MOST:
         raise UsageError(f"{word!r} is not a request rate", where=setting("requests"), todo="write 10000/day")
     return RequestVolume(per_month=per_month, words=f"{number:,.10g} a {unit}")
 
 
-def parse_hardware(word: str, here: Machine) -> Hardware:
+def parse_hardware(word: str, local_machine: Machine) -> Hardware:
     """Parse a description of hardware, all of whose memory is taken to be free.
 
     ``24GB`` is memory, ``2x24GB`` or ``24GB 2x`` are two GPUs of that size, ``RTX 4090`` or ``2xH100`` are GPUs by
     name; ``8cores`` may be added.
 
-    ``here``: the machine whose cores are used if none are stated.
+    ``local_machine``: the machine whose cores are used if none are stated.
     """
-    plain = _plain_hardware(word, here)
-    return plain if plain is not None else _named_hardware(word, here)
+    plain = _plain_hardware(word, local_machine)
+    return plain if plain is not None else _named_hardware(word, local_machine)
 
 
-def _plain_hardware(word: str, here: Machine) -> Hardware | None:
+def _plain_hardware(word: str, local_machine: Machine) -> Hardware | None:
     """Parse sizes and numbers; None if there are other words."""
-    cards, bytes_, cores = 0, 0.0, here.cores
+    cards, bytes_, cores = 0, 0.0, local_machine.cores
     for each in word.replace(",", " ").split():
         memory, some = _MEMORY.fullmatch(each), _CORES.fullmatch(each)
         if memory is not None and not bytes_:
@@ -368,12 +368,14 @@ def _plain_hardware(word: str, here: Machine) -> Hardware | None:
     machine = with_assumptions(Machine(cores=cores, memory=size, free=size, gpus=gpus, compute=compute_of_cores(cores)))
     each_gib = f"{size / max(cards, 1) / 2**30:.3g} GiB"
     words = f"{cards} graphics card{'s' if cards > 1 else ''} of {each_gib}" if cards else f"{each_gib} of memory"
-    return Hardware(machine=machine, words=f"{words}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)
+    return Hardware(
+        machine=machine, words=f"{words}, {cores} core{'s' if cores != 1 else ''}, as stated", is_stated=True
+    )
 
 
-def _named_hardware(word: str, here: Machine) -> Hardware:
+def _named_hardware(word: str, local_machine: Machine) -> Hardware:
     """Parse GPUs by name; their memory counts as the machine's."""
-    cores = here.cores
+    cores = local_machine.cores
     names = []
     for each in word.split(","):
         some = re.search(r"\b(\d+)\s*cores?\b", each, re.IGNORECASE)
@@ -393,17 +395,21 @@ def _named_hardware(word: str, here: Machine) -> Hardware:
         raise UsageError(f"{word!r} is not a hardware size or card", where=setting("hardware"), todo=_HARDWARE)
     machine = msgspec.structs.replace(found, memory=size, free=size)
     cards = describe_cards(found.gpus)
-    return Hardware(machine=machine, words=f"{cards}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)
+    return Hardware(
+        machine=machine, words=f"{cards}, {cores} core{'s' if cores != 1 else ''}, as stated", is_stated=True
+    )
 
 
-def this_machine(here: Machine) -> Hardware:
+def this_machine(local_machine: Machine) -> Hardware:
     """Return the machine this runs on, with its current free memory."""
     gib = 2**30
     words = (
-        f"this machine: {here.memory / gib:.3g} GiB of memory, {here.free / gib:.3g} free, "
-        f"{here.cores} core{'s' if here.cores != 1 else ''}"
+        f"this machine: {local_machine.memory / gib:.3g} GiB of memory, {local_machine.free / gib:.3g} free, "
+        f"{local_machine.cores} core{'s' if local_machine.cores != 1 else ''}"
     )
-    machine = with_assumptions(msgspec.structs.replace(here, loaded=(), compute=compute_of_cores(here.cores)))
+    machine = with_assumptions(
+        msgspec.structs.replace(local_machine, loaded=(), compute=compute_of_cores(local_machine.cores))
+    )
     return Hardware(machine=machine, words=words)
 
 
@@ -452,10 +458,10 @@ def advice_for(
     """Return the same as ``advise``, with texts that name command-line options."""
     env = os.environ if env is None else env
     config = load_config(env) if config is None else config
-    stated = {key: value for key, value in options.items() if value is not None}
+    stated_options = {key: value for key, value in options.items() if value is not None}
     usual = {"licence": config.licence if config.licence_stated else "commercial", "regions": config.regions}
-    stated = {**usual, "retention": config.retention, **stated}
-    question = make_question(takes, makes, machine_snapshot(), **cast("AdviseOptions", stated))
+    stated_options = {**usual, "retention": config.retention, **stated_options}
+    question = make_question(takes, makes, machine_snapshot(), **cast("AdviseOptions", stated_options))
     question = msgspec.structs.replace(
         question,
         hosts=_trusted_hosts(question.hosts, config),
@@ -469,17 +475,17 @@ def advice_for(
         measured=strengths(data_dir(env)), own_snapshot=snapshot_file(env),
     )  # fmt: skip
     # Measurements made here do not apply to stated hardware.
-    return advise_on(question, found, as_of, Statistics() if question.hardware.stated else _measured_strengths(env))
+    return advise_on(question, found, as_of, Statistics() if question.hardware.is_stated else _measured_strengths(env))
 
 
-def _trusted_hosts(named: tuple[str, ...], config: Config) -> tuple[str, ...]:
+def _trusted_hosts(names: tuple[str, ...], config: Config) -> tuple[str, ...]:
     """Return the hosts to consider. Raises UsageError if a named one is not trusted by the config."""
-    for name in named if config.trusted_hosts else ():
+    for name in names if config.trusted_hosts else ():
         if name not in config.trusted_hosts:
             raise UsageError(
                 f"trusted_hosts of the config does not have {name}", where=setting("host"), todo="add it there"
             )
-    return named or config.trusted_hosts
+    return names or config.trusted_hosts
 
 
 def _prompt_needs(question: AdviceQuestion) -> QuestionFacts | None:

@@ -22,9 +22,9 @@ MILESTONES = (100.0, 1_000.0, 10_000.0)  # USD a month
 
 def break_even(question: AdviceQuestion, decided: UseOffers, kinds: list[UseOffers]) -> BreakEven:
     """Compare the hosted and the local route of the decision, or of another use if the decision lacks one."""
-    (hosted, hosted_as), (here, here_as) = _offer_at("hosted", decided, kinds), _offer_at("here", decided, kinds)
+    (hosted, hosted_as), (local, here_as) = _offer_at("hosted", decided, kinds), _offer_at("here", decided, kinds)
     if hosted is None:
-        return BreakEven(here=here.endpoint if here else "", words=_no_host(question))
+        return BreakEven(here=local.endpoint if local else "", words=_no_host(question))
     steps = tuple(BillMilestone(usd=usd, requests=usd / hosted.usd.mid) for usd in MILESTONES if hosted.usd.mid > 0)
     found = BreakEven(
         hosted=hosted.endpoint,
@@ -34,21 +34,21 @@ def break_even(question: AdviceQuestion, decided: UseOffers, kinds: list[UseOffe
     )
     if not hosted.usd.known:
         return _with(found, words="what a host asks is not known, so there is nothing to compare")
-    if here is None:
+    if local is None:
         return _with(found, words="nothing here answers it, so there is nothing to compare")
-    known = _with(found, here=here.endpoint, here_as=here_as, capacity=capacity(here))
-    return _with_comparison(known, question, hosted, here)
+    comparison = _with(found, here=local.endpoint, here_as=here_as, capacity=capacity(local))
+    return _with_comparison(comparison, question, hosted, local)
 
 
 _NOTHING_GIVEN = hint("no price of hardware was given ({hardware-price}), and no volume ({requests})")
 
 
 def _with_comparison(
-    break_even: BreakEven, question: AdviceQuestion, hosted: RouteOffer, here: RouteOffer
+    break_even: BreakEven, question: AdviceQuestion, hosted: RouteOffer, local: RouteOffer
 ) -> BreakEven:
     owned, volume = question.owned, question.volume
     machines = machines_for(volume.per_month, break_even.capacity.mid) if volume else 0
-    break_even = _with(break_even, machines=machines, queue=describe_queue(question, here, machines))
+    break_even = _with(break_even, machines=machines, queue=describe_queue(question, local, machines))
     if owned is None:
         if volume is None:
             return _with(break_even, words=_NOTHING_GIVEN)
@@ -95,21 +95,21 @@ def mean_wait(seconds: float, servers: int, busy: float) -> float:
     return seconds * queued
 
 
-def describe_queue(question: AdviceQuestion, here: RouteOffer, machines: int) -> str:
+def describe_queue(question: AdviceQuestion, local: RouteOffer, machines: int) -> str:
     """Describe utilization and waiting at the stated volume; "" without a volume or a speed."""
-    made, volume = capacity(here), question.volume
-    if volume is None or not made.known or not machines:
+    machine_capacity, volume = capacity(local), question.volume
+    if volume is None or not machine_capacity.known or not machines:
         return ""
-    seconds, servers = here.seconds.mid - here.load.mid, machines * here.slots
-    busy = volume.per_month / (machines * made.mid)
+    seconds, servers = local.seconds.mid - local.load.mid, machines * local.slots
+    busy = volume.per_month / (machines * machine_capacity.mid)
     waits = mean_wait(seconds, servers, busy)
     many = f"{machines:,} machines are" if machines > 1 else "one machine is"
     if busy >= 1:
         return f"{many} too slow for that volume: the queue grows without end"
     more = "" if busy <= BUSY else f", less with {machines + 1:,}"
     share = f"{busy:.0%}" if busy >= 0.01 else "less than 1%"
-    said = f"requests wait {plain_seconds(waits)} s on average" if waits >= 0.01 else "hardly any request waits"
-    return f"{many} busy {share} of the time, {said}{more}"
+    waiting = f"requests wait {plain_seconds(waits)} s on average" if waits >= 0.01 else "hardly any request waits"
+    return f"{many} busy {share} of the time, {waiting}{more}"
 
 
 def machines_for(requests: float, capacity: float) -> int:
@@ -182,5 +182,5 @@ def _no_host(question: AdviceQuestion) -> str:
 def _with(break_even: BreakEven, **changes: object) -> BreakEven:
     import msgspec
 
-    made: BreakEven = msgspec.structs.replace(break_even, **changes)
-    return made
+    changed: BreakEven = msgspec.structs.replace(break_even, **changes)
+    return changed

@@ -67,8 +67,8 @@ class CandidateCatalog(Value):
         refused: number of endpoints that licence, region or retention exclude, by reason. unhosted: the hosted ones of
             them.
         readers: text recognition endpoints whose APIs intermodal does not support; no plan uses them.
-        whole: the catalog including endpoints that others beat in every figure; needed when models are removed. None if
-            it equals ``catalog``.
+        full_catalog: the catalog including endpoints that others beat in every figure; needed when models are removed.
+            None if it equals ``catalog``.
     """
 
     catalog: Catalog
@@ -80,12 +80,12 @@ class CandidateCatalog(Value):
     refused: tuple[tuple[str, int], ...] = ()
     unhosted: tuple[tuple[str, int], ...] = ()
     readers: tuple[UnspokenReader, ...] = ()
-    whole: Catalog | None = None
+    full_catalog: Catalog | None = None
 
     def without(self, models: frozenset[str], as_of: str) -> Catalog:
         """Return the catalog without some models."""
         names = frozenset(model.partition("@")[0] for model in models)  # "@eu" is a region of the same model
-        return without_dominated(self.catalog if self.whole is None else self.whole, as_of, without=names)
+        return without_dominated(self.catalog if self.full_catalog is None else self.full_catalog, as_of, without=names)
 
 
 def candidate_catalog(
@@ -111,41 +111,41 @@ def candidate_catalog(
         UsageError: a host is unknown.
     """
     models = load_snapshot(own_snapshot)
-    wanted = _hosts(models, user, hosts, own_snapshot)
+    host_ids = _hosts(models, user, hosts, own_snapshot)
     every = load_catalog(
         user=user,
-        consent=wanted,
+        consent=host_ids,
         installed=dict.fromkeys(_EMBEDDED, ""),
         weights=frozenset(),
         measured=measured,
         own_snapshot=own_snapshot,
     )
-    ready = tuple(map(_as_installed, (each for each in every.endpoints if _is_candidate(each, wanted))))
+    ready = tuple(map(_as_installed, (each for each in every.endpoints if _is_candidate(each, host_ids))))
     if hardware.cards:
         ready = tuple(
             speed_on_cards(each, hardware.machine) if each.host.zone == _BUILT_IN_ZONE else each for each in ready
         )
     ready = tuple(each for each in ready if not JUDGE_MODELS.search(each.model.id))
     paid = tuple(each for each in ready if not each.is_free_tier)
-    kept = without_doubted_prices(paid)
-    here = tuple(own_servers(hardware, models))
-    said = [(each, terms_rejection(each, policy) or _unknown_licence(each, policy)) for each in (*kept, *here)]
-    left = tuple(each for each, reason in said if not reason)
-    whole = msgspec.structs.replace(every, endpoints=left, consent=tuple(sorted(wanted)), elsewhere=())
+    plausible = without_doubted_prices(paid)
+    owned = tuple(own_servers(hardware, models))
+    reasons = [(each, terms_rejection(each, policy) or _unknown_licence(each, policy)) for each in (*plausible, *owned)]
+    left = tuple(each for each, reason in reasons if not reason)
+    full_catalog = msgspec.structs.replace(every, endpoints=left, consent=tuple(sorted(host_ids)), elsewhere=())
     remote = [each for each in left if each.host.zone not in LOCAL_ZONES]
     return CandidateCatalog(
-        catalog=without_dominated(whole, as_of),
+        catalog=without_dominated(full_catalog, as_of),
         endpoints=len(remote),
         hosts=len({each.host.id for each in remote}),
         dated=_price_dates(models),
         rationed=len(ready) - len(paid),
-        doubted=len(paid) - len(kept),
-        refused=tuple(Counter(reason for _, reason in said if reason).most_common()),
+        doubted=len(paid) - len(plausible),
+        refused=tuple(Counter(reason for _, reason in reasons if reason).most_common()),
         unhosted=tuple(
-            Counter(reason for each, reason in said if reason and each.host.zone not in LOCAL_ZONES).most_common()
+            Counter(reason for each, reason in reasons if reason and each.host.zone not in LOCAL_ZONES).most_common()
         ),
-        readers=_unspoken_readers(models, wanted, frozenset(each.id for each in every.endpoints)),
-        whole=whole,
+        readers=_unspoken_readers(models, host_ids, frozenset(each.id for each in every.endpoints)),
+        full_catalog=full_catalog,
     )
 
 
@@ -166,26 +166,30 @@ def _unspoken_readers(
 
 def _unknown_licence(endpoint: Endpoint, policy: Policy) -> str:
     """Return why weights for an own server are excluded if their licence is unknown; "" if they are not."""
-    known = endpoint.host is not OWN_SERVER or endpoint.model.permits or policy.licence == "any"
-    return "" if known else hint("open weights whose licence terms are unknown ({licence=})", "any")
+    has_known_licence = endpoint.host is not OWN_SERVER or endpoint.model.permits or policy.licence == "any"
+    return "" if has_known_licence else hint("open weights whose licence terms are unknown ({licence=})", "any")
 
 
 def _hosts(
-    models: Snapshot, user: tuple[HostRow, ...], named: tuple[str, ...], own_snapshot: Path | None
+    models: Snapshot, user: tuple[HostRow, ...], names: tuple[str, ...], own_snapshot: Path | None
 ) -> tuple[str, ...]:
     mine = tuple(row.id for row in user if row.base_url)
-    for name in named:
+    for name in names:
         if name not in mine and find_host(name, own_snapshot) is None:
             what, todo = unknown_host(name, mine, own_snapshot)
             raise UsageError(what, where=setting("host"), todo=todo)
-    if named:
-        return named
-    known = [row.id for row in known_hosts()]
-    return (*known, *(name for name in models.places if name not in known and snapshot_host_row(models, name)), *mine)
+    if names:
+        return names
+    known_ids = [row.id for row in known_hosts()]
+    return (
+        *known_ids,
+        *(name for name in models.places if name not in known_ids and snapshot_host_row(models, name)),
+        *mine,
+    )
 
 
-def _is_candidate(endpoint: Endpoint, wanted: tuple[str, ...]) -> bool:
-    return endpoint.host.zone in LOCAL_ZONES or endpoint.host.id in wanted
+def _is_candidate(endpoint: Endpoint, host_ids: tuple[str, ...]) -> bool:
+    return endpoint.host.zone in LOCAL_ZONES or endpoint.host.id in host_ids
 
 
 def _as_installed(endpoint: Endpoint) -> Endpoint:
@@ -197,10 +201,10 @@ def without_doubted_prices(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, .
 
     Such a price is probably an error, and a search for the cheapest route would select exactly these.
     """
-    asked = (
+    prices = (
         (e.model.id, e.price.input_mtok) for e in endpoints if e.price.input_mtok and e.host.zone not in LOCAL_ZONES
     )
-    least = min_plausible_prices(asked)
+    least = min_plausible_prices(prices)
     return tuple(e for e in endpoints if not e.price.input_mtok or e.price.input_mtok >= least.get(e.model.id, 0.0))
 
 
@@ -210,22 +214,22 @@ def without_dominated(catalog: Catalog, as_of: str, without: frozenset[str] = fr
     Those are endpoints that enough others of their class beat in every price and speed. Removing them changes no plan
     and makes repeated planning faster.
     """
-    known, kept = catalog_index(catalog), set[str]()
-    for group in known.groups:
+    index, kept_ids = catalog_index(catalog), set[str]()
+    for group in index.groups:
         left = [each for each in group.members if each.model.id.partition("@")[0] not in without]
-        whole = len(left) == len(group.members)
+        is_complete = len(left) == len(group.members)
         some = (
-            known.band(group, as_of, NO_THINKING_REQUEST)
-            if whole
+            index.band(group, as_of, NO_THINKING_REQUEST)
+            if is_complete
             else undominated_members(left, as_of, NO_THINKING_REQUEST)
         )
-        kept.update(each.id for each in some)
-    return catalog.among(tuple(each for each in catalog.endpoints if each.id in kept))
+        kept_ids.update(each.id for each in some)
+    return catalog.among(tuple(each for each in catalog.endpoints if each.id in kept_ids))
 
 
 def _price_dates(models: Snapshot) -> str:
-    said = ", ".join(f"{each.about} of {each.taken or models.version}" for each in models.header.origins)
-    return f"{said}, in the snapshot of {models.version}"
+    origins = ", ".join(f"{each.about} of {each.taken or models.version}" for each in models.header.origins)
+    return f"{origins}, in the snapshot of {models.version}"
 
 
 # ---- what runs here --------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ class QuestionPlanner(Struct):
     facts: Facts
     catalog: Catalog
     as_of: str
-    known: Statistics
+    statistics: Statistics
     no_host: str = ""  # why no candidate remains, "" if some do
 
     @property
@@ -88,7 +88,7 @@ class QuestionPlanner(Struct):
 
     def plan_without_volume(self, catalog: Catalog, request: Request) -> Plan:
         """Return the best plan regardless of the volume: several machines can do what one cannot."""
-        return plan_without_id(request, self.facts, catalog, self.machine, self.known, self.as_of)
+        return plan_without_id(request, self.facts, catalog, self.machine, self.statistics, self.as_of)
 
     def _overloaded_endpoints(self, plan: Plan) -> frozenset[str]:
         """Return the local endpoints of a plan that cannot keep up with the volume, one request at a time.
@@ -109,7 +109,7 @@ class QuestionPlanner(Struct):
 
     def _free(self, endpoint: Endpoint) -> float:
         """Return the seconds per month that a local endpoint may be busy."""
-        lent = endpoint.host.zone == "process" and not self.question.hardware.stated
+        lent = endpoint.host.zone == "process" and not self.question.hardware.is_stated
         alone = MONTH * (self.question.hardware.users if endpoint.host is OWN_SERVER else 1)
         return MONTH * ALSO_MADE if lent else alone
 
@@ -122,29 +122,31 @@ def _without_time(endpoint: Endpoint) -> Endpoint:
 NO_TIME = "too slow for that many requests"
 
 
-def decide(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, known: Statistics = NO_STATISTICS) -> Advice:
+def decide(
+    question: AdviceQuestion, offers: CandidateCatalog, as_of: str, statistics: Statistics = NO_STATISTICS
+) -> Advice:
     """Return advice for a question, and for each further output.
 
     Args:
         as_of: date of the prices, ISO.
-        known: statistics of earlier runs, if the question is about the machine they ran on.
+        statistics: of earlier runs, if the question is about the machine they ran on.
 
     Raises:
         UsageError: the question contradicts itself.
         NoRoute: no available model answers such a request; ``reasons`` say why.
     """
     answer, *others = [
-        _advise(msgspec.structs.replace(question, makes=makes, beside=()), offers, as_of, known)
+        _advise(msgspec.structs.replace(question, makes=makes, beside=()), offers, as_of, statistics)
         for makes in (question.makes, *question.beside)
     ]
     return msgspec.structs.replace(answer, beside=tuple(others))
 
 
-def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, known: Statistics) -> Advice:
+def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, statistics: Statistics) -> Advice:
     """Return advice for one output."""
     check(question)
     request, facts = hypothetical_request(question)
-    planning = QuestionPlanner(question, request, facts, offers.catalog, as_of, known, _no_host(question, offers))
+    planning = QuestionPlanner(question, request, facts, offers.catalog, as_of, statistics, _no_host(question, offers))
     best = _deciding_plan(planning, offers.catalog)
     best_offer = offer(planning, best, _place(best.chosen, offers.catalog))
     decided = use_of(best, question.makes)
@@ -197,8 +199,8 @@ def _deciding_plan(planning: QuestionPlanner, catalog: Catalog) -> Plan:
     if not question.by_bill:
         return planning.plan(every, request)
     found: list[Plan] = []
-    there = tuple(each for each in every.endpoints if question.hardware.stated or each.host is not OWN_SERVER)
-    for some in (every.among(there), narrow_catalog(catalog, None, job, "hosted")):
+    available = tuple(each for each in every.endpoints if question.hardware.is_stated or each.host is not OWN_SERVER)
+    for some in (every.among(available), narrow_catalog(catalog, None, job, "hosted")):
         with suppress(NoRoute):
             found.append(planning.plan(some, request))
     if not found:
@@ -217,16 +219,16 @@ def _plan_above_floor(planning: QuestionPlanner, every: Catalog, best: Plan) -> 
     for among in (planning.plan, planning.plan_without_volume):
         if _shortfall(best) == (0, 0):
             break
-        whole = among(every, planning.request)
-        best = min(_plan_keeping_content(best, whole), whole, key=_shortfall)
+        wider = among(every, planning.request)
+        best = min(_plan_keeping_content(best, wider), wider, key=_shortfall)
     return best
 
 
-def _plan_keeping_content(best: Plan, whole: Plan) -> Plan:
+def _plan_keeping_content(best: Plan, wider: Plan) -> Plan:
     """Add to a plan the route that would keep its losses, if only the whole catalog has one."""
     if best.verdict.value != "not_enough" or best.verdict.keeps is not None:
         return best
-    verdict = msgspec.structs.replace(best.verdict, keeps=whole.verdict.keeps)
+    verdict = msgspec.structs.replace(best.verdict, keeps=wider.verdict.keeps)
     headline = f"{best.headline.removesuffix(nearest_keeper_text(best.verdict))}{nearest_keeper_text(verdict)}"
     return msgspec.structs.replace(best, verdict=verdict, headline=headline)
 
@@ -323,7 +325,7 @@ def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> Route
             found = planning.plan(catalog, msgspec.structs.replace(request, policy=stated_policy))
         except NoRoute as error:
             ours = set(keep) - set(policy.keep)
-            reasons = _reasons(error, use, stated=not ours) or reasons or _NOBODY
+            reasons = _reasons(error, use, is_requested=not ours) or reasons or _NOBODY
             continue
         if use_of(found, planning.question.makes) == use.name:
             return offer(planning, found, place)
@@ -340,14 +342,14 @@ _NOBODY, _ANOTHER_JOB = (
 _KEEP = hint("which {keep} asks for")
 
 
-def _reasons(error: NoRoute, use: ModelUse, *, stated: bool) -> tuple[str, ...]:
+def _reasons(error: NoRoute, use: ModelUse, *, is_requested: bool) -> tuple[str, ...]:
     """Return why there is no route.
 
     If no aspect that only this use keeps was requested, a rejection for losing one, or for a speech model that is not
     suitable, means that no endpoint supports this use.
     """
     found = [each for each in error.hints.reasons if not each.endswith(_ANOTHER_JOB)]
-    if stated:
+    if is_requested:
         return tuple(found)
     telling = [each for each in found if _KEEP not in each and "hears only" not in each]
     return (*telling, f"no model there {_ABLE.get(use.name, 'can be used so')}")
@@ -404,7 +406,7 @@ def offer(planning: QuestionPlanner, plan: Plan, place: OfferPlace) -> RouteOffe
         counted=endpoint is None
         or endpoint.host is not OWN_SERVER
         or not planning.question.by_bill
-        or planning.question.hardware.stated,
+        or planning.question.hardware.is_stated,
         others=tuple(hint("{}: {}", each.endpoint, each.reason) for each in plan.outranked[:OTHERS]),
     )
 
@@ -457,8 +459,8 @@ def _steps(route: Candidate) -> tuple[AdviceStep, ...]:
 
 def _ranking_words(question: AdviceQuestion, kinds: list[UseOffers], picks: tuple[RoutePick, ...]) -> str:
     """Return what routes are ranked by, in words; losses are named if they affect one of the routes shown."""
-    named = [*(pick.offer for pick in picks), *(kind.best for kind in kinds if kind.best is not None)]
-    return f"{question.by} and what is lost" if any(penalty(question, each) for each in named) else question.by
+    shown_offers = [*(pick.offer for pick in picks), *(kind.best for kind in kinds if kind.best is not None)]
+    return f"{question.by} and what is lost" if any(penalty(question, each) for each in shown_offers) else question.by
 
 
 # ---- sentences -------------------------------------------------------------------------------------
@@ -596,7 +598,7 @@ def _sources(question: AdviceQuestion, offers: CandidateCatalog) -> tuple[str, .
     if question.hardware.users > 1:
         users = question.hardware.users
         found.append(f"memory: for {users} requests in parallel, each with {CONTEXT_EACH:,} tokens of context")
-    if question.hardware.stated and not question.hardware.cards:
+    if question.hardware.is_stated and not question.hardware.cards:
         found.append("embedded models are timed as on 2 cores without a GPU")
     if question.hardware.cards:
         found.append(f"speeds: {_speed_sources(question)}")
@@ -776,8 +778,8 @@ def why_labels_do_not_matter(
             return f"{deciding.model} serves {both}: the label says nothing"
         if question.objective in ("fastest", "best") or not (best.usd.known and deciding.usd.known):
             continue
-        apart = abs(best.score / deciding.score - 1) if deciding.score > 0 else math.inf
-        if apart <= CLOSE:
-            near = f"within {max(apart, 0.01):.0%} of it by {question.by}"
+        difference = abs(best.score / deciding.score - 1) if deciding.score > 0 else math.inf
+        if difference <= CLOSE:
+            near = f"within {max(difference, 0.01):.0%} of it by {question.by}"
             return f"{kind.title} is {near}: too near to tell apart"
     return ""

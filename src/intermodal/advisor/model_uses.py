@@ -103,19 +103,19 @@ def uses(question: AdviceQuestion) -> tuple[ModelUse, ...]:
     if job == "speak":
         return (ModelUse("synthesis", _EVERYTHING),)
     takes = set(question.takes)
-    seen = takes & {"image", "document", "video"}
-    heard = takes & {"audio", "video"}
-    given = takes & {"image", "document", "audio", "video"}
-    alone = _recognition(given) if given and given <= {*kinds_asked_for_words(question.prompt)} else []
-    found = [*alone, ModelUse("cascade" if seen or heard else "llm", frozenset(("text",)))]
-    if seen:
+    visual = takes & {"image", "document", "video"}
+    audible = takes & {"audio", "video"}
+    media = takes & {"image", "document", "audio", "video"}
+    alone = _recognition(media) if media and media <= {*kinds_asked_for_words(question.prompt)} else []
+    found = [*alone, ModelUse("cascade" if visual or audible else "llm", frozenset(("text",)))]
+    if visual:
         found.append(ModelUse("vision", frozenset(("text", "image", "document")), ("layout",)))
-    if heard:
+    if audible:
         found.append(ModelUse("hearing", frozenset(("text", "audio")), ("tone",)))
-    if seen and heard:
+    if visual and audible:
         found.append(ModelUse("omni", _EVERYTHING, ("layout", "tone")))
     if question.makes == "speech":
-        found.append(ModelUse("omni", _EVERYTHING, ("tone",) if heard else (), speaks=True))
+        found.append(ModelUse("omni", _EVERYTHING, ("tone",) if audible else (), speaks=True))
     return tuple(found)
 
 
@@ -177,13 +177,13 @@ def use_of(plan: Plan, makes: OutputName) -> UseName:
         return ends[last.op]
     if last.op == "speak" and answering is last:
         return "synthesis"
-    senses, made = _senses(candidate), conversions(candidate)
-    speaks = makes == "speech" and last.op == "generate" and ("hearing" in senses or "transcribe" not in made)
+    senses, operations = _senses(candidate), conversions(candidate)
+    speaks = makes == "speech" and last.op == "generate" and ("hearing" in senses or "transcribe" not in operations)
     if len(senses) > 1 or speaks:
         return "omni"
     if senses:
         return "vision" if "sight" in senses else "hearing"
-    return "cascade" if made else "llm"
+    return "cascade" if operations else "llm"
 
 
 def conversions(candidate: Candidate) -> list[str]:
@@ -198,14 +198,14 @@ def conversions(candidate: Candidate) -> list[str]:
 
 def _senses(candidate: Candidate) -> set[str]:
     """Return the non-text inputs of the answering call: parts left unconverted, and images and audio made from them."""
-    given = input_steps(candidate.answering)
-    found = {_MADE[step.op] for step in candidate.steps if step.id in given and step.op in _MADE}
-    for taken in candidate.takes:
-        if taken.kind in _SEEN:
+    input_ids = input_steps(candidate.answering)
+    found = {_MADE[step.op] for step in candidate.steps if step.id in input_ids and step.op in _MADE}
+    for native_input in candidate.takes:
+        if native_input.kind in _SEEN:
             found.add("sight")
-        elif taken.kind == "audio":
+        elif native_input.kind == "audio":
             found.add("hearing")
-        elif taken.kind == "video":
+        elif native_input.kind == "video":
             found |= {"sight", "hearing"}
     return found
 
@@ -226,8 +226,8 @@ def narrow_catalog(
 
 def _endpoints_of_use(endpoints: Iterable[Endpoint], use: ModelUse | None, job: Job, place: str) -> Iterable[Endpoint]:
     for endpoint in endpoints:
-        here = endpoint.host.zone in LOCAL_ZONES
-        if place == "here" and not here:
+        is_local = endpoint.host.zone in LOCAL_ZONES
+        if place == "here" and not is_local:
             continue
         tasks = (*endpoint.model.tasks, *(endpoint.scoring if job == "score" else ()))
         jobs = {each for task in tasks for each in JOBS.get(task, ())}
@@ -237,10 +237,10 @@ def _endpoints_of_use(endpoints: Iterable[Endpoint], use: ModelUse | None, job: 
                 yield from _not_asked(endpoint, job)
             continue
         if job not in jobs:
-            if not (alone and place == "hosted" and here):
+            if not (alone and place == "hosted" and is_local):
                 yield endpoint
             continue
-        if place == "hosted" and here:
+        if place == "hosted" and is_local:
             continue
         if use is not None and use.speaks and "audio" not in endpoint.model.output:
             continue
@@ -265,7 +265,9 @@ def _as_used(endpoint: Endpoint, use: ModelUse) -> Endpoint:
     input = tuple(kind for kind in endpoint.input if kind in use.inputs)
     model = endpoint.model
     if not use.speaks and "audio" in model.output and "text" in model.output:
-        model = msgspec.structs.replace(model, output=tuple(made for made in model.output if made != "audio"))
+        model = msgspec.structs.replace(
+            model, output=tuple(output_kind for output_kind in model.output if output_kind != "audio")
+        )
     if input == endpoint.input and model is endpoint.model:
         return endpoint
     return msgspec.structs.replace(endpoint, input=input, model=model)

@@ -98,12 +98,12 @@ class Hardware(Value):
 
     machine: Machine
     words: str
-    stated: bool = False
+    is_stated: bool = False
     users: int = 1
 
     @property
     def cards(self) -> int:
-        return len(self.machine.gpus) if self.stated else 0
+        return len(self.machine.gpus) if self.is_stated else 0
 
 
 class OwnedHardware(Value):
@@ -239,11 +239,11 @@ def with_defaults(
 def check(question: AdviceQuestion) -> None:
     """Raise UsageError if options contradict each other."""
     takes, makes = set(question.takes), question.makes
-    there = {aspect for kind in takes for aspect in _HAS[kind]}
+    available_aspects = {aspect for kind in takes for aspect in _HAS[kind]}
     if sum(piece.kind == "image" for piece in question.parts) > 1:
-        there.add("comparison")
+        available_aspects.add("comparison")
     for aspect in question.keep:
-        if aspect not in there:
+        if aspect not in available_aspects:
             raise UsageError(f"nothing that goes in has {aspect} to keep", where=setting("keep"), todo="leave it out")
     for kind in question.private:
         if kind not in takes:
@@ -316,9 +316,9 @@ def part_names(pieces: tuple[CountablePart, ...]) -> list[str]:
     found: list[str] = []
     for place, piece in enumerate(pieces):
         name = OPTION_NAMES[_kind(piece)]
-        alike = [each for each in pieces if each.kind == piece.kind]
+        same_kind = [each for each in pieces if each.kind == piece.kind]
         earlier = sum(each.kind == piece.kind for each in pieces[:place])
-        found.append(f"{name} {earlier + 1}" if len(alike) > 1 else name)
+        found.append(f"{name} {earlier + 1}" if len(same_kind) > 1 else name)
     return found
 
 
@@ -348,8 +348,8 @@ def _words(index: int, name: str, chars: int) -> PartFacts:
 def _part(question: AdviceQuestion, piece: CountablePart, name: str, index: int) -> tuple[Part, PartFacts]:
     kind = _kind(piece)
     if kind == "text":
-        spoken = "" if question.verbatim else name
-        return Text(text="", name=spoken), _words(index, name, piece.chars or 0)
+        text_name = "" if question.verbatim else name
+        return Text(text="", name=text_name), _words(index, name, piece.chars or 0)
     source = BytesSource(data=b"", name=name)
     density, letters = _looks(question)
     facts = PartFacts(

@@ -73,28 +73,28 @@ def what_if(
         own_snapshot=own_snapshot,
     ).catalog
     catalog = found.among(tuple(each for each in found.endpoints if each.host is not OWN_SERVER))
-    here = replace(policy, farthest=min(policy.farthest, "machine", key=ZONES.index))
-    policies = dict.fromkeys((policy, here))
+    local_policy = replace(policy, farthest=min(policy.farthest, "machine", key=ZONES.index))
+    policies = dict.fromkeys((policy, local_policy))
     routes = (_route(inputs, replace(inputs.request, policy=each), catalog) for each in policies)
     return tuple({each.endpoints: each for each in routes if each is not None}.values())
 
 
 def _route(inputs: Inputs, request: Request, catalog: Catalog) -> WhatIfRoute | None:
     try:
-        made = plan(request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
+        route_plan = plan(request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
     except IntermodalError:
         return None
-    names = tuple(dict.fromkeys(step.endpoint for step in made.chosen.steps if isinstance(step, Call)))
+    names = tuple(dict.fromkeys(step.endpoint for step in route_plan.chosen.steps if isinstance(step, Call)))
     used = [catalog.by_id[name] for name in names]
     fixes = (what_is_missing(inputs.catalog.by_id.get(each.id, each), inputs.catalog)[1] for each in used)
     return WhatIfRoute(
         place="local" if all(each.host.zone in LOCAL_ZONES for each in used) else "hosted",
-        headline=made.headline,
-        verdict=made.verdict.value,
-        endpoint=made.chosen.endpoint,
+        headline=route_plan.headline,
+        verdict=route_plan.verdict.value,
+        endpoint=route_plan.chosen.endpoint,
         endpoints=names,
-        cost=made.chosen.total.cost,
-        seconds=made.chosen.total.seconds,
+        cost=route_plan.chosen.total.cost,
+        seconds=route_plan.chosen.total.seconds,
         todo=_merge_commands(dict.fromkeys(filter(None, fixes))),
     )
 

@@ -146,8 +146,8 @@ def test_a_region_or_retention_that_nobody_states_is_left_out_and_counted() -> N
 
 
 def hosts_of(found: CandidateCatalog) -> set[str]:
-    assert found.whole is not None
-    return {each.host.id for each in found.whole.endpoints if each.host.zone == "internet"}
+    assert found.full_catalog is not None
+    return {each.host.id for each in found.full_catalog.endpoints if each.host.zone == "internet"}
 
 
 def test_hosts_that_state_a_region_are_left_and_all_of_them_state_it() -> None:

@@ -62,11 +62,11 @@ def test_no_chart_is_drawn_without_a_known_price(makes: str) -> None:
 def test_the_axis_is_wide_enough_for_every_mark() -> None:
     for marks in (
         [],
-        [VolumeMark(words="yours", at=30.0)],
-        [VolumeMark(words="a", at=1.0), VolumeMark(words="b", at=1e9, low=1e8)],
+        [VolumeMark(words="yours", requests_per_month=30.0)],
+        [VolumeMark(words="a", requests_per_month=1.0), VolumeMark(words="b", requests_per_month=1e9, low=1e8)],
     ):
         low, high = domain(marks)
-        assert low < high and all(low < mark.at < high for mark in marks)
+        assert low < high and all(low < mark.requests_per_month < high for mark in marks)
 
 
 def test_the_page_has_every_offer_and_loads_nothing() -> None:
