@@ -169,7 +169,7 @@ def _route(rows: Sequence[GradedTrial], left_out: str) -> RouteReport:
     low, high = wilson_interval(sum(right.values()), len(right))
     seconds = [trial.seconds for trial in trials if not trial.error]
     costs = [trial.cost for trial in trials]
-    known = [cost for cost in costs if cost is not None]
+    known_costs = [cost for cost in costs if cost is not None]
     verdicts: dict[str, set[bool]] = {}
     for row in rows:
         verdicts.setdefault(row.trial.item, set()).add(row.grade.right)
@@ -186,8 +186,8 @@ def _route(rows: Sequence[GradedTrial], left_out: str) -> RouteReport:
         chosen=len({trial.item for trial in trials if trial.rank == 0}),
         input_tokens=_mean([trial.input_tokens for trial in trials]),
         output_tokens=_mean([trial.output_tokens for trial in trials]),
-        cost=sum(known) / len(known) if len(known) == len(costs) else None,
-        total=sum(known) if len(known) == len(costs) else None,
+        cost=sum(known_costs) / len(known_costs) if len(known_costs) == len(costs) else None,
+        total=sum(known_costs) if len(known_costs) == len(costs) else None,
         seconds=percentile(seconds, 0.5) if seconds else None,
         seconds_p95=percentile(seconds, 0.95) if seconds else None,
         load_seconds=max((trial.load_seconds for trial in trials), default=0.0),
@@ -199,8 +199,8 @@ def _route(rows: Sequence[GradedTrial], left_out: str) -> RouteReport:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    known_values = [value for value in values if value is not None]
+    return sum(known_values) / len(known_values) if known_values else None
 
 
 def _or_inf(value: float | None) -> float:

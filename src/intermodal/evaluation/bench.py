@@ -160,11 +160,11 @@ class Bench:
         found: dict[str, Endpoint] = {}
         for name in self.settings.names:
             by_host = [e for e in catalog.endpoints if e.host.id == name and e.model.output == ("text",)]
-            named = by_host or list(resolve_name(self.client.catalog_with((), (name,)), name))
+            endpoints = by_host or list(resolve_name(self.client.catalog_with((), (name,)), name))
             ready = [
-                e for e in named if e.ready and (e.host.zone in LOCAL_ZONES or self._is_allowed(e, catalog.consent))
+                e for e in endpoints if e.ready and (e.host.zone in LOCAL_ZONES or self._is_allowed(e, catalog.consent))
             ]
-            for endpoint in ready or named[:1]:  # if none may be called, planning one reports why
+            for endpoint in ready or endpoints[:1]:  # if none may be called, planning one reports why
                 found.setdefault(endpoint.id, endpoint)
         self._endpoints = list(found.values())
         if not self._endpoints:
@@ -231,7 +231,7 @@ class Bench:
 
         # Planning is not measured.
         waiting = [await self._prepare(endpoint) for _ in range(self.settings.count(concurrency))]
-        made: list[BenchSample] = []
+        samples: list[BenchSample] = []
 
         async def work() -> None:
             while waiting:
@@ -241,9 +241,9 @@ class Bench:
                         f"${self.spent:.4f} are spent, and one more could pass ${self.settings.most:g}"
                     )
                     return
-                made.append(await self._one(prepared, plan))
-                on_sample(made[-1])
-                if len(made) >= _IN_A_ROW and all(each.error for each in made[-_IN_A_ROW:]):
+                samples.append(await self._one(prepared, plan))
+                on_sample(samples[-1])
+                if len(samples) >= _IN_A_ROW and all(each.error for each in samples[-_IN_A_ROW:]):
                     waiting.clear()
 
         begun = time.perf_counter()
@@ -251,7 +251,7 @@ class Bench:
             for _ in range(concurrency):
                 group.start_soon(work)
         wall = time.perf_counter() - begun
-        self.levels.append(summarize_level(endpoint.id, concurrency, made, wall, self.resident(endpoint)))
+        self.levels.append(summarize_level(endpoint.id, concurrency, samples, wall, self.resident(endpoint)))
 
     async def _one(self, prepared: PreparedRequest, plan: Plan) -> BenchSample:
         first: float | None = None
@@ -264,8 +264,8 @@ class Bench:
                 events.append(event)
         except IntermodalError as error:
             self.spent += plan.chosen.total.cost.for_limit()
-            said = str(error.wording_for("command line"))
-            return BenchSample(seconds=time.perf_counter() - begun, error=error.code, message=said, cost=None)
+            message = str(error.wording_for("command line"))
+            return BenchSample(seconds=time.perf_counter() - begun, error=error.code, message=message, cost=None)
         seconds = time.perf_counter() - begun
         result = fold(events)
         self.spent += plan.chosen.total.cost.for_limit() if result.cost is None else result.cost
@@ -278,10 +278,10 @@ class Bench:
 
 
 def _throughput(tokens: list[int | None], wall: float) -> float | None:
-    known = [count for count in tokens if count is not None]
-    if len(known) < len(tokens):
+    counts = [count for count in tokens if count is not None]
+    if len(counts) < len(tokens):
         return None
-    return sum(known) / wall if wall > 0 else 0.0
+    return sum(counts) / wall if wall > 0 else 0.0
 
 
 def summarize_level(
@@ -314,9 +314,12 @@ def percentiles(values: Sequence[float | None]) -> Percentiles:
     >>> percentiles([1.0, 2.0, None, 3.0]).median
     2.0
     """
-    known = [float(value) for value in values if value is not None]
-    if not known:
+    known_values = [float(value) for value in values if value is not None]
+    if not known_values:
         return Percentiles()
     return Percentiles(
-        median=percentile(known, 0.5), low=percentile(known, 0.1), high=percentile(known, 0.9), count=len(known)
+        median=percentile(known_values, 0.5),
+        low=percentile(known_values, 0.1),
+        high=percentile(known_values, 0.9),
+        count=len(known_values),
     )

@@ -111,27 +111,27 @@ def load_dataset(path: Path) -> Dataset:
     data = _bytes(path)
     items: list[EvalItem] = []
     wrong: list[tuple[int, str]] = []
-    seen: dict[str, int] = {}
+    line_of_id: dict[str, int] = {}
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
             item = _item(line, number)
             _check(item, path.parent)
-            if item.id in seen:
-                raise _InvalidLine(f"has the id {item.id!r} of line {seen[item.id]}; {_KEPT}")
+            if item.id in line_of_id:
+                raise _InvalidLine(f"has the id {item.id!r} of line {line_of_id[item.id]}; {_KEPT}")
         except _InvalidLine as error:
             wrong.append((number, str(error)))
             continue
-        seen[item.id] = number
+        line_of_id[item.id] = number
         items.append(item)
     if wrong:
-        told = [f"line {number} {said}" for number, said in wrong[:_NAMED]]
+        problems = [f"line {number} {problem}" for number, problem in wrong[:_NAMED]]
         if len(wrong) == 1:
-            raise InputBroken(f"a line cannot be used: {told[0]}", where=str(path), todo="nothing was run")
-        told += [f"and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
+            raise InputBroken(f"a line cannot be used: {problems[0]}", where=str(path), todo="nothing was run")
+        problems += [f"and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
         what = f"{len(wrong)} lines cannot be used, the first of them line {wrong[0][0]}"
-        raise InputBroken(what, where=str(path), todo="nothing was run", reasons=tuple(told))
+        raise InputBroken(what, where=str(path), todo="nothing was run", reasons=tuple(problems))
     if not items:
         raise InputEmpty("holds no item", where=str(path), todo="write one JSON object a line: see docs/eval.md")
     return Dataset(
@@ -169,9 +169,9 @@ def _item(line: bytes, number: int) -> EvalItem:
     for name in ("expected", "compare"):
         if name not in table:
             raise _InvalidLine(f"lacks {name}")
-    given = {**table, "id": str(table["id"]) if "id" in table else f"line {number}", "line": number}
+    fields = {**table, "id": str(table["id"]) if "id" in table else f"line {number}", "line": number}
     try:
-        return msgspec.convert(given, EvalItem)
+        return msgspec.convert(fields, EvalItem)
     except msgspec.ValidationError as error:
         raise _InvalidLine(_decoding_error(str(error))) from None
 
@@ -180,19 +180,19 @@ def _unknown(name: str) -> str:
     """Describe an unknown field. It is reported before fields that are missing because of it."""
     import difflib
 
-    fields = [known for known in EvalItem.__struct_fields__ if known != "line"]
+    fields = [field for field in EvalItem.__struct_fields__ if field != "line"]
     near = difflib.get_close_matches(name, fields, n=1, cutoff=0.7)
     hint = f", did you mean {near[0]}?" if near else ""
     return f"has an unknown field {name!r}{hint}"
 
 
-def _decoding_error(said: str) -> str:
+def _decoding_error(message: str) -> str:
     """Reword a msgspec error message."""
-    text, _, place = said.partition(" - at `$.")
+    text, _, place = message.partition(" - at `$.")
     name = place.rstrip("`").partition("[")[0]
-    known: Mapping[str, tuple[str, ...]] = {"compare": COMPARES, "keep": ASPECTS}
-    if name in known:
-        return f"has a wrong {name}: it is one of {', '.join(known[name])}"
+    choices: Mapping[str, tuple[str, ...]] = {"compare": COMPARES, "keep": ASPECTS}
+    if name in choices:
+        return f"has a wrong {name}: it is one of {', '.join(choices[name])}"
     return f"has a wrong {name or 'value'}: {text[:1].lower()}{text[1:]}"
 
 
@@ -206,10 +206,10 @@ def _check(item: EvalItem, folder: Path) -> None:
         if isinstance(_source(file), UrlSource):
             continue
         try:
-            there = (folder / file).is_file()
+            exists = (folder / file).is_file()
         except (OSError, ValueError):
-            there = False
-        if not there:
+            exists = False
+        if not exists:
             raise _InvalidLine(f"names a file that is not there: {file}")
     if not item.accepted_answers:
         raise _InvalidLine("expects nothing: expected is an empty list")
@@ -225,22 +225,22 @@ def _check(item: EvalItem, folder: Path) -> None:
 
 
 def _texts(item: EvalItem) -> None:
-    for one in item.accepted_answers:
-        if not isinstance(one, str | int | float) or isinstance(one, bool) or not str(one).strip():
-            raise _InvalidLine(f"expects {json.dumps(one)[:60]}, but compare {item.compare} takes text")
+    for answer in item.accepted_answers:
+        if not isinstance(answer, str | int | float) or isinstance(answer, bool) or not str(answer).strip():
+            raise _InvalidLine(f"expects {json.dumps(answer)[:60]}, but compare {item.compare} takes text")
 
 
 def _numbers(item: EvalItem) -> None:
-    for one in item.accepted_answers:
-        if isinstance(one, bool) or not isinstance(one, int | float):
-            raise _InvalidLine(f"expects {json.dumps(one)[:60]}, but compare number takes a number")
+    for answer in item.accepted_answers:
+        if isinstance(answer, bool) or not isinstance(answer, int | float):
+            raise _InvalidLine(f"expects {json.dumps(answer)[:60]}, but compare number takes a number")
 
 
 def _patterns(item: EvalItem) -> None:
     _texts(item)
-    for one in item.accepted_answers:
+    for answer in item.accepted_answers:
         try:
-            re.compile(str(one))
+            re.compile(str(answer))
         except re.error as error:
             raise _InvalidLine(f"expects an invalid pattern: {error}") from None
 
@@ -254,9 +254,9 @@ def _of_labels(item: EvalItem) -> None:
     _texts(item)
     if not item.labels:
         raise _InvalidLine("has no labels to choose from")
-    for one in item.accepted_answers:
-        if str(one) not in item.labels:
-            raise _InvalidLine(f"expects {one!r}, which is not among its labels")
+    for answer in item.accepted_answers:
+        if str(answer) not in item.labels:
+            raise _InvalidLine(f"expects {answer!r}, which is not among its labels")
 
 
 _EXPECTED: dict[Compare, Callable[[EvalItem], None]] = {
@@ -277,15 +277,15 @@ def item_output(item: EvalItem) -> Output:
     """Return the output that the item requests; ``wer`` without a prompt requests a transcript."""
     if item.schema is not None:
         return schemas.json_output(item.schema)
-    heard = item.compare == "wer" and not item.prompt
-    kind = item.output or ("json" if item.compare == "json" else "transcript" if heard else "text")
-    made: dict[str, Callable[[], Output]] = {
+    transcribes = item.compare == "wer" and not item.prompt
+    kind = item.output or ("json" if item.compare == "json" else "transcript" if transcribes else "text")
+    output_makers: dict[str, Callable[[], Output]] = {
         "text": TextOutput,
         "json": lambda: JsonOutput(schema={"type": "object"}),
         "transcript": TranscriptOutput,
         "scores": lambda: ScoresOutput(labels=item.labels),
     }
-    return made[kind]()
+    return output_makers[kind]()
 
 
 def _source(file: str) -> Source:
@@ -355,14 +355,14 @@ async def example_requests(
 
     Raises PromptError with file and line for arguments that the file does not take.
     """
-    made: dict[str, Request] = {}
+    requests: dict[str, Request] = {}
     for name, example in examples.items():
         request = await prompt.request_with(example.arguments)
         if one_route and prompt.file.model:
             prepared, _, _ = await prompt.plan_request(request)
             request = msgspec.structs.replace(request, policy=prepared.inputs.request.policy)
-        made[name] = request
-    return made
+        requests[name] = request
+    return requests
 
 
 def _title(example: PromptExample) -> str:

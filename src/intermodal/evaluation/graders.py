@@ -52,69 +52,75 @@ def grade(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     return _GRADERS[item.compare](item, answer)
 
 
-def _yes_or_no(right: bool, said: str) -> AnswerGrade:
-    return AnswerGrade(right=right, score=float(right), difference="" if right else said)
+def _yes_or_no(right: bool, difference: str) -> AnswerGrade:
+    return AnswerGrade(right=right, score=float(right), difference="" if right else difference)
 
 
 def _exact(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     mine = normalize(answer.text)
-    return _yes_or_no(any(mine == normalize(str(one)) for one in item.accepted_answers), f"not {_accepted_text(item)}")
+    return _yes_or_no(
+        any(mine == normalize(str(accepted)) for accepted in item.accepted_answers), f"not {_accepted_text(item)}"
+    )
 
 
 def _contains(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    there = [contains_words(answer.text, str(one)) for one in item.accepted_answers]
+    contained = [contains_words(answer.text, str(accepted)) for accepted in item.accepted_answers]
     if item.all:
-        missing = [str(one) for one, found in zip(item.accepted_answers, there, strict=True) if not found]
-        said = "" if not missing else f"lacks {', '.join(missing)}"
-        return AnswerGrade(right=not missing, score=sum(there) / len(there), difference=said)
-    return _yes_or_no(any(there), f"does not say {_accepted_text(item)}")
+        missing = [str(accepted) for accepted, found in zip(item.accepted_answers, contained, strict=True) if not found]
+        difference = "" if not missing else f"lacks {', '.join(missing)}"
+        return AnswerGrade(right=not missing, score=sum(contained) / len(contained), difference=difference)
+    return _yes_or_no(any(contained), f"does not say {_accepted_text(item)}")
 
 
 def _number(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    said = numbers(answer.text)
-    looked = {"any": said, "first": said[:1], "last": said[-1:]}[item.which]
-    right = any(is_close(value, float(one), item.tolerance) for value in looked for one in item.accepted_answers)
-    return _yes_or_no(right, f"no number is {_accepted_text(item)}" if looked else "no number is stated")
+    stated_numbers = numbers(answer.text)
+    graded_numbers = {"any": stated_numbers, "first": stated_numbers[:1], "last": stated_numbers[-1:]}[item.which]
+    right = any(
+        is_close(value, float(accepted), item.tolerance)
+        for value in graded_numbers
+        for accepted in item.accepted_answers
+    )
+    return _yes_or_no(right, f"no number is {_accepted_text(item)}" if graded_numbers else "no number is stated")
 
 
 def _regex(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     text = answer.text[:MAX_ANSWER]
     found = [bool(re.search(str(pattern), text, re.IGNORECASE)) for pattern in item.accepted_answers]
     if item.all:
-        missing = [str(one) for one, there in zip(item.accepted_answers, found, strict=True) if not there]
-        said = "" if not missing else f"does not match {', '.join(missing)}"
-        return AnswerGrade(right=not missing, score=sum(found) / len(found), difference=said)
+        missing = [str(accepted) for accepted, matches in zip(item.accepted_answers, found, strict=True) if not matches]
+        difference = "" if not missing else f"does not match {', '.join(missing)}"
+        return AnswerGrade(right=not missing, score=sum(found) / len(found), difference=difference)
     right = any(found)
     return _yes_or_no(right, f"does not match {_accepted_text(item)}")
 
 
 def _wer(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    rate = min(word_error_rate(answer.text, str(one)) for one in item.accepted_answers)
+    rate = min(word_error_rate(answer.text, str(accepted)) for accepted in item.accepted_answers)
     right = rate <= item.max_wer + 1e-12
     return AnswerGrade(right=right, score=max(0.0, 1.0 - rate), difference=f"word error rate {rate:.3f}")
 
 
 def _json(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    given = answer.data if answer.data is not None else first_json(answer.text)
-    if given is None:
+    data = answer.data if answer.data is not None else first_json(answer.text)
+    if data is None:
         return AnswerGrade(right=False, score=0.0, difference="no JSON")
-    good, of, differs = compare_leaves(item.expected, given, item.tolerance)
-    return AnswerGrade(right=good == of, score=good / of, difference=f"differs at {differs}" if differs else "")
+    good, total, differs = compare_leaves(item.expected, data, item.tolerance)
+    return AnswerGrade(right=good == total, score=good / total, difference=f"differs at {differs}" if differs else "")
 
 
 def _labels(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     """Grade the labels that an answer names. A label that only occurs within a longer named label does not count."""
     if answer.scores:
-        named = {max(answer.scores, key=lambda label: answer.scores[label])}
+        labels = {max(answer.scores, key=lambda label: answer.scores[label])}
     else:
         left = normalize(answer.text)
-        named = set()
+        labels = set()
         for label in sorted(item.labels, key=len, reverse=True):
             if contains_words(left, label):
-                named.add(label)
+                labels.add(label)
                 left = left.replace(normalize(label), " ")
-    right = named == {str(one) for one in item.accepted_answers}
-    return _yes_or_no(right, f"says {', '.join(sorted(named))}" if named else "names no label")
+    right = labels == {str(accepted) for accepted in item.accepted_answers}
+    return _yes_or_no(right, f"says {', '.join(sorted(labels))}" if labels else "names no label")
 
 
 _GRADERS: dict[Compare, Callable[[EvalItem, RouteAnswer], AnswerGrade]] = {
@@ -129,7 +135,7 @@ _GRADERS: dict[Compare, Callable[[EvalItem, RouteAnswer], AnswerGrade]] = {
 
 
 def _accepted_text(item: EvalItem) -> str:
-    return " or ".join(str(one) for one in item.accepted_answers[:3])
+    return " or ".join(str(accepted) for accepted in item.accepted_answers[:3])
 
 
 def normalize(text: str) -> str:
@@ -141,13 +147,13 @@ def normalize(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text[:MAX_ANSWER]).casefold().split()).strip(_EDGES)
 
 
-def contains_words(text: str, wanted: str) -> bool:
-    """Return whether ``text`` contains ``wanted`` as whole words.
+def contains_words(text: str, phrase: str) -> bool:
+    """Return whether ``text`` contains ``phrase`` as whole words.
 
     >>> contains_words("The total is EUR 1,380.50.", "1,380.50"), contains_words("category", "cat")
     (True, False)
     """
-    inside, sought = normalize(text), normalize(wanted)
+    inside, sought = normalize(text), normalize(phrase)
     if not sought:
         return False
     before = r"(?<!\w)" if sought[0].isalnum() else ""
@@ -165,19 +171,19 @@ def numbers(text: str) -> list[float]:
     return [value for value in found if value is not None]
 
 
-def _number_in_answer(said: str) -> float | None:
+def _number_in_answer(number: str) -> float | None:
     """Parse one number; None if it is not a number.
 
     The last separator is the decimal one, unless it is repeated or exactly three digits follow it.
     """
-    digits, exponent, power = said.replace("−", "-").partition("e" if "e" in said else "E")
+    digits, exponent, power = number.replace("−", "-").partition("e" if "e" in number else "E")
     digits = re.sub("['’\u00a0\u202f]", "", digits)
     last = max(digits.rfind("."), digits.rfind(","))
     if last >= 0:
         mark, after = digits[last], digits[last + 1 :]
         other = "." if mark == "," else ","
-        whole = digits[:last].lstrip("+-")
-        thousands = len(after) == 3 and (mark == "," or digits.count(mark) > 1) and whole not in ("", "0")
+        integer_part = digits[:last].lstrip("+-")
+        thousands = len(after) == 3 and (mark == "," or digits.count(mark) > 1) and integer_part not in ("", "0")
         if other not in digits and (digits.count(mark) > 1 or thousands):
             digits = digits.replace(mark, "")
         else:
@@ -193,7 +199,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFKC", text[:MAX_ANSWER]).casefold().replace("’", "'"))
 
 
-def word_error_rate(said: str, wanted: str) -> float:
+def word_error_rate(answer: str, expected: str) -> float:
     """Return the word error rate: substitutions, deletions and insertions divided by the number of expected words.
 
     It is the edit distance (Levenshtein 1966) over words. The rate exceeds 1 if much was inserted.
@@ -201,7 +207,7 @@ def word_error_rate(said: str, wanted: str) -> float:
     >>> word_error_rate("ask not what your country", "Ask not: what your country?")
     0.0
     """
-    ours, theirs = words(said), words(wanted)
+    ours, theirs = words(answer), words(expected)
     if not theirs:
         return 0.0 if not ours else float(len(ours))
     row = list(range(len(theirs) + 1))
@@ -238,8 +244,8 @@ def compare_leaves(expected: Any, answer: Any, tolerance: float) -> tuple[int, i
 def _leaves(expected: Any, answer: Any, tolerance: float, path: str) -> tuple[int, int, str]:
     pairs: list[tuple[Any, Any, str]]
     if isinstance(expected, dict) and expected:
-        there = answer if isinstance(answer, dict) else {}
-        pairs = [(value, there.get(key), f"{path}.{key}".lstrip(".")) for key, value in expected.items()]
+        members = answer if isinstance(answer, dict) else {}
+        pairs = [(value, members.get(key), f"{path}.{key}".lstrip(".")) for key, value in expected.items()]
     elif isinstance(expected, list) and expected:
         there_list = answer if isinstance(answer, list) else []
         pairs = [
@@ -253,9 +259,9 @@ def _leaves(expected: Any, answer: Any, tolerance: float, path: str) -> tuple[in
         return int(good), 1, "" if good else (path or "the answer")
     right = total = 0
     differs = ""
-    for value, given, where in pairs:
-        some, of, first = _leaves(value, given, tolerance, where)
-        right, total, differs = right + some, total + of, differs or first
+    for value, actual, where in pairs:
+        some, leaf_count, first = _leaves(value, actual, tolerance, where)
+        right, total, differs = right + some, total + leaf_count, differs or first
     return right, total, differs
 
 
@@ -264,8 +270,8 @@ def _same(expected: Any, answer: Any, tolerance: float) -> bool:
         return type(expected) is type(answer) and bool(expected == answer)
     if isinstance(expected, int | float):
         if isinstance(answer, str):
-            said = numbers(answer)
-            return len(said) == 1 and is_close(said[0], float(expected), tolerance)
+            stated_numbers = numbers(answer)
+            return len(stated_numbers) == 1 and is_close(stated_numbers[0], float(expected), tolerance)
         return (
             not isinstance(answer, bool) and isinstance(answer, int | float) and is_close(answer, expected, tolerance)
         )

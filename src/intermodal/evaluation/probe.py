@@ -140,12 +140,14 @@ def _names(endpoint: Endpoint) -> tuple[str, ...]:
 
 def plan_probes(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> PlannedProbe:
     """Return the requests of a probe and their maximum cost. Contacts no host."""
-    wanted: list[LessonSubject] = [each for each in THINGS if each in only or each == "text"] if only else list(THINGS)
+    subjects: list[LessonSubject] = (
+        [each for each in THINGS if each in only or each == "text"] if only else list(THINGS)
+    )
     if not only and endpoint.host.zone in NEAR and "document" not in endpoint.input:
-        wanted.remove("document")  # no self-hosted runtime accepts PDF; it is tried only if named
-    calls = {about: _call(endpoint, about) for about in wanted}
+        subjects.remove("document")  # no self-hosted runtime accepts PDF; it is tried only if named
+    calls = {about: _call(endpoint, about) for about in subjects}
     asks: tuple[LessonSubject, ...] = tuple(
-        about for about in wanted if _protocol_can_send(_accepting_everything(endpoint), calls[about])
+        about for about in subjects if _protocol_can_send(_accepting_everything(endpoint), calls[about])
     )
     price = endpoint.price
     cost: float | None = None
@@ -155,7 +157,7 @@ def plan_probes(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> Plann
         tokens = sum(_WEIGHS[about] + _WEIGHS["text"] for about in asks)
         cost = tokens * max(rates) / 1e6 + len(asks) * (ANSWER * price.output_mtok / 1e6 + price.request)
         cost += max(SECONDS, price.least_seconds) * (price.second or 0.0) if "audio" in asks else 0.0
-    unsaid: tuple[LessonSubject, ...] = tuple(about for about in wanted if about not in asks)
+    unsaid: tuple[LessonSubject, ...] = tuple(about for about in subjects if about not in asks)
     return PlannedProbe(
         endpoint=endpoint.id, host=endpoint.host.id, zone=endpoint.host.zone, asks=asks,
         unsaid=unsaid, cost=cost,
@@ -217,9 +219,9 @@ async def _probe_once(
     except errors.CallError as failure:
         error = failure
     else:
-        holds, said = _evidence(about, done.result, plain)
+        holds, message = _evidence(about, done.result, plain)
         return ProbeResult(
-            about=about, holds=holds, message=said, tokens=done.result.usage.input_tokens, cost=done.actual.cost,
+            about=about, holds=holds, message=message, tokens=done.result.usage.input_tokens, cost=done.actual.cost,
             seconds=round(world.clock() - began, 3),
         )  # fmt: skip
     if about == "text":
@@ -250,8 +252,8 @@ def _evidence(about: LessonSubject, result: CallResult, plain: int | None) -> tu
         called = any(isinstance(part, ToolCall) for part in result.parts)
         return (True, "called it") if called else (None, "took it, and did not call it: whether it would is not shown")
     if about == "json":
-        held = _is_json(result.text)
-        return held, "kept to the schema" if held else "answered, and not in the schema"
+        is_valid = _is_json(result.text)
+        return is_valid, "kept to the schema" if is_valid else "answered, and not in the schema"
     return True, "answers"
 
 

@@ -93,19 +93,19 @@ class Evaluation:
         Raises what the request of an item raises, with its line number; NoRoute if no item has a route.
         """
         items = self.data.items[: self.settings.limit]
-        wanted = self._wanted_endpoints()
+        endpoint_ids = self._wanted_endpoints()
         for number, item in enumerate(items, start=1):
-            self.planned.append(await self._plan_one(item, wanted))
+            self.planned.append(await self._plan_one(item, endpoint_ids))
             yield number
         if not any(each.routes for each in self.planned):
-            raise self._nothing(wanted)
+            raise self._nothing(endpoint_ids)
         self._choose()
 
     def _wanted_endpoints(self) -> frozenset[str]:
         catalog = self.client.catalog_with((), tuple(self.settings.only))
         return frozenset(endpoint.id for name in self.settings.only for endpoint in resolve_name(catalog, name))
 
-    async def _plan_one(self, item: EvalItem, wanted: frozenset[str]) -> PlannedItem:
+    async def _plan_one(self, item: EvalItem, endpoint_ids: frozenset[str]) -> PlannedItem:
         try:
             request = self.requests.get(item.id)
             if request is None:
@@ -121,30 +121,30 @@ class Evaluation:
             raise
         for candidate in candidates:
             route = evaluated_route(candidate)
-            if not wanted or wanted & set(route.endpoints):
+            if not endpoint_ids or endpoint_ids & set(route.endpoints):
                 found.routes.setdefault(route.id, (route, candidate))
         if not found.routes:
             found.why = "none of the named endpoints can answer it"
         return found
 
-    def _nothing(self, wanted: frozenset[str]) -> NoRoute:
+    def _nothing(self, endpoint_ids: frozenset[str]) -> NoRoute:
         why = self.planned[0].why
-        if wanted and all(each.why == why for each in self.planned):
-            why = f"none of the named endpoints can answer any item: {', '.join(sorted(wanted))}"
+        if endpoint_ids and all(each.why == why for each in self.planned):
+            why = f"none of the named endpoints can answer any item: {', '.join(sorted(endpoint_ids))}"
         return NoRoute(why, where=self.data.name, todo=hint("see {}", MODELS))
 
     def _choose(self) -> None:
         """Choose the routes that most items can take, and among equals those that the planner ranks higher."""
         count: Counter[str] = Counter()
         place: Counter[str] = Counter()
-        known: dict[str, EvaluatedRoute] = {}
+        route_by_id: dict[str, EvaluatedRoute] = {}
         for each in self.planned:
             for rank, (key, (route, _)) in enumerate(each.routes.items()):
                 count[key] += 1
                 place[key] += rank
-                known[key] = route
-        ordered = sorted(known, key=lambda key: (-count[key], place[key] / count[key], key))
-        self.routes = {key: known[key] for key in ordered[: self.settings.most_routes]}
+                route_by_id[key] = route
+        ordered = sorted(route_by_id, key=lambda key: (-count[key], place[key] / count[key], key))
+        self.routes = {key: route_by_id[key] for key in ordered[: self.settings.most_routes]}
 
     @property
     def hidden_routes(self) -> int:
@@ -375,15 +375,15 @@ def _planned_actuals(step: StepActuals, name: str, candidate: Candidate) -> Step
 
 def _billed_usd(result: Result, error: IntermodalError | None, candidate: Candidate) -> float:
     """Return the USD billed; the highest estimate if a call failed after it was sent, or if its cost is unknown."""
-    known = sum(actual.cost or 0.0 for actual in result.actuals)
+    known_cost = sum(actual.cost or 0.0 for actual in result.actuals)
     if error is None:
         return result.cost if result.cost is not None else candidate.total.cost.high
-    return candidate.total.cost.high if isinstance(error, CallError) and error.sent else known
+    return candidate.total.cost.high if isinstance(error, CallError) and error.sent else known_cost
 
 
 def _sum(counts: list[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    known_counts = [count for count in counts if count is not None]
+    return sum(known_counts) if known_counts else None
 
 
 def request_digest(prepared: PreparedRequest) -> str:

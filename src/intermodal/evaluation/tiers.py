@@ -78,17 +78,19 @@ def measure_tiers(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple
     for trial, _ in runs:
         key = (trial.route.endpoint, trial.route.task, trial.item)
         first[key] = min(trial.rank, first.get(key, trial.rank))
-    counted: dict[tuple[str, Task], dict[str, list[bool]]] = {}
+    verdicts_by_item: dict[tuple[str, Task], dict[str, list[bool]]] = {}
     best: dict[tuple[str, Task], list[float]] = {}
     for trial, right in runs:
         endpoint, task = trial.route.endpoint, trial.route.task
         if trial.error in _NOT_ITS_FAULT or trial.rank != first[endpoint, task, trial.item]:
             continue
-        counted.setdefault((endpoint, task), {}).setdefault(trial.item, []).append(right)
+        verdicts_by_item.setdefault((endpoint, task), {}).setdefault(trial.item, []).append(right)
         if trial.scores:
             best.setdefault((endpoint, task), []).append(max(trial.scores.values()))
-    found = ((_one(*key, items, catalog), best.get(key, [])) for key, items in sorted(counted.items()))
-    return tuple(_as_sure(one, sum(scores) / len(scores)) if scores else one for one, scores in found)
+    found = ((_one(*key, items, catalog), best.get(key, [])) for key, items in sorted(verdicts_by_item.items()))
+    return tuple(
+        _as_sure(measurement, sum(scores) / len(scores)) if scores else measurement for measurement, scores in found
+    )
 
 
 def _as_sure(measurement: TierMeasurement, sure: float) -> TierMeasurement:
@@ -104,20 +106,20 @@ def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Ca
     count = len(items)
     right = sum(2 * sum(some) > len(some) for some in items.values())
     low, high = wilson_interval(right, count)
-    known = catalog.by_id[endpoint].tier(task) if endpoint in catalog.by_id else None
-    before = f"{known.tier}, {known.evidence.level}" if known is not None else "not known"
-    told = f"right on {right} of {count}, 95 % interval {low:.0%} to {high:.0%}"
+    strength = catalog.by_id[endpoint].tier(task) if endpoint in catalog.by_id else None
+    before = f"{strength.tier}, {strength.evidence.level}" if strength is not None else "not known"
+    result_text = f"right on {right} of {count}, 95 % interval {low:.0%} to {high:.0%}"
     if count < ENOUGH:
         few = "1 item is" if count == 1 else f"{count} items are"
-        why = f"{told}: {few} too few to give a tier, it takes {ENOUGH}"
+        why = f"{result_text}: {few} too few to give a tier, it takes {ENOUGH}"
         return TierMeasurement(
             endpoint=endpoint, task=task, right=right, items=count, low=low, high=high, before=before, why=why
         )
     tier = tier_of(low)
     floor = next((threshold for threshold, name in THRESHOLDS if name == tier), 0.0)
-    why = f"{told}: a lower end of {floor:.0%} or more is {tier}"
+    why = f"{result_text}: a lower end of {floor:.0%} or more is {tier}"
     if floor == 0.0:
-        why = f"{told}: a lower end below {THRESHOLDS[-1][0]:.0%} is {tier}"
+        why = f"{result_text}: a lower end below {THRESHOLDS[-1][0]:.0%} is {tier}"
     return TierMeasurement(
         endpoint=endpoint, task=task, right=right, items=count, low=low, high=high, tier=tier, before=before, why=why
     )

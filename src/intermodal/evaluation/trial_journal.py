@@ -56,8 +56,8 @@ class EvaluatedRoute(Value):
     @property
     def words(self) -> str:
         """Return inputs and converters for display."""
-        by = [word.replace("embedded:", "") for word in self.converters if " " in word]
-        return f"{self.summary} ({', '.join(by)})" if by else self.summary
+        model_names = [word.replace("embedded:", "") for word in self.converters if " " in word]
+        return f"{self.summary} ({', '.join(model_names)})" if model_names else self.summary
 
 
 class StepActuals(Value):
