@@ -27,10 +27,12 @@ class AllowedValues:
         >>> AllowedValues({"properties": {"paid": {"enum": ["card", "cash"]}}}).at(("paid",))
         ('card', 'cash')
         """
-        at = list(self._combined_schemas(self._root))
+        schemas = list(self._combined_schemas(self._root))
         for step in path:
-            at = [schema for each in at for part in _under(each, step) for schema in self._combined_schemas(part)]
-        return tuple(each for schema in at for each in _values_of(schema))
+            schemas = [
+                schema for each in schemas for part in _under(each, step) for schema in self._combined_schemas(part)
+            ]
+        return tuple(each for schema in schemas for each in _values_of(schema))
 
     def _combined_schemas(self, schema: Any) -> Iterator[Mapping[str, Any]]:
         """Yield a schema, the target of its reference, and the schemas it combines, recursively."""

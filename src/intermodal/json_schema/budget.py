@@ -37,16 +37,18 @@ class StepBudget:
         cancelled: set from another thread to stop the task within ``SLICE`` steps.
     """
 
-    __slots__ = ("_granted", "_of", "_pause", "_spent", "cancelled", "depth", "left", "scope", "total")
+    __slots__ = ("_granted", "_parent", "_pause", "_spent", "cancelled", "depth", "left", "scope", "total")
 
-    def __init__(self, total: int, pause: Callable[[], None] | None = None, *, of: StepBudget | None = None) -> None:
+    def __init__(
+        self, total: int, pause: Callable[[], None] | None = None, *, parent: StepBudget | None = None
+    ) -> None:
         """Create a budget of ``total`` steps.
 
-        ``pause``: called after each ``SLICE`` steps, to let another thread run. ``of``: the parent budget; cancelling
-        it cancels this one.
+        ``pause``: called after each ``SLICE`` steps, to let another thread run. ``parent``: the budget whose
+        cancelling cancels this one.
         """
         self.total = total
-        self._of = of
+        self._parent = parent
         self.depth = 0
         self.scope: list[Any] = []
         self.cancelled = False
@@ -69,7 +71,7 @@ class StepBudget:
         """Grant the next slice. Raises BudgetExhausted if no steps are left, and Cancelled."""
         self._spent += self._granted - self.left
         self._granted = self.left = 0
-        if self.cancelled or (self._of is not None and self._of.cancelled):
+        if self.cancelled or (self._parent is not None and self._parent.cancelled):
             raise Cancelled
         if self._spent > self.total:
             raise BudgetExhausted(f"it would take more than {self.total:,} steps")
@@ -79,7 +81,7 @@ class StepBudget:
 
     def part(self, steps: int) -> StepBudget:
         """Return a budget of at most ``steps`` for a part of the task; it is cancelled together with this one."""
-        return StepBudget(min(steps, self.total - self.steps_taken), self._pause, of=self)
+        return StepBudget(min(steps, self.total - self.steps_taken), self._pause, parent=self)
 
     def too_deep(self) -> BudgetExhausted:
         return BudgetExhausted(f"more than {DEPTH} schemas would be applied inside each other", deep=True)

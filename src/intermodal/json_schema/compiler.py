@@ -148,19 +148,19 @@ class Compiler:
                     found[id(resource)] = self.node(resource.dynamic[anchor], resource, place)
         return found
 
-    def pattern(self, written: str, place: str) -> Pattern:
+    def pattern(self, source: str, place: str) -> Pattern:
         """Return the compiled pattern; each pattern is compiled once. Raises InvalidSchema."""
-        found = self._patterns.get(written)
+        found = self._patterns.get(source)
         if found is None:
             try:
-                found = compile_pattern(written, self.budget)
+                found = compile_pattern(source, self.budget)
             except InvalidSchema as error:
                 raise InvalidSchema(error.what, place, error.todo) from None
             self.pattern_memory += found.memory
             if self.pattern_memory > TOGETHER:
                 what = f"the patterns of the schema take more than {TOGETHER >> 20} MiB together"
                 raise InvalidSchema(what, place, todo="use fewer, or smaller ones")
-            self._patterns[written] = found
+            self._patterns[source] = found
         return found
 
 
@@ -179,8 +179,8 @@ class _Context:
     def node(self, schema: Any, step: str | int = "") -> SchemaNode:
         return self._compiler.node(schema, self._resource, f"{self.place}/{step}" if step != "" else self.place)
 
-    def pattern(self, written: str) -> Pattern:
-        return self._compiler.pattern(written, self.place)
+    def pattern(self, source: str) -> Pattern:
+        return self._compiler.pattern(source, self.place)
 
     def target(self, reference: str) -> tuple[SchemaNode, str]:
         """Return the node that a reference names, and the dynamic anchor in the reference, "" for none."""
@@ -197,7 +197,7 @@ def _word(value: Any) -> str:
 
 _UNEVALUATED = frozenset({"unevaluatedItems", "unevaluatedProperties"})
 _ANYTHING, _NOTHING = SchemaNode(Resource("", True)), SchemaNode(Resource("", False))
-_NOTHING.checks.append(lambda value, budget, seen: Violation("", "False schema does not allow {}", value))
+_NOTHING.checks.append(lambda value, budget, members: Violation("", "False schema does not allow {}", value))
 
 
 # ---- cache ------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ class SchemaCache:
 
     def __init__(self, memory: int = MEMORY) -> None:
         self._by_digest: BoundedCache[bytes, CompiledSchema] = BoundedCache(
-            "compiled schemas", MOST, room=memory, size=lambda _, made: made.memory + _ENTRY
+            "compiled schemas", MOST, room=memory, size=lambda _, compiled: compiled.memory + _ENTRY
         )
         self._lock = Lock()
 
@@ -227,10 +227,10 @@ class SchemaCache:
             if found is not None:
                 self._by_digest.move_to_end(digest)
                 return found
-        made = usable_schema(schema, budget)
+        compiled = usable_schema(schema, budget)
         with self._lock:
-            self._by_digest[digest] = made
-        return made
+            self._by_digest[digest] = compiled
+        return compiled
 
 
 _CACHE = SchemaCache()

@@ -23,13 +23,13 @@ def pointer(path: Iterable[str | int]) -> str:
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
 
 
-def steps(said: str) -> list[str]:
+def steps(pointer: str) -> list[str]:
     """Return the steps of a pointer; text before the first slash is ignored.
 
     >>> steps("/items/0/price~1unit"), steps("#/$defs/a"), steps("")
     (['items', '0', 'price/unit'], ['$defs', 'a'], [])
     """
-    return [step.replace("~1", "/").replace("~0", "~") for step in said.split("/")[1:]]
+    return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
 
 
 # ---- errors -----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The keywords of draft 2020-12, each compiled into a check of values.
 
-A check counts its steps in advance. It stops at the first violation, except if evaluated members are needed (``seen``):
+A check counts its steps in advance. It stops at the first violation, except if it collects evaluated ``members``:
 then every branch is evaluated.
 
 Values are compared by the rules of JSON Schema (below); each value compared counts as a step.
@@ -24,21 +24,21 @@ from intermodal.json_schema.references import Resource
 class EvaluatedMembers:
     """The properties and items of one value that a matching schema evaluated, for ``unevaluated...``.
 
-    ``items``: the number of leading items evaluated. ``at``: other items, by index.
+    ``items``: the number of leading items evaluated. ``indexes``: of other items.
     """
 
-    __slots__ = ("all_items", "all_names", "at", "items", "names")
+    __slots__ = ("all_items", "all_names", "indexes", "items", "names")
 
     def __init__(self) -> None:
         self.names: set[str] = set()
-        self.at: set[int] = set()
+        self.indexes: set[int] = set()
         self.items = 0
         self.all_names = self.all_items = False
 
     def add(self, other: EvaluatedMembers, budget: StepBudget) -> None:
-        budget.spend(1 + len(other.names) + len(other.at))
+        budget.spend(1 + len(other.names) + len(other.indexes))
         self.names |= other.names
-        self.at |= other.at
+        self.indexes |= other.indexes
         self.items = max(self.items, other.items)
         self.all_names = self.all_names or other.all_names
         self.all_items = self.all_items or other.all_items
@@ -64,7 +64,7 @@ class SchemaNode:
     def apply(self, value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         """Return the first violation of a value; None if the value is valid.
 
-        ``seen`` collects evaluated members; None if not needed. Raises BudgetExhausted and Cancelled, after which
+        ``members`` collects evaluated members; None if not needed. Raises BudgetExhausted and Cancelled, after which
         ``budget`` must not be used again.
         """
         budget.left -= 1 + len(self.checks)
@@ -109,7 +109,7 @@ class Context(Protocol):
 
     def node(self, schema: Any, step: str | int = "") -> SchemaNode: ...
 
-    def pattern(self, written: str) -> Pattern: ...
+    def pattern(self, source: str) -> Pattern: ...
 
     def target(self, reference: str) -> tuple[SchemaNode, str]: ...
 
@@ -192,7 +192,7 @@ def _size(
 ) -> Callable[[Any, Context], Check]:
     """Return the compiler of a keyword that compares a length with a limit.
 
-    ``said``: its message, in general and for a ``special`` limit.
+    ``messages``: in general, and for a ``special`` limit.
     """
 
     def compile_limit(limit: Any, context: Context) -> Check:
@@ -206,12 +206,12 @@ def _size(
     return compile_limit
 
 
-def _pattern(written: Any, context: Context) -> Check:
-    pattern = context.pattern(written)
+def _pattern(source: Any, context: Context) -> Check:
+    pattern = context.pattern(source)
 
     def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if isinstance(value, str) and not pattern.occurs_in(value, budget):
-            return Violation("pattern", "{} does not match {}", value, written)
+            return Violation("pattern", "{} does not match {}", value, source)
         return None
 
     return check
@@ -240,7 +240,7 @@ def _properties(schemas: Any, context: Context) -> Check:
 
 
 def _pattern_properties(schemas: Any, context: Context) -> Check:
-    nodes = [(context.pattern(written), context.node(inner, written)) for written, inner in schemas.items()]
+    nodes = [(context.pattern(source), context.node(inner, source)) for source, inner in schemas.items()]
 
     def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
@@ -261,15 +261,15 @@ def _pattern_properties(schemas: Any, context: Context) -> Check:
 
 def _additional_properties(schema: Any, context: Context) -> Check:
     node = context.node(schema)
-    named = frozenset(context.beside.get("properties", ()))
-    patterns = [context.pattern(written) for written in context.beside.get("patternProperties", ())]
+    property_names = frozenset(context.beside.get("properties", ()))
+    patterns = [context.pattern(source) for source in context.beside.get("patternProperties", ())]
 
     def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
             return None
         budget.spend(len(value))
         for name, inner in value.items():
-            if name in named or any(pattern.occurs_in(name, budget) for pattern in patterns):
+            if name in property_names or any(pattern.occurs_in(name, budget) for pattern in patterns):
                 continue
             if schema is False:
                 message = "Additional properties are not allowed ({} was unexpected)"
@@ -396,7 +396,7 @@ def _contains(schema: Any, context: Context) -> Check:
                 continue
             found += 1
             if members is not None:
-                members.at.add(number)
+                members.indexes.add(number)
             if most is not None and found > most:
                 return Violation("maxContains", "Too many items match the given schema (expected at most {})", most)
         if found >= least:
@@ -415,10 +415,10 @@ def _unique_items(required: Any, context: Context) -> Check | None:
             return None
         canonical: set[str] = set()
         for item in value:
-            one = _canonical(item, budget)
-            if one in canonical:
+            key = _canonical(item, budget)
+            if key in canonical:
                 return Violation("uniqueItems", "{} has non-unique elements", value)
-            canonical.add(one)
+            canonical.add(key)
         return None
 
     return check if required else None
@@ -567,7 +567,7 @@ def _unevaluated_items(schema: Any, context: Context) -> Check:
             return None
         budget.spend(len(value))
         for number in range(members.items, len(value)):
-            if number in members.at:
+            if number in members.indexes:
                 continue
             wrong = node.apply(value[number], budget, None)
             if wrong is not None:
@@ -659,27 +659,27 @@ def _canonical(value: Any, budget: StepBudget) -> str:
     pieces: list[str] = []
     waiting: list[Any] = [value]
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, _Written):
-            pieces.append(one)
-        elif isinstance(one, str):
-            budget.spend(1 + len(one) // 512)
-            pieces.append(f"s{len(one)}:{one}")
-        elif one is None or isinstance(one, bool):
+        item = waiting.pop()
+        if isinstance(item, _Written):
+            pieces.append(item)
+        elif isinstance(item, str):
+            budget.spend(1 + len(item) // 512)
+            pieces.append(f"s{len(item)}:{item}")
+        elif item is None or isinstance(item, bool):
             budget.spend(1)
-            pieces.append(f"c{one}")
-        elif isinstance(one, (int, float)):
+            pieces.append(f"c{item}")
+        elif isinstance(item, (int, float)):
             budget.spend(1)
-            pieces.append(f"n{_number(one, budget)};")
-        elif isinstance(one, list):
-            budget.spend(1 + len(one))
-            pieces.append(f"l{len(one)}[")
-            waiting.extend(reversed(one))
+            pieces.append(f"n{_number(item, budget)};")
+        elif isinstance(item, list):
+            budget.spend(1 + len(item))
+            pieces.append(f"l{len(item)}[")
+            waiting.extend(reversed(item))
         else:
-            budget.spend(1 + 4 * len(one))
-            pieces.append(f"o{len(one)}{{")
-            for name in sorted(one, reverse=True):
-                waiting += (one[name], _Written(f"{len(name)}:{name}"))
+            budget.spend(1 + 4 * len(item))
+            pieces.append(f"o{len(item)}{{")
+            for name in sorted(item, reverse=True):
+                waiting += (item[name], _Written(f"{len(name)}:{name}"))
     return "".join(pieces)
 
 
@@ -698,7 +698,7 @@ def _number(value: int | float, budget: StepBudget) -> str:
     return hex(value)
 
 
-def _is_multiple(value: int | float, of: int | float, budget: StepBudget) -> bool:
+def _is_multiple(value: int | float, factor: int | float, budget: StepBudget) -> bool:
     """Return whether a number is a multiple of another.
 
     For a fractional factor this uses floating-point division, and exact arithmetic if that overflows.
@@ -706,13 +706,13 @@ def _is_multiple(value: int | float, of: int | float, budget: StepBudget) -> boo
     if not _isfinite_number(value):
         return False
     try:
-        if isinstance(of, float):
-            quotient = value / of
+        if isinstance(factor, float):
+            quotient = value / factor
             return int(quotient) == quotient
-        return value % of == 0
+        return value % factor == 0
     except OverflowError:
-        budget.spend(1_000 + (_bits(value) + _bits(of)) // 8)
-        return (Fraction(value) / Fraction(of)).denominator == 1
+        budget.spend(1_000 + (_bits(value) + _bits(factor)) // 8)
+        return (Fraction(value) / Fraction(factor)).denominator == 1
 
 
 def _isfinite_number(value: int | float) -> bool:

@@ -55,7 +55,7 @@ class Pattern:
         ``parts``: RE2 patterns, each with whether it must or must not be found. ``length``: limits on the text length.
         """
         self._length = length
-        self._parts = [(compiled.search, wanted) for compiled, wanted in parts]
+        self._parts = [(compiled.search, must_match) for compiled, must_match in parts]
         self._program = sum(compiled.programsize for compiled, _ in parts)
         self.memory = sum(compiled.options.max_mem for compiled, _ in parts)
 
@@ -64,9 +64,9 @@ class Pattern:
         least, most = self._length
         if len(text) < least or (most is not None and len(text) > most):
             return False
-        written = text.encode("utf-8", "surrogatepass")
-        budget.spend(6 + len(written) * self._program // _PER_STEP)
-        return all((search(written) is not None) is wanted for search, wanted in self._parts)
+        encoded = text.encode("utf-8", "surrogatepass")
+        budget.spend(6 + len(encoded) * self._program // _PER_STEP)
+        return all((search(encoded) is not None) is must_match for search, must_match in self._parts)
 
 
 def compile_pattern(pattern: str, budget: StepBudget) -> Pattern:
@@ -76,7 +76,7 @@ def compile_pattern(pattern: str, budget: StepBudget) -> Pattern:
     budget.spend(20 + len(pattern))
     translation = _Translation(pattern)
     parts = translation.parts()
-    return Pattern([(_compile(part, pattern, budget), wanted) for part, wanted in parts], translation.length)
+    return Pattern([(_compile(part, pattern, budget), must_match) for part, must_match in parts], translation.length)
 
 
 def _compile(translated: str, pattern: str, budget: StepBudget) -> Any:
@@ -90,9 +90,9 @@ def _compile(translated: str, pattern: str, budget: StepBudget) -> Any:
             compiled = re2.compile(translated.encode(), options)
         except re2.error as error:
             reason = error.args[0] if error.args else b""
-            said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-            if "too large" not in said:
-                raise InvalidSchema(f"the pattern {_quote(pattern)} cannot be read ({said[:100]})") from None
+            reason_text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+            if "too large" not in reason_text:
+                raise InvalidSchema(f"the pattern {_quote(pattern)} cannot be read ({reason_text[:100]})") from None
             continue
         finally:
             re2.purge()  # its own table would keep the last 128 patterns and all their states
@@ -111,7 +111,7 @@ class _Translation:
 
     def __init__(self, pattern: str) -> None:
         self._text = pattern
-        self._at = 0
+        self._position = 0
         self._dots = False  # (?s): a dot matches line breaks, too
         self._depth = 0  # groups that are open
         self._either = False  # whether there are alternatives outside of all groups
@@ -121,13 +121,13 @@ class _Translation:
         """Return the patterns that must occur in a text (True), and those that must not (False)."""
         flags = self._group() if re.match(r"\(\?[ims]+\)", self._text) else ""
         found: list[tuple[str, bool]] = []
-        if self._text.startswith(("^(?=", "^(?!"), self._at):
-            self._at += 1
-            while self._text.startswith(("(?=", "(?!"), self._at):
-                wanted = self._text[self._at + 2] == "="
-                self._at += 3
+        if self._text.startswith(("^(?=", "^(?!"), self._position):
+            self._position += 1
+            while self._text.startswith(("(?=", "(?!"), self._position):
+                must_match = self._text[self._position + 2] == "="
+                self._position += 3
                 self._depth += 1
-                found.append((f"{flags}^(?:{self._until(0)})", wanted))
+                found.append((f"{flags}^(?:{self._until(0)})", must_match))
             self._either = False
             rest = f"{flags}^(?:{self._until(-1)})"
             if self._either:
@@ -138,41 +138,41 @@ class _Translation:
 
     def _until(self, depth: int) -> str:
         """Translate up to the bracket that closes the group at ``depth``, excluding it; -1 for the end."""
-        made: list[str] = []
-        while self._at < len(self._text):
-            if self._text[self._at] == ")" and depth >= 0 and self._depth == depth + 1:
-                self._at += 1
+        translated: list[str] = []
+        while self._position < len(self._text):
+            if self._text[self._position] == ")" and depth >= 0 and self._depth == depth + 1:
+                self._position += 1
                 self._depth -= 1
-                return "".join(made)
-            made.append(self._piece())
+                return "".join(translated)
+            translated.append(self._piece())
         if self._depth or depth >= 0:
             raise self._wrong("a group does not end")
-        return "".join(made)
+        return "".join(translated)
 
     def _piece(self) -> str:
-        char = self._text[self._at]
+        char = self._text[self._position]
         if char == "(":
             return self._group()
         if char == ")":
-            self._at += 1
+            self._position += 1
             self._depth -= 1
             if self._depth < 0:
                 raise self._wrong("a group ends that did not begin")
             return self._with_quantifier(")")
         if char in "|^$":
-            self._at += 1
+            self._position += 1
             self._either = self._either or (char == "|" and not self._depth)
             return char
         if char in "*+?":
             raise self._wrong(f"{char} repeats nothing")
         if char == "{" and self._quantifier():
             raise self._wrong("a count repeats nothing")
-        begin = self._at
+        begin = self._position
         atom = self._atom(char)
         return self._with_quantifier(atom, begin, single=True) if atom not in (r"\b", r"\B", r"\A", r"\z") else atom
 
     def _atom(self, char: str) -> str:
-        self._at += 1
+        self._position += 1
         if char == ".":
             return r"(?s:.)" if self._dots else _DOT
         if char == "[":
@@ -184,28 +184,28 @@ class _Translation:
     # ---- groups and counts
 
     def _group(self) -> str:
-        rest = self._text[self._at : self._at + 80]
+        rest = self._text[self._position : self._position + 80]
         if rest.startswith(("(?=", "(?!", "(?<=", "(?<!")):
             raise self._wrong("it looks ahead or behind, and not right after ^, so it cannot be matched in linear time")
-        named = re.match(r"\(\?P?<[^>]{1,64}>", rest)
+        named_group = re.match(r"\(\?P?<[^>]{1,64}>", rest)
         flags = re.match(r"\(\?([ims]+)(-[ims]+)?([:)])", rest)
-        if named or rest.startswith("(?:"):
-            self._at += named.end() if named else 3
+        if named_group or rest.startswith("(?:"):
+            self._position += named_group.end() if named_group else 3
             self._depth += 1
             return "(?:"
         if flags and not flags[2]:
-            self._at += flags.end()
+            self._position += flags.end()
             self._dots = self._dots or "s" in flags[1]
             self._depth += flags[3] == ":"
             return flags[0]
         if rest.startswith("(?"):
             raise self._wrong(f"{rest[:4]} is not a known group")
-        self._at += 1
+        self._position += 1
         self._depth += 1
         return "(?:"
 
     def _quantifier(self) -> re.Match[str] | None:
-        return re.compile(r"[*+?]|\{(\d{1,6})(?:(,)(\d{1,6})?)?\}").match(self._text, self._at)
+        return re.compile(r"[*+?]|\{(\d{1,6})(?:(,)(\d{1,6})?)?\}").match(self._text, self._position)
 
     def _with_quantifier(self, atom: str, begin: int = 0, *, single: bool = False) -> str:
         """Return an atom, which begins at ``begin``, with its quantifier.
@@ -216,16 +216,16 @@ class _Translation:
         found = self._quantifier()
         if found is None:
             return atom
-        self._at = found.end()
-        lazy = "?" if self._text.startswith("?", self._at) else ""
-        self._at += len(lazy)
+        self._position = found.end()
+        lazy = "?" if self._text.startswith("?", self._position) else ""
+        self._position += len(lazy)
         if found[1] is None:
             return f"{atom}{found[0]}{lazy}"
         least = int(found[1])
         most = least if not found[2] else int(found[3]) if found[3] else None
         if most is not None and most < least:
             raise self._wrong(f"the count {found[0]} ends before it begins")
-        if single and self._text[self._at :] == "$" and begin == 1 and self._text[0] == "^":
+        if single and self._text[self._position :] == "$" and begin == 1 and self._text[0] == "^":
             self.length = (least, most)
             return f"{atom}*"
         if max(least, most or 0) > _COUNTED:
@@ -270,69 +270,69 @@ class _Translation:
         return ord(char)
 
     def _unicode(self) -> int:
-        if self._text.startswith("{", self._at):
-            found = re.compile(r"\{([0-9A-Fa-f]{1,8})\}").match(self._text, self._at)
+        if self._text.startswith("{", self._position):
+            found = re.compile(r"\{([0-9A-Fa-f]{1,8})\}").match(self._text, self._position)
             if found is None or int(found[1], 16) > _LAST:
                 raise self._wrong("\\u{ begins no character")
-            self._at = found.end()
+            self._position = found.end()
             return int(found[1], 16)
         code = self._hex(4)
-        low = re.compile(r"\\u([dD][c-fC-F][0-9A-Fa-f]{2})").match(self._text, self._at)
+        low = re.compile(r"\\u([dD][c-fC-F][0-9A-Fa-f]{2})").match(self._text, self._position)
         if 0xD800 <= code < 0xDC00 and low:
-            self._at = low.end()
+            self._position = low.end()
             return 0x10000 + ((code - 0xD800) << 10) + int(low[1], 16) - 0xDC00
         return code
 
     def _hex(self, digits: int) -> int:
-        found = self._text[self._at : self._at + digits]
+        found = self._text[self._position : self._position + digits]
         if not re.fullmatch(r"[0-9A-Fa-f]+", found) or len(found) < digits:
             raise self._wrong(f"an escape needs {digits} hexadecimal digits")
-        self._at += digits
+        self._position += digits
         return int(found, 16)
 
     def _property(self, kind: str) -> str:
         r"""Translate ``\p{...}`` to RE2 syntax, for use inside a class."""
-        found = re.compile(r"\{([^{}]{1,80})\}").match(self._text, self._at)
-        named = found and _NAMED.fullmatch(found[1])
-        if not found or not named:
+        found = re.compile(r"\{([^{}]{1,80})\}").match(self._text, self._position)
+        match = found and _NAMED.fullmatch(found[1])
+        if not found or not match:
             raise self._wrong(f"\\{kind} needs the name of a property in braces")
-        self._at = found.end()
-        name = named[2]
-        if not named[1] and name in ("Any", "ASCII"):
+        self._position = found.end()
+        name = match[2]
+        if not match[1] and name in ("Any", "ASCII"):
             ranges: Ranges = [(0, _LAST)] if name == "Any" else [(0, 0x7F)]
             return _range_text(ranges if kind == "p" else _rest_of(ranges))
-        short = name if named[1] else _CATEGORIES.get(name, name)
-        if not named[1] and (not short or len(short) > 2 or short == "LC"):
+        short = name if match[1] else _CATEGORIES.get(name, name)
+        if not match[1] and (not short or len(short) > 2 or short == "LC"):
             raise self._wrong(f"\\{kind}{{{name}}} is not a general category that RE2 knows")
         return f"\\{kind}{{{short}}}"
 
     def _class(self) -> str:
-        negated = self._text.startswith("^", self._at)
-        self._at += negated
-        made: list[str] = []
+        negated = self._text.startswith("^", self._position)
+        self._position += negated
+        members: list[str] = []
         while True:
             char = self._next("a class that does not end")
             if char == "]":
                 break
-            one = self._member(char)
-            if isinstance(one, str):
-                made.append(one)
+            first = self._member(char)
+            if isinstance(first, str):
+                members.append(first)
                 continue
-            dash = self._text.startswith("-", self._at) and not self._text.startswith("-]", self._at)
+            dash = self._text.startswith("-", self._position) and not self._text.startswith("-]", self._position)
             if not dash:
-                made.append(_range_text([(one, one)]))
+                members.append(_range_text([(first, first)]))
                 continue
-            self._at += 1
-            other = self._member(self._next("a class that does not end"))
-            if isinstance(other, str):
-                made += [_range_text([(one, one), (0x2D, 0x2D)]), other]
-            elif other < one:
+            self._position += 1
+            last = self._member(self._next("a class that does not end"))
+            if isinstance(last, str):
+                members += [_range_text([(first, first), (0x2D, 0x2D)]), last]
+            elif last < first:
                 raise self._wrong("a range ends before it begins")
             else:
-                made.append(_range_text([(one, other)]))
-        if not made:  # [] matches nothing, and [^] anything
+                members.append(_range_text([(first, last)]))
+        if not members:  # [] matches nothing, and [^] anything
             return "[\\x{0}-\\x{10FFFF}]" if negated else "[^\\x{0}-\\x{10FFFF}]"
-        return f"[{'^' if negated else ''}{''.join(made)}]"
+        return f"[{'^' if negated else ''}{''.join(members)}]"
 
     def _member(self, char: str) -> int | str:
         """Return the code point of a class member, or its RE2 syntax if it stands for several characters."""
@@ -349,10 +349,10 @@ class _Translation:
         return self._code(escaped)
 
     def _next(self, otherwise: str) -> str:
-        if self._at >= len(self._text):
+        if self._position >= len(self._text):
             raise self._wrong(f"it has {otherwise}")
-        self._at += 1
-        return self._text[self._at - 1]
+        self._position += 1
+        return self._text[self._position - 1]
 
     def _wrong(self, what: str, todo: str = "write it otherwise, within what RE2 matches") -> InvalidSchema:
         return InvalidSchema(f"the pattern {_quote(self._text)} is not taken: {what}", todo=todo)

@@ -35,7 +35,7 @@ class SchemaResources:
 
     def __init__(self, document: Any, budget: StepBudget) -> None:
         self._budget = budget
-        self._of: dict[int, Resource] = {}
+        self._by_schema_id: dict[int, Resource] = {}
         self._by_uri: dict[str, Resource] = {}
         self.main = self.resource_of(document, Resource("", document))
         self._by_uri.setdefault("", self.main)
@@ -46,18 +46,18 @@ class SchemaResources:
         name = schema.get("$id") if isinstance(schema, dict) else None
         if not isinstance(name, str):
             return outer
-        known = self._of.get(id(schema))
-        if known is None:
+        resource = self._by_schema_id.get(id(schema))
+        if resource is None:
             self._budget.spend(10 + len(name) // 16)
-            known = Resource(_resolve_uri(outer.uri, name.removesuffix("#")), schema)
-            self._of[id(schema)] = known
-            self._by_uri.setdefault(known.uri, known)
-        return known
+            resource = Resource(_resolve_uri(outer.uri, name.removesuffix("#")), schema)
+            self._by_schema_id[id(schema)] = resource
+            self._by_uri.setdefault(resource.uri, resource)
+        return resource
 
     def all(self) -> Iterator[Resource]:
         """Yield every resource of the document once."""
         yield self.main
-        yield from (resource for resource in self._of.values() if resource is not self.main)
+        yield from (resource for resource in self._by_schema_id.values() if resource is not self.main)
 
     def target(self, reference: str, base: Resource, place: str) -> tuple[Any, Resource, str]:
         """Return the target of a reference, its resource, and its anchor if that is a ``$dynamicAnchor``.
@@ -68,11 +68,11 @@ class SchemaResources:
         address, fragment = urldefrag(reference)
         found = base
         if address:
-            known = self._by_uri.get(_resolve_uri(base.uri, address))
-            if known is None:
+            resource = self._by_uri.get(_resolve_uri(base.uri, address))
+            if resource is None:
                 what = f"the schema refers to {reference[:120]}, outside of itself, and nothing is fetched"
                 raise InvalidSchema(what, place, todo="put what it refers to under $defs")
-            found = known
+            found = resource
         if not fragment:
             return found.root, found, ""
         if not fragment.startswith("/"):

@@ -50,10 +50,10 @@ def repair(text: str, begin: int, budget: StepBudget) -> tuple[str, int]:
 class _Repair:
     def __init__(self, text: str, begin: int, budget: StepBudget) -> None:
         self._text = text
-        self._at = begin
+        self._position = begin
         self._budget = budget
         self._open: list[str] = []
-        self._made: list[str] = []
+        self._pieces: list[str] = []
 
     def repair(self) -> tuple[str, int]:
         """Repair value after value, each with the separator before it."""
@@ -62,102 +62,102 @@ class _Repair:
             self._budget.spend(1)
             end = "}" if self._open[-1] == "{" else "]"
             gap = self._skip()
-            char = self._text[self._at : self._at + 1]
+            char = self._text[self._position : self._position + 1]
             comma = char == ","
             if comma:
-                self._at += 1
+                self._position += 1
                 self._skip()
-                char = self._text[self._at : self._at + 1]
+                char = self._text[self._position : self._position + 1]
             if char == end:  # a comma too many before it is left out
-                if comma and self._made[-1] in ("{", "["):
+                if comma and self._pieces[-1] in ("{", "["):
                     raise self._unclear()
-                self._at += 1
+                self._position += 1
                 self._open.pop()
-                self._made.append(end)
+                self._pieces.append(end)
                 continue
-            first = self._made[-1] in ("{", "[")
+            first = self._pieces[-1] in ("{", "[")
             if comma and first:
                 raise self._unclear()
             if not comma and not first and "\n" not in gap:  # a missing comma, for which the line end stands
                 raise self._unclear()
             if not first:
-                self._made.append(", ")
+                self._pieces.append(", ")
             if self._open[-1] == "{":
                 self._name()
             self._value()
-        return "".join(self._made), self._at
+        return "".join(self._pieces), self._position
 
     def _begin(self) -> None:
-        char = self._text[self._at : self._at + 1]
+        char = self._text[self._position : self._position + 1]
         if char not in ("{", "["):
             raise self._unclear()
         if len(self._open) >= NESTED:
             raise ValueError(f"it is nested more than {NESTED} deep")
         self._open.append(char)
-        self._made.append(char)
-        self._at += 1
+        self._pieces.append(char)
+        self._position += 1
 
     def _skip(self) -> str:
         """Skip whitespace and comments; return them."""
-        found = _SKIPPED.match(self._text, self._at)
+        found = _SKIPPED.match(self._text, self._position)
         if found is None:
             return ""
         self._budget.spend(len(found[0]) // 64)
-        self._at = found.end()
+        self._position = found.end()
         return found[0]
 
     def _name(self) -> None:
-        word = _WORD.match(self._text, self._at)
+        word = _WORD.match(self._text, self._position)
         if word is not None:
-            self._made.append(json.dumps(word[0]))
-            self._at = word.end()
+            self._pieces.append(json.dumps(word[0]))
+            self._position = word.end()
         else:
             self._repair_string()
         self._skip()
-        if self._text[self._at : self._at + 1] != ":":
+        if self._text[self._position : self._position + 1] != ":":
             raise self._unclear()
-        self._at += 1
+        self._position += 1
         self._skip()
-        self._made.append(": ")
+        self._pieces.append(": ")
 
     def _value(self) -> None:
-        char = self._text[self._at : self._at + 1]
+        char = self._text[self._position : self._position + 1]
         if char in ("{", "["):
             self._begin()
         elif char in _QUOTES:
             self._repair_string()
-        elif word := _WORD.match(self._text, self._at):
+        elif word := _WORD.match(self._text, self._position):
             if word[0] in _NO_TEXTS:
                 raise self._unclear()
-            self._at = word.end()
-            self._made.append(_WORDS.get(word[0]) or json.dumps(word[0]))
+            self._position = word.end()
+            self._pieces.append(_WORDS.get(word[0]) or json.dumps(word[0]))
         else:
             self._number()
 
     def _number(self) -> None:
-        found = _NUMBER.match(self._text, self._at)
+        found = _NUMBER.match(self._text, self._position)
         if found is None or not (found[2] or found[4]):
             raise self._unclear()
-        sign, whole, point, rest, power = found.groups("")
-        if len(whole) > 1 and whole.startswith("0"):
+        sign, integer_part, point, rest, power = found.groups("")
+        if len(integer_part) > 1 and integer_part.startswith("0"):
             raise self._unclear()  # an identifier such as 0071, or another base
-        self._at = found.end()
+        self._position = found.end()
         fraction = f".{rest}" if point and rest else ""
-        self._made.append(f"{'-' if sign == '-' else ''}{whole or '0'}{fraction}{power}")
+        self._pieces.append(f"{'-' if sign == '-' else ''}{integer_part or '0'}{fraction}{power}")
 
     def _repair_string(self) -> None:
-        quotes = _QUOTES.get(self._text[self._at : self._at + 1])
-        found = quotes.match(self._text, self._at) if quotes is not None else None
+        quotes = _QUOTES.get(self._text[self._position : self._position + 1])
+        found = quotes.match(self._text, self._position) if quotes is not None else None
         if found is None:
             raise self._unclear()
         self._budget.spend(len(found[0]) // 64)
-        self._at = found.end()
-        self._made.append('"' + _ESCAPE.sub(_escape, found[1]) + '"')
+        self._position = found.end()
+        self._pieces.append('"' + _ESCAPE.sub(_escape, found[1]) + '"')
 
     def _unclear(self) -> ValueError:
-        if self._at >= len(self._text):
+        if self._position >= len(self._text):
             return ValueError("it ends in the middle")
-        return ValueError(f"what stands at character {self._at} can be read in more than one way")
+        return ValueError(f"what stands at character {self._position} can be read in more than one way")
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -221,45 +221,45 @@ class _Reader:
         self._budget = budget
         self._open: list[tuple[list[Any] | dict[str, Any], str]] = []
 
-    def value(self, at: int) -> tuple[Any, int]:
+    def value(self, position: int) -> tuple[Any, int]:
         while True:
             self._budget.spend(1)
-            char = self._text[at : at + 1]
+            char = self._text[position : position + 1]
             if char in ("[", "{"):
-                at, empty = self._open_container(char, at + 1)
+                position, empty = self._open_container(char, position + 1)
                 if empty is None:
                     continue
                 found: Any = empty
             else:
-                found, at = _DECODER.raw_decode(self._text, at)  # a text, a number or a word
+                found, position = _DECODER.raw_decode(self._text, position)  # a text, a number or a word
             while self._open:
-                found, at, more = self._add_value(found, self._blank(at))
+                found, position, more = self._add_value(found, self._blank(position))
                 if more:
                     break
             else:
-                return found, at
+                return found, position
 
-    def _open_container(self, char: str, at: int) -> tuple[int, list[Any] | dict[str, Any] | None]:
+    def _open_container(self, char: str, position: int) -> tuple[int, list[Any] | dict[str, Any] | None]:
         """Open a list or object; return the position of its first value and None.
 
         For an empty container, return its end and the container.
         """
-        made: list[Any] | dict[str, Any] = [] if char == "[" else {}
-        at = self._blank(at)
-        if self._text[at : at + 1] == ("]" if char == "[" else "}"):
-            return at + 1, made
+        container: list[Any] | dict[str, Any] = [] if char == "[" else {}
+        position = self._blank(position)
+        if self._text[position : position + 1] == ("]" if char == "[" else "}"):
+            return position + 1, container
         if len(self._open) >= NESTED:
             raise _too_deep()
         name = ""
         if char == "{":
-            name, at = self._name(at, "Expecting property name enclosed in double quotes")
-        self._open.append((made, name))
-        return at, None
+            name, position = self._name(position, "Expecting property name enclosed in double quotes")
+        self._open.append((container, name))
+        return position, None
 
-    def _add_value(self, found: Any, at: int) -> tuple[Any, int, bool]:
+    def _add_value(self, found: Any, position: int) -> tuple[Any, int, bool]:
         """Add a value to the open container; return its next position with True, or the closed container with False."""
         inside, name = self._open.pop()
-        char = self._text[at : at + 1]
+        char = self._text[position : position + 1]
         if isinstance(inside, list):
             inside.append(found)
             end = "]"
@@ -267,27 +267,27 @@ class _Reader:
             inside[name] = found
             end = "}"
         if char == end:
-            return inside, at + 1, False
+            return inside, position + 1, False
         if char != ",":
-            raise json.JSONDecodeError("Expecting ',' delimiter", self._text, at)
-        at = self._blank(at + 1)
+            raise json.JSONDecodeError("Expecting ',' delimiter", self._text, position)
+        position = self._blank(position + 1)
         if isinstance(inside, dict):
-            name, at = self._name(at, "Expecting property name enclosed in double quotes")
+            name, position = self._name(position, "Expecting property name enclosed in double quotes")
         self._open.append((inside, name))
-        return None, at, True
+        return None, position, True
 
-    def _name(self, at: int, otherwise: str) -> tuple[str, int]:
-        if self._text[at : at + 1] != '"':
-            raise json.JSONDecodeError(otherwise, self._text, at)
-        name, at = _DECODER.raw_decode(self._text, at)
-        at = self._blank(at)
-        if self._text[at : at + 1] != ":":
-            raise json.JSONDecodeError("Expecting ':' delimiter", self._text, at)
-        return name, self._blank(at + 1)
+    def _name(self, position: int, otherwise: str) -> tuple[str, int]:
+        if self._text[position : position + 1] != '"':
+            raise json.JSONDecodeError(otherwise, self._text, position)
+        name, position = _DECODER.raw_decode(self._text, position)
+        position = self._blank(position)
+        if self._text[position : position + 1] != ":":
+            raise json.JSONDecodeError("Expecting ':' delimiter", self._text, position)
+        return name, self._blank(position + 1)
 
-    def _blank(self, at: int) -> int:
-        found = _BLANKS.match(self._text, at)
-        return found.end() if found is not None else at
+    def _blank(self, position: int) -> int:
+        found = _BLANKS.match(self._text, position)
+        return found.end() if found is not None else position
 
 
 # ---- alignment with a schema ------------------------------------------------------------------------
@@ -307,8 +307,8 @@ def align_value(data: Any, schema: Any, budget: StepBudget) -> tuple[Any, tuple[
     ({'unit': 'EUR'}, ("unit: 'eur' is read as 'EUR'",))
     """
     changes: list[str] = []
-    made = _Aligner(schema, budget, changes).value(data, schema, "")
-    return (made, tuple(changes)) if changes else (data, ())
+    aligned = _Aligner(schema, budget, changes).value(data, schema, "")
+    return (aligned, tuple(changes)) if changes else (data, ())
 
 
 class _Aligner:
@@ -385,9 +385,9 @@ class _Aligner:
             self._budget.spend(1)
         return schema
 
-    def _read(self, path: str, data: Any, made: Any) -> Any:
-        self._say(path, f"{_short(data)} is read as {_short(made)}")
-        return made
+    def _read(self, path: str, data: Any, aligned: Any) -> Any:
+        self._say(path, f"{_short(data)} is read as {_short(aligned)}")
+        return aligned
 
     def _say(self, path: str, what: str) -> None:
         self._changes.append(f"{path}: {what}" if path else what)
@@ -403,5 +403,5 @@ def _is(data: Any, kinds: tuple[Any, ...]) -> bool:
 
 
 def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}…"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

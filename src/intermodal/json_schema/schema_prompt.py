@@ -61,45 +61,45 @@ class _Fields:
         self._nodes = _NODES
         self._left = LONGEST
 
-    def words(self, schema: Any, said: str = "", depth: int = 0, within: tuple[str, ...] = ()) -> str:
+    def words(self, schema: Any, description: str = "", depth: int = 0, within: tuple[str, ...] = ()) -> str:
         """Describe a value.
 
-        ``said``: the description next to the reference that led here; ``within``: the references followed so far.
+        ``description``: the one next to the reference that led here; ``within``: the references followed so far.
         """
         self._nodes -= 1
-        said = _description(schema) or said
+        description = _description(schema) or description
         if not isinstance(schema, Mapping) or self._nodes < 0 or self._left < 0 or depth > _DEPTH:
-            return self._scalar(said, "")
+            return self._scalar(description, "")
         reference = schema.get("$ref")
         if isinstance(reference, str) and not schema.keys() & {"properties", "enum", "const"}:
             if reference in within:
-                return self._scalar(said, reference.rpartition("/")[2])
-            return self.words(resolve_reference(self._root, reference), said, depth + 1, (*within, reference))
+                return self._scalar(description, reference.rpartition("/")[2])
+            return self.words(resolve_reference(self._root, reference), description, depth + 1, (*within, reference))
         choices = ["null"] if schema.get("type") == "null" else list(_choices(schema))
         if choices:
             values = self._within_length(" or ".join(choices))
-            return values if values == "null" else self._after(said, values)
+            return values if values == "null" else self._after(description, values)
         for key in ("anyOf", "oneOf"):
             if isinstance(schema.get(key), list):
-                each = [self.words(one, said, depth + 1, within) for one in schema[key][:_VALUES]]
+                each = [self.words(choice, description, depth + 1, within) for choice in schema[key][:_VALUES]]
                 return " or ".join(dict.fromkeys(each))
         properties = self._properties(schema, depth)
         if properties:
-            return self._after(said, self._property_texts(properties, depth, within))
+            return self._after(description, self._property_texts(properties, depth, within))
         if "items" in schema:
-            return self._after(said, f"list of {self.words(schema['items'], '', depth + 1, within)}")
-        return self._scalar(said, _kind(schema))
+            return self._after(description, f"list of {self.words(schema['items'], '', depth + 1, within)}")
+        return self._scalar(description, _kind(schema))
 
     def _property_texts(self, properties: Mapping[str, Any], depth: int, within: tuple[str, ...]) -> str:
-        made: list[str] = []
+        texts: list[str] = []
         for name, each in properties.items():
             if self._left < 0 or self._nodes < 0:
-                made.append(_MORE)
+                texts.append(_MORE)
                 break
-            made.append(
+            texts.append(
                 f"{self._within_length(' '.join(name.split())[:_SAID])} ({self.words(each, '', depth + 1, within)})"
             )
-        return ", ".join(made)
+        return ", ".join(texts)
 
     def _properties(self, schema: Schema, depth: int) -> dict[str, Any]:
         """Return the properties of an object, including those of the schemas it combines with ``allOf``."""
@@ -114,13 +114,13 @@ class _Fields:
                 found |= self._properties(each, depth + 1)
         return found
 
-    def _scalar(self, said: str, kind: str) -> str:
-        if not said:
+    def _scalar(self, description: str, kind: str) -> str:
+        if not description:
             return self._within_length(kind or _ANY)
-        return self._within_length(said if kind in ("", "string") else f"{said}; {kind}")
+        return self._within_length(description if kind in ("", "string") else f"{description}; {kind}")
 
-    def _after(self, said: str, words: str) -> str:
-        return f"{self._within_length(said)}: {words}" if said else words
+    def _after(self, description: str, words: str) -> str:
+        return f"{self._within_length(description)}: {words}" if description else words
 
     def _within_length(self, text: str) -> str:
         self._left -= len(text)
@@ -139,13 +139,13 @@ def _choices(schema: Schema) -> Iterator[str]:
 def _kind(schema: Schema) -> str:
     kinds = schema.get("type")
     listed = kinds[:_VALUES] if isinstance(kinds, list) else [kinds]
-    said = " or ".join(str(each)[:_SAID] for each in listed if isinstance(each, str))
-    return f"{said}, {schema['format'][:_SAID]}" if isinstance(schema.get("format"), str) else said
+    kind_text = " or ".join(str(each)[:_SAID] for each in listed if isinstance(each, str))
+    return f"{kind_text}, {schema['format'][:_SAID]}" if isinstance(schema.get("format"), str) else kind_text
 
 
 def _description(schema: Any) -> str:
-    said = schema.get("description") if isinstance(schema, Mapping) else None
-    return " ".join(said.split())[:_SAID] if isinstance(said, str) else ""
+    description = schema.get("description") if isinstance(schema, Mapping) else None
+    return " ".join(description.split())[:_SAID] if isinstance(description, str) else ""
 
 
 def _value(value: Any) -> str:
