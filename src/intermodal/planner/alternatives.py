@@ -38,7 +38,7 @@ def alternatives(inputs: Inputs, *, most: int = 12, below_floor: bool = True) ->
 
 def _candidates_of(case: PlanningCase, most: int, *, below_floor: bool) -> list[Candidate]:
     decision = decide(case)
-    floors = decision.settled.floors
+    floors = decision.floor_search.floors
     if below_floor and case.policy.at_least is None:
         floors = StrengthFloors(0, 0, 0)
     found = Search(case, eligible_endpoints(case, needed_jobs(case)), floors, every=True).run()

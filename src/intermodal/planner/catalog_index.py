@@ -397,13 +397,13 @@ def undominated_members(members: list[Endpoint], as_of: str, effort: ThinkingReq
     undominated: list[int] = []
     for place in order:
         point = slim[place]
-        beaten = 0
+        better_count = 0
         for other in undominated:
             if all(map(le, slim[other], point)):
-                beaten += 1
-                if beaten >= BAND:
+                better_count += 1
+                if better_count >= BAND:
                     break
-        if beaten < BAND:
+        if better_count < BAND:
             undominated.append(place)
     return tuple(sorted((members[place] for place in undominated), key=lambda e: e.id))
 

@@ -29,9 +29,9 @@ def exploration_route(case: PlanningCase, chosen_route: Route, routes: list[Rout
     """Return the unmeasured route whose optimistic score beats the chosen one; None if there is none."""
     if not _may_explore(case, chosen_route):
         return None
-    able = [route for route in routes if _costs_no_more(case, route, chosen_route)]
-    able = [route for route in able if optimistic_score(case, route, chosen_route) < chosen_route.score]
-    return min(able, key=lambda route: (optimistic_score(case, route, chosen_route), route.key), default=None)
+    eligible = [route for route in routes if _costs_no_more(case, route, chosen_route)]
+    eligible = [route for route in eligible if optimistic_score(case, route, chosen_route) < chosen_route.score]
+    return min(eligible, key=lambda route: (optimistic_score(case, route, chosen_route), route.key), default=None)
 
 
 def exploration_note(endpoint: str) -> str:

@@ -35,7 +35,7 @@ def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
         raise errors[0]
     routes: dict[int, tuple[Route, CandidateBuilder]] = {}
     for decision in decisions:
-        found = Search(decision.case, decision.left, decision.settled.floors, ends=True).run()
+        found = Search(decision.case, decision.left, decision.floor_search.floors, ends=True).run()
         builder = CandidateBuilder(decision.case, found.conversions)
         routes |= {id(route): (route, builder) for route in (decision.chosen, *found.routes)}
     chosen = min((decision.chosen for decision in decisions), key=lambda route: translation_order(case, route))

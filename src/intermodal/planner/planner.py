@@ -52,7 +52,7 @@ class PlanDecision(Struct):
 
     case: PlanningCase
     left: EligibleEndpoints
-    settled: FloorSearch
+    floor_search: FloorSearch
     chosen: Route
     fallbacks: list[Route]
     notes: list[str]
@@ -119,23 +119,23 @@ def plan_from(inputs: Inputs, surface: Surface = "command line") -> Plan:
 def decide(case: PlanningCase) -> PlanDecision:
     """Search for routes and choose one. If there is none, search again under looser assumptions."""
     left = eligible_endpoints(case, needed_jobs(case))
-    settled = search_with_floors(case, left)
-    if not settled.found.routes and _too_long_an_answer(case, settled):
+    floor_search = search_with_floors(case, left)
+    if not floor_search.found.routes and _too_long_an_answer(case, floor_search):
         case.tight = True
-        settled = search_with_floors(case, left)
-    if not settled.found.routes and _too_many_tools(case, settled):
+        floor_search = search_with_floors(case, left)
+    if not floor_search.found.routes and _too_many_tools(case, floor_search):
         case.hopeful = True
-        settled = search_with_floors(case, left)
-    settled = _losing_less(case, left, settled)
-    if not settled.found.routes:
-        raise no_route(case, [*left.refused, *settled.found.refused])
-    best = settled.found.routes[0]
-    chosen, reason = prefer_previous_endpoint(case, left, settled, best)
-    fallbacks = _fallbacks(case, settled.found.routes, chosen)
-    found = exploration_route(case, chosen, settled.found.routes)
+        floor_search = search_with_floors(case, left)
+    floor_search = _losing_less(case, left, floor_search)
+    if not floor_search.found.routes:
+        raise no_route(case, [*left.refused, *floor_search.found.refused])
+    best = floor_search.found.routes[0]
+    chosen, reason = prefer_previous_endpoint(case, left, floor_search, best)
+    fallbacks = _fallbacks(case, floor_search.found.routes, chosen)
+    found = exploration_route(case, chosen, floor_search.found.routes)
     if found is not None:
         fallbacks = [*(route for route in fallbacks if route.endpoint.id != found.endpoint.id), found]
-    return PlanDecision(case, left, settled, chosen, fallbacks, reason, case.voice, found)
+    return PlanDecision(case, left, floor_search, chosen, fallbacks, reason, case.voice, found)
 
 
 def _check_hosts(case: PlanningCase) -> None:
@@ -173,44 +173,44 @@ def _check_hosts(case: PlanningCase) -> None:
         )
 
 
-def _too_long_an_answer(case: PlanningCase, settled: FloorSearch) -> bool:
+def _too_long_an_answer(case: PlanningCase, floor_search: FloorSearch) -> bool:
     """Return whether an endpoint was rejected for context, cost or time, which a shorter answer might avoid."""
     return case.job == "generate" and any(
-        row.rule in ("context", "max_cost", "deadline") for row in settled.found.refused
+        row.rule in ("context", "max_cost", "deadline") for row in floor_search.found.refused
     )
 
 
-def _too_many_tools(case: PlanningCase, settled: FloorSearch) -> bool:
+def _too_many_tools(case: PlanningCase, floor_search: FloorSearch) -> bool:
     """Return whether an endpoint was rejected for its context, which a lower count of tool tokens might avoid."""
-    return bool(case.request.tools) and any(row.rule == "context" for row in settled.found.refused)
+    return bool(case.request.tools) and any(row.rule == "context" for row in floor_search.found.refused)
 
 
-def _losing_less(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch) -> FloorSearch:
+def _losing_less(case: PlanningCase, left: EligibleEndpoints, floor_search: FloorSearch) -> FloorSearch:
     """Search again if the best route loses an aspect that another route would keep with more room in its context.
 
     Room is gained by an answer shorter than the stated limit, and by counting images of unknown token count at their
     low estimate.
     """
     if case.is_replanning or not any(group.inputs - {"text"} for group in left.by_job[case.job]):
-        return settled
+        return floor_search
     has_stated_limit = case.request.sampling.max_tokens is not None
     for hopeful in (False, True):
-        if settled.found.routes and settled.found.routes[0].loss == (0, 0):
+        if floor_search.found.routes and floor_search.found.routes[0].loss == (0, 0):
             break
         before = case.tight, case.hopeful_images
         case.tight, case.hopeful_images = case.tight or has_stated_limit, hopeful
         if before == (case.tight, case.hopeful_images):
             continue
         other = search_with_floors(case, left)
-        if _loses_less(other, settled):
-            settled = other
+        if _loses_less(other, floor_search):
+            floor_search = other
         else:
             case.tight, case.hopeful_images = before
-    return settled
+    return floor_search
 
 
-def _loses_less(other: FloorSearch, settled: FloorSearch) -> bool:
-    mine, now = other.found.routes, settled.found.routes
+def _loses_less(other: FloorSearch, floor_search: FloorSearch) -> bool:
+    mine, now = other.found.routes, floor_search.found.routes
     return bool(mine) and (not now or mine[0].loss < now[0].loss)
 
 
@@ -310,18 +310,18 @@ def _rejected_subject(row: Rejected) -> str:
 
 def plan_of_decision(decision: PlanDecision) -> Plan:
     """Return the decision as a plan: candidates with steps, rejections and sentences. ``with_id`` adds the id."""
-    case, chosen, found = decision.case, decision.chosen, decision.settled.found
+    case, chosen, found = decision.case, decision.chosen, decision.floor_search.found
     builder = CandidateBuilder(case, found.conversions, [route.endpoint for route in decision.fallbacks])
     head = builder.candidate(chosen)
     fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
     notes = [
         *decision.notes,
         *found.search.avoidable_loss_notes(chosen),
-        *floor_notes(case, decision.left, decision.settled, chosen),
+        *floor_notes(case, decision.left, decision.floor_search, chosen),
         *plan_notes(case, chosen, head),
         *([exploration_note(decision.explored.endpoint.id)] if decision.explored is not None else ()),
     ]
-    verdict = verdict_of(case, chosen, found, decision.settled.floors.answer)
+    verdict = verdict_of(case, chosen, found, decision.floor_search.floors.answer)
     return Plan(
         id="",
         headline=headline(case, chosen.assignment, chosen.endpoint, verdict),
@@ -330,7 +330,7 @@ def plan_of_decision(decision: PlanDecision) -> Plan:
         chosen=head,
         fallbacks=fallbacks,
         outranked=outranked_routes(case, chosen, decision.fallbacks, found.routes, builder),
-        rejected=rejected_rows([*decision.left.refused, *found.refused, *decision.settled.passed_over]),
+        rejected=rejected_rows([*decision.left.refused, *found.refused, *decision.floor_search.passed_over]),
         notes=tuple(dict.fromkeys(notes)),
         catalog=case.index.catalog.version,
         statistics=case.statistics.epoch,

@@ -376,16 +376,18 @@ def check_own_labels(request: Request, catalog: Catalog, named_endpoints: frozen
     output = request.output
     if not isinstance(output, ScoresOutput) or output.labels:
         return
-    able = [each.id for each in catalog.endpoints if each.model.classifies and each.ready]
-    able = able if named_endpoints is None else [each for each in catalog.by_id if each in named_endpoints]
-    if not able:
+    classifiers = [each.id for each in catalog.endpoints if each.model.classifies and each.ready]
+    classifiers = (
+        classifiers if named_endpoints is None else [each for each in catalog.by_id if each in named_endpoints]
+    )
+    if not classifiers:
         raise UsageError(
             "scores need labels to be held against, and no classifier that has its own is here",
             where="scores", todo=hint("give some: {labels=}", "invoice,letter,photo"),
         )  # fmt: skip
-    if len(able) > 1:
+    if len(classifiers) > 1:
         raise UsageError(
-            f"{joined_names(able)} have labels of their own", where="scores",
+            f"{joined_names(classifiers)} have labels of their own", where="scores",
             todo=hint("name one of them ({model}), or give labels ({labels})"),
         )  # fmt: skip
 

@@ -219,7 +219,7 @@ def _without_times(option: ConversionOption) -> ConversionOption:
         return option
     keeps = tuple(aspect for aspect in option.keeps if aspect != "timing")
     loses = in_aspect_order({*option.loses, "timing"})
-    return msgspec.structs.replace(option, keeps=keeps, loses=loses, refused={}, weighed={}, options={})
+    return msgspec.structs.replace(option, keeps=keeps, loses=loses, refused={}, weighted_scores={}, options={})
 
 
 def _by(
@@ -230,10 +230,12 @@ def _by(
     None if a bundle has no such option, or if an endpoint is not used.
     """
     names = {each.id for each in used if each is not None}
-    able = [[each for each in some if {converter.id for converter in each.converters} <= names] for some in options]
-    if not all(able):
+    usable_options = [
+        [each for each in some if {converter.id for converter in each.converters} <= names] for some in options
+    ]
+    if not all(usable_options):
         return None
-    chosen = tuple(min(some, key=_option_order) for some in able)
+    chosen = tuple(min(some, key=_option_order) for some in usable_options)
     return chosen if {converter.id for option in chosen for converter in option.converters} == names else None
 
 

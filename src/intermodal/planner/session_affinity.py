@@ -26,7 +26,7 @@ LEAST: dict[Objective, float] = {
 
 
 def prefer_previous_endpoint(
-    case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch, best: Route
+    case: PlanningCase, left: EligibleEndpoints, floor_search: FloorSearch, best: Route
 ) -> tuple[Route, list[str]]:
     """Return the route to use, and notes on staying or switching."""
     previous = case.request.previous_endpoint
@@ -36,16 +36,16 @@ def prefer_previous_endpoint(
         return best, [f"switches from {previous}, which is no longer in the catalog"]
     if case.named_endpoints is not None and previous not in case.named_endpoints:
         return best, [f"switches from {previous}: {rules.other_model_named(case)}"]
-    mine = next((route for route in settled.found.routes if route.endpoint.id == previous), None)
+    mine = next((route for route in floor_search.found.routes if route.endpoint.id == previous), None)
     if mine is None:
-        alone = Search(case, left, settled.floors, EndpointFilter(previous, case.job)).run()
+        alone = Search(case, left, floor_search.floors, EndpointFilter(previous, case.job)).run()
         if not alone.routes and case.policy.at_least is None:  # the default floor is not a stated need
             alone = Search(case, left, StrengthFloors(0, 0, 0), EndpointFilter(previous, case.job)).run()
         if not alone.routes:
             return best, [hint("switches from {}: {}", previous, _why(alone.refused, previous, case))]
         mine = alone.routes[0]
-        settled.found.routes.append(mine)
-        settled.found.routes.sort(key=lambda route: route.key)
+        floor_search.found.routes.append(mine)
+        floor_search.found.routes.sort(key=lambda route: route.key)
     if continues_tool_call(case.request):
         return mine, [f"stays with {previous}, whose tool call this answers"]
     if _is_worth_switching(case, mine, best):

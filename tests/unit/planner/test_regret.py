@@ -120,10 +120,10 @@ def compared_with(seeds: range, most: float = math.inf) -> Iterator[float]:
             continue
         if decision.chosen.assignment.left_out:
             continue
-        choices = everything(case, decision.settled.floors)
+        choices = everything(case, decision.floor_search.floors)
         if routes(choices) > most:
             continue
-        best = brute_force(case, decision.settled.floors, choices)
+        best = brute_force(case, decision.floor_search.floors, choices)
         assert best is not None
         assert best[:-1] <= decision.chosen.key[:-1], "brute force looks at everything"
         if best[:-1] == decision.chosen.key[:-1]:

@@ -171,12 +171,12 @@ def _better_converter(
     some = allowed_converters(case, bundle, op, conversions.get(op, []))
     general = "empty" if op == "transcribe" else "confidence"
     for problem in (general, "language") if op == "transcribe" else (general,):
-        bad = ConversionOutcome(op=op, endpoint=endpoint.id, problem=problem)
-        able = [e for e in some if may_redo(case, e, bad)]
+        outcome = ConversionOutcome(op=op, endpoint=endpoint.id, problem=problem)
+        alternatives = [e for e in some if may_redo(case, e, outcome)]
         if problem == "language" and not endpoint.model.languages:
-            able = []
-        if able:
-            return op, problem, max(able, key=lambda e: (group[e.id].tier(conversion_steps.task_of(op)), e.id))
+            alternatives = []
+        if alternatives:
+            return op, problem, max(alternatives, key=lambda e: (group[e.id].tier(conversion_steps.task_of(op)), e.id))
     describers = allowed_converters(case, bundle, "describe", conversions.get("describe", [])) if op == "read" else []
     return ("describe", general, describers[0]) if describers else None
 

@@ -123,7 +123,7 @@ class ConversionOption(Struct, eq=False, gc=False):
         odd: whether some of its images may be rejected.
         natives: distinct conversions with unconverted media other than images, and their counts.
         tier: tier of the weakest converter. conversions: one per part. Caches: by_rules: tokens of unconverted media by
-            token rules; refused: why they would be rejected; weighed, options: scores under each weighting.
+            token rules; refused: why they would be rejected; weighted_scores, options: under each weighting.
     """
 
     name: str
@@ -150,7 +150,7 @@ class ConversionOption(Struct, eq=False, gc=False):
     natives: list[tuple[PartConversion, int]]
     by_rules: dict[TokenRules, NativeTokens]
     refused: dict[TokenRules, str]
-    weighed: dict[TokenRules | None, tuple[tuple[float, ...], ...]]
+    weighted_scores: dict[TokenRules | None, tuple[tuple[float, ...], ...]]
     options: dict[object, tuple[float, float, float, float]]
     has_native_media: bool = False
     odd: bool = False
@@ -220,7 +220,7 @@ def make_option(
         text=ZEROS, output_tokens=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
         work=ZEROS, chain=ZEROS, seconds_by_process={},
         pictures={}, sound=ZEROS, tier=NO_TIER, conversions=conversions, natives=[],
-        by_rules={}, refused={}, weighed={}, options={},
+        by_rules={}, refused={}, weighted_scores={}, options={},
     )  # fmt: skip
     _add_up(option, bundle, case)
     return option
@@ -259,7 +259,7 @@ def without_words(option: ConversionOption, bundle: Bundle) -> ConversionOption:
         penalty=option.penalty + (price if price is not None and price < MUST_KEEP else 0.0),
         missed=option.missed if price is None else ("words", *option.missed),
         lost=option.lost + (len(bundle.parts) if price == MUST_KEEP else 0),
-        refused={}, weighed={}, options={},
+        refused={}, weighted_scores={}, options={},
     )  # fmt: skip
 
 

@@ -68,18 +68,18 @@ def earlier_portion(
         unit: Literal["seconds", "lines"] = "seconds" if part.kind in ("audio", "video") else "lines"
         return Portion(aspect="words", kept=read_amount, of=total, unit=unit) if total else None
     read = {page.number for page in part.pages if (page.number in pages if pages else page.scanned)}
-    bad = {page.number for page in part.pages if page.read_before != (0, 0) or page.number in unread} & read
-    return _document_portion(part, bad, unread) if bad else None
+    doubted_pages = {page.number for page in part.pages if page.read_before != (0, 0) or page.number in unread} & read
+    return _document_portion(part, doubted_pages, unread) if doubted_pages else None
 
 
-def _document_portion(part: PartFacts, bad: Collection[int], unread: Collection[int]) -> Portion:
+def _document_portion(part: PartFacts, doubted_pages: Collection[int], unread: Collection[int]) -> Portion:
     """Return the share of a document's letters that are read with confidence: what is lost counts, not the worst page.
 
     ``bad``: pages that were not. Whole pages are counted if the letters of no scan are known.
     """
     letter_counts = [page.letters.mid for page in part.pages if page.scanned and page.letters.known]
     if not letter_counts:
-        return Portion(aspect="words", kept=len(part.pages) - len(bad), of=len(part.pages), unit="pages")
+        return Portion(aspect="words", kept=len(part.pages) - len(doubted_pages), of=len(part.pages), unit="pages")
     kept_letters = total_letters = 0.0
     for page in part.pages:
         letters_estimate = page.figure_letters if not page.scanned else page.letters
@@ -91,7 +91,7 @@ def _document_portion(part: PartFacts, bad: Collection[int], unread: Collection[
             else 0.0
         )
         sure, lines = page.read_before
-        share = 0.0 if page.number in unread else sure / lines if page.number in bad and lines else 1.0
+        share = 0.0 if page.number in unread else sure / lines if page.number in doubted_pages and lines else 1.0
         text = 0 if page.scanned else page.chars + page.over
         kept_letters += text + share * letters
         total_letters += text + letters

@@ -205,9 +205,9 @@ def _counted_only(case: PlanningCase) -> list[EndpointRejection]:
     """Return the rejection of hosts without consent whose endpoints are only counted in the catalog."""
     hosts = endpoints = 0
     for place in case.index.catalog.elsewhere:
-        able = max((count for task, count in place.tasks if case.job in JOBS.get(task, ())), default=0)
-        if able and place.host not in case.consented:
-            hosts, endpoints = hosts + (place.host not in case.index.hosts), endpoints + able
+        endpoint_count = max((count for task, count in place.tasks if case.job in JOBS.get(task, ())), default=0)
+        if endpoint_count and place.host not in case.consented:
+            hosts, endpoints = hosts + (place.host not in case.index.hosts), endpoints + endpoint_count
     if not endpoints:
         return []
     words = hint("no consent for {} more hosts: {}", hosts, consent_to())

@@ -171,9 +171,9 @@ def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     """
     first, into = group.first, case.into
     if job == "transcribe" and into and into not in first.translates:
-        able = ", ".join(first.translates)
-        if able:
-            return f"translates speech into {able} only, and {into} is asked for"
+        target_languages = ", ".join(first.translates)
+        if target_languages:
+            return f"translates speech into {target_languages} only, and {into} is asked for"
         route_note = (
             f": it is not stated that {first.host.id} has /audio/translations" if first.model.translates else ""
         )

@@ -61,30 +61,30 @@ def search_with_floors(case: PlanningCase, left: EligibleEndpoints) -> FloorSear
         floors = StrengthFloors(*[TIERS.index(required_tier)] * 4)
         return FloorSearch(floors, Search(case, left, floors).run(), floors, [])
     top = _strongest(case, left)
-    settled: FloorSearch | None = None
+    floor_search: FloorSearch | None = None
     for floors in _lower_floors(top):
-        settled = FloorSearch(floors, Search(case, left, floors).run(), top, [])
-        if settled.found.routes:
-            settled.passed_over = _excluded_stronger(case, left, top, floors)
-            return _keeping_more(case, left, settled) or settled
-    assert settled is not None
-    return settled
+        floor_search = FloorSearch(floors, Search(case, left, floors).run(), top, [])
+        if floor_search.found.routes:
+            floor_search.passed_over = _excluded_stronger(case, left, top, floors)
+            return _keeping_more(case, left, floor_search) or floor_search
+    assert floor_search is not None
+    return floor_search
 
 
-def _keeping_more(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch) -> FloorSearch | None:
+def _keeping_more(case: PlanningCase, left: EligibleEndpoints, floor_search: FloorSearch) -> FloorSearch | None:
     """Return the search with a weaker endpoint that keeps needed aspects, or None.
 
     Used if the best route loses them and is no stronger. For example, if a weak model describes five images one by one,
     they are not compared, however strong the model that reads the descriptions.
     """
-    best, floors = settled.found.routes[0], settled.floors
+    best, floors = floor_search.found.routes[0], floor_search.floors
     if not best.demand.lost or best.tier >= floors.answer:
         return None
     lower = StrengthFloors(best.tier, floors.hear, floors.read, floors.see)
     found = Search(case, left, lower).run()
     if not found.routes or found.routes[0].loss >= best.loss:
         return None
-    return FloorSearch(lower, found, settled.top, settled.passed_over, best)
+    return FloorSearch(lower, found, floor_search.top, floor_search.passed_over, best)
 
 
 def _strongest(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
@@ -129,13 +129,15 @@ def is_floor_missed(notes: Iterable[str]) -> bool:
     return any(note.startswith(_MISSED_FLOOR) for note in notes)
 
 
-def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch, chosen_route: Route) -> list[str]:
+def floor_notes(
+    case: PlanningCase, left: EligibleEndpoints, floor_search: FloorSearch, chosen_route: Route
+) -> list[str]:
     """Return a note if the default floor was lowered: what excludes stronger endpoints, or how to get them."""
     if case.policy.at_least is not None:
         return []
-    floors = settled.floors
-    if settled.instead is not None:
-        before = settled.instead
+    floors = floor_search.floors
+    if floor_search.instead is not None:
+        before = floor_search.instead
         return [
             f"{chosen_route.endpoint.id} is {tier_name(chosen_route.tier)}, below the floor "
             f"{tier_name(DEFAULT_FLOOR)}, and keeps what the "
@@ -157,7 +159,7 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
     if not low:
         return []
     short = [f"{_JOB_WORDS[job]} {tier_name(place)}" for job, place in low]
-    why = _refused_by_floor(case, settled)
+    why = _refused_by_floor(case, floor_search)
     floor, weak = tier_name(DEFAULT_FLOOR), ", ".join(short)
     if why:
         return [hint(_MISSED_FLOOR + " {} strength is available ({}): {}", floor, weak, why)]
@@ -178,17 +180,17 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
     ]
 
 
-def _refused_by_floor(case: PlanningCase, settled: FloorSearch) -> str:
+def _refused_by_floor(case: PlanningCase, floor_search: FloorSearch) -> str:
     """Return what excludes a stronger available endpoint: the nearest miss."""
-    if settled.passed_over:
-        nearest = max(settled.passed_over, key=lambda each: rules.rule_order(each.rule))
+    if floor_search.passed_over:
+        nearest = max(floor_search.passed_over, key=lambda each: rules.rule_order(each.rule))
         return hint("{} {}", nearest.ids[0], nearest.reason)
-    if settled.floors.answer >= settled.top.answer:
+    if floor_search.floors.answer >= floor_search.top.answer:
         return ""
     stronger = [
         each
-        for each in settled.found.refused
-        if any(_is_stronger(case, case.index.group_of[name], settled.floors.answer) for name in each.ids)
+        for each in floor_search.found.refused
+        if any(_is_stronger(case, case.index.group_of[name], floor_search.floors.answer) for name in each.ids)
     ]
     if not stronger:
         return ""

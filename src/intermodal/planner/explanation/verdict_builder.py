@@ -145,7 +145,7 @@ Rank = tuple[float, bool, bool, float, float, str]
 
 
 def verdict_of(case: PlanningCase, chosen_route: Route, search_result: SearchResult, floor: int) -> Verdict:
-    """Return the verdict on the chosen route. ``floor``: the settled floor of the answering endpoint."""
+    """Return the verdict on the chosen route. ``floor``: the final one of the answering endpoint."""
     parts = part_judgements(case, chosen_route.assignment)
     value = judge(parts, answers=answers_in_words(case, chosen_route))
     if value == "not_enough":
@@ -186,8 +186,8 @@ _INSTEAD: dict[Job, Instead] = {
 def _contrastive(case: PlanningCase, chosen_route: Route, search_result: SearchResult, floor: int) -> Other | None:
     """Return the nearest contrastive model for labels of images, if a generative model chooses among them."""
     matching = [group for group in case.index.groups if group.first.model.matches_images]
-    able = _keepers(case, matching, chosen_route, search_result)
-    as_images = ((group, options) for group, options in able if all(option.kinds == {"image"} for option in options))
+    keepers = _keepers(case, matching, chosen_route, search_result)
+    as_images = ((group, options) for group, options in keepers if all(option.kinds == {"image"} for option in options))
     return _nearest(case, as_images, floor)
 
 
@@ -207,8 +207,8 @@ def _letter_model(case: PlanningCase, chosen_route: Route, search_result: Search
         return None
     case = msgspec.structs.replace(case, named_endpoints=None)
     writing = [group for group in case.index.groups if group.first.model.answers_in_words]
-    able = _keepers(case, writing, chosen_route, search_result)
-    return _nearest(case, _as_text_only(able) if _of_text(case, chosen_route) else able, floor)
+    keepers = _keepers(case, writing, chosen_route, search_result)
+    return _nearest(case, _as_text_only(keepers) if _of_text(case, chosen_route) else keepers, floor)
 
 
 def _encoder(case: PlanningCase, chosen_route: Route, search_result: SearchResult, floor: int) -> Other | None:
@@ -222,9 +222,9 @@ def _encoder(case: PlanningCase, chosen_route: Route, search_result: SearchResul
 
 
 def _as_text_only(
-    able: Iterable[tuple[EndpointGroup, tuple[ConversionOption, ...]]],
+    keepers: Iterable[tuple[EndpointGroup, tuple[ConversionOption, ...]]],
 ) -> Iterator[tuple[EndpointGroup, tuple[ConversionOption, ...]]]:
-    return ((group, options) for group, options in able if all(option.kinds <= TEXT for option in options))
+    return ((group, options) for group, options in keepers if all(option.kinds <= TEXT for option in options))
 
 
 def verdict_name(case: PlanningCase, route: Route) -> VerdictName:
@@ -341,10 +341,10 @@ def _text_alternative(case: PlanningCase, chosen_route: Route, search_result: Se
 def _not_as_text(case: PlanningCase, search_result: SearchResult, bundle: Bundle) -> str:
     """Return why nothing converts these parts to text: no endpoint could, or why the best one is excluded."""
     job: Job = "transcribe" if bundle.kind in ("audio", "video") else "read"
-    able = [group for group in case.index.groups if job in group.jobs]
-    if not able:
+    job_groups = [group for group in case.index.groups if job in group.jobs]
+    if not job_groups:
         return f"no available model can {job} {bundle.title}"
-    best = max(able, key=lambda group: (_order(rules.endpoint_rejection(group, job, case)), -group.number))
+    best = max(job_groups, key=lambda group: (_order(rules.endpoint_rejection(group, job, case)), -group.number))
     who = f"{best.ids[0]}, which could {job} {bundle.title},"
     reason = rules.endpoint_rejection(best, job, case)
     if reason is not None:
@@ -372,8 +372,8 @@ def _keeping(case: PlanningCase, chosen_route: Route, search_result: SearchResul
         case = make_case(
             case.request, case.facts, case.index.catalog.with_beyond, case.machine, case.statistics, case.as_of
         )
-    able = _keepers(case, case.index.groups, chosen_route, search_result)
-    return _nearest(case, able, floor) or _elsewhere(case, chosen_route)
+    keepers = _keepers(case, case.index.groups, chosen_route, search_result)
+    return _nearest(case, keepers, floor) or _elsewhere(case, chosen_route)
 
 
 def _keepers(
@@ -387,12 +387,12 @@ def _keepers(
 
 
 def _nearest(
-    case: PlanningCase, able: Iterable[tuple[EndpointGroup, tuple[ConversionOption, ...]]], floor: int
+    case: PlanningCase, keepers: Iterable[tuple[EndpointGroup, tuple[ConversionOption, ...]]], floor: int
 ) -> Other | None:
     """Return the best endpoint of these groups by rank, with these options."""
     ranked = (
         each
-        for group, options in able
+        for group, options in keepers
         for each in _priced_endpoints(case, group, assign(case, options, case.token_rules(group)), floor)
     )
     best = min(ranked, key=lambda each: each[0], default=None)
@@ -430,17 +430,17 @@ def _keeping_options(
     """
     if case.job not in group.jobs:
         return None
-    picked: list[ConversionOption] = []
+    chosen_options: list[ConversionOption] = []
     for bundle, choices in zip(case.bundles, search_result.search.choices, strict=True):
-        able = [option for option in choices if option.kinds - TEXT <= group.inputs and option.name != "read_along"]
-        open_options = [without_reading(option, bundle) for option in able] if group.cannot_read else able
+        accepted = [option for option in choices if option.kinds - TEXT <= group.inputs and option.name != "read_along"]
+        open_options = [without_reading(option, bundle) for option in accepted] if group.cannot_read else accepted
         keeping = [
             option for option in open_options if not option.lost and not set(case.policy.keep) & set(option.loses)
         ]
         if not keeping:
             return None
-        picked.append(keeping[0])
-    return tuple(picked)
+        chosen_options.append(keeping[0])
+    return tuple(chosen_options)
 
 
 def _priced_endpoints(

@@ -105,7 +105,7 @@ def _answer(case: PlanningCase, decision: PlanDecision | None, endpoint: Endpoin
     jobs = needed_jobs(case)
     left = eligible_endpoints(case, jobs)
     group = case.index.group_of[endpoint.id]
-    able: list[Job] = []
+    possible_jobs: list[Job] = []
     reasons: list[rules.Reason] = []
     for job in jobs:
         reason = rules.endpoint_rejection(group, job, case)
@@ -117,12 +117,12 @@ def _answer(case: PlanningCase, decision: PlanDecision | None, endpoint: Endpoin
         ):
             reason = ("model", rules.other_model_named(case))
         if reason is None:
-            able.append(job)
+            possible_jobs.append(job)
         else:
             reasons.append(reason)
-    if not able:
+    if not possible_jobs:
         return _rejection_text(max(reasons, key=lambda reason: rules.rule_order(reason[0])))
-    return next(filter(None, (_as(case, decision, left, endpoint, job) for job in able)))
+    return next(filter(None, (_as(case, decision, left, endpoint, job) for job in possible_jobs)))
 
 
 def _use_text(decision: PlanDecision, endpoint: Endpoint) -> str:
@@ -145,7 +145,7 @@ def _as(
     case: PlanningCase, decision: PlanDecision | None, left: EligibleEndpoints, endpoint: Endpoint, job: Job
 ) -> str:
     """Return the answer for one job that the endpoint could do."""
-    floors = decision.settled.floors if decision is not None else search_with_floors(case, left).floors
+    floors = decision.floor_search.floors if decision is not None else search_with_floors(case, left).floors
     found = Search(case, left, floors, EndpointFilter(endpoint.id, job)).run()
     mine = [route for route in found.routes if _uses(route, endpoint, job, case)]
     if decision is not None:

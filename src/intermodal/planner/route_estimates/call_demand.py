@@ -121,7 +121,7 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
         )
     repaired = schema_by == "asked"
     lettered = case.job == "score" and model.answers_in_words
-    headed = case.job == "score" and model.head_task is not None
+    has_head = case.job == "score" and model.head_task is not None
     if case.job == "score" and model.entails:  # the text is read once per label
         output = case.request.output
         pairs = len(output.labels) if isinstance(output, ScoresOutput) else 1
@@ -152,8 +152,8 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
         evident=case.evident and image == ZEROS and audio == ZEROS,
         cold=assignment.cold,
         calls=2 if lettered else 1,
-        beside=case.labels if case.job == "score" and not lettered and not headed else 0.0,
-        one_by_one=model.matches_images or headed,
+        beside=case.labels if case.job == "score" and not lettered and not has_head else 0.0,
+        one_by_one=model.matches_images or has_head,
         tools=levels(case.tools(case.tool_rule(group), vocabulary)) if case.request.tools else ZEROS,
     )
 
@@ -203,11 +203,11 @@ def answering_task(case: PlanningCase, needs: CallDemand | Assignment) -> Task:
 def answering_tier(case: PlanningCase, group: EndpointGroup, needs: CallDemand | Assignment) -> int:
     """Return the strength of the answering endpoint for its inputs; for labels, in the labelling task if known."""
     if case.job == "score":
-        headed = next((group.tiers[task] for task in _OF_HEADS if task in group.tiers), None)
-        labelled = group.tiers.get(_LABELLING) if needs.pictures else headed
+        head_tier = next((group.tiers[task] for task in _OF_HEADS if task in group.tiers), None)
+        label_tier = group.tiers.get(_LABELLING) if needs.pictures else head_tier
     else:
-        labelled = None
-    return group.tier(answering_task(case, needs)) if labelled is None else labelled
+        label_tier = None
+    return group.tier(answering_task(case, needs)) if label_tier is None else label_tier
 
 
 def answer_word_limit(case: PlanningCase) -> float:

@@ -141,9 +141,9 @@ class AssignmentPools:
         self._usable: dict[tuple[object, TokenRules], OpenOptionsOrReasons] = {}
         self._shared: dict[tuple[object, tuple[int, ...]], OpenOptionsOrReasons] = {}
         self._assignments: dict[tuple[object, TokenRules], list[Assignment]] = {}
-        self._lanes: dict[tuple[object, TokenRules, Vocabulary, str, str], AssignmentPool] = {}
+        self._shared_pools: dict[tuple[object, TokenRules, Vocabulary, str, str], AssignmentPool] = {}
         self._pools: dict[EndpointGroup, AssignmentPool] = {}
-        self._fans: dict[int, OpenOptions] = {}
+        self._open_options: dict[int, OpenOptions] = {}
         self._texts: dict[tuple[Vocabulary, str, str], float] = {}
 
     def usable(self, group: EndpointGroup) -> OpenOptionsOrReasons:
@@ -169,8 +169,8 @@ class AssignmentPools:
     def _open(self, group: EndpointGroup) -> OpenOptionsOrReasons:
         found: list[list[ConversionOption]] = []
         for bundle, choices in zip(self.case.bundles, self.choices, strict=True):
-            good: list[ConversionOption] = []
-            shut: list[ConversionOption] = []
+            permitted: list[ConversionOption] = []
+            rejected: list[ConversionOption] = []
             for each in choices:
                 if each.name == "read_along" and not group.cannot_read:
                     continue
@@ -180,11 +180,11 @@ class AssignmentPools:
                 is_open = (
                     option.kinds <= group.inputs and rules.option_rejection(group, option, bundle, self.case) is None
                 )
-                (good if is_open else shut).append(option)
-            if not good:
-                reasons = [rules.option_rejection(group, option, bundle, self.case) for option in shut]
+                (permitted if is_open else rejected).append(option)
+            if not permitted:
+                reasons = [rules.option_rejection(group, option, bundle, self.case) for option in rejected]
                 return bundle, [reason for reason in reasons if reason is not None]
-            found.append(prefer_native_for_named(self.case, bundle, without_needless_descriptions(bundle, good)))
+            found.append(prefer_native_for_named(self.case, bundle, without_needless_descriptions(bundle, permitted)))
         return found
 
     def assignments(self, group: EndpointGroup) -> list[Assignment]:
@@ -209,32 +209,36 @@ class AssignmentPools:
         model, schema_by = group.first.model, self.case.schema_by(group)
         case = self.case
         key = (group.input_profile, case.token_rules(group), case.vocabulary(model), schema_by, case.tool_rule(group))
-        found = self._lanes.get(key)
+        found = self._shared_pools.get(key)
         if found is None:
             transcribes = case.job == "transcribe"
             text = 0.0 if transcribes else self.text(key[2], schema_by, key[4])
-            found = self._lanes[key] = AssignmentPool(self.case, group, [], {}, text, [])
+            found = self._shared_pools[key] = AssignmentPool(self.case, group, [], {}, text, [])
         return found
 
-    def hull(self, row: GroupBatch, usable: list[list[ConversionOption]]) -> BatchBound:
+    def batch_bound(self, row: GroupBatch, usable: list[list[ConversionOption]]) -> BatchBound:
         """Return the lower bound of a batch."""
         if self.case.job == "transcribe":
             sound = sum(choices[0].sound[MID] for choices in usable)
             return BatchBound(self.case, 0.0, sound, row.token_rules, open_options([], self.case.machine.cores))
         return BatchBound(
-            self.case, self.text(row.vocabulary, row.schema_by, row.tool_rule), 0.0, row.token_rules, self._fan(usable)
+            self.case,
+            self.text(row.vocabulary, row.schema_by, row.tool_rule),
+            0.0,
+            row.token_rules,
+            self._open_options_of(usable),
         )
 
-    def _fan(self, usable: list[list[ConversionOption]]) -> OpenOptions:
+    def _open_options_of(self, usable: list[list[ConversionOption]]) -> OpenOptions:
         """Return the permitted options of each bundle with the least loss, shared by all batches that permit them.
 
         Other options help if context, cost or time is short, and are considered only if nothing else is within the
         limits.
         """
-        found = self._fans.get(id(usable))
+        found = self._open_options.get(id(usable))
         if found is None:
             cores = self.case.machine.cores
-            found = self._fans[id(usable)] = open_options([least_lossy(choices) for choices in usable], cores)
+            found = self._open_options[id(usable)] = open_options([least_lossy(choices) for choices in usable], cores)
             if self._ends and any(map(_differ_in_loss, usable)):
                 found.every = open_options(usable, cores)
         return found
@@ -264,7 +268,9 @@ def prefer_native_for_named(case: PlanningCase, bundle: Bundle, good: list[Conve
         return good
     count = len(bundle.parts)
     return [
-        option if option.name in UNCONVERTED_OPTIONS else replace(option, diverted=count, weighed={}, options={})
+        option
+        if option.name in UNCONVERTED_OPTIONS
+        else replace(option, diverted=count, weighted_scores={}, options={})
         for option in good
     ]
 
@@ -319,9 +325,9 @@ def option_weights(
 ) -> tuple[tuple[float, ...], ...]:
     """Return an option's score under every weighting, smaller is better. Cached on the option."""
     key = token_rules if option.has_native_media else None
-    found = option.weighed.get(key)
+    found = option.weighted_scores.get(key)
     if found is None:
-        found = option.weighed[key] = _weigh(
+        found = option.weighted_scores[key] = _weigh(
             case, option, native_tokens(option, token_rules) if option.has_native_media else NativeTokens()
         )
     return found

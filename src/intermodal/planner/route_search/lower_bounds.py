@@ -197,11 +197,11 @@ class BatchBound(Struct, eq=False):
     text: float
     sound: float
     token_rules: TokenRules
-    fan: OpenOptions
+    open_options: OpenOptions
 
     def lossy(self) -> BatchBound:
         """Return the bound including options that lose more than necessary, which are cheaper or faster."""
-        return self if self.fan.every is None else replace(self, fan=self.fan.every)
+        return self if self.open_options.every is None else replace(self, open_options=self.open_options.every)
 
     def bound(self, rates: Rates, weights: Weights) -> float:
         """Return the minimum score of a route to an endpoint with these rates."""
@@ -224,7 +224,7 @@ class BatchBound(Struct, eq=False):
             with_native_media: include unconverted media; without it the bounds are lower, and hold under all rules.
             enough: stop refining a bound that already reaches this value.
         """
-        shape = self.fan.shape(self.token_rules if with_native_media else None, weights)
+        shape = self.open_options.shape(self.token_rules if with_native_media else None, weights)
         fixed_, words_, pixels_, sound_ = shape.fixed, self.text + shape.words, shape.pixels, shape.sound
         branches = shape.branches
         found: list[float] = []
@@ -242,17 +242,17 @@ class BatchBound(Struct, eq=False):
             found.append(score)
         return found
 
-    def picks(self, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[ConversionOption, ...]:
+    def picks(self, prices: Coefficients, weights: Weights, waits: bool = False) -> tuple[ConversionOption, ...]:
         """Return the best option of each bundle; see ``OpenOptions.picks``."""
-        return self.fan.picks(self.token_rules, prices, weighed, waits)
+        return self.open_options.picks(self.token_rules, prices, weights, waits)
 
 
 def least_added_score(
-    option: ConversionOption, token_rules: TokenRules, prices: Coefficients, weighed: Weights, cores: int
+    option: ConversionOption, token_rules: TokenRules, prices: Coefficients, weights: Weights, cores: int
 ) -> float:
     """Return the minimum that an option adds to the score of a route to an endpoint with these coefficients."""
     _, text, image, audio, _ = prices
-    fixed, words, pixels, sound = _option(option, weighed, False, cores)
+    fixed, words, pixels, sound = _option(option, weights, False, cores)
     if option.has_native_media:
         fixed, words, pixels, sound, _ = _with_natives((fixed, words, pixels, sound, option), token_rules)
     return fixed + words * text + pixels * image + sound * audio
@@ -292,15 +292,15 @@ def comparable_price(price: float) -> float:
     return price if price < math.inf else UNKNOWN_PRICE
 
 
-def _option(option: ConversionOption, weighed: Weights, waits: bool, cores: int) -> Option:
+def _option(option: ConversionOption, weights: Weights, waits: bool, cores: int) -> Option:
     """Return the figures of an option except unconverted media. Cached on the option, which several groups share.
 
     Counts at least its share of the machine's time with all cores busy; with ``waits``, its seconds in sequence.
     """
-    key = (weighed, waits)
+    key = (weights, waits)
     found = option.options.get(key)
     if found is None:
-        money, time, loss = weighed
+        money, time, loss = weights
         seconds = (
             option.transforms[MID] + option.local[MID] + option.network[MID] if waits else option.work[MID] / cores
         )

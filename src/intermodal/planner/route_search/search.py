@@ -217,7 +217,7 @@ class Search:
                     if self._has_options(group):
                         line.add(group)
                 continue
-            line.add_row(row, self.pools.hull(row, usable))
+            line.add_row(row, self.pools.batch_bound(row, usable))
         return line
 
     def _refuse(self, reason: Reason, group: EndpointGroup) -> None:
@@ -262,14 +262,14 @@ class Search:
 
     def _tries(self, entry: QueuedGroup, rates: Rates, pool: AssignmentPool) -> Iterator[Assignment]:
         """Yield the most promising assignment, followed by those of the pool."""
-        if entry.hull is not None and self.by_number:
-            best = entry.hull.picks(coefficients(self.case, rates, self.weights), self.weights)
+        if entry.batch_bound is not None and self.by_number:
+            best = entry.batch_bound.picks(coefficients(self.case, rates, self.weights), self.weights)
             yield assign(self.case, best, self.case.token_rules(entry.group))
         yield from pool_assignments(pool, self.pools)
 
     def _price_all(self, entry: QueuedGroup) -> None:
         """Price the members of a group whose bound may enter the list."""
-        case, group, row, shape = self.case, entry.group, entry.row, entry.hull
+        case, group, row, shape = self.case, entry.group, entry.row, entry.batch_bound
         some = members_to_price(case, group, case.job, self.only)
         if row is None or shape is None or not self.by_number or entry.bound == FIRST or self.every:
             for endpoint in some:
@@ -279,7 +279,7 @@ class Search:
                 )
             return
         member_coefficients = known_coefficients(case, row, self.weights, group)
-        enough = self._enough(shape.fan.least)
+        enough = self._enough(shape.open_options.least)
         bounds = shape.bounds(member_coefficients, self.weights, enough=enough)
         for place in sorted(range(len(some)), key=bounds.__getitem__):
             if bounds[place] > enough:
@@ -288,7 +288,7 @@ class Search:
             self._price(
                 entry, endpoint, case.rates(endpoint), self._best_assignments(entry, member_coefficients[place])
             )
-            enough = self._enough(shape.fan.least)
+            enough = self._enough(shape.open_options.least)
 
     def _enough(self, least: Loss) -> float:
         """Return the score above which a route with these losses cannot enter the list."""
@@ -299,7 +299,7 @@ class Search:
 
     def _best_assignments(self, entry: QueuedGroup, prices: Coefficients) -> list[Assignment]:
         """Return the assignments that look best: one or two, or all of the pool if it is small."""
-        group, shape = entry.group, entry.hull
+        group, shape = entry.group, entry.batch_bound
         if shape is None or not self.by_number or self.every:
             return pool_assignments(self.pools.pool(group), self.pools)
         if self.few:
@@ -312,16 +312,16 @@ class Search:
             return [every[place] for place in order]
         token_rules = self.case.token_rules(group)
         chosen = [shape.picks(prices, self.weights)]
-        if shape.fan.waits:
+        if shape.open_options.waits:
             chosen.append(shape.picks(prices, self.weights, waits=True))
         return [assign(self.case, each, token_rules) for each in dict.fromkeys(chosen)]
 
     def _is_inside(self, entry: QueuedGroup) -> bool:
         """Return whether some route is as cheap, fast and strong as any route of this group could be."""
         ideal, strongest = entry.ideal, entry.group.strongest
-        if entry.hull is None or ideal is None:
+        if entry.batch_bound is None or ideal is None:
             return True
-        shape = entry.hull.lossy()
+        shape = entry.batch_bound.lossy()
         cost, seconds = shape.bound(ideal, CHEAP), shape.bound(ideal, QUICK)
         return any(
             route.tier >= strongest and route.numbers.cost <= cost and route.numbers.seconds <= seconds
@@ -331,8 +331,8 @@ class Search:
     def _price_extreme(self, entry: QueuedGroup, weights: Weights) -> None:
         """Price the route of a group that looks cheapest or fastest."""
         case, group = self.case, entry.group
-        assert entry.hull is not None
-        shape = entry.hull.lossy()
+        assert entry.batch_bound is not None
+        shape = entry.batch_bound.lossy()
         some = members_to_price(case, group, case.job, self.only)
         if entry.row is not None:
             bounds = shape.bounds(known_coefficients(case, entry.row, weights, group), weights)
@@ -344,13 +344,13 @@ class Search:
         chosen = assign(case, picks, case.token_rules(group))
         self._price(entry, endpoint, rates, [chosen])
 
-    def _price(self, entry: QueuedGroup, endpoint: Endpoint, rates: Rates, picked: list[Assignment]) -> None:
+    def _price(self, entry: QueuedGroup, endpoint: Endpoint, rates: Rates, assignments: list[Assignment]) -> None:
         """Price some assignments, and the rest of the pool if none of them is within the limits."""
         reasons: list[tuple[Reason, PricedRoute]] = []
         pool = self.pools.pool(entry.group)
-        best = self._price_these(endpoint, entry.group, rates, pool, picked, reasons)
+        best = self._price_these(endpoint, entry.group, rates, pool, assignments, reasons)
         if best is None:
-            others = [each for each in self._others(pool, rates) if each not in picked]
+            others = [each for each in self._others(pool, rates) if each not in assignments]
             best = self._price_these(endpoint, entry.group, rates, pool, others, reasons)
         if best is not None:
             insort(self._top, best)
@@ -580,7 +580,7 @@ class QueuedGroup(Struct, eq=False, gc=False):
     bound: Key
     group: EndpointGroup
     row: GroupBatch | None
-    hull: BatchBound | None
+    batch_bound: BatchBound | None
     ideal: Rates | None
 
 
@@ -588,7 +588,7 @@ class QueuedBatch(Struct, eq=False, gc=False):
     """A batch waiting to be split into groups."""
 
     row: GroupBatch
-    hull: BatchBound
+    batch_bound: BatchBound
 
 
 class SearchQueue:
@@ -604,15 +604,18 @@ class SearchQueue:
         """Add a group at the front, because its bound is unknown."""
         self._entries.append((FIRST, group.number, QueuedGroup(FIRST, group, None, None, None)))
 
-    def add_row(self, row: GroupBatch, hull: BatchBound) -> None:
+    def add_row(self, row: GroupBatch, batch_bound: BatchBound) -> None:
         """Add a batch. One with endpoints known beyond the catalog comes first."""
         special = self.case.special
         bound = FIRST
         if self._by_number and not (special and any(group.number in special for group in row.groups)):
             least = least_coefficients(self.case, row, self._weights)
-            bound = (*hull.fan.least, hull.bounds(least, self._weights, with_native_media=False)[0])
+            bound = (
+                *batch_bound.open_options.least,
+                batch_bound.bounds(least, self._weights, with_native_media=False)[0],
+            )
         # A negative number, so that at the same bound a batch is split before any group is priced.
-        self._entries.append((bound, -1 - len(self._entries), QueuedBatch(row, hull)))
+        self._entries.append((bound, -1 - len(self._entries), QueuedBatch(row, batch_bound)))
 
     def until(self, beyond: Callable[[Key], bool]) -> Iterator[QueuedGroup]:
         """Yield the groups in order, until the first bound that is ``beyond`` consideration."""
@@ -629,11 +632,13 @@ class SearchQueue:
                     heappush(waiting, (each.bound, each.group.number, each))
 
     def _open_groups(self, waiting: QueuedBatch) -> Iterator[QueuedGroup]:
-        case, row, hull = self.case, waiting.row, waiting.hull
+        case, row, batch_bound = self.case, waiting.row, waiting.batch_bound
         if case.job == "transcribe":
-            numbers = [hull.bound(ideal, self._weights) for ideal in row.ideals]
+            numbers = [batch_bound.bound(ideal, self._weights) for ideal in row.ideals]
         else:
-            numbers = hull.bounds(known_coefficients(case, row, self._weights), self._weights)
-        bounds = lower_bound_keys(case, row.groups, hull.fan.least, numbers, hull.fan.tier)
+            numbers = batch_bound.bounds(known_coefficients(case, row, self._weights), self._weights)
+        bounds = lower_bound_keys(
+            case, row.groups, batch_bound.open_options.least, numbers, batch_bound.open_options.tier
+        )
         for group, ideal, bound in zip(row.groups, row.ideals, bounds, strict=True):
-            yield QueuedGroup(FIRST if group.number in case.special else bound, group, row, hull, ideal)
+            yield QueuedGroup(FIRST if group.number in case.special else bound, group, row, batch_bound, ideal)
