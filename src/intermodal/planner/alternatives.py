@@ -33,7 +33,12 @@ def alternatives(inputs: Inputs, *, most: int = 12, below_floor: bool = True) ->
     found, errors = plan_each(planning_cases(case), lambda each: _candidates_of(each, most, below_floor=below_floor))
     if not found:
         raise errors[0]
-    return tuple(candidate for some in zip_longest(*found) for candidate in some if candidate is not None)[:most]
+    return tuple(
+        candidate
+        for candidates_of_rank in zip_longest(*found)
+        for candidate in candidates_of_rank
+        if candidate is not None
+    )[:most]
 
 
 def _candidates_of(case: PlanningCase, most: int, *, below_floor: bool) -> list[Candidate]:

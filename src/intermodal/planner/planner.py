@@ -252,8 +252,8 @@ def _better_transcriber(case: PlanningCase, routes: list[Route], chosen_route: R
     It must be a fallback, because only fallbacks replace the chosen route.
     """
     bad = ConversionOutcome(op="transcribe", endpoint=chosen_route.endpoint.id, problem="empty")
-    able = [route for route in routes if may_redo(case, route.endpoint, bad)]
-    return max(able, key=lambda route: (route.own_tier, -route.score), default=None)
+    usable_routes = [route for route in routes if may_redo(case, route.endpoint, bad)]
+    return max(usable_routes, key=lambda route: (route.own_tier, -route.score), default=None)
 
 
 def _leans_on(route: Route, chosen_route: Route) -> bool:

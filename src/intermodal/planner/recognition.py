@@ -231,11 +231,12 @@ def _by(
     """
     names = {each.id for each in used if each is not None}
     usable_options = [
-        [each for each in some if {converter.id for converter in each.converters} <= names] for some in options
+        [each for each in bundle_options if {converter.id for converter in each.converters} <= names]
+        for bundle_options in options
     ]
     if not all(usable_options):
         return None
-    chosen = tuple(min(some, key=_option_order) for some in usable_options)
+    chosen = tuple(min(bundle_options, key=_option_order) for bundle_options in usable_options)
     return chosen if {converter.id for option in chosen for converter in option.converters} == names else None
 
 

@@ -129,8 +129,8 @@ def _described_sends(
     bundle: Bundle, option: ConversionOption, words: DescribeContent
 ) -> Iterator[tuple[str, Kind, str]]:
     pairs = list(zip(bundle.parts, option.conversions, strict=True))
-    some = [pairs] if len(pairs) > TOGETHER else [[pair] for pair in pairs]
-    for each in some:
+    groups = [pairs] if len(pairs) > TOGETHER else [[pair] for pair in pairs]
+    for each in groups:
         what, kind = words(bundle, each)
         if what:
             yield what, kind, bundle.title if len(each) > 1 else each[0][0].name

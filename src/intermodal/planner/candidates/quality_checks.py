@@ -168,11 +168,11 @@ def _better_converter(
 ) -> tuple[str, str, Endpoint] | None:
     """Return a stronger converter as (job, problem it addresses, endpoint); None if there is none."""
     group = case.index.group_of
-    some = allowed_converters(case, bundle, op, conversions.get(op, []))
+    converters = allowed_converters(case, bundle, op, conversions.get(op, []))
     general = "empty" if op == "transcribe" else "confidence"
     for problem in (general, "language") if op == "transcribe" else (general,):
         outcome = ConversionOutcome(op=op, endpoint=endpoint.id, problem=problem)
-        alternatives = [e for e in some if may_redo(case, e, outcome)]
+        alternatives = [e for e in converters if may_redo(case, e, outcome)]
         if problem == "language" and not endpoint.model.languages:
             alternatives = []
         if alternatives:

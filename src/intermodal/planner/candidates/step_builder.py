@@ -113,8 +113,8 @@ class StepBuilder:
         steps: list[Step] = []
         inputs: list[str] = []
         for index in sorted(by_part):
-            some, stands_for = by_part[index]
-            steps += some
+            part_steps, stands_for = by_part[index]
+            steps += part_steps
             inputs += stands_for
         return steps, inputs
 

@@ -87,7 +87,7 @@ def _content_options(
                 lambda place: PartConversion(sound=bundle.parts[place].seconds),
             )
         ]
-    allowed = {job: allowed_converters(case, bundle, job, some) for job, some in conversions.items()}
+    allowed = {job: allowed_converters(case, bundle, job, converters) for job, converters in conversions.items()}
     if case.translating:  # only words are needed, also for a video
         transcribed = [
             _transcription_option(case, bundle, transcriber) for transcriber in allowed.get("transcribe", [])
@@ -106,13 +106,13 @@ def _content_options(
     return found
 
 
-def allowed_converters(case: PlanningCase, bundle: Bundle, job: str, some: list[Endpoint]) -> list[Endpoint]:
+def allowed_converters(case: PlanningCase, bundle: Bundle, job: str, converters: list[Endpoint]) -> list[Endpoint]:
     """Return the converters that may receive these parts and have not already failed with them.
 
     Private parts are converted on this machine or not at all. After a failure, only a stronger converter may follow, or
     one that supports the language.
     """
-    found = [e for e in some if not bundle.private or e.host.zone in LOCAL_ZONES]
+    found = [e for e in converters if not bundle.private or e.host.zone in LOCAL_ZONES]
     for part in bundle.parts:
         for done in part.outcomes:
             if done.problem and done.op == job:
@@ -252,19 +252,17 @@ def document_options(
     case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob, kept_pages: KeptPages
 ) -> list[ConversionOption]:
     """Return every option for documents. ``kept_pages``: the pages kept by a selection."""
-    pages = [
-        kept_pages.get(part.index, page_count) for part, page_count in zip(bundle.parts, bundle.pages, strict=True)
-    ]
+    pages = [kept_pages.get(part.index, all_pages) for part, all_pages in zip(bundle.parts, bundle.pages, strict=True)]
     scanned = rendered = figures = 0
-    for some in pages:
-        for page in some:
+    for part_pages in pages:
+        for page in part_pages:
             if page.scanned:
                 scanned, rendered = scanned + 1, rendered + 1
             else:
                 figures += bool(page.figures)
                 rendered += needs_rendering(page)
-    every = sum([len(some) for some in pages])
-    page_count = sum([len(some) for some in bundle.pages])
+    every = sum([len(part_pages) for part_pages in pages])
+    page_count = sum([len(part_pages) for part_pages in bundle.pages])
     readers = conversions.get("read", [])
 
     def option(
@@ -312,7 +310,7 @@ def document_options(
 
 def _left_in_figures(pages: list[tuple[PageFacts, ...]]) -> bool:
     """Return whether so many letters are in images that the text layers do not keep the words."""
-    every = [page for some in pages for page in some]
+    every = [page for part_pages in pages for page in part_pages]
     pictured = sum(page.figure_letters.mid for page in every if page.figures and page.figure_letters.known)
     return pictured > WORDS_IN_FIGURES * (pictured + sum(page.chars for page in every))
 

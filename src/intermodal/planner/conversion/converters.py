@@ -220,8 +220,8 @@ def _best(case: PlanningCase, scored: list[_RankedConverter]) -> list[_RankedCon
     )
     found: dict[str, _RankedConverter] = {}
     for local in (True, False):
-        some = [converter for converter in scored if is_local(converter.endpoint) is local]
-        for weigh in weightings if some else ():
-            best = min(some, key=weigh)
+        candidates = [converter for converter in scored if is_local(converter.endpoint) is local]
+        for weigh in weightings if candidates else ():
+            best = min(candidates, key=weigh)
             found.setdefault(best.endpoint.id, best)
     return list(found.values())

@@ -59,7 +59,9 @@ def unreadable_reason(case: PlanningCase, parts: Collection[PartFacts]) -> str:
     unreadable = {name: scripts for name, scripts in scripts_of_part.items() if scripts}
     if not unreadable:
         return next(filter(None, map(earlier_doubt, parts)), "")
-    return _script_reason(case, tuple(dict.fromkeys(script for some in unreadable.values() for script in some)))
+    return _script_reason(
+        case, tuple(dict.fromkeys(script for scripts_of_one in unreadable.values() for script in scripts_of_one))
+    )
 
 
 def _script_reason(case: PlanningCase, scripts: Collection[str]) -> str:

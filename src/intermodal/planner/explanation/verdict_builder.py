@@ -86,12 +86,12 @@ def _members(
     search: Search, group: EndpointGroup, row: GroupBatch, fixed: float, tokens: float
 ) -> list[tuple[Endpoint, float]]:
     """Return the members worth pricing, each with a lower bound of its route, in increasing order."""
-    some = members_to_price(search.case, group, search.case.job, search.only)
+    members = members_to_price(search.case, group, search.case.job, search.only)
     if group.number in search.case.special:
-        return [(endpoint, -math.inf) for endpoint in some]
+        return [(endpoint, -math.inf) for endpoint in members]
     prices = known_coefficients(search.case, row, search.weights, group)
     numbers = [base + fixed + tokens * text for base, text, *_ in prices]
-    return sorted(zip(some, numbers, strict=True), key=itemgetter(1))
+    return sorted(zip(members, numbers, strict=True), key=itemgetter(1))
 
 
 def _groups(search: Search, lost: int) -> Iterator[_QueuedGroup]:
@@ -106,7 +106,9 @@ def _groups(search: Search, lost: int) -> Iterator[_QueuedGroup]:
         if not isinstance(usable, list) or (row.remote and case.private_text):
             continue
         if id(usable) not in assignment_of_usable:
-            choices = tuple([tuple([option for option in some if option in words]) for some in usable])
+            choices = tuple(
+                [tuple([option for option in bundle_options if option in words]) for bundle_options in usable]
+            )
             if choices not in assignment_of_choices:
                 assignment_of_choices[choices] = _assignment(search, row, choices) if all(choices) else None
             assignment_of_usable[id(usable)] = assignment_of_choices[choices]
@@ -126,7 +128,7 @@ def _groups(search: Search, lost: int) -> Iterator[_QueuedGroup]:
 
 def _assignment(search: Search, row: GroupBatch, choices: tuple[tuple[ConversionOption, ...], ...]) -> Assignment:
     """Return the options that look best for the first group of a batch."""
-    options = open_options([least_lossy(list(some)) for some in choices], search.case.machine.cores)
+    options = open_options([least_lossy(list(bundle_options)) for bundle_options in choices], search.case.machine.cores)
     prices = known_coefficients(search.case, row, search.weights)[0]
     return assign(search.case, options.picks(row.token_rules, prices, search.weights, waits=True), row.token_rules)
 

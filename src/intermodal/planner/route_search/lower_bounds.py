@@ -64,11 +64,11 @@ def known_coefficients(
         if len(row.coefficients) > 1024:
             row.coefficients.clear()
         if group is None:
-            some = row.ideals
+            member_rates = row.ideals
         else:
             members = case.index.band(group, case.as_of, case.effort)
-            some = [known_rates(each, case.as_of, case.effort) for each in members]
-        found = row.coefficients[key] = [coefficients(case, each, weights) for each in some]
+            member_rates = [known_rates(each, case.as_of, case.effort) for each in members]
+        found = row.coefficients[key] = [coefficients(case, each, weights) for each in member_rates]
     return found
 
 

@@ -224,8 +224,8 @@ class Search:
         """Record the rejection of a group, or of the members to which the search is restricted."""
         count, ids = len(group.members), group.ids
         if self._is_special():
-            some = members_to_price(self.case, group, self.case.job, self.only)
-            count, ids = len(some), tuple(endpoint.id for endpoint in some[:MAX_LISTED_IDS])
+            members = members_to_price(self.case, group, self.case.job, self.only)
+            count, ids = len(members), tuple(endpoint.id for endpoint in members[:MAX_LISTED_IDS])
         self.misses.add(EndpointRejection(reason[0], reason[1], count, ids))
 
     def _has_options(self, group: EndpointGroup) -> bool:
@@ -270,9 +270,9 @@ class Search:
     def _price_all(self, entry: QueuedGroup) -> None:
         """Price the members of a group whose bound may enter the list."""
         case, group, row, shape = self.case, entry.group, entry.row, entry.batch_bound
-        some = members_to_price(case, group, case.job, self.only)
+        members = members_to_price(case, group, case.job, self.only)
         if row is None or shape is None or not self.by_number or entry.bound == FIRST or self.every:
-            for endpoint in some:
+            for endpoint in members:
                 rates = case.rates(endpoint)
                 self._price(
                     entry, endpoint, rates, self._best_assignments(entry, coefficients(case, rates, self.weights))
@@ -281,10 +281,10 @@ class Search:
         member_coefficients = known_coefficients(case, row, self.weights, group)
         enough = self._enough(shape.open_options.least)
         bounds = shape.bounds(member_coefficients, self.weights, enough=enough)
-        for place in sorted(range(len(some)), key=bounds.__getitem__):
+        for place in sorted(range(len(members)), key=bounds.__getitem__):
             if bounds[place] > enough:
                 break
-            endpoint = some[place]
+            endpoint = members[place]
             self._price(
                 entry, endpoint, case.rates(endpoint), self._best_assignments(entry, member_coefficients[place])
             )
@@ -333,12 +333,12 @@ class Search:
         case, group = self.case, entry.group
         assert entry.batch_bound is not None
         shape = entry.batch_bound.lossy()
-        some = members_to_price(case, group, case.job, self.only)
+        members = members_to_price(case, group, case.job, self.only)
         if entry.row is not None:
             bounds = shape.bounds(known_coefficients(case, entry.row, weights, group), weights)
         else:
-            bounds = [shape.bound(case.rates(endpoint), weights) for endpoint in some]
-        endpoint = some[min(range(len(some)), key=lambda place: (bounds[place], some[place].id))]
+            bounds = [shape.bound(case.rates(endpoint), weights) for endpoint in members]
+        endpoint = members[min(range(len(members)), key=lambda place: (bounds[place], members[place].id))]
         rates = case.rates(endpoint)
         picks = shape.picks(coefficients(case, rates, weights), weights)
         chosen = assign(case, picks, case.token_rules(group))
@@ -371,11 +371,12 @@ class Search:
         return [least] if tokens + answer_limit(self.case, rates, tokens) > rates.context else every
 
     def _price_these(
-        self, endpoint: Endpoint, group: EndpointGroup, rates: Rates, pool: AssignmentPool, some: list[Assignment],
+        self, endpoint: Endpoint, group: EndpointGroup, rates: Rates, pool: AssignmentPool,
+        assignments: list[Assignment],
         reasons: list[tuple[Reason, PricedRoute]],
     ) -> Key | None:  # fmt: skip
         best: Key | None = None
-        for assignment in some:
+        for assignment in assignments:
             route = self.route(endpoint, group, rates, assignment, pool.demand(assignment), reasons)
             if route is not None:
                 self.routes.append(route)
