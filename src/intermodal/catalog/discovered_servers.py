@@ -139,15 +139,15 @@ def discovered_hosts(servers: Sequence[DiscoveredServer], own: Mapping[str, Host
         zone = _zone(base, server.address, name)
         own_host = msgspec.structs.replace(base, id=name, base_url=base_url, zone=zone, models=(), discovery=None)
         for elsewhere in (False, True):
-            some = {m.name: m for m in server.models if bool(m.elsewhere) == elsewhere and m.makes != "other"}
-            if not some:
+            model_by_name = {m.name: m for m in server.models if bool(m.elsewhere) == elsewhere and m.makes != "other"}
+            if not model_by_name:
                 continue
             host = own_host
             if elsewhere:  # the service that computes needs consent by name, whatever is allowed here
                 forwards = row.discovery.forwards or f"{name}-elsewhere"
                 host = msgspec.structs.replace(own_host, id=forwards, zone="internet", name=f"{row.name}, passed on")
-            served = _with_own_ids(tuple(_served_row(row, model) for model in some.values()), row.id)
-            yield DiscoveredHost(msgspec.structs.replace(host, models=served), server, some)
+            served = _with_own_ids(tuple(_served_row(row, model) for model in model_by_name.values()), row.id)
+            yield DiscoveredHost(msgspec.structs.replace(host, models=served), server, model_by_name)
 
 
 def _zone(row: HostRow, address: str, name: str) -> Zone:

@@ -180,9 +180,9 @@ def with_named_models(
     models = load_snapshot(own_snapshot)
     found = endpoints_by_name(models, names, catalog.by_id, known_hosts())
     more: dict[str, Endpoint] = {}
-    for row, some in found:
+    for row, endpoints in found:
         gap = _missing_of_host(row, {}, env or {}, allowed=row.id in catalog.consent)
-        for endpoint in some:
+        for endpoint in endpoints:
             more.setdefault(endpoint.id, with_token_rules(_lacking(endpoint, gap)))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
     unknown = (name for name in names if name.strip() and _is_unknown(catalog, name))

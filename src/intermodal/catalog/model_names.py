@@ -299,7 +299,7 @@ def _near(catalog: Catalog, lower_name: str) -> str:
     close: list[str] = []
     for word in dict.fromkeys((lower_name, model)):
         own = _pairs(word)
-        close += _close({name: len(own & some) for name, some in pairs.items()}, word, 3, 0.5)
+        close += _close({name: len(own & pairs_of_name) for name, pairs_of_name in pairs.items()}, word, 3, 0.5)
     by_model: dict[str, str] = {}
     for match in close:
         spelling, model_id = names[match]

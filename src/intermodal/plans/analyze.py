@@ -76,7 +76,7 @@ def _check_lines(route: Candidate, result: Result) -> list[str]:
 
     Covers the planned checks first, then other checks that found problems.
     """
-    checks = list(dict.fromkeys(check for some in checks_by_step(route).values() for check in some))
+    checks = list(dict.fromkeys(check for checks_of_step in checks_by_step(route).values() for check in checks_of_step))
     lines: list[str] = []
     spared: list[Check] = []
     reported: set[tuple[str, str]] = set()

@@ -309,12 +309,12 @@ def _merge_alike(children: list[Child]) -> list[Child]:
             found.append(child)
             continue
         key = (child.op, child.endpoint if isinstance(child, Call) else "")
-        some = steps_by_operator[key]
-        if len(some) <= ALIKE:
+        same_steps = steps_by_operator[key]
+        if len(same_steps) <= ALIKE:
             found.append(child)
         elif key not in done:
             done.add(key)
-            found += [*some[:SHOWN], some[SHOWN:]]
+            found += [*same_steps[:SHOWN], same_steps[SHOWN:]]
     return found
 
 

@@ -160,8 +160,8 @@ def _merge_paths(paths: Paths, by_id: dict[str, Step]) -> dict[str, str]:
         if _is_part(path[0]):
             ways.setdefault(path[0], []).append(path)
     shapes: dict[tuple[tuple[str, ...], ...], list[str]] = {}
-    for part, some in ways.items():
-        shape = tuple(tuple(_what(by_id[key]) for key in path[1:] if key in by_id) for path in some)
+    for part, part_paths in ways.items():
+        shape = tuple(tuple(_what(by_id[key]) for key in path[1:] if key in by_id) for path in part_paths)
         shapes.setdefault(shape, []).append(part)
     found: dict[str, str] = {}
     for parts in shapes.values():

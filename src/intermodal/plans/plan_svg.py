@@ -530,7 +530,9 @@ def _lists(plan: Plan, wide: float) -> _Text:
     for host, things in sent_data(chosen).items():
         words = [f"{each.what} (from {each.origin})" for each in things]
         text.add(f"{', '.join(words)} → {host}", "away", TEXT, "sends", most=4)
-    checks = list(dict.fromkeys(check for some in checks_by_step(chosen).values() for check in some))
+    checks = list(
+        dict.fromkeys(check for checks_of_step in checks_by_step(chosen).values() for check in checks_of_step)
+    )
     if any(condition(check) for check in checks):
         text.add("dashed parts cost something only if their check finds a problem", "maybe", TEXT, "checks")
     for check in checks:

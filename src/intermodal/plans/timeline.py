@@ -241,12 +241,12 @@ def _merge_alike(rows: list[TimelineRow]) -> list[TimelineRow]:
         rows_by_operator.setdefault((row.op, row.who, row.planned is None), []).append(row)
     found: list[TimelineRow] = []
     for row in rows:
-        some = rows_by_operator[(row.op, row.who, row.planned is None)]
-        place = some.index(row)
-        if len(some) <= ALIKE or place < SHOWN:
+        same_rows = rows_by_operator[(row.op, row.who, row.planned is None)]
+        place = same_rows.index(row)
+        if len(same_rows) <= ALIKE or place < SHOWN:
             found.append(row)
         elif place == SHOWN:
-            found.append(_together(some[SHOWN:]))
+            found.append(_together(same_rows[SHOWN:]))
     return found
 
 

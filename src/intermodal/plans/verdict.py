@@ -163,9 +163,9 @@ def aspects_of(pairs: Iterable[tuple[str, Iterable[Aspect]]]) -> str:
     """
     by_aspects: dict[tuple[Aspect, ...], list[str]] = {}
     for title, aspects in pairs:
-        if some := tuple(aspects):
-            by_aspects.setdefault(some, []).append(title)
-    phrases = [f"{_all(some)} of {joined_names(titles)}" for some, titles in by_aspects.items()]
+        if part_aspects := tuple(aspects):
+            by_aspects.setdefault(part_aspects, []).append(title)
+    phrases = [f"{_all(part_aspects)} of {joined_names(titles)}" for part_aspects, titles in by_aspects.items()]
     return ", ".join(phrases)
 
 
@@ -194,5 +194,5 @@ def lost_as_text(verdict: Verdict) -> str:
     return aspects_of((part.title, part.as_text) for part in verdict.parts)
 
 
-def _both(some: Sequence[Aspect], others: Sequence[Aspect]) -> list[Aspect]:
-    return [aspect for aspect in some if aspect in others]
+def _both(first: Sequence[Aspect], others: Sequence[Aspect]) -> list[Aspect]:
+    return [aspect for aspect in first if aspect in others]

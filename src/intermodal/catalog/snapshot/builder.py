@@ -144,12 +144,12 @@ def _with_distinct_ids(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], s
     for row in rows:
         by_id.setdefault((row.host, row.id), []).append(row)
     found: list[SnapshotRow] = []
-    for (_, model), some in by_id.items():
-        some = sorted(some, key=lambda row: _unlike(row, model, ours))
+    for (_, model), same_id_rows in by_id.items():
+        same_id_rows = sorted(same_id_rows, key=lambda row: _unlike(row, model, ours))
         aliases = {model.lower()}
-        found.append(some[0])
-        full = {row.name.lower() for row in some if "/" in row.name and not _is_regional(row.name)}
-        for row in some[1:]:
+        found.append(same_id_rows[0])
+        full = {row.name.lower() for row in same_id_rows if "/" in row.name and not _is_regional(row.name)}
+        for row in same_id_rows[1:]:
             alias = row.name.lower()
             bare_slip = "/" not in alias and any(name.endswith(f"/{alias}") for name in full)
             if alias not in aliases and not bare_slip:

@@ -116,9 +116,9 @@ def endpoints_of_host(models: Snapshot, row: HostRow, excluded_names: frozenset[
     return tuple(_endpoints(models, row, (each for each in models.of_host(row.id) if each.name not in excluded_names)))
 
 
-def _endpoints(models: Snapshot, row: HostRow, some: Iterable[SnapshotRow]) -> Iterator[Endpoint]:
+def _endpoints(models: Snapshot, row: HostRow, snapshot_rows: Iterable[SnapshotRow]) -> Iterator[Endpoint]:
     forced, prompted = _host(row, forced=True), _host(row, forced=False)
-    for each in some:
+    for each in snapshot_rows:
         if not interpretation.is_callable(each, row.protocol) or any(
             fnmatchcase(each.name, pattern) for pattern in row.not_asked
         ):
@@ -180,10 +180,10 @@ def endpoints_by_name(
     for name in lower_names:
         for each in (rows_by_name(models, name) or _likely(models, name))[:MAX_ENDPOINTS_PER_NAME]:
             by_host.setdefault(each.host, []).append(each)
-    for host, some in by_host.items():
+    for host, host_rows in by_host.items():
         row = own.get(host) or snapshot_host_row(models, host)
         if row is not None and row.protocol in interpretation.PROTOCOL_TASKS:
-            yield row, list(_endpoints(models, row, some))
+            yield row, list(_endpoints(models, row, host_rows))
 
 
 def is_there(name: str, endpoints: Mapping[str, Endpoint]) -> bool:
@@ -228,7 +228,11 @@ def min_plausible_prices(charged: Iterable[tuple[str, float]]) -> dict[str, floa
     prices: dict[str, list[float]] = {}
     for model, price in charged:
         prices.setdefault(model, []).append(price)
-    return {model: median(some) / IMPLAUSIBLE_DISCOUNT for model, some in prices.items() if len(some) >= MIN_HOSTS}
+    return {
+        model: median(model_prices) / IMPLAUSIBLE_DISCOUNT
+        for model, model_prices in prices.items()
+        if len(model_prices) >= MIN_HOSTS
+    }
 
 
 def cheapest_models(
@@ -247,9 +251,9 @@ def cheapest_models(
     chosen: set[tuple[str, str]] = set()
     kinds_by_row = [_reachable_kinds(row, price, hosts[row.host], header) for row, price in believed]
     for kinds in KINDS:
-        able = [each for each, takes in zip(believed, kinds_by_row, strict=True) if set(kinds) <= takes]
+        accepting = [each for each, takes in zip(believed, kinds_by_row, strict=True) if set(kinds) <= takes]
         for tokens in REQUESTS:
-            chosen |= _first(sorted(able, key=lambda each: (_usd(each[1], kinds, *tokens), each[0].host)))
+            chosen |= _first(sorted(accepting, key=lambda each: (_usd(each[1], kinds, *tokens), each[0].host)))
     return tuple(sorted(chosen))
 
 
@@ -278,11 +282,11 @@ def _usd(price: Price, kinds: tuple[str, ...], input_tokens: int, output_tokens:
     return input_tokens * media + output_tokens * (price.output_mtok or 0.0)
 
 
-def _first(able: list[tuple[SnapshotRow, Price]]) -> set[tuple[str, str]]:
+def _first(sorted_rows: list[tuple[SnapshotRow, Price]]) -> set[tuple[str, str]]:
     """Return the first few models of each tier, each at its cheapest host."""
     found: set[tuple[str, str]] = set()
     models_of_tier: dict[str, set[str]] = {}
-    for row, _ in able:
+    for row, _ in sorted_rows:
         models = models_of_tier.setdefault(interpretation.tier_of(row.id)[0], set())
         if row.id not in models and len(models) < MODELS_PER_TIER:
             models.add(row.id)

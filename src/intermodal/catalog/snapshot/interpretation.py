@@ -397,8 +397,8 @@ def accepted_kinds(
         host_kinds = _EMBEDDING_KINDS.get(protocol, ("text",))
         return tuple(kind for kind in model.input if kind in host_kinds and (kind != "video" or _like_images(price)))
     host_kinds = supported_kinds(protocol, more if "image" not in model.output else ())
-    able = {"audio": model.output != ("image",), "video": _like_images(price)}
-    return tuple(kind for kind in model.input if kind in host_kinds and able.get(kind, True))
+    supported = {"audio": model.output != ("image",), "video": _like_images(price)}
+    return tuple(kind for kind in model.input if kind in host_kinds and supported.get(kind, True))
 
 
 def _like_images(price: Price) -> bool:
@@ -500,7 +500,7 @@ def drop_disputed_claims(rows: Iterable[SnapshotRow], own: Mapping[str, str]) ->
     for row in found:
         if row.input and row.output:
             by_model.setdefault(row.id, []).append(row)
-    doubts = {model: list(_doubts(some, own)) for model, some in by_model.items() if len(some) > 1}
+    doubts = {model: list(_doubts(model_rows, own)) for model, model_rows in by_model.items() if len(model_rows) > 1}
     return [_without(row, doubts.get(row.id, ())) for row in found]
 
 
