@@ -10,7 +10,7 @@ Planning is pure: all I/O happens before it (``planner_inputs.py``) or after it 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
@@ -176,6 +176,7 @@ class AsyncClient(ClientVerbs, ClientResources):
     async def execute(
         self, prepared: PreparedRequest, plan: Plan, *, exact: bool = False, live: bool = True,
         tried: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
+        unread: Callable[[Event], None] | None = None,
     ) -> AsyncGenerator[Event]:  # fmt: skip
         """Run a plan over prepared inputs: the part of ``stream`` after planning.
 
@@ -184,17 +185,17 @@ class AsyncClient(ClientVerbs, ClientResources):
             live: the caller reads the answer as it is generated; False requests a short answer without streaming.
             tried: a first attempt that was made before the run, and failed.
             allowance: the budget that pays for the run; checked before each attempt.
+            unread: receives the events that a reader who leaves has not read.
         """
         from intermodal.executor.run import run
         from intermodal.telemetry.event_log import log_event, log_plan
 
-        request = prepared.inputs.request
-        answer: list[str] = []
+        request, answer = prepared.inputs.request, list[str]()
         log_plan(plan)
         if not self._keep_loaded:
             await self._questions.close()
         world = self._world(prepared.inputs, exact=exact, live=live)
-        events = run(plan, request, prepared.opened, world, tried, allowance)
+        events = run(plan, request, prepared.opened, world, tried, allowance, unread)
         if self.telemetry is not None:
             from intermodal.telemetry.signals import trace_run
 

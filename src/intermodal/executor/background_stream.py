@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
     from anyio import CancelScope
-    from anyio.streams.memory import MemoryObjectSendStream
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 T = TypeVar("T")
 CLEAN_UP = 1.0  # seconds that closing waits for rows to be settled and children to end
@@ -27,8 +28,9 @@ _running: dict[asyncio.Task[None], tuple[Hashable, CancelScope]] = {}
 
 
 async def stream_from_task(
-    produce: Callable[[MemoryObjectSendStream[T]], Awaitable[None]], *, ahead: int, owner: Hashable
-) -> AsyncGenerator[T, None]:
+    produce: Callable[[MemoryObjectSendStream[T]], Awaitable[None]], *, ahead: int, owner: Hashable,
+    unread: Callable[[T], None] | None = None,
+) -> AsyncGenerator[T, None]:  # fmt: skip
     """Yield the items that ``produce`` sends until it returns; raise its exceptions.
 
     Closing the generator, leaving it to the garbage collector, or cancelling the reader cancels the producer. All but
@@ -37,6 +39,7 @@ async def stream_from_task(
     Args:
         ahead: items that may be queued; a slow reader slows the producer.
         owner: the object that the producer works with, for ``cancel_tasks_of``.
+        unread: receives the items that the reader left unread, among them those of the clean-up.
     """
     import anyio
 
@@ -61,9 +64,21 @@ async def stream_from_task(
         if scope.cancelled_caught:
             raise UsageError("the client was closed while this was running", todo="read to the end before closing it")
     finally:
+        if unread is not None:
+            _read_rest(receive, unread)  # before the clean-up, which finds no room in a full queue
         await _stop([task])
+        if unread is not None:
+            _read_rest(receive, unread)
         receive.close()
         del task  # it holds the error that it ended with, whose traceback holds this frame
+
+
+def _read_rest(receive: MemoryObjectReceiveStream[T], unread: Callable[[T], None]) -> None:
+    import anyio
+
+    with suppress(anyio.WouldBlock, anyio.EndOfStream):
+        while True:
+            unread(receive.receive_nowait())
 
 
 async def cancel_tasks_of(owner: Hashable) -> None:

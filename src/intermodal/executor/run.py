@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ _WAITING_EVENTS = 64  # a slow reader slows the run instead of filling the memor
 
 async def run(
     plan: Plan, request: Request, opened_media: OpenedMediaLike, world: Dependencies, tried: PriorAttempt | None = None,
-    allowance: AllowanceLike | None = None,
+    allowance: AllowanceLike | None = None, unread: Callable[[Event], None] | None = None,
 ) -> AsyncGenerator[Event, None]:  # fmt: skip
     """Run a plan; yield its events as they happen, ``Finished`` last.
 
@@ -65,6 +65,7 @@ async def run(
     Args:
         tried: a first attempt that was made before the run; None if the run makes the first.
         allowance: the budget that pays for the run; checked before each attempt.
+        unread: receives the events that a reader who leaves has not read, such as the end of the attempt in progress.
 
     Raises:
         CallError: an endpoint failed and no fallback could take over.
@@ -75,7 +76,7 @@ async def run(
     async def drive(send: MemoryObjectSendStream[Event]) -> None:
         await PlanRun(plan, request, opened_media, world, send, tried, allowance).go()
 
-    async with aclosing(stream_from_task(drive, ahead=_WAITING_EVENTS, owner=world.store)) as events:
+    async with aclosing(stream_from_task(drive, ahead=_WAITING_EVENTS, owner=world.store, unread=unread)) as events:
         async for event in events:
             yield event
 

@@ -75,10 +75,13 @@ def run_plan(
     reads along. ``after``: the attempt made before the run. Raises RequestRefused.
     """
     tried, given = after or (None, None)
-    request.served.record_plan(plan, live=live)
     allowance = KeyAllowance(context.ledger, given)
-    running = context.client.execute(prepared, plan, live=live, tried=tried, allowance=allowance)
-    events = _watch(running, context.metrics, request.served)
+    record = request.served
+    record.record_plan(plan, live=live)
+    running = context.client.execute(
+        prepared, plan, live=live, tried=tried, allowance=allowance, unread=record.feed_unread
+    )
+    events = _watch(running, context.metrics, record)
     return billed_run(allowance, request, plan, events, tried)
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio.streams.memory import MemoryObjectSendStream
 from tests.unit.executor.routes import Bench, asked, plan, route, say, until
 
 from intermodal import errors
 from intermodal.events import Event, Finished, TextDelta
-from intermodal.executor.background_stream import cancel_tasks_of
+from intermodal.executor.background_stream import cancel_tasks_of, stream_from_task
 from intermodal.executor.run import run
 from intermodal.testing import FakeHost
 from intermodal.transport.client import Transport
@@ -131,3 +132,24 @@ async def test_a_run_read_in_turns_by_two_tasks_is_whole(tmp_path: Path, host: F
     async with events_of(tmp_path, host, "whole") as (_, events):
         await asyncio.create_task(to_first_word(events))
         assert [event async for event in events if isinstance(event, Finished)]
+
+
+async def test_what_a_reader_who_leaves_has_not_read_is_handed_over() -> None:
+    """Also what a full queue held back, and what the clean-up reports."""
+    sent = 0
+
+    async def produce(send: MemoryObjectSendStream[int]) -> None:
+        nonlocal sent
+        try:
+            while True:
+                sent += 1
+                await send.send(sent)
+        finally:
+            send.send_nowait(-1)
+
+    unread: list[int] = []
+    numbers = stream_from_task(produce, ahead=3, owner="test", unread=unread.append)
+    assert await anext(numbers) == 1
+    await until(lambda: sent == 5)  # three are queued, and one waits for room
+    await numbers.aclose()
+    assert unread == [2, 3, 4, 5, -1]

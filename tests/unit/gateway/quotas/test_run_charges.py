@@ -21,6 +21,7 @@ from intermodal.gateway.quotas.authentication import digest
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.store.rows import AttemptOutcome
+from intermodal.telemetry.request_record import RequestRecord
 
 SECRET = f"im-leaves-{'0' * 40}"
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -69,8 +70,10 @@ def add_key() -> None:
 def test_a_client_that_leaves_pays_what_the_rows_of_its_attempts_say(
     wall: FaultyHost, course: str, more: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The record of the request, from which its log line is made, counts the same attempts and the same cost."""
     plays, body, guessed = COURSES[course]
     settled: list[dict[str, Any]] = []
+    records: list[RequestRecord] = []
     add_key()
     with GatewayServer() as house:
         settle = house.ledger.settle
@@ -80,6 +83,7 @@ def test_a_client_that_leaves_pays_what_the_rows_of_its_attempts_say(
             settle(given, **told)
 
         monkeypatch.setattr(house.ledger, "settle", settles)
+        monkeypatch.setattr(house.gateway, "tell", records.append)
         tree = {"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
         raw = json.dumps({**tree, **body, **more}).encode()
         store = house.gateway.client.store
@@ -91,7 +95,7 @@ def test_a_client_that_leaves_pays_what_the_rows_of_its_attempts_say(
                 assert line.recv(100)
             if plays[-1] is LATER:  # it is read, and waited for
                 until(lambda: _closed(store) == len(plays))
-        until(lambda: not house.gateway.active and bool(settled))
+        until(lambda: not house.gateway.active and bool(settled) and bool(records))
         house.until_written()
         rows = store.attempts(-1)
     (told,) = settled
@@ -99,6 +103,9 @@ def test_a_client_that_leaves_pays_what_the_rows_of_its_attempts_say(
     assert [row.state for row in rows].count("estimated") == guessed
     assert told["cost"] == pytest.approx(sum(row.spent for row in rows), abs=1e-9)
     assert told["unreported"] == pytest.approx(sum(row.spent for row in rows if row.state == "estimated"), abs=1e-9)
+    (record,) = records
+    assert (record.error, record.attempts, record.last_endpoint) == ("client_left", len(rows), "cloud:cloud/strong")
+    assert record.cost == pytest.approx(told["cost"], abs=1e-9)
 
 
 def _closed(store: Any) -> int:
