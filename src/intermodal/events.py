@@ -270,6 +270,7 @@ class Finished(Value, tag_field="event", tag="finished"):
     scores output, 0..1. ``parts``: the answer as parts, if it is more than text (tool calls, blocks that
     are sent back unchanged). ``evidence``: where the values of a JSON answer occur. ``looped``: the answer repeats
     itself, and may have been stopped for that. ``unread``: files with words in a script that no reader here knows.
+    ``refusal``: the model's reason for refusing to go on after the text; without text a refusal is an error.
     ``finish_reason``: a value of the OpenTelemetry GenAI conventions ("stop", "length", "content_filter", "tool_call");
     "length" also for an answer that was stopped because it repeated itself.
     """
@@ -286,6 +287,7 @@ class Finished(Value, tag_field="event", tag="finished"):
     images: tuple[Drawn, ...] = ()
     scores: dict[str, float] = field(default_factory=dict)
     parts: tuple[Part, ...] = field(default=(), name="said")
+    refusal: str = ""
     cost: float | None = 0.0
     seconds: float = 0.0
 
@@ -331,6 +333,7 @@ class Result(Value):
         notes: messages for the user.
         parts: the answer as parts, if it is more than text. Send it in the next request as the assistant's message,
             before the results of its tool calls.
+        refusal: the model's reason for refusing to go on after the text; "" if it did not refuse.
         checks, replans: results of checks, and replannings, in order.
         retries: retried steps. failures: every failed attempt, and what followed.
         cost: USD; None if unknown.
@@ -348,6 +351,7 @@ class Result(Value):
     images: tuple[Drawn, ...] = ()
     scores: dict[str, float] = field(default_factory=dict)
     parts: tuple[Part, ...] = field(default=(), name="said")
+    refusal: str = ""
     checks: tuple[Checked, ...] = ()
     replans: tuple[Replanned, ...] = ()
     retries: tuple[Retrying, ...] = ()
@@ -429,6 +433,7 @@ def fold(events: Iterable[Event]) -> Result:
         images=finished.images,
         scores=finished.scores,
         parts=finished.parts,
+        refusal=finished.refusal,
         checks=tuple(checks),
         replans=tuple(replans),
         retries=tuple(retries),

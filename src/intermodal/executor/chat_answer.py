@@ -85,14 +85,14 @@ def read_thought(event: WireEvent) -> Thought | None:
 
 
 def _turn_parts(turn: TurnBuilder) -> tuple[Part, ...]:
-    """Return the model's output besides text: tool calls, and blocks that must be sent back unchanged; () for text
-    only.
+    """Return the model's output in parts if it is more than text: tool calls, a refusal, and blocks that must be sent
+    back unchanged; () for text only.
     """
     parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.turn().parts)
     history_parts = tuple(part for part in parts if isinstance(part, (Text, ToolCall, Reasoning, Refusal, Opaque)))
     return (
         history_parts
-        if any(isinstance(part, (ToolCall, Opaque)) or _has_signature(part) for part in history_parts)
+        if any(isinstance(part, (ToolCall, Refusal, Opaque)) or _has_signature(part) for part in history_parts)
         else ()
     )
 

@@ -343,8 +343,8 @@ class AnswerState:
 
     @property
     def stop_reason(self) -> Literal["length", "content_filter"]:
-        """Why an answer that was stopped ended: reasons for a refusal are no answer, however long they are."""
-        return "content_filter" if self.refusal else "length"
+        """Why an answer that was stopped ended: reasons for a refusal alone are no answer, however long they are."""
+        return "content_filter" if self.refusal and self.wordless else "length"
 
     def may_exceed(self, answer: str) -> bool:
         """Return True if an unstreamed answer may exceed its token limit, so that it must be counted."""

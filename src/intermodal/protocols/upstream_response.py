@@ -229,7 +229,7 @@ class UpstreamResponse(AnswerState):
         if piece.usage is not None:
             self.usage = piece.usage
         self.finish = piece.finish or self.finish
-        if self.finish and self.refusal:
+        if self.finish and self.refusal and not self.overran:
             self.finish = "content_filter"
 
     def _note_whole(self, piece: ReplyChunk) -> None:

@@ -22,9 +22,13 @@ def stops_loops(endpoint: Endpoint, *, by_schema: bool) -> bool:
 
 def refusal_error(endpoint: Endpoint, words: str, step: str) -> ContentRefused:
     """Return the error for a refusal, with the model's reason if it gave one."""
+    what = f"refused to answer{_quoted_reason(words)}"
+    return ContentRefused(what, where=endpoint.id, todo="ask differently", status=200, step=step)
+
+
+def _quoted_reason(words: str) -> str:
     reason = " ".join(words.split())[:300]
-    why = f': "{reason}"' if reason else ""
-    return ContentRefused(f"refused to answer{why}", where=endpoint.id, todo="ask differently", status=200, step=step)
+    return f': "{reason}"' if reason else ""
 
 
 def stop_note(endpoint: str, limit: int | None, *, looped: bool, overran: bool) -> str:
@@ -32,6 +36,12 @@ def stop_note(endpoint: str, limit: int | None, *, looped: bool, overran: bool) 
     if looped:
         return LOOP_STOPPED
     return f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped" if overran else ""
+
+
+def refusal_note(words: str) -> str:
+    """Return the note on an answer in which the model refused to go on, with its reason; "" if it gave none."""
+    reason = _quoted_reason(words)
+    return f"the model refused to go on{reason}" if reason else ""
 
 
 def answer_notes(
@@ -42,7 +52,7 @@ def answer_notes(
 
     Args:
         tokens: generated or allowed tokens. called: tools were called. thought: reasoning tokens among them.
-        stopped: why it was stopped (``stop_note``). repeats: it repeats itself.
+        stopped: why it ended early (``stop_note``, ``refusal_note``). repeats: it repeats itself.
     """
     if stopped:
         return (stopped,)

@@ -27,6 +27,7 @@ from intermodal.executor.attempt.answer_notes import (
     answer_notes,
     deadline_error,
     refusal_error,
+    refusal_note,
     stop_note,
     stops_loops,
 )
@@ -378,7 +379,8 @@ class DirectAttempt:
         )
         return answer_notes(
             exchange.finish, text, output_tokens or self._limit, called=bool(exchange.calls), thought=reasoning_tokens,
-            stopped=stopped, repeats=self._compiled.schema is None and repeats(text),
+            stopped=stopped or refusal_note("".join(exchange.refusal)),
+            repeats=self._compiled.schema is None and repeats(text),
         )  # fmt: skip
 
     def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from intermodal.client.request_builder import next_turn
 from intermodal.concurrency.offload import is_long, offload
 from intermodal.core.bounded_cache import BoundedCache
-from intermodal.core.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
+from intermodal.core.content import BytesSource, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult, UrlSource
 from intermodal.core.request import Message, Policy, Request
 from intermodal.events import Finished
 from intermodal.gateway.workers.shared_state import ChunkedSharedTable, row_key
@@ -203,7 +203,7 @@ def running_digests(messages: tuple[Message, ...], owner: str) -> Iterator[tuple
 def _add(digest: Any, message: Message) -> None:
     digest.update(BEGINNINGS[message.role])
     for part in message.parts:
-        if not isinstance(part, (Reasoning, Opaque)):
+        if not isinstance(part, (Reasoning, Refusal, Opaque)):
             digest.update(PART + part_identity(part))
 
 

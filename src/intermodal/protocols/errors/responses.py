@@ -18,6 +18,7 @@ from intermodal.protocols.calls import (
     Finish,
     OpaqueBlock,
     ReasoningDelta,
+    RefusalDelta,
     SpeechDelta,
     ToolCallDelta,
     WireEvent,
@@ -151,7 +152,7 @@ def _code(error: BaseException) -> str:
 
 
 class RunEventEncoder:
-    """Converts a run's events to protocol events: visible text, tool calls, usage and the end.
+    """Converts a run's events to protocol events: visible text, a refusal, tool calls, usage and the end.
 
     ``about`` returns the summary of the run that accompanies the usage.
     """
@@ -181,6 +182,7 @@ class RunEventEncoder:
         if not isinstance(event, events.Finished):
             return []
         signatures = signatures_by_call(event.parts)
+        refusal: list[WireEvent] = [RefusalDelta(text=event.refusal)] if event.refusal else []
         calls: list[WireEvent] = [
             ToolCallDelta(
                 index=index, id=call.id, name=call.name, arguments=call.arguments,
@@ -194,4 +196,4 @@ class RunEventEncoder:
             unreported = () if self._cached else self._usage.missing_counts
             about = {**self._about(event), **({"unreported": list(unreported)} if unreported else {})}
             self._usage = replace(self._usage, about=about)
-        return [*calls, self._usage, Finish(reason=event.finish_reason)]
+        return [*refusal, *calls, self._usage, Finish(reason=event.finish_reason)]

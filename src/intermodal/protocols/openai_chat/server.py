@@ -405,7 +405,7 @@ class OpenAIChatStreamEncoder:
         self._functions = functions
         self._call: int | None = None  # index of the function call there is room for
         self._usage: WireUsage | None = None
-        self._begun = False
+        self._begun = self._refused = False
 
     def feed(self, event: WireEvent) -> bytes:
         """Return the bytes that an event adds."""
@@ -417,6 +417,7 @@ class OpenAIChatStreamEncoder:
         begin = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
         self._begun = True
         if not isinstance(event, Finish):
+            self._refused = self._refused or isinstance(event, RefusalDelta)
             if isinstance(event, SpeechDelta):
                 return begin + self._chunk({"audio": _audio(event.data, self._head)})
             if self._functions and isinstance(event, ToolCallDelta):
@@ -424,7 +425,7 @@ class OpenAIChatStreamEncoder:
                 is_first_call = event.index == self._call
                 return begin + (self._chunk({"function_call": _function_call(event)}) if is_first_call else b"")
             return begin + self._chunk(*_delta(event))
-        end = self._chunk({}, reason=_finish(event.reason, functions=self._functions))
+        end = self._chunk({}, reason=_finish(event.reason, functions=self._functions, refused=self._refused))
         if self._wants_usage and self._usage is not None:
             end += sse_event({**self._head, "choices": [], "usage": write_usage(self._usage)})
         return begin + end + DONE
@@ -461,7 +462,10 @@ def _function_call(event: ToolCallDelta) -> dict[str, Any]:
     return {**({"name": event.name} if event.name else {}), "arguments": event.arguments}
 
 
-def _finish(reason: str, *, functions: bool) -> str:
+def _finish(reason: str, *, functions: bool, refused: bool) -> str:
+    """Return the finish reason. A refusal in words is complete; an answer that a filter stopped is not."""
+    if refused and reason == "content_filter":
+        return "stop"
     return "function_call" if functions and reason == "tool_call" else FINISH_REASONS.get(reason, reason)
 
 
@@ -510,7 +514,8 @@ def encode_reply(
         audio = _audio(turn.speech, {"id": id, "created": created})
         message["audio"] = {**audio, "transcript": turn.text}
     content = [write_logprobs(event) for event in answer_events if isinstance(event, TokenLogprobs)]
-    choice = {"index": 0, "message": message, "finish_reason": _finish(turn.finish, functions=functions)}
+    reason = _finish(turn.finish, functions=functions, refused="refusal" in message)
+    choice = {"index": 0, "message": message, "finish_reason": reason}
     reply = {
         "id": id, "object": "chat.completion", "created": created, "model": name,
         "choices": [{**choice, "logprobs": {"content": content} if content else None}],

@@ -398,7 +398,7 @@ class OpenAIResponsesStream(TranscodedStream):
         self._ends(reason)
         self._number += 1
         ended = {"status": b'"completed"', "output": self._output()}
-        kind, why = "response.completed", _INCOMPLETE.get(self.finish)
+        kind, why = "response.completed", None if self.refusal else _INCOMPLETE.get(self.finish)
         if why is not None:
             kind, ended = "response.incomplete", {**ended, "status": b'"incomplete"', "incomplete_details": why}
         raw_usage = b"" if self.usage is None else dumps(write_usage(self.usage))

@@ -128,7 +128,7 @@ def _message(found: httpx.Response) -> Any:
         if tree["type"] == "error":
             return {"error": _failed(tree["error"])}
         said = "".join(block["text"] for block in tree["content"])
-        return {"model": tree["model"], "said": said, "why": tree["stop_reason"], "usage": _counted(tree["usage"])}
+        return {"model": tree["model"], "said": said, "why": _why(tree), "usage": _counted(tree["usage"])}
     stream = sse(found.text)
     kinds = [event["type"] for event in stream.events]
     ends = [event for event in stream.events if event["type"] == "message_delta"]
@@ -138,9 +138,13 @@ def _message(found: httpx.Response) -> Any:
     first = begun[0]["usage"] if begun else {}
     return {
         "models": {message["model"] for message in begun},
-        "told": "".join(told), "why": [event["delta"]["stop_reason"] for event in ends], "error": error,
+        "told": "".join(told), "why": [_why(event["delta"]) for event in ends], "error": error,
         "usage": [_counted({**first, **event["usage"]}) for event in ends], "ended": kinds[-1],
     }  # fmt: skip
+
+
+def _why(end: Mapping[str, Any]) -> Any:
+    return end["stop_reason"], (end.get("stop_details") or {}).get("explanation")
 
 
 def _counted(usage: Mapping[str, Any]) -> Any:

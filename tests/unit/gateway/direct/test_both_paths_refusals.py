@@ -1,10 +1,14 @@
-"""Refusals that do not end: they are cut at the limit on the tokens of an answer, and are refusals on either path."""
+"""Refusals that do not end: they are cut at the limit on the tokens of an answer, and are refusals on either path.
+After words they come with the words."""
 
 from __future__ import annotations
 
-from tests.gates.faulty_host import DONE, ROLE, ScriptedReply, delta, usage
+import json
+from typing import Any
+
+from tests.gates.faulty_host import DONE, ROLE, ScriptedReply, delta, refusal, usage
 from tests.unit.gateway.direct.both_paths import BothPaths, Case, Model, unlike
-from tests.unit.gateway.direct.both_paths_protocols import RESPONSES
+from tests.unit.gateway.direct.both_paths_protocols import MESSAGES, RESPONSES
 from tests.unit.gateway.direct.test_both_paths_openai_chat import COUNTED, LIVE, OTHER, OTHER_LIVE, events, whole
 from tests.unit.gateway.direct.test_both_paths_other_protocols import answered, message, no, played, text, told
 
@@ -30,25 +34,69 @@ REFUSED: dict[str, Case] = {
     "responseslive": responses(played(RESPONSES, *told(message(no(LONG)))), **LIVE),
     "responseswholelive": responses(answered(message(no(LONG))), **LIVE),
 }  # fmt: skip
-# After words the host's own refusal goes on to a client of its API, and a run leaves it out.
+# After words the answer has both: its words, and the refusal, in the API of the client.
+WONT = "I will not say more."
+
+
+def no_more(word: str) -> bytes:
+    return delta(refusal=f"{word} ")
+
+
+def anthropic(*, streamed: bool) -> Case:
+    """Words, and then a refusal, which Anthropic explains beside its reason to stop."""
+    end = {"stop_reason": "refusal", "stop_sequence": None,
+           "stop_details": {"type": "refusal", "category": None, "explanation": WONT}}  # fmt: skip
+    begun: dict[str, Any] = {
+        "id": "msg_w", "type": "message", "role": "assistant", "model": "the-host-s-own-name", "content": [],
+        "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 7, "output_tokens": 1},
+    }  # fmt: skip
+    if not streamed:
+        said = {**begun, **end, "content": [{"type": "text", "text": "Paris"}]}
+        return Case([Model([refusal(200, {**said, "usage": {"input_tokens": 7, "output_tokens": 5}}, paid=True)])],
+                    wire_protocol=MESSAGES)  # fmt: skip
+    trees: list[dict[str, Any]] = [
+        {"type": "message_start", "message": begun},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Paris "}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": end, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+    ]  # fmt: skip
+    events = [b"event: %b\ndata: %b\n\n" % (tree["type"].encode(), json.dumps(tree).encode()) for tree in trees]
+    return Case([Model([played(MESSAGES, *events)])], LIVE, wire_protocol=MESSAGES)
+
+
 AFTER_WORDS: dict[str, Case] = {
-    "words": Case([Model([whole("Paris", refusal=LONG)])]),
-    "wordslive": Case([Model([live(delta("Paris "), *(delta(refusal=word) for word in WORDS))])], COUNTED),
-    "responseswords": responses(answered(message(text("Paris"), no(LONG)))),
-    "responseswordslive": responses(played(RESPONSES, *told(message(text("Paris "), no(LONG)))), **LIVE),
+    "words": Case([Model([whole("Paris", refusal=WONT)])]),
+    "wordslive": Case([Model([live(delta("Paris "), *map(no_more, WONT.split()))])], COUNTED),
+    "wordswholelive": Case([Model([whole("Paris", refusal=WONT)])], COUNTED),
+    "wordslong": Case([Model([whole("Paris", refusal=LONG)])]),
+    "wordslonglive": Case([Model([live(delta("Paris "), *(delta(refusal=word) for word in WORDS))])], COUNTED),
+    "responseswords": responses(answered(message(text("Paris"), no(WONT)))),
+    "responseswordslive": responses(played(RESPONSES, *told(message(text("Paris "), no(WONT)))), **LIVE),
+    "responseswordslong": responses(answered(message(text("Paris"), no(LONG)))),
+    "responseswordslonglive": responses(played(RESPONSES, *told(message(text("Paris "), no(LONG)))), **LIVE),
+    "messageswords": anthropic(streamed=False),
+    "messageswordslive": anthropic(streamed=True),
 }  # fmt: skip
 CASES = REFUSED | AFTER_WORDS
 SAMPLE = CASES
 
 
-def test_a_refusal_that_does_not_end_is_cut_and_is_a_refusal(beside: BothPaths, name: str) -> None:
+def test_a_refusal_is_an_error_and_after_words_reaches_the_client_with_them(beside: BothPaths, name: str) -> None:
     direct, executor = beside.both(name)
-    if name in REFUSED:
-        assert unlike(vars(direct) | {"taken": 0}, vars(executor)) == []
-        assert (direct.status, direct.served["error"]) == (400, "content_refused")
-        assert WORDS[10] in beside.text and WORDS[100] not in beside.text
-        return
-    for what in ("status", "attempts", "runs", "metrics", "spent", "served"):
-        assert unlike(getattr(direct, what), getattr(executor, what)) == []
+    assert unlike(vars(direct) | {"taken": 0}, vars(executor)) == []
+    alone = name in REFUSED
+    assert (direct.status, direct.served["error"]) == ((400, "content_refused") if alone else (200, ""))
+    for answer in (beside.text, asked_again(beside, name)):
+        assert alone or "Paris" in answer
+        if alone or "long" in name:
+            assert WORDS[10] in answer and WORDS[100] not in answer, "what the client reads of it is cut"
+        else:
+            assert all(word in answer for word in WONT.split())
+
+
+def asked_again(beside: BothPaths, name: str) -> str:
+    """What the client of a direct call gets."""
     beside.ask("direct", name)
-    assert WORDS[10] in beside.text and WORDS[100] not in beside.text, "what the client reads of it is cut"
+    return beside.text
