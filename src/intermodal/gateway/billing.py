@@ -72,13 +72,13 @@ async def billed_run(
     Raises RequestRefused.
     """
     ledger = allowance.ledger
-    allowance.drawn = "" if tried is not None and tried.sent else plan.chosen.endpoint
     if ledger is not None and allowance.given is None:
         try:
             allowance.given = await _admit(ledger, request, claim_for_plan(plan))
         except RequestRefused:
             await events.aclose()
             raise
+    allowance.begin(tried)
     before = RunCharges() if tried is None else RunCharges().with_attempt(tried.ending)
     allowance.expose(before)  # until the run reports its own charges
     progress = _RunProgress(began=before.maybe_paid)
@@ -88,6 +88,7 @@ async def billed_run(
     finally:
         charges = allowance.charges
         request.served.add_cost(charges.cost)
+        allowance.end()
         if ledger is not None and allowance.given is not None:
             request.sent -= not (progress.finished or charges.maybe_paid)
             if progress.began:
@@ -145,14 +146,31 @@ class KeyAllowance:
     """The budget of one run, in the interface that the executor uses (``executor/attempt/ledger.py``).
 
     ``given``: the reservation, made before anything is sent; None if no budget is charged. ``charges``: what the run
-    is charged so far. ``drawn``: an endpoint whose rate the reservation has drawn from for a call that is not made yet.
+    is charged so far.
     """
 
     def __init__(self, ledger: QuotaManager | None, reservation: QuotaReservation | None = None) -> None:
         self.ledger = ledger
         self.given = reservation
-        self.drawn = ""
         self.charges = RunCharges()
+        self._rate: QuotaReservation | None = None  # drawn from the rate of an endpoint for its first call
+
+    def begin(self, tried: PriorAttempt | None) -> None:
+        """Begin the run. The call whose rate the reservation has drawn from is ``tried`` if that was sent."""
+        if self.ledger is None or self.given is None:
+            return
+        self._rate = self.ledger.split_rate(self.given)
+        if self._rate is not None and tried is not None and tried.sent:
+            self._draw().settle(tried.ending.tokens)
+
+    def end(self) -> None:
+        """Release the rate that was drawn for a call which was not made."""
+        if self.ledger is not None and self._rate is not None:
+            self.ledger.release(self._rate)
+
+    def _draw(self) -> _EndpointDraw:
+        rate, self._rate = self._rate, None
+        return _EndpointDraw(self.ledger, rate)
 
     async def raise_to(self, usd: float, tokens: int) -> bool:
         """Raise the reservation of the whole run; return False if a budget or a rate has no room."""
@@ -162,10 +180,11 @@ class KeyAllowance:
 
     async def draw_rate(self, endpoint: str, tokens: int) -> RateDraw | None:
         """Draw a call from the rate of its endpoint, unless the reservation has; return None if that has no room."""
-        ledger, given, drawn = self.ledger, self.given, endpoint == self.drawn
-        self.drawn = "" if drawn else self.drawn
-        if drawn or ledger is None or given is None or not ledger.limits_rate(endpoint):
+        ledger, given = self.ledger, self.given
+        if ledger is None or given is None or not ledger.limits_rate(endpoint):
             return _EndpointDraw(ledger, None)
+        if self._rate is not None and self._rate.endpoint == endpoint:
+            return self._draw()
         made = await ledger.draw_rate(given.key, endpoint, tokens)
         return None if made is None else _EndpointDraw(ledger, made)
 
@@ -177,7 +196,7 @@ class KeyAllowance:
 
 
 class _EndpointDraw:
-    """A call drawn from the rate of its endpoint; ``made``: None if it has none, or its run's reservation has drawn."""
+    """A call drawn from the rate of its endpoint; ``made``: None if it has none."""
 
     def __init__(self, ledger: QuotaManager | None, made: QuotaReservation | None) -> None:
         self._ledger = ledger

@@ -159,7 +159,9 @@ class ClientSink:
             short = self._compiled.shorten(*room(self._asked.key))
             if short is None:
                 break
-            claim = replace(self._planned.claim, cost=short.bound.usd, tokens=short.bound.tokens.total)
+            claim = replace(
+                self._planned.claim, cost=short.bound.usd, tokens=short.bound.tokens.total, call_tokens=None
+            )
             given = await ledger.admit(self._asked.key, claim)
             if not isinstance(given, QuotaRefusal):
                 self._shortened = short

@@ -26,6 +26,7 @@ from intermodal.gateway.quotas.quota_types import (
     RateLimit,
     Unit,
     VirtualKey,
+    endpoint_account,
     period_at,
     to_nanodollars,
 )
@@ -319,6 +320,11 @@ class QuotaReservation:
         self.exposed: dict[Unit, int] = {}
         self.taken = True
 
+    @property
+    def endpoint(self) -> str:
+        """The endpoint whose rate a reservation of a single call is drawn from."""
+        return self.parts[0][0].account.endpoint
+
     def reserved_amount(self, lease: Lease, part: int) -> int:
         """Return the amount reserved from a lease now."""
         return part + self.more.get(lease.unit, 0)
@@ -389,7 +395,8 @@ class LeasePool:
             parts.append((key_leases.tpm, tokens))
         if self._limits:
             for endpoint in claim.endpoints[:1]:
-                parts += self.of_endpoint(endpoint, tokens, now)
+                most = tokens if claim.call_tokens is None else claim.call_tokens
+                parts += self.of_endpoint(endpoint, most, now)
         return parts
 
     def of_endpoint(self, endpoint: str, tokens: int, now: float) -> list[LeaseAmount]:
@@ -397,7 +404,7 @@ class LeasePool:
         rate = self._limits.get(endpoint)
         if rate is None:
             return []
-        rpm, tpm = self._rates(f"at/{endpoint}", rate, now)
+        rpm, tpm = self._rates(endpoint_account(endpoint), rate, now)
         return [*([(rpm, 1)] if rpm else []), *([(tpm, tokens)] if tpm else [])]
 
     def _open_leases(self, key: VirtualKey, now: float) -> KeyLeases:
@@ -497,6 +504,17 @@ class LeasePool:
             reservation.open = False
             for lease, part in reservation.parts:
                 lease.settle(reservation.reserved_amount(lease, part), 0, risk=reservation.risk(lease, part))
+
+    def split_rate(self, reservation: QuotaReservation) -> QuotaReservation | None:
+        """Take the part out of a reservation that is drawn from the rate of an endpoint; return None if there is none.
+
+        It is settled with the call that it was drawn for, the rest with the whole request.
+        """
+        rate = [part for part in reservation.parts if part[0].account.endpoint] if self._limits else []
+        if not rate:
+            return None
+        reservation.parts = [part for part in reservation.parts if not part[0].account.endpoint]
+        return QuotaReservation(reservation.key, rate)
 
     @staticmethod
     def short_of(reservation: QuotaReservation, usd: int, tokens: int) -> list[LeaseAmount]:

@@ -70,8 +70,7 @@ def exhausted_account_refusal(key: VirtualKey, lease: Lease, amount: int, now: f
 
 def _rate_refusal(key: VirtualKey, lease: Lease, amount: int) -> QuotaRefusal:
     limit = lease.account.limit or 0
-    whose = f"key {key.name!r}" if not lease.account.id.startswith("at/") else lease.account.id.split("/", 1)[1]
-    whose = whose.removesuffix("/rpm").removesuffix("/tpm")
+    whose = lease.account.endpoint or f"key {key.name!r}"
     what = "requests" if lease.unit == "requests" else "tokens"
     if amount > limit:
         return QuotaRefusal(

@@ -248,6 +248,13 @@ class QuotaManager:
                 return None
             await asyncio.sleep(TICK_SECONDS)
 
+    def split_rate(self, reservation: QuotaReservation) -> QuotaReservation | None:
+        """Take the part that is drawn from the rate of an endpoint out of a reservation that was not exposed yet.
+
+        Settle it when the call ends for which it was drawn, or release it. Return None if there is no such part.
+        """
+        return self._lease_pool.split_rate(reservation)
+
     def expose(self, reservation: QuotaReservation, usd: float, tokens: int | None, *, taken: bool) -> None:
         """Set the amounts charged if this process is killed now: ``usd``, ``tokens``, and the request if ``taken``.
 

@@ -8,14 +8,17 @@ request.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from intermodal.core.content import Value
 from intermodal.core.quantity import Quantity
+from intermodal.plans.step import Call
 
 if TYPE_CHECKING:
     from intermodal.plans.plan import Candidate, Plan
+    from intermodal.plans.step import StepEstimate
 
 
 POLICY = "policy:"
@@ -90,6 +93,14 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 ANONYMOUS = VirtualKey(id="open", name="open")  # the caller where no key is required
 
 
+_AT = "at/"
+
+
+def endpoint_account(endpoint: str) -> str:
+    """Return the beginning of the ids of the accounts of an endpoint."""
+    return _AT + endpoint
+
+
 class Account(Value, frozen=True):
     """Something that quota is drawn from: a budget, or the token bucket of a rate limit.
 
@@ -104,13 +115,20 @@ class Account(Value, frozen=True):
     limit: int | None = None
     period: Period | Literal[""] = ""
 
+    @property
+    def endpoint(self) -> str:
+        """The endpoint whose rate limit it is; "" for an account of a key."""
+        return self.id[len(_AT) :].rpartition("/")[0] if self.id.startswith(_AT) else ""
+
 
 class QuotaClaim(Value, frozen=True):
     """The maximum that one attempt at a request may take, before anything is sent.
 
+    A request that is a run is one attempt at its plan: the steps of a route, each of which may be a call.
+
     Attributes:
         cost: USD; None if the price is unknown, which a key with a money budget refuses.
-        tokens: input and output; None if unknown.
+        tokens: input and output; None if unknown. call_tokens: those of a call of the first endpoint, if that is less.
         endpoints: that may be called. The rate limit of the first one is drawn from; that of others, and of further
             calls, when they are called (``QuotaManager.draw_rate``).
         requests: how many requests it counts as; several runs of one request count once.
@@ -119,6 +137,7 @@ class QuotaClaim(Value, frozen=True):
     cost: float | None = None
     tokens: int | None = None
     endpoints: tuple[str, ...] = ()
+    call_tokens: int | None = None
     requests: int = 1
 
 
@@ -130,21 +149,27 @@ def claim_for_plan(plan: Plan) -> QuotaClaim:
     routes = _routes(plan)
     endpoints = tuple(dict.fromkeys(route.endpoint for route in routes))
     return QuotaClaim(
-        cost=_largest([route.total.cost for route in routes]), tokens=_tokens(routes), endpoints=endpoints
-    )
+        cost=_largest([route.total.cost for route in routes]), tokens=_tokens([route.total for route in routes]),
+        endpoints=endpoints, call_tokens=_tokens(_calls_of_first_endpoint(plan.chosen)),
+    )  # fmt: skip
 
 
 def _routes(plan: Plan) -> tuple[Candidate, ...]:
     return (plan.chosen, *plan.fallbacks)
 
 
-def _tokens(routes: tuple[Candidate, ...]) -> int | None:
-    found = _largest([route.total.input_tokens + route.total.output_tokens for route in routes])
+def _calls_of_first_endpoint(route: Candidate) -> list[StepEstimate]:
+    return [step.estimate for step in route.steps if isinstance(step, Call) and step.endpoint == route.endpoint]
+
+
+def _tokens(estimates: Sequence[StepEstimate]) -> int | None:
+    """Return the most tokens of any of these; None if there is none, or one is unknown."""
+    found = _largest([estimate.input_tokens + estimate.output_tokens for estimate in estimates])
     return None if found is None else math.ceil(found)
 
 
 def _largest(quantities: list[Quantity]) -> float | None:
-    most = max(quantity.for_limit() for quantity in quantities)
+    most = max((quantity.for_limit() for quantity in quantities), default=math.inf)
     return most if math.isfinite(most) else None
 
 

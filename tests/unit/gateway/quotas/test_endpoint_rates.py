@@ -1,27 +1,38 @@
-"""The rate of an endpoint is drawn by each call of it, whichever way the call came about."""
+"""The rate of an endpoint is drawn by each call of it, whichever way the call came about, and charged for that call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.gates.faulty_host import FaultyHost, ScriptedReply, refusal
-from tests.unit.gateway.direct.test_both_paths_openai_chat import GOOD
+from tests.unit.gateway.direct.test_both_paths_openai_chat import GOOD, whole
 from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer, priced
+
+from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN
 
 DIRECT_AND_RUN = pytest.mark.parametrize("more", [{}, BY_EXECUTOR], ids=["direct", "executor"])
 
 
 @contextmanager
 def served(
-    folder: Path, patch: pytest.MonkeyPatch, rates: str, plays: Mapping[str, ScriptedReply]
+    folder: Path, patch: pytest.MonkeyPatch, rates: str, plays: Mapping[str, ScriptedReply | Sequence[ScriptedReply]]
 ) -> Iterator[tuple[GatewayServer, FaultyHost]]:
-    """A gateway before two hosts of one model, ``cheap`` and ``dear``, with these rates."""
-    with FaultyHost(lambda model, number: plays[model]) as wall:
+    """A gateway before two hosts of one model, ``cheap`` and ``dear``, with these rates.
+
+    ``plays``: what each says, or what it says to one request after the other, the last one again and again.
+    """
+
+    def play(model: str, number: int) -> ScriptedReply:
+        said = plays[model]
+        return said if isinstance(said, ScriptedReply) else said[min(number, len(said) - 1)]
+
+    with FaultyHost(play) as wall:
         path = folder / "intermodal.toml"
         path.write_text(f"{rates}\n{priced('cheap', wall.base_url, 0.1)}\n{priced('dear', wall.base_url, 0.2)}")
         patch.setenv("INTERMODAL_CONFIG", str(path))
@@ -29,12 +40,12 @@ def served(
             yield house, wall
 
 
-def rate(endpoint: str, requests: int) -> str:
-    return f'[serve.rates."{endpoint}:cloud/strong"]\nrpm = {requests}\n'
+def rate(endpoint: str, requests: int, unit: str = "rpm") -> str:
+    return f'[serve.rates."{endpoint}:cloud/strong"]\n{unit} = {requests}\n'
 
 
 def ask(house: GatewayServer, more: Mapping[str, Any]) -> httpx.Response:
-    return house.chat(max_tokens=20, **more)
+    return house.chat(max_tokens=1000, **more)
 
 
 @DIRECT_AND_RUN
@@ -58,3 +69,104 @@ def test_the_first_endpoint_draws_once_for_a_call_and_nothing_for_those_elsewher
         found = [ask(house, more).status_code for _ in range(4)]
         assert found == [200, 200, 200, 429]
         assert (wall.asked("cheap"), wall.asked("dear")) == (3, 0)
+
+
+MANY = {"prompt_tokens": 7, "completion_tokens": 100_000, "total_tokens": 100_007}
+BUSY = refusal(503, headers={"x-should-retry": "false"})  # certainly not charged
+BROKEN = refusal(500, headers={"x-should-retry": "false"})  # perhaps charged, at its upper bound
+
+
+@DIRECT_AND_RUN
+@pytest.mark.parametrize("failure", [BUSY, BROKEN], ids=["free", "maybe"])
+def test_tokens_of_a_fallback_are_charged_to_its_own_rate_and_not_to_the_first_endpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: Mapping[str, Any], failure: ScriptedReply
+) -> None:
+    rates = rate("cheap", 5000, "tpm") + rate("dear", 5000, "tpm")
+    plays = {"cheap": (failure, GOOD), "dear": whole(told=MANY)}
+    with served(tmp_path, monkeypatch, rates, plays) as (house, wall):
+        assert ask(house, more).json()["usage"]["completion_tokens"] == 100_000
+        assert (wall.asked("cheap"), wall.asked("dear")) == (1, 1)
+        assert ask(house, more).status_code == 200
+        assert (wall.asked("cheap"), wall.asked("dear")) == (2, 1), "the first endpoint has room"
+
+
+@DIRECT_AND_RUN
+def test_a_fallback_needs_no_room_in_the_rate_of_the_endpoint_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: Mapping[str, Any]
+) -> None:
+    """One attempt that may be charged and one in progress are more than its tokens a minute."""
+    plays = {"cheap": BROKEN, "dear": GOOD}
+    with served(tmp_path, monkeypatch, rate("cheap", 1100, "tpm"), plays) as (house, wall):
+        found = ask(house, more)
+        assert found.status_code == 200, found.text
+        assert (wall.asked("cheap"), wall.asked("dear")) == (1, 1)
+
+
+@DIRECT_AND_RUN
+def test_an_attempt_that_may_be_charged_takes_its_bound_of_the_tokens_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: Mapping[str, Any]
+) -> None:
+    with served(tmp_path, monkeypatch, rate("cheap", 1100, "tpm"), {"cheap": BROKEN, "dear": GOOD}) as (house, wall):
+        assert [ask(house, more).status_code for _ in range(2)] == [200, 429]
+        assert wall.asked("cheap") == 1
+
+
+@DIRECT_AND_RUN
+def test_an_endpoint_that_is_passed_over_is_charged_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: Mapping[str, Any]
+) -> None:
+    """Its circuit breaker is open, so what was drawn from its rate for a call is given back."""
+    monkeypatch.setattr("intermodal.executor.attempt.circuit_breaker.PROBE_INTERVAL", 3600.0)
+    rates = rate("cheap", FAILURES_TO_OPEN + 1)
+    with served(tmp_path, monkeypatch, rates, {"cheap": BUSY, "dear": GOOD}) as (house, wall):
+        asked = FAILURES_TO_OPEN + 4
+        assert [ask(house, more).status_code for _ in range(asked)] == [200] * asked
+        assert (wall.asked("cheap"), wall.asked("dear")) == (FAILURES_TO_OPEN, asked)
+
+
+EAR = """
+[hosts.ear]
+base_url = "{url}"
+zone = "internet"
+carries = ["audio"]
+[[hosts.ear.models]]
+id = "ear/ear"
+tasks = ["automatic-speech-recognition"]
+input = ["audio"]
+second = 0.00002
+tier = "large"
+"""
+HEARD = refusal(
+    200, {"text": "So it is.", "usage": {"type": "tokens", "input_tokens": 100_000, "output_tokens": 5,
+                                         "total_tokens": 100_005}}, paid=True,
+)  # fmt: skip
+
+
+@pytest.fixture
+def hearing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], GatewayServer]]:
+    """A gateway, with rates, before a model of text and one that hears."""
+    with ExitStack() as stack:
+        wall = stack.enter_context(FaultyHost(lambda model, number: GOOD if model else HEARD))
+
+        def served(rates: str) -> GatewayServer:
+            path = tmp_path / "intermodal.toml"
+            path.write_text(f"{rates}\n{EAR.format(url=wall.base_url)}\n{priced('cheap', wall.base_url, 0.1)}")
+            monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+            return stack.enter_context(GatewayServer())
+
+        yield served
+
+
+def spoken(house: GatewayServer, file: Path) -> httpx.Response:
+    data = b64encode(file.read_bytes()).decode()
+    sound = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+    return house.chat([{"type": "text", "text": "What does he say?"}, sound], max_tokens=20)
+
+
+def test_tokens_of_a_conversion_are_not_charged_to_the_rate_of_the_endpoint_that_answers(
+    hearing: Callable[[str], GatewayServer], media: Path
+) -> None:
+    house = hearing(rate("cheap", 1100, "tpm"))
+    found = spoken(house, media / "jfk.wav")
+    assert found.headers["x-intermodal-steps"] == "transcribe ear:ear/ear; generate cheap:cloud/strong"
+    assert ask(house, {}).status_code == 200, "the hundred thousand tokens are not its own"
