@@ -324,14 +324,22 @@ def _final_error(failures: list[Reroute]) -> errors.IntermodalError:
     """Return the error that ends the run: that of the last failed call, else the last error.
 
     A failed call comes first because it is the cause: if a vision model was down and text recognition found no text in
-    the photo, the missing model is what has to be fixed. The error also names endpoints whose rate had no room.
+    the photo, the missing model is what has to be fixed. The error also names endpoints whose rate had no room; if no
+    call failed, it is that of the endpoint which has room soonest.
     """
     calls = (failure.error for failure in reversed(failures) if isinstance(failure.error, errors.CallError))
+    exceeded = [failure.error for failure in failures if isinstance(failure.error, EndpointRateExceeded)]
     error = next(calls, failures[-1].error)
-    for failure in failures:
-        if isinstance(failure.error, EndpointRateExceeded) and failure.error is not error:
-            error.todo = hint("{}; {} {}", error.hints.todo, failure.endpoint, failure.error.hints.what)
+    if isinstance(error, EndpointRateExceeded):
+        error = min(exceeded, key=_wait)
+    for each in exceeded:
+        if each is not error:
+            error.todo = hint("{}; {} {}", error.hints.todo, each.where, each.hints.what)
     return error
+
+
+def _wait(error: EndpointRateExceeded) -> float:
+    return math.inf if error.retry_after is None else error.retry_after
 
 
 def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState, world: Dependencies) -> bool:

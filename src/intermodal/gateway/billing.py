@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal.errors import StoreError
 from intermodal.events import Event, Finished, StepStarted
-from intermodal.executor.api import PriorAttempt, RateDraw, RunCharges
+from intermodal.executor.api import EndpointRateExceeded, PriorAttempt, RateDraw, RateRefusal, RunCharges
 from intermodal.gateway.http1.http_types import POLICY_HEADER, GatewayRequest, RequestHead
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.quotas import quota_store
@@ -85,6 +85,8 @@ async def billed_run(
     try:
         async with aclosing(progress.watched(events)) as watched:
             yield watched
+    except EndpointRateExceeded as error:
+        raise _rate_error(error) from None
     finally:
         charges = allowance.charges
         request.served.add_cost(charges.cost)
@@ -98,6 +100,15 @@ async def billed_run(
                 )  # fmt: skip
             else:
                 ledger.release(allowance.given)
+
+
+def _rate_error(error: EndpointRateExceeded) -> RequestRefused:
+    """Return the error of a run whose endpoints' rates have no room: as if the request had been refused before it."""
+    wait = error.retry_after
+    words = str(error.wording_for("http"))
+    return quota_error(
+        QuotaRefusal(status=429, code="rate_limit_exceeded", words=words, retry_after=wait, again=wait is not None)
+    )
 
 
 @asynccontextmanager
@@ -178,15 +189,15 @@ class KeyAllowance:
             return True
         return await self.ledger.extend(self.given, usd, tokens)
 
-    async def draw_rate(self, endpoint: str, tokens: int) -> RateDraw | None:
-        """Draw a call from the rate of its endpoint, unless the reservation has; return None if that has no room."""
+    async def draw_rate(self, endpoint: str, tokens: int) -> RateDraw | RateRefusal:
+        """Draw a call from the rate of its endpoint, unless the reservation has or that has no room."""
         ledger, given = self.ledger, self.given
         if ledger is None or given is None or not ledger.limits_rate(endpoint):
             return _EndpointDraw(ledger, None)
         if self._rate is not None and self._rate.endpoint == endpoint:
             return self._draw()
         made = await ledger.draw_rate(given.key, endpoint, tokens)
-        return None if made is None else _EndpointDraw(ledger, made)
+        return RateRefusal(made.retry_after) if isinstance(made, QuotaRefusal) else _EndpointDraw(ledger, made)
 
     def expose(self, charges: RunCharges) -> None:
         """Record what the run is charged if it ends, or this process is killed, now."""

@@ -75,8 +75,8 @@ class AllowanceLike(Protocol):
         """Reserve this much for the whole run before more is sent; return False if the budget has no room."""
         ...
 
-    async def draw_rate(self, endpoint: str, tokens: int) -> RateDraw | None:
-        """Draw a call of at most ``tokens`` from the rate of an endpoint; return None if that has no room."""
+    async def draw_rate(self, endpoint: str, tokens: int) -> RateDraw | RateRefusal:
+        """Draw a call of at most ``tokens`` from the rate of an endpoint, unless that has no room."""
         ...
 
     def expose(self, charges: RunCharges) -> None:
@@ -92,12 +92,23 @@ class RateDraw(Protocol):
         ...
 
 
+class RateRefusal(NamedTuple):
+    """The rate of an endpoint has no room for a call. ``retry_after``: seconds until it has; None if it never has."""
+
+    retry_after: float | None
+
+
 class AllowanceExceeded(BudgetExceeded):
     """The allowance has no room for an attempt."""
 
 
 class EndpointRateExceeded(AllowanceExceeded):
-    """The rate that the config gives an endpoint has no room for a call; another endpoint may be called."""
+    """The rate that the config gives an endpoint has no room for a call; another endpoint may be called.
+
+    ``retry_after``: seconds until it has room; None if it never has for a call of this size.
+    """
+
+    retry_after: float | None = None
 
 
 def original_failure(error: IntermodalError, before: IntermodalError | None) -> IntermodalError:
@@ -180,12 +191,16 @@ class RunLedger:
         except BaseException:
             entry.drop()
             raise
-        if rate_draw is None:
+        if isinstance(rate_draw, RateRefusal):
             entry.drop()
-            raise EndpointRateExceeded(
+            wait = rate_draw.retry_after
+            when = "ask for less" if wait is None else f"try again in {math.ceil(wait)} s"
+            error = EndpointRateExceeded(
                 "has reached the rate that the config of this server allows", where=step.endpoint,
-                todo="try again in a minute, or raise its row in [serve.rates]", step=step.id,
+                todo=f"{when}, or raise its row in [serve.rates]", step=step.id,
             )  # fmt: skip
+            error.retry_after = wait
+            raise error
         return rate_draw
 
     def add_prior(self, ending: AttemptEnding) -> None:

@@ -200,27 +200,32 @@ class QuotaManager:
             lambda: self._lease_pool.short_of(reservation, amount, tokens),
             lambda lacks: reservation if self._lease_pool.extend(reservation, lacks) else None,
         )
-        return extended is not None
+        return isinstance(extended, QuotaReservation)
 
     def limits_rate(self, endpoint: str) -> bool:
         """Return True if the config gives the endpoint a rate."""
         return endpoint in self._limits
 
-    async def draw_rate(self, key: VirtualKey, endpoint: str, tokens: int) -> QuotaReservation | None:
-        """Reserve a call of at most ``tokens`` in the rate of an endpoint.
+    async def draw_rate(self, key: VirtualKey, endpoint: str, tokens: int) -> QuotaReservation | QuotaRefusal:
+        """Reserve a call of at most ``tokens`` in the rate of an endpoint, or return the refusal.
 
-        Return None if that has no room, or the store fails. It waits as ``extend`` does. Settle or release it.
+        It waits as ``extend`` does. Settle or release it.
         """
-        return await self._obtain(
+        found = await self._obtain(
             lambda: self._lease_pool.of_endpoint(endpoint, tokens, self._clock()),
             lambda parts: self._lease_pool.reserve(key, parts),
         )
+        if isinstance(found, QuotaReservation):
+            return found
+        now = self._clock()
+        refusals = [quota_errors.exhausted_account_refusal(key, lease, need, now) for lease, need in found]
+        return max(refusals, key=_wait, default=quota_errors.STORE_UNAVAILABLE)
 
     async def _obtain(
         self, lacking_parts: Callable[[], list[LeaseAmount]],
         reserve: Callable[[list[LeaseAmount]], QuotaReservation | None],
-    ) -> QuotaReservation | None:  # fmt: skip
-        """Return what ``reserve`` made once it got what is lacking, None if there is no room for it.
+    ) -> QuotaReservation | list[LeaseAmount]:  # fmt: skip
+        """Return what ``reserve`` made once it got what is lacking; the parts that lack room, [] if the store fails.
 
         Draw what is lacking, and wait a moment for what is idle in other workers.
         """
@@ -236,7 +241,7 @@ class QuotaManager:
                     await self._write()  # the store cannot grant a returned amount before it is reported
                 await self._take([(lease, need, need) for lease, need in lacks if lease in lacking])
             except StoreError:
-                return None
+                return []
             lacks = lacking_parts()
             if (made := reserve(lacks)) is not None:
                 self._start_ticking()
@@ -245,7 +250,7 @@ class QuotaManager:
             waited = self._clock() >= until and not any(lease.returning for lease in lacking)
             if waited or any(need > lease.obtainable for lease, need in lacks if lease in lacking):
                 self._start_ticking()  # return what was drawn in vain
-                return None
+                return [(lease, need) for lease, need in lacks if lease in lacking]
             await asyncio.sleep(TICK_SECONDS)
 
     def split_rate(self, reservation: QuotaReservation) -> QuotaReservation | None:
@@ -519,6 +524,10 @@ class QuotaManager:
                 self._journal.close()  # its file stays: recovery reads it
         self._thread.shutdown()
         self._quota_store.close()
+
+
+def _wait(refusal: QuotaRefusal) -> float:
+    return math.inf if refusal.retry_after is None else refusal.retry_after
 
 
 def _smallest_remaining(leases: Sequence[Lease]) -> float:

@@ -157,10 +157,10 @@ def hearing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         yield served
 
 
-def spoken(house: GatewayServer, file: Path) -> httpx.Response:
+def spoken(house: GatewayServer, file: Path, **more: Any) -> httpx.Response:
     data = b64encode(file.read_bytes()).decode()
     sound = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
-    return house.chat([{"type": "text", "text": "What does he say?"}, sound], max_tokens=20)
+    return house.chat([{"type": "text", "text": "What does he say?"}, sound], max_tokens=20, **more)
 
 
 def test_tokens_of_a_conversion_are_not_charged_to_the_rate_of_the_endpoint_that_answers(
@@ -170,3 +170,36 @@ def test_tokens_of_a_conversion_are_not_charged_to_the_rate_of_the_endpoint_that
     found = spoken(house, media / "jfk.wav")
     assert found.headers["x-intermodal-steps"] == "transcribe ear:ear/ear; generate cheap:cloud/strong"
     assert ask(house, {}).status_code == 200, "the hundred thousand tokens are not its own"
+
+
+def recordings(folder: Path, media: Path) -> tuple[Path, Path]:
+    """Two recordings, so that the transcript of one is not that of the other."""
+    data = (media / "jfk.wav").read_bytes()
+    other = folder / "other.wav"
+    other.write_bytes(data[:-8000] + bytes(8000))
+    return media / "jfk.wav", other
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_where_the_rate_of_a_conversion_alone_has_no_room_the_client_is_told_when_it_has(
+    hearing: Callable[[str], GatewayServer], tmp_path: Path, media: Path, stream: bool
+) -> None:
+    house = hearing('[serve.rates."ear:ear/ear"]\nrpm = 1\n')
+    first, second = recordings(tmp_path, media)
+    assert spoken(house, first, stream=stream).status_code == 200
+    refused = spoken(house, second, stream=stream)
+    assert refused.status_code == 429, refused.text
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.headers["x-should-retry"] == "true"
+    error = refused.json()["error"]
+    assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
+    assert error["message"].startswith("ear:ear/ear: has reached the rate that the config of this server allows")
+
+
+def test_a_conversion_that_no_minute_has_room_for_is_not_to_be_asked_for_again(
+    hearing: Callable[[str], GatewayServer], media: Path
+) -> None:
+    house = hearing('[serve.rates."cheap:cloud/strong"]\ntpm = 5000\n[serve.rates."ear:ear/ear"]\ntpm = 1\n')
+    refused = spoken(house, media / "jfk.wav")
+    assert refused.status_code == 429, refused.text
+    assert "retry-after" not in refused.headers and refused.headers["x-should-retry"] == "false"
