@@ -74,7 +74,7 @@ async def billed_run(
     ledger = allowance.ledger
     if ledger is not None and allowance.given is None:
         try:
-            allowance.given = await _admit(ledger, request, claim_for_plan(plan))
+            allowance.given = await _admit_run(ledger, request, claim_for_plan(plan))
         except RequestRefused:
             await events.aclose()
             raise
@@ -138,15 +138,39 @@ async def billed_call(
             ledger.settle(given, cost=cost, tokens=tokens, unreported=0.0)
 
 
-async def _admit(ledger: QuotaManager, request: GatewayRequest, claim: QuotaClaim) -> QuotaReservation:
-    """Reserve a claim for the request's key and report the key's rate limits in the response headers.
+def leaves_another(refusal: QuotaRefusal, claim: QuotaClaim) -> bool:
+    """Return True if only the rate of the first endpoint has no room, and the plan has others."""
+    return refusal.endpoint != "" and len(claim.endpoints) > 1
 
-    Raises RequestRefused.
+
+async def _admit_run(ledger: QuotaManager, request: GatewayRequest, claim: QuotaClaim) -> QuotaReservation:
+    """Reserve the claim of a run; if a fallback may answer, without the rate of its first endpoint.
+
+    Each call of the run draws from the rate of its endpoint itself then. Raises RequestRefused.
     """
+    found = await _reserve(ledger, request, claim)
+    if isinstance(found, QuotaRefusal) and leaves_another(found, claim):
+        found = await _reserve(ledger, request, replace(claim, endpoints=()))
+    return _admitted(found, request)
+
+
+async def _admit(ledger: QuotaManager, request: GatewayRequest, claim: QuotaClaim) -> QuotaReservation:
+    """Reserve a claim for the request's key. Raises RequestRefused."""
+    return _admitted(await _reserve(ledger, request, claim), request)
+
+
+async def _reserve(
+    ledger: QuotaManager, request: GatewayRequest, claim: QuotaClaim
+) -> QuotaReservation | QuotaRefusal:  # fmt: skip
+    """Reserve a claim for the request's key, and report the key's rate limits in the response headers."""
     async with request.admitting:  # the texts of one request run concurrently but count as one request
         found = await ledger.admit(request.key, replace(claim, requests=0 if request.counted else 1))
         request.counted = request.counted or not isinstance(found, QuotaRefusal)
     request.response_headers |= rate_limit_headers(*ledger.rates(request.key))
+    return found
+
+
+def _admitted(found: QuotaReservation | QuotaRefusal, request: GatewayRequest) -> QuotaReservation:
     if isinstance(found, QuotaRefusal):
         raise quota_error(found)
     request.sent += 1

@@ -32,6 +32,7 @@ from intermodal.executor.attempt.answer_notes import (
     stops_loops,
 )
 from intermodal.executor.attempt.capability_learning import context_lesson, detect_truncated_prompt
+from intermodal.executor.attempt.ledger import EndpointRateExceeded
 from intermodal.executor.attempt.step_caller import PriorAttempt, count_answer_tokens
 from intermodal.executor.conversion.checks import repeats
 from intermodal.executor.direct.compiled_plan import CompiledPlan, ShortenedCall
@@ -104,7 +105,10 @@ class DirectAttempt:
             return Unanswered(None, _FAILED_LATELY)
         if self._explores():
             return Unanswered(None, "another endpoint is measured first")
-        self._shortened = await self._sink.admit()
+        try:
+            self._shortened = await self._sink.admit()
+        except EndpointRateExceeded:
+            return Unanswered(None, "the rate of its endpoint has no room")
         if not self._may_ask():  # it may have failed too often meanwhile
             return Unanswered(None, _FAILED_LATELY)
         if not self._note_in_journal():

@@ -65,7 +65,7 @@ class DirectSink(Protocol):
     async def admit(self) -> ShortenedCall | None:
         """Reserve the cost of the call; return a call with a lower limit if the budget only has room for that.
 
-        Raises the refusal.
+        Raises the refusal; EndpointRateExceeded if the rate of the endpoint has no room and a run may call another.
         """
         ...
 

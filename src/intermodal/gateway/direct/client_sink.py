@@ -14,10 +14,11 @@ from intermodal.core.hints import words
 from intermodal.executor.api import (
     CallReport,
     CompiledPlan,
+    EndpointRateExceeded,
     ShortenedCall,
     Unanswered,
 )
-from intermodal.gateway.billing import quota_error, rate_limit_headers
+from intermodal.gateway.billing import leaves_another, quota_error, rate_limit_headers
 from intermodal.gateway.direct.handover import Handover, settle
 from intermodal.gateway.error_answers import answer_cancelled, answer_failure
 from intermodal.gateway.failures import error_code, shutdown_refusal
@@ -129,7 +130,7 @@ class ClientSink:
     async def admit(self) -> ShortenedCall | None:
         """Reserve quota; return the shortened call if the budget requires one.
 
-        Raises RequestRefused if it allows none.
+        Raises RequestRefused if it allows none, and EndpointRateExceeded if another endpoint may be called.
         """
         ledger = self._context.ledger
         if ledger is not None:
@@ -146,6 +147,8 @@ class ClientSink:
             given = await self._reserve_less(ledger, given)
         self._rates(ledger)
         if isinstance(given, QuotaRefusal):
+            if leaves_another(given, claim):
+                raise EndpointRateExceeded(given.words, where=given.endpoint)
             raise quota_error(given)
         return given
 

@@ -78,6 +78,7 @@ def _rate_refusal(key: VirtualKey, lease: Lease, amount: int) -> QuotaRefusal:
             code="rate_limit_exceeded",
             words=f"this request may take up to {amount:,} {what}, and {whose} may take {limit:,} a minute; ask "
             "for fewer (max_tokens)",
+            endpoint=lease.account.endpoint,
         )
     wait = (amount - lease.free - max(lease.left, 0)) * 60 / limit if limit else 60.0
     wait = max(round(wait, 3), 0.05)
@@ -88,6 +89,7 @@ def _rate_refusal(key: VirtualKey, lease: Lease, amount: int) -> QuotaRefusal:
         f"in {wait:.3g} s",
         retry_after=wait,
         again=True,
+        endpoint=lease.account.endpoint,
     )
 
 

@@ -189,6 +189,7 @@ class QuotaRefusal(Value, frozen=True):
         status: HTTP status. code: OpenAI's error code if there is one. words: one clear sentence.
         retry_after: seconds until a retry makes sense; None if it does not.
         again: whether a client may retry by itself (``x-should-retry``).
+        endpoint: the endpoint whose rate has no room, so that another may be called; "" for any other refusal.
     """
 
     status: int
@@ -196,6 +197,7 @@ class QuotaRefusal(Value, frozen=True):
     words: str
     retry_after: float | None = None
     again: bool = False
+    endpoint: str = ""
 
 
 class RateRemaining(Value, frozen=True):

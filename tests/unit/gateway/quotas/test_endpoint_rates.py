@@ -12,9 +12,10 @@ import httpx
 import pytest
 from tests.gates.faulty_host import FaultyHost, ScriptedReply, refusal
 from tests.unit.gateway.direct.test_both_paths_openai_chat import GOOD, whole
-from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer, priced
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer, priced, until
 
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN
+from intermodal.telemetry.request_record import RequestRecord
 
 DIRECT_AND_RUN = pytest.mark.parametrize("more", [{}, BY_EXECUTOR], ids=["direct", "executor"])
 
@@ -61,14 +62,45 @@ def test_a_fallback_draws_from_its_own_rate(
 
 
 @DIRECT_AND_RUN
-def test_the_first_endpoint_draws_once_for_a_call_and_nothing_for_those_elsewhere(
+def test_an_endpoint_draws_once_for_a_call_and_where_its_rate_has_no_room_a_fallback_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: Mapping[str, Any]
 ) -> None:
-    rates = rate("cheap", 3) + rate("dear", 3)
+    rates = rate("cheap", 2) + rate("dear", 2)
     with served(tmp_path, monkeypatch, rates, {"cheap": GOOD, "dear": GOOD}) as (house, wall):
-        found = [ask(house, more).status_code for _ in range(4)]
-        assert found == [200, 200, 200, 429]
-        assert (wall.asked("cheap"), wall.asked("dear")) == (3, 0)
+        found = [ask(house, more) for _ in range(5)]
+        assert [each.status_code for each in found] == [200, 200, 200, 200, 429]
+        assert (wall.asked("cheap"), wall.asked("dear")) == (2, 2)
+        assert [each.headers["x-intermodal-route"] for each in found[:4]] == [*2 * ["cheap:cloud/strong"],
+                                                                            *2 * ["dear:cloud/strong"]]  # fmt: skip
+        assert 1 <= int(found[4].headers["retry-after"]) <= 30
+        assert found[4].json()["error"]["code"] == "rate_limit_exceeded"
+
+
+@DIRECT_AND_RUN
+def test_of_two_endpoints_without_room_the_one_that_has_it_soonest_is_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: Mapping[str, Any]
+) -> None:
+    """A minute of the first has no room for this call, and one of the other has for one."""
+    rates = rate("cheap", 100, "tpm") + rate("dear", 1)
+    with served(tmp_path, monkeypatch, rates, {"cheap": GOOD, "dear": GOOD}) as (house, wall):
+        assert ask(house, more).status_code == 200
+        refused = ask(house, more)
+        assert (refused.status_code, refused.headers["x-should-retry"]) == (429, "true")
+        assert refused.json()["error"]["message"].startswith("dear:cloud/strong: has reached the rate")
+        assert (wall.asked("cheap"), wall.asked("dear")) == (0, 1)
+
+
+def test_a_chat_that_is_not_direct_for_want_of_room_says_so_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records: list[RequestRecord] = []
+    with served(tmp_path, monkeypatch, rate("cheap", 1), {"cheap": GOOD, "dear": GOOD}) as (house, _):
+        monkeypatch.setattr(house.gateway, "tell", records.append)
+        for _ in range(2):
+            ask(house, {})
+        until(lambda: len(records) == 2)
+    assert [record.not_direct for record in records] == ["", "the rate of its endpoint has no room"]
+    assert [record.endpoint for record in records] == ["cheap:cloud/strong", "dear:cloud/strong"]
 
 
 MANY = {"prompt_tokens": 7, "completion_tokens": 100_000, "total_tokens": 100_007}
@@ -107,8 +139,8 @@ def test_an_attempt_that_may_be_charged_takes_its_bound_of_the_tokens_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: Mapping[str, Any]
 ) -> None:
     with served(tmp_path, monkeypatch, rate("cheap", 1100, "tpm"), {"cheap": BROKEN, "dear": GOOD}) as (house, wall):
-        assert [ask(house, more).status_code for _ in range(2)] == [200, 429]
-        assert wall.asked("cheap") == 1
+        assert [ask(house, more).status_code for _ in range(2)] == [200, 200]
+        assert (wall.asked("cheap"), wall.asked("dear")) == (1, 2), "it has no room for a second"
 
 
 @DIRECT_AND_RUN
