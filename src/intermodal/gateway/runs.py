@@ -74,8 +74,8 @@ def run_plan(
     Leaving it, or a client disconnect, ends the run, closes its resources and settles its cost. ``live``: the client
     reads along. ``after``: the attempt made before the run. Raises RequestRefused.
     """
-    tried, given = after or (None, None)
-    allowance = KeyAllowance(context.ledger, given)
+    tried = None if after is None else after.tried
+    allowance = KeyAllowance(context.ledger, None if after is None else after.given)
     record = request.served
     record.record_plan(plan, live=live)
     running = context.client.execute(

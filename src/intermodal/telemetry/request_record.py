@@ -184,12 +184,6 @@ class RequestRecord(Struct, eq=False):
         if self.span is not None:
             self.span.record_call(call)
 
-    def record_abandoned(self, endpoint: str, cost: float | None) -> None:
-        """Record a failed attempt made without the executor that no run continues. ``cost``: USD, None if unknown."""
-        self.attempts += 1
-        self.last_endpoint = endpoint
-        self.add_cost(cost)
-
     def record_failure(self, code: str, *, broken: bool = False) -> None:
         """Record that the request was not answered, or (``broken``) not completely. The first error code is kept."""
         self.error = self.error or code

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
 import json
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +92,32 @@ def test_a_parent_that_is_none_begins_a_new_trace(configured: Path, collector: C
     with GatewayServer() as house:
         assert house.chat(headers={"traceparent": broken}).status_code == 200
     assert collector.named(DOOR).parent == ""
+
+
+def test_a_failed_attempt_that_no_run_goes_on_from_is_a_span_of_its_own(
+    configured: Path, collector: Collector, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client left while the run was planned."""
+    planning = threading.Event()
+
+    async def plan(*args: object, **more: object) -> None:
+        planning.set()
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr("intermodal.gateway.endpoints.chat.plan_request", plan)
+    host.fault = Fault("overloaded")
+    with GatewayServer() as house:
+        with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
+            body = json.dumps({"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}]}).encode()
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n"
+            line.sendall(f"{head}content-type: application/json\r\n\r\n".encode() + body)
+            assert planning.wait(30)
+        until(lambda: not house.gateway.active)
+    request = collector.named(DOOR)
+    assert request.about["error.type"] == "client_left"
+    (attempt,) = below(collector, request)
+    assert (attempt.name, attempt.failed, attempt.about["error.type"]) == ("chat cloud/strong", True, "overloaded")
+    assert attempt.about["intermodal.attempts"] == request.about["intermodal.attempts"] == 1
 
 
 def test_attempts_that_failed_are_events_of_their_step(configured: Path, collector: Collector, host: FakeHost) -> None:

@@ -80,12 +80,21 @@ class ChatPlan:
 
 
 def abandon_handover(context: GatewayContext, request: GatewayRequest, handover: Handover) -> None:
-    """Release or settle the reservation of a call that no run continues, and record its failed attempt."""
+    """Release or settle the reservation of a call that no run continues, and record its attempt."""
     handover.abandon(context.ledger)
     tried = handover.tried
-    if tried is not None and tried.error is not None:
-        request.served.record_abandoned(tried.endpoint, tried.ending.counts)
-        context.metrics.attempt(tried.endpoint, tried.error.code)
+    if tried is None:
+        return
+    ending, step = tried.ending, handover.compiled.step
+    code = "cancelled" if tried.error is None else tried.error.code  # its answer was to be repaired, or it failed
+    request.served.record_call(
+        ModelCall(
+            step=step.id, endpoint=handover.compiled.endpoint, seconds=ending.outcome.seconds,
+            usage=ending.outcome.usage, cost=ending.counts, error=code,
+        )
+    )  # fmt: skip
+    if tried.error is not None:
+        context.metrics.attempt(tried.endpoint, code)
 
 
 class ClientSink:
@@ -113,7 +122,7 @@ class ClientSink:
     def handover(self, failure: Unanswered) -> Handover:
         """Return the handover of a call that did not answer, with its quota reservation."""
         self._asked.served.not_direct = failure.why
-        return Handover(failure.tried, self._given)
+        return Handover(failure.tried, self._given, self._compiled)
 
     # ---- before it is sent
 
@@ -187,7 +196,7 @@ class ClientSink:
             self._context.ledger.release(self._given)
 
     def abandon(self, failure: Unanswered) -> None:
-        abandon_handover(self._context, self._asked, Handover(failure.tried, self._given))
+        abandon_handover(self._context, self._asked, Handover(failure.tried, self._given, self._compiled))
 
     def record_plan(self) -> None:
         """Record the plan in the plan history, the request record and the span."""

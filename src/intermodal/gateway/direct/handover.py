@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from intermodal.executor.api import AttemptEnding, PriorAttempt
+    from intermodal.executor.api import AttemptEnding, CompiledPlan, PriorAttempt
     from intermodal.gateway.quotas.budget_leases import QuotaReservation
     from intermodal.gateway.quotas.quota_manager import QuotaManager
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 class Handover(NamedTuple):
     """An attempt that failed before any output was shown, and the quota reserved for its run.
 
-    ``tried``: None if no attempt was made.
+    ``tried``: None if no attempt was made. ``compiled``: the plan of the call.
     """
 
     tried: PriorAttempt | None
     given: QuotaReservation | None
+    compiled: CompiledPlan
 
     def abandon(self, ledger: QuotaManager | None) -> None:
         """Release or settle the reservation because no run continues the call."""

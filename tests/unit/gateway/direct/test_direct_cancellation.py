@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.gates.faulty_host import DONE, HEAD, LAST, ROLE, FaultyHost, ScriptedReply, chunk, delta, refusal
+from tests.unit.gateway.direct.test_both_paths_openai_chat import whole
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, until
 
 from intermodal.executor.direct.direct_attempt import DirectAttempt
@@ -105,11 +106,17 @@ def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
         assert not any(breaker.probing for breaker in gateway.client.upstreams._breakers.values())
 
 
-def test_the_log_has_the_failed_attempt_of_a_client_that_leaves_before_the_executor_goes_on(
-    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+JSON = {"response_format": {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}}
+
+
+@pytest.mark.parametrize("failed", [True, False], ids=["failed", "to be repaired"])
+def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_executor_goes_on(
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, failed: bool
 ) -> None:
-    """It may have been charged: row, log and metrics say so."""
-    PLAYS["now"] = refusal(500)
+    """It may have been charged, or was answered with what has to be repaired: row, log and metrics say so."""
+    PLAYS["now"] = refusal(500) if failed else whole("no JSON")
+    more: dict[str, Any] = {} if failed else JSON
     at = threading.Event()
 
     async def slow(*args: object, **more: object) -> None:
@@ -121,16 +128,18 @@ def test_the_log_has_the_failed_attempt_of_a_client_that_leaves_before_the_execu
         told: list[RequestRecord] = []
         monkeypatch.setattr(house.gateway, "tell", told.append)
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
-            line.sendall(request(stream=False, max_tokens=100))
+            line.sendall(request(stream=False, max_tokens=100, **more))
             assert at.wait(10)
         until(lambda: clean(house) and bool(told))
         until(lambda: bool(house.gateway.client.store.attempts(-1)))
         (row,), (served,) = house.gateway.client.store.attempts(-1), told
         metrics = house.gateway.context.metrics.attempts
-    assert row.spent == row.reservation.cost_high > 0
+    assert (row.spent == row.reservation.cost_high) is failed and row.spent > 0
     assert (served.attempts, served.cost) == (1, pytest.approx(row.spent, abs=1e-9))
     assert (served.error, served.last_endpoint) == ("client_left", "cloud:cloud/strong")
-    assert metrics["cloud:cloud/strong", "call"] == 1
+    assert (served.input_tokens, served.output_tokens) == ((None, None) if failed else (7, 5))
+    assert served.endpoint == "", "nothing answered"
+    assert metrics["cloud:cloud/strong", "call"] == failed
 
 
 def test_a_client_that_leaves_at_the_moment_at_which_its_call_fails_leaves_nothing_reserved(
