@@ -140,6 +140,7 @@ class PlanRun:
             outcome = "internal"
             raise
         finally:
+            self._caller.give_up_prior(self._plan.chosen.last.id)
             with anyio.CancelScope(shield=True):
                 await self._close_row(row, outcome)
             del self._caller  # its callback makes a reference cycle, which would keep the request and its media

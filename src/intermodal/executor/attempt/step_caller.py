@@ -219,7 +219,16 @@ class StepCaller:
     def _give_up(self, attempt: CallAttempt | PriorAttempt) -> None:
         """Report an abandoned attempt, since it may have been paid for."""
         if isinstance(attempt, CallAttempt) and attempt.sent:
-            self.hint(attempt.abandoned_event(self.at()))
+            self.hint(_abandoned_event(attempt, attempt.step, self.at()))
+
+    def give_up_prior(self, step: str) -> None:
+        """Report the attempt that was made before the run, if the run ends before a step took it up.
+
+        ``step``: the step that would have.
+        """
+        tried, self.tried = self.tried, None
+        if tried is not None:
+            self.hint(_abandoned_event(tried, step, self.at()))
 
     async def _tell(
         self, attempt: CallAttempt | PriorAttempt, error: errors.IntermodalError, decision: RetryDecision
@@ -319,6 +328,7 @@ class CallAttempt:
         world = caller.world
         self.key = world.find_key(job.endpoint.host) or ""
         self.endpoint = job.endpoint.id
+        self.step = job.step.id
         self._caller = caller
         self._job = job
         self._begin = begin
@@ -432,16 +442,6 @@ class CallAttempt:
         """True if some of the request may have reached the endpoint."""
         return self._entry is not None and self._entry.sent
 
-    def abandoned_event(self, run_seconds: float) -> AttemptFailed:
-        """Return the event for an attempt that was abandoned at a deadline or because of another failure."""
-        cost = self.ending.charge.cost
-        charged: Literal["no", "maybe"] = "no" if cost == 0 else "maybe"
-        return AttemptFailed(
-            step=self._job.step.id, endpoint=self.endpoint, code=self.ending.outcome.error,
-            reason="was given up before its answer was whole", charged=charged, cost=cost,
-            seconds=round(self.seconds, 6), at=run_seconds,
-        )  # fmt: skip
-
     async def _close(self, ending: AttemptEnding) -> None:
         self.ending = ending
         if self._entry is not None:
@@ -460,6 +460,17 @@ class CallAttempt:
 
     def _tokens(self, text: str) -> int:
         return count_answer_tokens(text, self._caller.world.count)
+
+
+def _abandoned_event(attempt: CallAttempt | PriorAttempt, step: str, run_seconds: float) -> AttemptFailed:
+    """Return the event for an attempt that was abandoned at a deadline or because of another failure."""
+    cost = attempt.ending.charge.cost
+    charged: Literal["no", "maybe"] = "no" if cost == 0 else "maybe"
+    return AttemptFailed(
+        step=step, endpoint=attempt.endpoint, code=attempt.ending.outcome.error or "cancelled",
+        reason="was given up before its answer was whole", charged=charged, cost=cost,
+        seconds=round(attempt.seconds, 6), at=run_seconds,
+    )  # fmt: skip
 
 
 def count_answer_tokens(text: str, count: Callable[[str, str], int | None]) -> int:

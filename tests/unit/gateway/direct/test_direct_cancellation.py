@@ -142,6 +142,32 @@ def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_executor_goe
     assert metrics["cloud:cloud/strong", "call"] == failed
 
 
+@pytest.mark.parametrize("failed", [True, False], ids=["failed", "to be repaired"])
+def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_run_takes_it_up(
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, failed: bool
+) -> None:
+    PLAYS["now"] = refusal(500) if failed else whole("no JSON")
+    more: dict[str, Any] = {} if failed else JSON
+    at = threading.Event()
+
+    async def slow(*args: object) -> None:
+        at.set()
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr("intermodal.executor.run.run_to_answer", slow)
+    with GatewayServer() as house:
+        told: list[RequestRecord] = []
+        monkeypatch.setattr(house.gateway, "tell", told.append)
+        with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
+            line.sendall(request(stream=False, max_tokens=100, **more))
+            assert at.wait(10)
+        until(lambda: clean(house) and bool(told))
+        until(lambda: bool(house.gateway.client.store.attempts(-1)))
+        (row,), (served,) = house.gateway.client.store.attempts(-1), told
+    assert (served.attempts, served.cost) == (1, pytest.approx(row.spent, abs=1e-9))
+    assert (served.error, served.last_endpoint) == ("client_left", "cloud:cloud/strong")
+
+
 def test_a_client_that_leaves_at_the_moment_at_which_its_call_fails_leaves_nothing_reserved(
     wall: FaultyHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
