@@ -68,7 +68,7 @@ async def by_text(client: AsyncClient, endpoint: str) -> dict[str, list[Scored]]
 
 async def cosines(client: AsyncClient) -> dict[str, list[Scored]]:
     """As the executor has them before the temperature."""
-    runtimes = client._world((await client.prepare(request_builder.make_request("x"))).inputs).runtimes
+    runtimes = client._build_dependencies((await client.prepare(request_builder.make_request("x"))).inputs).runtimes
     endpoint = client.catalog.by_id[E5]
     found: dict[str, list[Scored]] = {}
     for name, (labels, rows) in SETS.items():

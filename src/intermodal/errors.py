@@ -50,7 +50,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from intermodal.core.hints import Surface, words
+from intermodal.core.hints import Surface, spell_text
 
 # What may follow a failed attempt; ``executor/attempt/retry.py`` decides how often and when. never: nothing. resend:
 # the same endpoint, then another. once: the same endpoint once more, then another. wait: the same endpoint after the
@@ -71,8 +71,8 @@ class Hints(NamedTuple):
 
     def wording_for(self, surface: Surface) -> Hints:
         """Return a copy whose parts are plain text worded for ``surface``."""
-        what, where, todo = (words(text, surface) for text in self[:3])
-        return Hints(what, where, todo, tuple(words(reason, surface) for reason in self.reasons))
+        what, where, todo = (spell_text(text, surface) for text in self[:3])
+        return Hints(what, where, todo, tuple(spell_text(reason, surface) for reason in self.reasons))
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
@@ -112,20 +112,20 @@ class IntermodalError(Exception):
     ) -> None:
         self.hints = Hints(what, where, todo, reasons)
         self.step = step
-        super().__init__(words(what, "python"))
+        super().__init__(spell_text(what, "python"))
 
     @property
     def what(self) -> str:
-        return words(self.hints.what, "python")
+        return spell_text(self.hints.what, "python")
 
     @what.setter
     def what(self, text: str) -> None:
         self.hints = self.hints._replace(what=text)
-        self.args = (words(text, "python"), *self.args[1:])
+        self.args = (spell_text(text, "python"), *self.args[1:])
 
     @property
     def where(self) -> str:
-        return words(self.hints.where, "python")
+        return spell_text(self.hints.where, "python")
 
     @where.setter
     def where(self, text: str) -> None:
@@ -133,7 +133,7 @@ class IntermodalError(Exception):
 
     @property
     def todo(self) -> str:
-        return words(self.hints.todo, "python")
+        return spell_text(self.hints.todo, "python")
 
     @todo.setter
     def todo(self, text: str) -> None:
@@ -141,7 +141,7 @@ class IntermodalError(Exception):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        return tuple(words(reason, "python") for reason in self.hints.reasons)
+        return tuple(spell_text(reason, "python") for reason in self.hints.reasons)
 
     def wording_for(self, surface: Surface) -> Hints:
         """Return the message worded for ``surface``; ``str()`` of it is one sentence."""

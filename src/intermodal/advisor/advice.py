@@ -258,10 +258,10 @@ def _body(advice: Advice) -> list[str]:
     """Return the lines about one output."""
     lines = _labelled_lines("label", advice.matters) if advice.matters else []
     lines += _labelled_lines("asked", advice.stated)
-    lines += ["", *_best(advice)]
+    lines += ["", *_best_pick_lines(advice)]
     for kind in advice.kinds:
         lines += ["", *_kind(advice, kind)]
-    lines += ["", *_even(advice.break_even)]
+    lines += ["", *_break_even_lines(advice.break_even)]
     for note in advice.notes:
         lines += _labelled_lines("note", note)
     for row in advice.rejected:
@@ -269,7 +269,7 @@ def _body(advice: Advice) -> list[str]:
     return lines
 
 
-def _best(advice: Advice) -> list[str]:
+def _best_pick_lines(advice: Advice) -> list[str]:
     """Return the lines about the best picks, and the pick if a person waits."""
     lines = [f"the best {_COUNTED[len(advice.best)]}by {advice.by}"]
     for place, pick in enumerate(advice.best, 1):
@@ -285,13 +285,13 @@ _COUNTED = {1: "", 2: "two, ", 3: "three, "}
 def _pick_lines(mark: str, pick: RoutePick) -> list[str]:
     offer = pick.offer
     who = f"{offer.endpoint}   as {pick.title}, {PLACES[offer.place]}   {offer.tier}" if offer.endpoint else pick.title
-    lines = _under(mark, who)
+    lines = _indented_sentence(mark, who)
     memory = 1 if offer.memory.high else 0  # shown below, with the use
-    lines += _under("", "   ".join(figures(offer)[: -memory or None]))
+    lines += _indented_sentence("", "   ".join(figures(offer)[: -memory or None]))
     about = [f"loses {', '.join(offer.loses)}"] if offer.loses else []
-    lines += _under("", "; ".join([*about, offer.terms]))
+    lines += _indented_sentence("", "; ".join([*about, offer.terms]))
     for sentence in offer.contested:
-        lines += _under("", f"contested: {sentence}")
+        lines += _indented_sentence("", f"contested: {sentence}")
     return lines
 
 
@@ -312,28 +312,30 @@ def _kind(advice: Advice, kind: UseOffers) -> list[str]:
     mark = "  <- decision" if kind.use == advice.use else ""
     lines = [f"{kind.title}{mark}"]
     for offer in kind.offers:
-        lines += _offer(offer)
+        lines += _offer_lines(offer)
     if kind.lost and kind.best is not None:
-        lines += _under("lost", kind.lost)
+        lines += _indented_sentence("lost", kind.lost)
     return lines
 
 
-def _under(label: str, sentence: str) -> list[str]:
+def _indented_sentence(label: str, sentence: str) -> list[str]:
     return wrap_text(f"  {label:<{PLACE}}{sentence}", " " * (PLACE + 2))
 
 
-def _offer(offer: RouteOffer) -> list[str]:
+def _offer_lines(offer: RouteOffer) -> list[str]:
     if not offer.there:
-        return _under(PLACES[offer.place], f"no route: {offer.refused[0]}")
-    lines = _under(PLACES[offer.place], f"{offer.endpoint}   {offer.strength}" if offer.endpoint else "no model")
-    lines += _under("", steps(offer))
-    lines += _under("", "   ".join(figures(offer)))
+        return _indented_sentence(PLACES[offer.place], f"no route: {offer.refused[0]}")
+    lines = _indented_sentence(
+        PLACES[offer.place], f"{offer.endpoint}   {offer.strength}" if offer.endpoint else "no model"
+    )
+    lines += _indented_sentence("", steps(offer))
+    lines += _indented_sentence("", "   ".join(figures(offer)))
     about = [f"weakest link {offer.tier}"] if offer.weak else []
     about += [f"loses {', '.join(offer.loses)}"] if offer.loses else []
     if offer.place == "hosted":
-        about.append(f"compute floor {floor(offer.floor)}")
+        about.append(f"compute floor {format_memory_range(offer.floor)}")
     if about:
-        lines += _under("", "; ".join(about))
+        lines += _indented_sentence("", "; ".join(about))
     return lines
 
 
@@ -378,7 +380,7 @@ def _dollars(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else numbers.plain_money(value)
 
 
-def floor(memory: Quantity) -> str:
+def format_memory_range(memory: Quantity) -> str:
     """Format the memory that running the model needs, from 4-bit to 16-bit weights."""
     if not memory.known:
         return "unknown, its size is not published"
@@ -386,7 +388,7 @@ def floor(memory: Quantity) -> str:
     return f"{low:.2g}..{high:.3g} GiB"
 
 
-def _even(even: BreakEven) -> list[str]:
+def _break_even_lines(even: BreakEven) -> list[str]:
     lines = _labelled_lines("break-even", even.words)
     if even.machine.known:
         lines += _labelled_lines("", f"hardware: {even.machine.basis}; ${even.machine.mid:,.2f} per machine per month")
@@ -414,14 +416,14 @@ def _with_use(endpoint: str, use: str) -> str:
 
 def document(advice: Advice) -> dict[str, Any]:
     """Return the advice as JSON data; amounts have low, mid and high, null if unknown."""
-    plain = _plain(advice)
+    plain = _to_json_value(advice)
     assert isinstance(plain, dict)
     plain["advice_version"] = plain.pop("version")
     plain["text"] = str(advice)
     return plain
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     if isinstance(value, Quantity):
         is_known = value.known
         return {
@@ -430,5 +432,5 @@ def _plain(value: Any) -> Any:
         }  # fmt: skip
     if isinstance(value, msgspec.Struct):
         names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
-        return {stored: _plain(getattr(value, name)) for stored, name in names}
-    return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
+        return {stored: _to_json_value(getattr(value, name)) for stored, name in names}
+    return [_to_json_value(each) for each in value] if isinstance(value, tuple | list) else value

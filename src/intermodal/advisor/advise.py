@@ -85,14 +85,14 @@ def make_question(
         if name not in option_names:
             raise UsageError(f"advise has no option {name}", todo=f"options are {', '.join(sorted(option_names))}")
     _check_types(options)
-    kinds = parse_kinds(_words_of(takes), setting("in"))
+    kinds = parse_kinds(_list_of_words(takes), setting("in"))
     sized = [_piece_of(kind, size) for kind, size in options.get("sizes", {}).items()]
     parts, assumed = with_defaults(kinds, (*sized, *options.get("parts", ())))
     hardware_words = options.get("hardware") or ""
     requests = options.get("requests") or ""
     if not isinstance(requests, str):
         requests = f"{requests:.15g}"
-    out = parse_outputs(_words_of(makes))
+    out = parse_outputs(_list_of_words(makes))
     hardware = parse_hardware(hardware_words, local_machine) if hardware_words else this_machine(local_machine)
     hardware = structs.replace(hardware, users=_users(options.get("users")))
     return AdviceQuestion(
@@ -109,20 +109,21 @@ def make_question(
         figures=options.get("figures", False),
         verbatim=options.get("verbatim", False),
         out_tokens=_count(options.get("out_tokens")),
-        objective=_one_of(options.get("objective", "default"), OBJECTIVES, setting("objective")),
+        objective=_require_choice(options.get("objective", "default"), OBJECTIVES, setting("objective")),
         at_least=_tier(options.get("at_least")),
-        private=parse_private(_words_of(options.get("private", ()))),
-        release=tuple(_words_of(options.get("release", ()))),
+        private=parse_private(_list_of_words(options.get("private", ()))),
+        release=tuple(_list_of_words(options.get("release", ()))),
         keep=tuple(
-            _one_of(cast("Aspect", each), ASPECTS, setting("keep")) for each in _words_of(options.get("keep", ()))
+            _require_choice(cast("Aspect", each), ASPECTS, setting("keep"))
+            for each in _list_of_words(options.get("keep", ()))
         ),
         language=options.get("language", ""),
         translate=checked_language(options.get("translate", "")),
-        labels=_labels(_words_of(options.get("labels", ()))),
-        hosts=tuple(_words_of(options.get("hosts", ()))),
-        licence=_one_of(options.get("licence", "commercial"), LICENCES, setting("licence")),
-        regions=tuple(map(checked_region, _words_of(options.get("regions", ())))),
-        retention=_one_of(options.get("retention", "any"), RETENTIONS, setting("retention")),
+        labels=_labels(_list_of_words(options.get("labels", ()))),
+        hosts=tuple(_list_of_words(options.get("hosts", ()))),
+        licence=_require_choice(options.get("licence", "commercial"), LICENCES, setting("licence")),
+        regions=tuple(map(checked_region, _list_of_words(options.get("regions", ())))),
+        retention=_require_choice(options.get("retention", "any"), RETENTIONS, setting("retention")),
         waits=options.get("waits"),
         local=options.get("local", False),
         latency=_positive(options.get("latency"), setting("latency"), "seconds"),
@@ -190,7 +191,7 @@ def _piece_of(word: str, size: Size) -> CountablePart:
     return CountablePart(kind=kind, name=f"{kind} {first:g}s", seconds=float(first))
 
 
-def _words_of(words: str | Iterable[str]) -> list[str]:
+def _list_of_words(words: str | Iterable[str]) -> list[str]:
     """Return a list of words from a list or a single word."""
     some: list[object] = [words] if isinstance(words, str) or not _is_listed(words) else list(words)
     for each in some:
@@ -205,11 +206,11 @@ def _is_listed(value: object) -> bool:
 
 def _tier(word: Tier | None) -> Tier | None:
     if word is not None:
-        _one_of(word, TIERS, setting("at-least"))
+        _require_choice(word, TIERS, setting("at-least"))
     return word
 
 
-def _one_of(word: T, choices: tuple[T, ...], where: str) -> T:
+def _require_choice(word: T, choices: tuple[T, ...], where: str) -> T:
     if word not in choices:
         from difflib import get_close_matches
 
@@ -298,7 +299,7 @@ def parse_kinds(words: Iterable[str], where: str) -> tuple[Kind, ...]:
     for word in _split(words):
         if word not in _KINDS:
             near = get_close_matches(word, _KINDS, 2, 0.6)
-            raise UsageError(f"{word!r} is not a kind of content", where=where, todo=_or(near, IN))
+            raise UsageError(f"{word!r} is not a kind of content", where=where, todo=_suggest_names(near, IN))
         found[_KINDS[word]] = None
     if not found:
         raise UsageError("nothing goes in", where=where, todo=f"name some of {', '.join(IN)}")
@@ -311,7 +312,7 @@ def parse_outputs(words: Iterable[str]) -> tuple[OutputName, ...]:
     for word in _split(words):
         if word not in _MADE:
             near = get_close_matches(word, _MADE, 2, 0.6)
-            raise UsageError(f"{word!r} is not an output kind", where=setting("out"), todo=_or(near, MAKES))
+            raise UsageError(f"{word!r} is not an output kind", where=setting("out"), todo=_suggest_names(near, MAKES))
         found[_MADE[word]] = None
     if not found:
         raise UsageError("no output is named", where=setting("out"), todo=f"name some of {', '.join(MAKES)}")
@@ -422,7 +423,7 @@ def _split(words: Iterable[str]) -> list[str]:
     return [each for word in words for each in re.split(r"[,\s]+", word.lower()) if each]
 
 
-def _or(near: list[str], names: tuple[str, ...]) -> str:
+def _suggest_names(near: list[str], names: tuple[str, ...]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"it is one of {', '.join(names)}"
 
 

@@ -22,7 +22,10 @@ MILESTONES = (100.0, 1_000.0, 10_000.0)  # USD a month
 
 def break_even(question: AdviceQuestion, decided: UseOffers, kinds: list[UseOffers]) -> BreakEven:
     """Compare the hosted and the local route of the decision, or of another use if the decision lacks one."""
-    (hosted, hosted_as), (local, here_as) = _offer_at("hosted", decided, kinds), _offer_at("here", decided, kinds)
+    (hosted, hosted_as), (local, here_as) = (
+        _find_offer_at("hosted", decided, kinds),
+        _find_offer_at("here", decided, kinds),
+    )
     if hosted is None:
         return BreakEven(here=local.endpoint if local else "", words=_no_host(question))
     steps = tuple(BillMilestone(usd=usd, requests=usd / hosted.usd.mid) for usd in MILESTONES if hosted.usd.mid > 0)
@@ -57,8 +60,8 @@ def _with_comparison(
         return _with(break_even, worth=worth, words=hint(
             "{} requests a month need {}; buying is cheaper only if {} costs less than ${} a month ({hardware-price})",
             f"{volume.per_month:,.0f}", many, each, plain_money(worth.mid)))  # fmt: skip
-    machine = exact(owned.per_month, _terms(owned))
-    requests = crossing(owned, hosted.usd, break_even.capacity)
+    machine = exact(owned.per_month, _ownership_terms(owned))
+    requests = break_even_volume(owned, hosted.usd, break_even.capacity)
     return _with(break_even, machine=machine, requests=requests, words=_describe(break_even, question, owned, requests))
 
 
@@ -122,7 +125,7 @@ def own_cost(owned: OwnedHardware, requests: float, capacity: float) -> float:
     return machines_for(requests, capacity) * owned.per_month
 
 
-def crossing(owned: OwnedHardware, usd: Quantity, capacity: Quantity) -> Quantity:
+def break_even_volume(owned: OwnedHardware, usd: Quantity, capacity: Quantity) -> Quantity:
     """Return the requests per month at which a host's bill equals the cost of one machine.
 
     Unknown if one machine cannot answer that many.
@@ -157,12 +160,12 @@ def _describe(break_even: BreakEven, question: AdviceQuestion, owned: OwnedHardw
     )
 
 
-def _terms(owned: OwnedHardware) -> str:
+def _ownership_terms(owned: OwnedHardware) -> str:
     power = f", {owned.watts:g} W day and night at ${owned.kwh:g}/kWh" if owned.watts else ", power not counted"
     return f"${owned.price:,.0f} over {owned.months:g} months{power}"
 
 
-def _offer_at(place: str, decided: UseOffers, kinds: list[UseOffers]) -> tuple[RouteOffer | None, str]:
+def _find_offer_at(place: str, decided: UseOffers, kinds: list[UseOffers]) -> tuple[RouteOffer | None, str]:
     """Return the decision's route at a place and "", or else a route of another use and its title.
 
     The route of another use has to keep the needs.

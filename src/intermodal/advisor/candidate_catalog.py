@@ -82,7 +82,7 @@ class CandidateCatalog(Value):
     readers: tuple[UnspokenReader, ...] = ()
     full_catalog: Catalog | None = None
 
-    def without(self, models: frozenset[str], as_of: str) -> Catalog:
+    def catalog_without(self, models: frozenset[str], as_of: str) -> Catalog:
         """Return the catalog without some models."""
         names = frozenset(model.partition("@")[0] for model in models)  # "@eu" is a region of the same model
         return without_dominated(self.catalog if self.full_catalog is None else self.full_catalog, as_of, without=names)

@@ -148,13 +148,15 @@ def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, stat
     request, facts = hypothetical_request(question)
     planning = QuestionPlanner(question, request, facts, offers.catalog, as_of, statistics, _no_host(question, offers))
     best = _deciding_plan(planning, offers.catalog)
-    best_offer = offer(planning, best, _place(best.chosen, offers.catalog))
+    best_offer = offer(planning, best, _offer_place(best.chosen, offers.catalog))
     decided = use_of(best, question.makes)
     merged = _merge_uses([_kind(planning, use, decided, best_offer) for use in uses(question)])
     merged = [_with_deciding_route(kind, best_offer) if kind.use == decided else kind for kind in merged]
     if all(kind.use != decided for kind in merged):  # a use that ``uses`` did not list
         merged.append(UseOffers(use=decided, title=TITLES[decided], offers=(best_offer,)))
-    merged = [msgspec.structs.replace(kind, lost=why_lost(question, kind, decided, best_offer)) for kind in merged]
+    merged = [
+        msgspec.structs.replace(kind, lost=not_chosen_reason(question, kind, decided, best_offer)) for kind in merged
+    ]
     picks = _picks(planning, offers, best_offer, decided)
     return Advice(
         by=_ranking_words(question, merged, picks),
@@ -205,7 +207,7 @@ def _deciding_plan(planning: QuestionPlanner, catalog: Catalog) -> Plan:
             found.append(planning.plan(some, request))
     if not found:
         return planning.plan(every, request)
-    bills = [offer(planning, each, _place(each.chosen, planning.catalog)).per_month for each in found]
+    bills = [offer(planning, each, _offer_place(each.chosen, planning.catalog)).per_month for each in found]
     dearer = len(found) > 1 and all(bill.known for bill in bills) and bills[1].mid < bills[0].mid
     best = found[1] if dearer and _shortfall(found[1]) <= _shortfall(found[0]) else found[0]
     return _plan_above_floor(planning, every, best)
@@ -246,7 +248,7 @@ def _picks(
     question = planning.question
     found = [RoutePick(use=decided, title=TITLES[decided], offer=deciding)]
     while deciding.endpoint and len(found) < MOST_PICKS:
-        rest = offers.without(frozenset(pick.offer.model for pick in found), planning.as_of)
+        rest = offers.catalog_without(frozenset(pick.offer.model for pick in found), planning.as_of)
         try:
             pick = _pick(msgspec.structs.replace(planning, catalog=rest))
         except NoRoute:
@@ -258,7 +260,9 @@ def _picks(
 def _pick(planning: QuestionPlanner) -> RoutePick:
     best = _deciding_plan(planning, planning.catalog)
     use = use_of(best, planning.question.makes)
-    return RoutePick(use=use, title=TITLES[use], offer=offer(planning, best, _place(best.chosen, planning.catalog)))
+    return RoutePick(
+        use=use, title=TITLES[use], offer=offer(planning, best, _offer_place(best.chosen, planning.catalog))
+    )
 
 
 def _pick_for_latency(planning: QuestionPlanner, first: RoutePick) -> RoutePick | None:
@@ -298,13 +302,15 @@ def _merge_uses(kinds: list[UseOffers]) -> list[UseOffers]:
 def _kind(planning: QuestionPlanner, use: ModelUse, decided: UseName, deciding: RouteOffer) -> UseOffers:
     places: tuple[OfferPlace, ...] = ("here",) if planning.question.local else ("hosted", "here")
     found = tuple(
-        deciding if use.name == decided and place == deciding.place and not use.speaks else _offer(planning, use, place)
+        deciding
+        if use.name == decided and place == deciding.place and not use.speaks
+        else _best_offer_of(planning, use, place)
         for place in places
     )
     return UseOffers(use=use.name, title=TITLES[use.name], offers=found)
 
 
-def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> RouteOffer:
+def _best_offer_of(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> RouteOffer:
     """Return the best route of a use at a place.
 
     The planner is first asked without restrictions; if its route is of another use, the aspects that only this use
@@ -358,7 +364,7 @@ def _reasons(error: NoRoute, use: ModelUse, *, is_requested: bool) -> tuple[str,
 _ABLE = {"vision": "sees it whole", "hearing": "hears it whole", "omni": "both sees and hears it"}
 
 
-def _place(candidate: Candidate, catalog: Catalog) -> OfferPlace:
+def _offer_place(candidate: Candidate, catalog: Catalog) -> OfferPlace:
     endpoint = catalog.by_id.get(candidate.endpoint)  # None if no model is needed
     return "here" if endpoint is None or endpoint.host.zone in LOCAL_ZONES else "hosted"
 
@@ -401,7 +407,7 @@ def offer(planning: QuestionPlanner, plan: Plan, place: OfferPlace) -> RouteOffe
         lost=route.lost,
         score=route.score,
         sends=bool(route.sends),
-        terms="no model is used" if endpoint is None else _terms(planning.question, endpoint),
+        terms="no model is used" if endpoint is None else _licence_terms(planning.question, endpoint),
         contested=() if endpoint is None else _contested_facts(route, endpoint),
         counted=endpoint is None
         or endpoint.host is not OWN_SERVER
@@ -422,7 +428,7 @@ def _speed_sources(question: AdviceQuestion) -> str:
     return f"the speed of those cards is unknown, so the ranges are wide; {ears}"
 
 
-def _terms(question: AdviceQuestion, endpoint: Endpoint) -> str:
+def _licence_terms(question: AdviceQuestion, endpoint: Endpoint) -> str:
     """Return the terms of use of the answering model.
 
     Includes the host's stated region or retention policy if one is required.
@@ -637,22 +643,22 @@ def decision_path(
     media = [OPTION_NAMES[kind] for kind in question.takes if kind != "text"]
     if not media:
         return (*found, _fork(MEDIA, "no", "text alone goes in", decided))
-    found.append(_fork(MEDIA, "yes", f"{_enumerate(media)} {_go(question.takes)} in"))
+    found.append(_fork(MEDIA, "yes", f"{_enumerate(media)} {_verb_go(question.takes)} in"))
     text = next((kind for kind in kinds if kind.use in ("cascade", "llm")), None)
     carried = text is not None and text.best is not None and not _losses(text.best)
     if not carried:
-        why = _without(text)
+        why = _text_route_refusal(text)
         found.append(_fork(CARRIED, "no", why))
         if decided in ("cascade", "llm"):
             return (*found, _fork(WHOLE, "no", "nothing within these limits does", decided))
-        return (*found, *_senses(kinds, decided))
+        return (*found, *_omni_fork(kinds, decided))
     assert text is not None and text.best is not None
     guessed = hint(", as far as the prompt tells what is needed ({prompt}, {keep})") if verdict == "unknown" else ""
     found.append(_fork(CARRIED, "yes", hint("as {}{}", text.best.summary, guessed)))
     if decided in ("cascade", "llm"):
         return (*found, _fork(DETOUR, "yes", _cheaper(question, kinds, deciding), decided))
-    found.append(_fork(DETOUR, "no", _dearer(question, text.best, deciding)))
-    return (*found, *_senses(kinds, decided))
+    found.append(_fork(DETOUR, "no", _compare_numbers(question, text.best, deciding)))
+    return (*found, *_omni_fork(kinds, decided))
 
 
 # Each question, and where "yes" and "no" lead when the path ends there.
@@ -675,7 +681,7 @@ def _fork(question: str, answer: Literal["yes", "no"], why: str, leads: UseName 
     return DecisionFork(question=question, answer=answer, why=why, otherwise=other, leads=leads)
 
 
-def _senses(kinds: list[UseOffers], decided: UseName) -> tuple[DecisionFork, ...]:
+def _omni_fork(kinds: list[UseOffers], decided: UseName) -> tuple[DecisionFork, ...]:
     if len(kinds) < 3:
         return (_fork(WHOLE, "yes", f"as {TITLES[decided]}", decided),)
     answer: Literal["yes", "no"] = "yes" if decided == "omni" else "no"
@@ -687,7 +693,7 @@ def _losses(offer: RouteOffer) -> list[str]:
     return [each for each in offer.misses if each.startswith("loses ")]
 
 
-def _without(text: UseOffers | None) -> str:
+def _text_route_refusal(text: UseOffers | None) -> str:
     if text is None:
         return "no route over words came into question"
     if text.best is None:
@@ -699,7 +705,7 @@ def _enumerate(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
-def _go(takes: tuple[Content, ...]) -> str:
+def _verb_go(takes: tuple[Content, ...]) -> str:
     return "go" if len([kind for kind in takes if kind != "text"]) > 1 else "goes"
 
 
@@ -708,14 +714,14 @@ def _cheaper(question: AdviceQuestion, kinds: list[UseOffers], deciding: RouteOf
     if not rivals:
         return "nothing reachable takes it as it is"
     best = min(rivals, key=lambda offer: (offer.lost, offer.score))
-    return f"{_number(question, deciding)} instead of {_number(question, best)}"
+    return f"{_objective_text(question, deciding)} instead of {_objective_text(question, best)}"
 
 
-def _dearer(question: AdviceQuestion, text: RouteOffer, deciding: RouteOffer) -> str:
-    return f"{_number(question, text)} instead of {_number(question, deciding)}"
+def _compare_numbers(question: AdviceQuestion, text: RouteOffer, deciding: RouteOffer) -> str:
+    return f"{_objective_text(question, text)} instead of {_objective_text(question, deciding)}"
 
 
-def _number(question: AdviceQuestion, offer: RouteOffer) -> str:
+def _objective_text(question: AdviceQuestion, offer: RouteOffer) -> str:
     """Return the figures that the objective compares, in words."""
     money = f"${plain_money(offer.usd.mid)}" if offer.usd.known else "an unknown price"
     seconds = f" and {plain_seconds(offer.seconds.mid)} s" if "waiting" in question.by else ""
@@ -726,7 +732,7 @@ def _number(question: AdviceQuestion, offer: RouteOffer) -> str:
 
 def _other_number(question: AdviceQuestion, offer: RouteOffer, deciding: RouteOffer) -> str:
     """Compare a use with the decision in the objective's figures; say so if it is cheaper but slower."""
-    numbers = f"{_number(question, offer)} instead of {_number(question, deciding)}"
+    numbers = f"{_objective_text(question, offer)} instead of {_objective_text(question, deciding)}"
     slower = offer.seconds.mid - deciding.seconds.mid
     if "waiting" in question.by and deciding.usd.known and offer.usd.mid < deciding.usd.mid and slower > 0:
         return f"cheaper, but {plain_seconds(slower)} s slower ({numbers})"
@@ -741,7 +747,7 @@ def penalty(question: AdviceQuestion, offer: RouteOffer) -> float:
     return added if added > ROUNDED else 0.0
 
 
-def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, deciding: RouteOffer) -> str:
+def not_chosen_reason(question: AdviceQuestion, kind: UseOffers, decided: UseName, deciding: RouteOffer) -> str:
     """Return why a use was not chosen, in the objective's figures."""
     if kind.use == decided:
         return ""
@@ -749,7 +755,7 @@ def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, decidi
     if best is None:
         return "no route"
     if needed := _losses(best):
-        return f"{needed[0]}; {_number(question, best)} instead of {_number(question, deciding)}"
+        return f"{needed[0]}; {_objective_text(question, best)} instead of {_objective_text(question, deciding)}"
     if best.weak and not deciding.weak:
         return f"its weakest link is {best.tier}, below the default strength"
     if not best.usd.known:
@@ -759,7 +765,7 @@ def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, decidi
 
 def compare_picks(question: AdviceQuestion, offer: RouteOffer, first: RouteOffer) -> str:
     """Compare a pick with the first one, in the objective's figures."""
-    return f"{_number(question, offer)} instead of {_number(question, first)}"
+    return f"{_objective_text(question, offer)} instead of {_objective_text(question, first)}"
 
 
 def why_labels_do_not_matter(

@@ -177,7 +177,7 @@ def use_of(plan: Plan, makes: OutputName) -> UseName:
         return ends[last.op]
     if last.op == "speak" and answering is last:
         return "synthesis"
-    senses, operations = _senses(candidate), conversions(candidate)
+    senses, operations = _native_inputs(candidate), conversions(candidate)
     speaks = makes == "speech" and last.op == "generate" and ("hearing" in senses or "transcribe" not in operations)
     if len(senses) > 1 or speaks:
         return "omni"
@@ -196,7 +196,7 @@ def conversions(candidate: Candidate) -> list[str]:
     )  # fmt: skip
 
 
-def _senses(candidate: Candidate) -> set[str]:
+def _native_inputs(candidate: Candidate) -> set[str]:
     """Return the non-text inputs of the answering call: parts left unconverted, and images and audio made from them."""
     input_ids = input_steps(candidate.answering)
     found = {_MADE[step.op] for step in candidate.steps if step.id in input_ids and step.op in _MADE}
@@ -234,7 +234,7 @@ def _endpoints_of_use(endpoints: Iterable[Endpoint], use: ModelUse | None, job: 
         alone = job == "generate" and use is not None and use.name in RECOGNITION  # recognition is all that is needed
         if use is not None and use.answers is not None and not use.answers(endpoint):
             if not alone:
-                yield from _not_asked(endpoint, job)
+                yield from _as_converter_only(endpoint, job)
             continue
         if job not in jobs:
             if not (alone and place == "hosted" and is_local):
@@ -247,7 +247,7 @@ def _endpoints_of_use(endpoints: Iterable[Endpoint], use: ModelUse | None, job: 
         yield endpoint if use is None or job != "generate" else _as_used(endpoint, use)
 
 
-def _not_asked(endpoint: Endpoint, job: Job) -> Iterable[Endpoint]:
+def _as_converter_only(endpoint: Endpoint, job: Job) -> Iterable[Endpoint]:
     """Yield the endpoint as one that does not answer in this way but can still convert inputs."""
     jobs = {each for task in endpoint.model.tasks for each in JOBS.get(task, ())}
     if job == "generate":

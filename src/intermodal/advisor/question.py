@@ -297,9 +297,9 @@ def hypothetical_request(question: AdviceQuestion) -> tuple[Request, Facts]:
     described = question.makes == "image" and "text" in question.takes  # the text describes the image
     if question.makes not in ("embedding", "transcript", "scores") and not described and not question.verbatim:
         parts.append(Text(text=question.prompt))
-        facts.append(_words(0, "prompt", len(question.prompt)))
+        facts.append(_text_part_facts(0, "prompt", len(question.prompt)))
     for piece, name in zip(question.parts, part_names(question.parts), strict=True):
-        part, found = _part(question, piece, name, len(facts))
+        part, found = _part_with_facts(question, piece, name, len(facts))
         parts.append(part)
         facts.append(found)
     request = Request(
@@ -341,15 +341,15 @@ def _output(question: AdviceQuestion) -> Output:
     return SpeechOutput(verbatim=question.verbatim) if question.makes == "speech" else TextOutput()
 
 
-def _words(index: int, name: str, chars: int) -> PartFacts:
+def _text_part_facts(index: int, name: str, chars: int) -> PartFacts:
     return PartFacts(index=index, name=name, kind="text", chars=chars, size=chars)
 
 
-def _part(question: AdviceQuestion, piece: CountablePart, name: str, index: int) -> tuple[Part, PartFacts]:
+def _part_with_facts(question: AdviceQuestion, piece: CountablePart, name: str, index: int) -> tuple[Part, PartFacts]:
     kind = _kind(piece)
     if kind == "text":
         text_name = "" if question.verbatim else name
-        return Text(text="", name=text_name), _words(index, name, piece.chars or 0)
+        return Text(text="", name=text_name), _text_part_facts(index, name, piece.chars or 0)
     source = BytesSource(data=b"", name=name)
     density, letters = _looks(question)
     facts = PartFacts(

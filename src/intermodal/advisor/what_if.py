@@ -50,7 +50,7 @@ class WhatIfRoute(Value):
     todo: tuple[str, ...]
 
 
-def what_if(
+def what_if_routes(
     inputs: Inputs, *, user: tuple[HostRow, ...] = (), hosts: tuple[str, ...] = (), own_snapshot: Path | None = None
 ) -> tuple[WhatIfRoute, ...]:
     """Return the best hosted and the best local route for a request that no available model can answer.

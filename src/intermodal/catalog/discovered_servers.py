@@ -132,7 +132,7 @@ def discovered_hosts(servers: Sequence[DiscoveredServer], own: Mapping[str, Host
         if row is None or row.discovery is None:
             continue
         base = row.overlaid(own[row.id]) if row.id in own else row
-        name = base.id if server_root(base.base_url) == server.address else f"{base.id}-{_place(server.address)}"
+        name = base.id if server_root(base.base_url) == server.address else f"{base.id}-{_id_suffix(server.address)}"
         if host_by_address.get(server.address, name) != name:
             continue
         base_url = server.address + urlsplit(row.base_url).path
@@ -155,7 +155,7 @@ def _zone(row: HostRow, address: str, name: str) -> Zone:
     return (row.zone if name == row.id else None) or zone_of(address)
 
 
-def _place(address: str) -> str:
+def _id_suffix(address: str) -> str:
     """Return the suffix that distinguishes a second server of a kind: its port, and its machine if it is remote."""
     parts = urlsplit(address)
     on_machine = zone_of(address) == "machine"

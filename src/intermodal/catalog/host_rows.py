@@ -224,7 +224,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
     def model_facts(self, model: Model | None) -> Model:
         """Return the model: the catalog's own row, if there is one, overridden by this row."""
         if model is None:
-            return self._alone().model()
+            return self._own_model_row().model()
         changes: dict[str, Any] = {
             name: value for name in _OVERLAID if (value := getattr(self, name)) not in ("", (), None)
         }
@@ -236,7 +236,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
             changes["strength"] = tuple(Strength(task=task, tier=self.tier, evidence=evidence) for task in tasks)
         return msgspec.structs.replace(model, **changes) if changes else model
 
-    def _alone(self) -> ModelRow:
+    def _own_model_row(self) -> ModelRow:
         tasks = self.tasks or _tasks_for(self.input)
         outputs: set[OutputKind] = {_TASK_OUTPUTS.get(task, "text") for task in tasks}
         return ModelRow(
@@ -272,7 +272,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         return find_contradiction(self.tasks, self.input, (), self.context, self.max_output)
 
     @property
-    def says_price(self) -> bool:
+    def states_price(self) -> bool:
         """Return whether the row states a price; published prices are then not used."""
         return any(
             each is not None for each in (self.input_mtok, self.second, self.input_mchar, self.page, self.picture)

@@ -147,7 +147,7 @@ def load_catalog(
         endpoints=tuple(endpoints.values()),
         consent=tuple(sorted(allowed)),
         version=models.version,
-        elsewhere=_elsewhere(models, allowed, own),
+        elsewhere=_hosts_without_consent(models, allowed, own),
         families=families_of((*endpoints.values(), *beyond)),
         beyond=beyond,
     )
@@ -183,7 +183,7 @@ def with_named_models(
     for row, endpoints in found:
         gap = _missing_of_host(row, {}, env or {}, allowed=row.id in catalog.consent)
         for endpoint in endpoints:
-            more.setdefault(endpoint.id, with_token_rules(_lacking(endpoint, gap)))
+            more.setdefault(endpoint.id, with_token_rules(_mark_not_ready(endpoint, gap)))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
     unknown = (name for name in names if name.strip() and _is_unknown(catalog, name))
     requested_names = (*unknown, *(f"{host}:{name}" for host in hosts for name in names if name))
@@ -326,7 +326,7 @@ def with_file_problems(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) ->
     """Mark endpoints whose model files have problems as not ready, with the fix. ``gaps``: problems by endpoint."""
     if not gaps:
         return catalog
-    every = tuple(_lacking(each, gaps.get(each.id) if each.ready else None) for each in catalog.endpoints)
+    every = tuple(_mark_not_ready(each, gaps.get(each.id) if each.ready else None) for each in catalog.endpoints)
     return msgspec.structs.replace(catalog, endpoints=every)
 
 
@@ -363,7 +363,7 @@ def _unlisted_hosts(models: Snapshot) -> tuple[UnlistedHost, ...]:
     )
 
 
-def _elsewhere(models: Snapshot, allowed: set[str], own: Mapping[str, HostRow]) -> tuple[UnlistedHost, ...]:
+def _hosts_without_consent(models: Snapshot, allowed: set[str], own: Mapping[str, HostRow]) -> tuple[UnlistedHost, ...]:
     return tuple(each for each in _unlisted_hosts(models) if each.host not in allowed and each.host not in own)
 
 
@@ -396,7 +396,7 @@ def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, ser
     later: tuple[Price, ...] = ()
     listed = (
         interpretation.prices_of(snapshot_row, models.header)
-        if snapshot_row is not None and not served.says_price
+        if snapshot_row is not None and not served.states_price
         else None
     )
     if listed is not None:
@@ -521,10 +521,10 @@ def _listed_endpoint(
     endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]] | None, gap: tuple[str, str] | None = None
 ) -> Endpoint:
     """Return the endpoint as listed in a catalog: with measured strength, token rules, and what it lacks."""
-    return _counting(with_token_rules(_lacking(_with_measured_strength(endpoint, measured or {}), gap)))
+    return _counting(with_token_rules(_mark_not_ready(_with_measured_strength(endpoint, measured or {}), gap)))
 
 
-def _lacking(endpoint: Endpoint, gap: tuple[str, str] | None) -> Endpoint:
+def _mark_not_ready(endpoint: Endpoint, gap: tuple[str, str] | None) -> Endpoint:
     """Mark the endpoint as not ready, with the reason and the fix; unchanged if ``gap`` is None."""
     return msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1]) if gap else endpoint
 

@@ -71,15 +71,15 @@ class HostOffer(Value):
     steps: tuple[int, ...]
 
 
-def own_value(row: ModelRow | None, name: str) -> SourcedValue | None:
+def value_in_own_row(row: ModelRow | None, name: str) -> SourcedValue | None:
     """Return the value of a fact in the catalog's own row; None if the row does not state it."""
     value = getattr(row, name) if row is not None else None
     if row is None or value in ((), "", None):
         return None
-    return SourcedValue(value=_plain(value), source=row.source or "the catalog's own row", checked=row.checked)
+    return SourcedValue(value=_to_list(value), source=row.source or "the catalog's own row", checked=row.checked)
 
 
-def _plain(value: Any) -> Any:
+def _to_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -117,16 +117,18 @@ def model_facts(
     found.append(_derived_fact("foundation model", words))
     over_all = agreed_capabilities(rows)
     for name in _SETTLED_FIELDS:
-        found += _figure(name, [own_value(own, name), *_of_all(getattr(over_all, name), rows, header)])
+        found += _figure(name, [value_in_own_row(own, name), *_agreed_values(getattr(over_all, name), rows, header)])
     found += _contested_facts(over_all, own, rows, header)
     for name in _LIMITS:
-        found += _figure(name, [own_value(own, name), *_models_dev(rows, name, header), *_window(rows, name, header)])
+        found += _figure(
+            name, [value_in_own_row(own, name), *_models_dev(rows, name, header), *_window(rows, name, header)]
+        )
     for name in _OWN:
-        found += _figure(name.replace("learned_from", "learned from"), [own_value(own, name)])
+        found += _figure(name.replace("learned_from", "learned from"), [value_in_own_row(own, name)])
     if own is None or not own.licence:
         found += _licence(model)
     if own is not None and not own.languages:
-        found += _figure("languages", [own_value(own, "language_range")])
+        found += _figure("languages", [value_in_own_row(own, "language_range")])
     if (own is None or own.parameters is None) and model.parameters:
         found.append(ModelFact(name="parameters", value=model.parameters, source="its name says so"))
     if floor.known:
@@ -189,7 +191,7 @@ def _licence(model: Model) -> list[ModelFact]:
     ]
 
 
-def _of_all(value: tuple[str, ...], rows: Sequence[SnapshotRow], header: SnapshotHeader) -> list[SourcedValue]:
+def _agreed_values(value: tuple[str, ...], rows: Sequence[SnapshotRow], header: SnapshotHeader) -> list[SourcedValue]:
     """Return what the rows of all hosts agree on, without disputed claims."""
     stating = [row for row in rows if row.input and row.output]
     if not value or not stating:
@@ -218,7 +220,7 @@ def _models_dev(rows: Sequence[SnapshotRow], field: str, header: SnapshotHeader)
     values = Counter(value for _, value in row_values)
     own = [value for row, value in row_values if row.host == row.id.partition("/")[0]]
     most = own[0] if own else max(values, key=lambda value: (values[value], str(value)))
-    return [SourcedValue(value=_plain(most), source=_source(header, "models.dev"), checked=_day(header))]
+    return [SourcedValue(value=_to_list(most), source=_source(header, "models.dev"), checked=_day(header))]
 
 
 def _window(rows: Sequence[SnapshotRow], name: str, header: SnapshotHeader) -> list[SourcedValue]:
@@ -251,29 +253,29 @@ def host_offer(row: SnapshotRow, header: SnapshotHeader) -> HostOffer:
         served_as=row.name,
         context=row.context or row.window,
         max_output=row.max_output,
-        prices={} if used is None else _small(used),
+        prices={} if used is None else _base_rates(used),
         cheapest=_cheapest(dated, header.made),
         source=evidence.source if used is not None else "",
         checked=evidence.checked if used is not None else "",
-        stated={} if models_dev_prices is None else _small(models_dev_prices),
-        dates=tuple(_when(vector) for vector in dated),
+        stated={} if models_dev_prices is None else _base_rates(models_dev_prices),
+        dates=tuple(_rate_card_conditions(vector) for vector in dated),
         status=row.status,
         steps=rate_cards.rate_thresholds(used) if used is not None else (),
     )
 
 
-def _small(vector: rate_cards.RateCard) -> dict[str, float]:
+def _base_rates(vector: rate_cards.RateCard) -> dict[str, float]:
     """Return the prices of a small request, by unit."""
     return {unit: rate_cards.base_rate(rate) for unit, rate in vector.units.items()}
 
 
 def _cheapest(dated: tuple[rate_cards.RateCard, ...], day: str) -> dict[str, float]:
     """Return the prices of the cheapest hour of a day; {} if all hours cost the same."""
-    hourly_prices = list(map(_small, rate_cards.rate_cards_on(dated, day)))
+    hourly_prices = list(map(_base_rates, rate_cards.rate_cards_on(dated, day)))
     return min(hourly_prices, key=lambda each: sum(each.values())) if len(hourly_prices) > 1 else {}
 
 
-def _when(vector: rate_cards.RateCard) -> str:
+def _rate_card_conditions(vector: rate_cards.RateCard) -> str:
     words = [f"from {vector.since}" if vector.since else "always"]
     if vector.hours:
         start, end = vector.hours

@@ -16,7 +16,7 @@ from itertools import takewhile
 from typing import Generic, NamedTuple, TypeVar
 
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.core.hints import EVERY_MODEL, MODELS, hint, say_which
+from intermodal.core.hints import EVERY_MODEL, MODELS, choose_from, hint
 from intermodal.errors import UnknownModel
 
 _MAX_LISTED = 5
@@ -107,32 +107,32 @@ class NameIndex(Generic[T]):
 
     @cached_property
     def _by_model(self) -> dict[str, list[T]]:
-        return self._by(lambda names: (names.model,))
+        return self._index_by(lambda names: (names.model,))
 
     @cached_property
     def _by_served_as(self) -> dict[str, list[T]]:
-        return self._by(lambda names: (names.served_as,))
+        return self._index_by(lambda names: (names.served_as,))
 
     @cached_property
     def _by_last_word(self) -> dict[str, list[T]]:
-        return self._by(lambda names: (names.last_word,))
+        return self._index_by(lambda names: (names.last_word,))
 
     @cached_property
     def _by_plain(self) -> dict[str, list[T]]:
-        return self._by(lambda names: dict.fromkeys((plain_name(names.model), plain_name(names.last_word))))
+        return self._index_by(lambda names: dict.fromkeys((plain_name(names.model), plain_name(names.last_word))))
 
     @cached_property
     def _last_words(self) -> list[str]:
         return sorted(self._by_last_word)
 
-    def _by(self, names: Callable[[EndpointNames], Iterable[str]]) -> dict[str, list[T]]:
+    def _index_by(self, names: Callable[[EndpointNames], Iterable[str]]) -> dict[str, list[T]]:
         found: dict[str, list[T]] = {}
         for item in self._items:
             for name in names(self._called(item)):
                 found.setdefault(name, []).append(item)
         return found
 
-    def near(self, word: str, most: int, min_ratio: float) -> list[T]:
+    def similar(self, word: str, most: int, min_ratio: float) -> list[T]:
         """Return the items whose last word is most similar to an unknown word. ``min_ratio``: difflib's."""
         words, shared = self._last_words, Counter[int]()
         for pair in _pairs(word):
@@ -243,7 +243,7 @@ def resolve_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     for each in catalog.uncallable:
         if each.name == name.strip().lower():
             raise UnknownModel(f"{each.id} cannot be called: {each.why}", todo=each.todo)
-    raise UnknownModel(f"there is no model named {name}", todo=_near(catalog, name.strip().lower()))
+    raise UnknownModel(f"there is no model named {name}", todo=_nearest_models_text(catalog, name.strip().lower()))
 
 
 def find_by_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
@@ -278,10 +278,10 @@ def check_unambiguous(name: str, models: list[str]) -> None:
     """Raise UnknownModel if a name matches several models."""
     if len(models) > 1:
         listed = ", ".join(models[:_MAX_LISTED]) + (", …" if len(models) > _MAX_LISTED else "")
-        raise UnknownModel(f"{name} could be any of {len(models)} models", todo=say_which(listed))
+        raise UnknownModel(f"{name} could be any of {len(models)} models", todo=choose_from(listed))
 
 
-def _near(catalog: Catalog, lower_name: str) -> str:
+def _nearest_models_text(catalog: Catalog, lower_name: str) -> str:
     """Return advice that names the nearest models.
 
     A name of Ollama's library is only suggested its model: whoever writes it may mean the one on this machine, and a

@@ -177,16 +177,18 @@ def tier_by_size(parameters: float | None, active: float | None = None) -> tuple
     """
     if parameters is None:
         return "small", SIZE_UNKNOWN
-    place = _place(parameters)
+    place = _tier_index(parameters)
     if active is not None and active < parameters:
-        return TIERS[min(place, _place(active) + 1)], f"{_words(parameters)}, {_words(active)} active"
-    return TIERS[place], _words(parameters)
+        return TIERS[
+            min(place, _tier_index(active) + 1)
+        ], f"{_parameters_text(parameters)}, {_parameters_text(active)} active"
+    return TIERS[place], _parameters_text(parameters)
 
 
-def _place(parameters: float) -> int:
+def _tier_index(parameters: float) -> int:
     largest: Tier = "large"
     return TIERS.index(next((tier for limit, tier in _TIER_BY_PARAMETERS if parameters < limit), largest))
 
 
-def _words(parameters: float) -> str:
+def _parameters_text(parameters: float) -> str:
     return f"{parameters / 1e9:g}B" if parameters >= 1e9 else f"{parameters / 1e6:g}M"

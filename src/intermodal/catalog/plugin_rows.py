@@ -10,7 +10,7 @@ import msgspec
 from intermodal.catalog.host_rows import HTTP_PROTOCOLS, HostRow, check_name, check_row, decode_row
 from intermodal.catalog.snapshot.file import SHIPPED_SNAPSHOT, Snapshot
 from intermodal.catalog.types import BuiltInProtocol, Model, Protocol, Task
-from intermodal.core.plugin_registry import Plugin, installed_plugins, load_plugin, not_usable, report_problem
+from intermodal.core.plugin_registry import Plugin, installed_plugins, load_plugin, plugin_not_usable, report_problem
 from intermodal.errors import ConfigError, NotInstalled
 
 # Tasks for which a plugin's protocol, which carries chats, can be used.
@@ -48,7 +48,7 @@ def load_protocol(protocol: Protocol) -> Any:
     found = load_plugin(plugin, "encode_request", "read_event")
     framing = getattr(found, "FRAMING", "sse")
     if framing not in ("sse", "ndjson"):
-        raise not_usable(plugin, f"has a FRAMING of {framing!r}, neither 'sse' nor 'ndjson'")
+        raise plugin_not_usable(plugin, f"has a FRAMING of {framing!r}, neither 'sse' nor 'ndjson'")
     return found
 
 

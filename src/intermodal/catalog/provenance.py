@@ -45,16 +45,16 @@ def describe_dispute(doubt: DisputedCapability) -> str:
     vendor_clause = {True: ", the vendor's own among them,", False: " and the vendor's own does not", None: ""}[
         doubt.own
     ]
-    claim = f"{doubt.claims} of {doubt.rows} rows {_claim(doubt.claims)} {doubt.about}{vendor_clause}"
+    claim = f"{doubt.claims} of {doubt.rows} rows {_verb_claim(doubt.claims)} {doubt.about}{vendor_clause}"
     end = "plans rely on it at the hosts that claim it" if doubt.accepted else "plans do not rely on it"
-    return f"{claim}{': ' if doubt.own is False else f' and {rest} {_lack(rest)} not: '}{end}"
+    return f"{claim}{': ' if doubt.own is False else f' and {rest} {_verb_do(rest)} not: '}{end}"
 
 
-def _lack(count: int) -> str:
+def _verb_do(count: int) -> str:
     return "does" if count == 1 else "do"
 
 
-def _claim(count: int) -> str:
+def _verb_claim(count: int) -> str:
     return "claims" if count == 1 else "claim"
 
 

@@ -122,9 +122,9 @@ def effective_rates(vectors: tuple[RateCard, ...], moment: str, **properties: st
     minute = int(clock[:2]) * 60 + int(clock[3:5]) if clock else None
     cards = [each for each in vectors if not each.when and each.since <= day]
     found = (
-        _dearest(rate_cards_on(vectors, day))
+        _most_expensive(rate_cards_on(vectors, day))
         if minute is None
-        else next((v for v in reversed(cards) if _holds(v, minute)), None)
+        else next((v for v in reversed(cards) if _applies_at(v, minute)), None)
     )
     if found is None or not properties:
         return found
@@ -154,14 +154,14 @@ def rate_cards_on(vectors: tuple[RateCard, ...], day: str) -> list[RateCard]:
     return cards if place is None else cards[place:]
 
 
-def _holds(vector: RateCard, minute: int) -> bool:
+def _applies_at(vector: RateCard, minute: int) -> bool:
     if not vector.hours:
         return True
     start, end = vector.hours
     return start <= minute < end if start <= end else minute >= start or minute < end
 
 
-def _dearest(cards: list[RateCard]) -> RateCard | None:
+def _most_expensive(cards: list[RateCard]) -> RateCard | None:
     return max(cards, key=lambda each: sum(base_rate(rate) for rate in each.units.values()), default=None)
 
 
@@ -190,7 +190,7 @@ def itemize(vector: RateCard | None, usage: Mapping[str, float]) -> ItemizedBill
     priced = vector.units if vector is not None else {}
     total = usage.get("input_tokens", 0.0)
     lines: list[BillLine] = []
-    for name, left in _leaves(usage).items():
+    for name, left in _uncounted_amounts(usage).items():
         if left:
             unit = _billing_unit(UNIT_BY_COUNT[name], priced)
             if vector is not None and unit in AUDIO_LENGTH_UNITS:
@@ -207,7 +207,7 @@ def itemize(vector: RateCard | None, usage: Mapping[str, float]) -> ItemizedBill
     return ItemizedBill(usd=total_usd, lines=tuple(lines), unpriced=unpriced)
 
 
-def _leaves(usage: Mapping[str, float]) -> dict[str, float]:
+def _uncounted_amounts(usage: Mapping[str, float]) -> dict[str, float]:
     """Return what remains of each count after its parts are subtracted, so that each token is billed once."""
     narrow_first = sorted(usage, key=lambda name: (-len(UNITS[UNIT_BY_COUNT[name]].about), name))
     found: dict[str, float] = {}

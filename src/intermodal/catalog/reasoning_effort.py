@@ -67,14 +67,14 @@ _MOST = 1 << 20
 def thinking_request_of(settings: Settings) -> ThinkingRequest:
     """Return what a request's settings state about reasoning."""
     effort = settings.effort if settings.effort in EFFORTS else ""
-    budget, switch = settings.thinking or 0, _switch(settings)
+    budget, switch = settings.thinking or 0, _reasoning_switch(settings)
     if not (effort or budget > 0 or switch):
         return NO_THINKING_REQUEST
     rounded = 0 if budget <= 0 else min(1 << (budget - 1).bit_length(), _MOST)
     return ThinkingRequest(settings.protocol, effort, rounded, switch)
 
 
-def _switch(settings: Settings) -> Literal["", "on", "off"]:
+def _reasoning_switch(settings: Settings) -> Literal["", "on", "off"]:
     """Return whether reasoning is switched "on" or "off"; "" if it is not stated.
 
     Reads Ollama's ``think``, and Anthropic's ``thinking`` without a budget.

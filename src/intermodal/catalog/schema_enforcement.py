@@ -56,7 +56,7 @@ def is_closable(schema: Schema) -> bool:
     >>> is_closable({"type": "object", "properties": {"meta": {"type": "object"}}})
     False
     """
-    return not any(_open(node) or _in_parts(node) for node in subschemas(schema))
+    return not any(_open(node) or _combines_properties(node) for node in subschemas(schema))
 
 
 def is_object_schema(node: Schema) -> bool:
@@ -94,19 +94,19 @@ def _open(node: Schema) -> bool:
     return not node.get("properties") or "additionalProperties" in node or "patternProperties" in node
 
 
-def _in_parts(node: Schema) -> bool:
+def _combines_properties(node: Schema) -> bool:
     """Return whether several combined schemas list properties of one object.
 
     If each of them were closed, no value would match all of them.
     """
     if _COMBINING_KEYWORDS.isdisjoint(node):
         return False
-    every = [_names_some(each) for each in _list_at(node, "allOf")]
-    either = [any(map(_names_some, _list_at(node, key))) for key in ("anyOf", "oneOf")]
-    return sum((_names_some(node), *every, *either)) > 1
+    every = [_lists_properties(each) for each in _list_at(node, "allOf")]
+    either = [any(map(_lists_properties, _list_at(node, key))) for key in ("anyOf", "oneOf")]
+    return sum((_lists_properties(node), *every, *either)) > 1
 
 
-def _names_some(node: Any) -> bool:
+def _lists_properties(node: Any) -> bool:
     return isinstance(node, Mapping) and ("properties" in node or "$ref" in node)
 
 

@@ -31,7 +31,7 @@ from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.token_rules import host_in_name
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.core.content import Value
-from intermodal.core.hints import MODELS, command, hint, say_which
+from intermodal.core.hints import MODELS, choose_from, command, hint
 from intermodal.errors import UnknownModel
 
 
@@ -208,7 +208,7 @@ def _check_listed(name: str, found: list[str]) -> None:
     """Raise UnknownModel if a name matches several models."""
     if len(found) > 1:
         listed = ", ".join(found[:_MOST]) + (", …" if len(found) > _MOST else "")
-        error = UnknownModel(f"{name} could be any of {len(found)} models", todo=say_which(listed))
+        error = UnknownModel(f"{name} could be any of {len(found)} models", todo=choose_from(listed))
         error.several = True
         raise error
 
@@ -270,19 +270,19 @@ class EcosystemTerm(Value, forbid_unknown_fields=True):
 
 
 @cache
-def _terms() -> dict[str, EcosystemTerm]:
+def _terms_by_key() -> dict[str, EcosystemTerm]:
     where = "catalog/terms.toml"
     rows = [
         decode_row(table, EcosystemTerm, where=where, place="terms")
         for table in read_toml(DATA / "terms.toml", where)["terms"]
     ]
-    return {_plain(name): row for row in rows for name in (row.name, *row.also)}
+    return {_name_key(name): row for row in rows for name in (row.name, *row.also)}
 
 
 def term_of(name: str) -> EcosystemTerm | None:
     """Return the term of this name, ignoring case, dots and dashes."""
-    return _terms().get(_plain(name))
+    return _terms_by_key().get(_name_key(name))
 
 
-def _plain(name: str) -> str:
+def _name_key(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())

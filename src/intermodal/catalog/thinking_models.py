@@ -53,10 +53,12 @@ def thinking_file() -> ThinkingFile:
 @cache
 def _rows() -> Patterns[ThinkingProfile | None]:
     file = thinking_file()
-    return tuple((pattern, _of(row, file) if row.thinks else None) for pattern, row in compile_rows(file.models))
+    return tuple(
+        (pattern, _profile_of_row(row, file) if row.thinks else None) for pattern, row in compile_rows(file.models)
+    )
 
 
-def _of(row: ThinkingRow, file: ThinkingFile) -> ThinkingProfile:
+def _profile_of_row(row: ThinkingRow, file: ThinkingFile) -> ThinkingProfile:
     evidence = Evidence(level="declared", source=row.source, checked=row.checked)
     return _thinking(row.unasked, {**file.tokens, **row.tokens}, file.basis, evidence, always=row.always)
 
@@ -81,7 +83,7 @@ def thinking_of(model: str, can_reason: bool = False) -> ThinkingProfile | None:
     for pattern, found in _rows():
         if pattern.search(model):
             return found
-    return _unsaid() if can_reason else None
+    return _unstated_profile() if can_reason else None
 
 
 def with_thinking(model: Model, can_reason: bool = False) -> Model:
@@ -90,7 +92,7 @@ def with_thinking(model: Model, can_reason: bool = False) -> Model:
 
 
 @cache
-def _unsaid() -> ThinkingProfile:
+def _unstated_profile() -> ThinkingProfile:
     """Return the profile of a model that can reason, if no source states whether it does so by default."""
     file = thinking_file()
     evidence = Evidence(level="declared", source="a source of the catalog says that it can, and not whether unasked")

@@ -191,7 +191,7 @@ class ModelFamilies(Struct, frozen=True, kw_only=True, dict=True):
         found = self.of(name)
         if found is None:
             return ""
-        rules = [str(getattr(rule, aspect)) for rule in _in_order(found[1]) if getattr(rule, aspect)]
+        rules = [str(getattr(rule, aspect)) for rule in _rules_by_date(found[1]) if getattr(rule, aspect)]
         return rules[-1] if rules else ""
 
     def sheet(self, name: str, date: str) -> ModelTokenRules:
@@ -203,25 +203,25 @@ class ModelFamilies(Struct, frozen=True, kw_only=True, dict=True):
         found = self.of(name)
         if found is None:
             return NO_TOKEN_RULES
-        rules = _in_order(found[1])
+        rules = _rules_by_date(found[1])
         first = rules[0].effective_from
         if date < first:
             raise UsageError(
                 f"no rule of {found[0]} is known for {date}", where=setting("date"), todo=f"its first is of {first}"
             )
-        return _in_force(found[0], found[1], date)
+        return _rules_on(found[0], found[1], date)
 
 
-def _in_order(row: ModelFamily) -> list[TokenRule]:
+def _rules_by_date(row: ModelFamily) -> list[TokenRule]:
     return sorted(row.rules, key=lambda rule: rule.effective_from)
 
 
-def _in_force(name: str, row: ModelFamily, date: str) -> ModelTokenRules:
+def _rules_on(name: str, row: ModelFamily, date: str) -> ModelTokenRules:
     rules: dict[Aspect, str] = {}
     sources: dict[Aspect, str] = {}
     later: dict[Aspect, str] = {}
     limits: dict[str, Any] = {}
-    for rule in _in_order(row):
+    for rule in _rules_by_date(row):
         begun = rule.effective_from <= date
         for aspect in ASPECTS:
             rule_text = getattr(rule, aspect)

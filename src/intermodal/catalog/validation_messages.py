@@ -75,7 +75,7 @@ def _allowed_values(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, li
     """Return the description of the expected value at ``key``, if its type has one, and the allowed literal values."""
     kinds: list[Any] = [_type_info(cls)]
     for step in key:
-        kinds = [found for kind in _bare(kinds) for found in _below(kind, step)]
+        kinds = [found for kind in _bare(kinds) for found in _types_below(kind, step)]
     words = [
         kind.extra[_EXPECTED_WORDS]
         for kind in _union_members(kinds)
@@ -95,7 +95,7 @@ def _bare(kinds: list[Any]) -> list[Any]:
     return [kind.type if isinstance(kind, inspect.Metadata) else kind for kind in _union_members(kinds)]
 
 
-def _below(kind: Any, step: str | int) -> list[Any]:
+def _types_below(kind: Any, step: str | int) -> list[Any]:
     if isinstance(kind, inspect.StructType):
         return [field.type for field in kind.fields if field.encode_name == step]
     if isinstance(kind, inspect.VarTupleType):

@@ -21,7 +21,7 @@ from intermodal.advisor.advice import (
     RoutePick,
     UseOffers,
     figures,
-    floor,
+    format_memory_range,
     headline,
     monthly,
     price,
@@ -56,12 +56,14 @@ def svg(advice: Advice, name: str = "") -> str:
     top = MARGIN + 22 * len(head) + ROW * len(why) + 14
     path = len(advice.path) * (STEP + GAP) + STEP + 14
     label = [f"Label: {advice.matters}."] if advice.matters else []
-    label += [f"{place}: {pick.offer.endpoint}, {', '.join(figures(pick.offer))}." for place, pick in _next(advice)]
+    label += [
+        f"{place}: {pick.offer.endpoint}, {', '.join(figures(pick.offer))}." for place, pick in _other_picks(advice)
+    ]
     label += [f"Beside: {headline(other)}, {', '.join(figures(other.offer))}." for other in advice.beside]
     below = drawing.wrap_lines(
         " ".join((*label, f"Break-even: {advice.break_even.words}.")), SIZE, WIDE - 2 * MARGIN, 6
     )
-    charted = _lines(advice)
+    charted = _hosted_costs(advice)
     high = top + path + (CHART if charted else 0) + ROW * len(below) + MARGIN + 10
     picture = drawing.Drawing(name or f"im-advice-{_digest(advice)}", WIDE, high)
     y = MARGIN + 14
@@ -74,7 +76,7 @@ def svg(advice: Advice, name: str = "") -> str:
     _path(picture, advice, top)
     if charted:
         chart = VolumeChart(picture, (MARGIN, top + path, WIDE - 2 * MARGIN, CHART))
-        chart.draw(charted, _machines(advice), _marks(advice))
+        chart.draw(charted, _machines(advice), _volume_marks(advice))
     y = top + path + (CHART if charted else 0) + 14
     for line in below:
         picture.text(MARGIN, y, line, "ink", size=SIZE)
@@ -82,7 +84,7 @@ def svg(advice: Advice, name: str = "") -> str:
     return picture.render(f"Advice: {headline(advice)}", text(advice))
 
 
-def _next(advice: Advice) -> list[tuple[str, RoutePick]]:
+def _other_picks(advice: Advice) -> list[tuple[str, RoutePick]]:
     """Return the picks after the decision, each with its label."""
     found = [(_PLACES[place], pick) for place, pick in enumerate(advice.best[1:])]
     return found + ([("If a person waits", advice.otherwise)] if advice.otherwise is not None else [])
@@ -137,7 +139,7 @@ def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
 # ---- the chart -------------------------------------------------------------------------------------
 
 
-def _lines(advice: Advice) -> list[HostedCost]:
+def _hosted_costs(advice: Advice) -> list[HostedCost]:
     """Return the hosted route of every use that has a known price, the decision's first."""
     found: list[HostedCost] = []
     others = iter(_LINES)
@@ -165,7 +167,7 @@ def _machines(advice: Advice) -> MachineCost | None:
     return MachineCost(name=f"{LOCAL}: {even.here}", owned=advice.owned, capacity=even.capacity.mid)
 
 
-def _marks(advice: Advice) -> list[VolumeMark]:
+def _volume_marks(advice: Advice) -> list[VolumeMark]:
     found = []
     even, volume = advice.break_even, advice.volume
     if volume is not None:
@@ -254,12 +256,12 @@ class VolumeChart:
         self._y = Axis(low=10.0 ** math.floor(math.log10(low)), high=10.0 ** math.ceil(math.log10(high)), log=True)
         self._frame()
         for line in reversed(priced):
-            self._line(line, first, last)
+            self._draw_line(line, first, last)
         if machines is not None:
             self._steps(machines, first, last)
         for place, mark in enumerate(sorted(marks, key=lambda each: each.requests_per_month)):
-            self._mark(mark, place, len(marks) - 1)
-        self._ends(priced, machines, last)
+            self._draw_mark(mark, place, len(marks) - 1)
+        self._label_ends(priced, machines, last)
 
     # ---- places -------------------------------------------------------------------------------
 
@@ -276,15 +278,17 @@ class VolumeChart:
         for value in _powers(self._y):
             y = drawing.number(self._at_y(value))
             picture.path(f"M{drawing.number(self._at_x(self._x.low))} {y}H{drawing.number(right)}", "line grid")
-            picture.text(self._at_x(self._x.low) - 8, self._at_y(value) + 4, f"${_short(value)}", "soft", end="end")
+            picture.text(
+                self._at_x(self._x.low) - 8, self._at_y(value) + 4, f"${_format_axis_number(value)}", "soft", end="end"
+            )
         for value in _powers(self._x):
             x = drawing.number(self._at_x(value))
             picture.path(f"M{x} {drawing.number(bottom)}V{drawing.number(self._at_y(self._y.high))}", "line grid")
-            picture.text(self._at_x(value), bottom + 16, _short(value), "soft", end="middle")
+            picture.text(self._at_x(value), bottom + 16, _format_axis_number(value), "soft", end="middle")
         middle = (self._at_x(self._x.low) + right) / 2
         picture.text(middle, bottom + 36, "requests a month (both axes logarithmic)", "soft", end="middle")
 
-    def _line(self, line: HostedCost, first: float, last: float) -> None:
+    def _draw_line(self, line: HostedCost, first: float, last: float) -> None:
         """Draw the line of the middle price, and dashed lines of the lowest and highest price if they differ."""
         picture = self._picture
         picture.open(f"{line.name}: ${plain_money(line.usd.mid)} a request")
@@ -327,7 +331,7 @@ class VolumeChart:
     def _point(self, requests: float, cost: float) -> str:
         return f"{drawing.number(self._at_x(requests))} {drawing.number(self._at_y(cost))}"
 
-    def _mark(self, mark: VolumeMark, place: int, last: int) -> None:
+    def _draw_mark(self, mark: VolumeMark, place: int, last: int) -> None:
         """Draw a dashed line with a label at its upper end, a ring at a crossing, and a bar for its range."""
         picture, x = self._picture, self._at_x(mark.requests_per_month)
         top, bottom = self._at_y(self._y.high), self._at_y(self._y.low)
@@ -342,7 +346,7 @@ class VolumeChart:
         if mark.cost is not None:
             picture.circle(x, self._at_y(mark.cost), 5, "answering here-line line-only")
 
-    def _ends(self, lines: Sequence[HostedCost], machines: MachineCost | None, last: float) -> None:
+    def _label_ends(self, lines: Sequence[HostedCost], machines: MachineCost | None, last: float) -> None:
         """Label each line at its end, moved apart if they would overlap."""
         words = [(self._at_y(min(line.usd.mid * last, self._y.high)), line.name, line.ink) for line in lines]
         if machines is not None:
@@ -364,10 +368,10 @@ def _powers(axis: Axis) -> list[float]:
     return found[:: max(1, math.ceil(len(found) / 8))]
 
 
-def _short(value: float) -> str:
+def _format_axis_number(value: float) -> str:
     """Format a number on an axis.
 
-    >>> _short(1e6), _short(2500.0), _short(0.01)
+    >>> _format_axis_number(1e6), _format_axis_number(2500.0), _format_axis_number(0.01)
     ('1M', '2.5k', '0.01')
     """
     for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -439,5 +443,5 @@ def _row(kind: UseOffers, offer: RouteOffer) -> list[str]:
         monthly(offer.per_month) if offer.per_month.known else "volume unknown",
         numbers.seconds(offer.seconds), offer.strength, ", ".join(offer.loses) or "nothing",
         numbers.memory(offer.memory) if offer.memory.high else "none",
-        floor(offer.floor), lost,
+        format_memory_range(offer.floor), lost,
     ]  # fmt: skip

@@ -12,7 +12,7 @@ _SIZE = 11.0  # of labels
 _COLOURS = ("took", "maybe", "away", "good", "warn", "planned")
 
 
-def picture(levels: Sequence[LoadLevel]) -> str:
+def bar_chart(levels: Sequence[LoadLevel]) -> str:
     """Return the chart, with bars in the order of measurement and one colour per endpoint."""
     panels: list[tuple[str, str, Callable[[LoadLevel], Percentiles]]] = [
         ("seconds to the first word, less is better", "s", lambda level: level.first),
@@ -28,7 +28,7 @@ def picture(levels: Sequence[LoadLevel]) -> str:
     for title, unit, figure in panels:
         drawing.text(16, top + 18, title, "ink bold", size=12)
         top += _TITLE
-        most = max((_top(figure(level)) for level in levels), default=0.0) or 1.0
+        most = max((_highest_value(figure(level)) for level in levels), default=0.0) or 1.0
         for level in levels:
             colour = _COLOURS[names.index(level.endpoint) % len(_COLOURS)]
             _bar(drawing, level, figure(level), most, (left, top), unit, colour)
@@ -50,7 +50,7 @@ def _throughput(level: LoadLevel) -> Percentiles:
     return Percentiles(median=level.throughput, low=level.throughput, high=level.throughput, count=1)
 
 
-def _top(spread: Percentiles) -> float:
+def _highest_value(spread: Percentiles) -> float:
     return max(spread.median or 0.0, spread.high or 0.0)
 
 
@@ -79,5 +79,9 @@ def _bar(
         drawing.path(f"M{left + _ROOM * low / most:.1f} {middle:.1f}H{left + _ROOM * high / most:.1f}", "edge line")
     drawing.close()
     drawing.text(
-        left + _ROOM * _top(percentiles) / most + 8, top + 12, f"{percentiles.median:.3g} {unit}", "ink", size=11
+        left + _ROOM * _highest_value(percentiles) / most + 8,
+        top + 12,
+        f"{percentiles.median:.3g} {unit}",
+        "ink",
+        size=11,
     )

@@ -31,12 +31,18 @@ def page(report: EvaluationReport) -> str:
     title = f"{report.data}: {len(report.routes)} routes side by side"
     subtitle = f"{report.runs} runs of {report.items} items, {report.date}, intermodal {__version__}"
     stopped = f'<p class="bad">Stopped early: {escape(report.stopped)}</p>' if report.stopped else ""
-    sections = (_pictures(report), _routes(report), _comparisons(report), _strength_section(report), _items(report))
+    sections = (
+        _scatter_charts(report),
+        _routes(report),
+        _comparisons(report),
+        _strength_section(report),
+        _items(report),
+    )
     head = f'<p class="dim">{escape(subtitle)}; ${plain_money(report.spent)} spent</p>\n{stopped}'
     return document(title, head + "\n".join(section for section in sections if section), _STYLE)
 
 
-def _pictures(report: EvaluationReport) -> str:
+def _scatter_charts(report: EvaluationReport) -> str:
     """Return the charts of correct answers against seconds and, if any route has a cost, against cost."""
     charts = [
         scatter(
@@ -140,7 +146,7 @@ def _items(report: EvaluationReport) -> str:
     numbers = {row.route.id: row.number for row in report.routes}
     body = []
     for item, rows in by_item.items():
-        cells = "".join(_answer(row, numbers[row.trial.route.id]) for row in _in_order(rows, numbers))
+        cells = "".join(_answer(row, numbers[row.trial.route.id]) for row in _by_route_and_repeat(rows, numbers))
         right = sum(row.grade.right for row in rows)
         body.append(
             f'<tr><th scope="row">{escape(item)}</th><td class="n">{right} of {len(rows)}</td><td>{cells}</td></tr>'
@@ -156,7 +162,7 @@ def _items(report: EvaluationReport) -> str:
     )
 
 
-def _in_order(rows: Sequence[GradedTrial], numbers: dict[str, int]) -> list[GradedTrial]:
+def _by_route_and_repeat(rows: Sequence[GradedTrial], numbers: dict[str, int]) -> list[GradedTrial]:
     return sorted(rows, key=lambda row: (numbers[row.trial.route.id], row.trial.repeat))
 
 

@@ -93,10 +93,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
 def monthly_cost_page(monthly_bill: MonthlyCost) -> str:
     """Return the page of a monthly bill."""
     items = "".join(
-        f"<li>{_safe(line.strip().removeprefix('- '))}</li>" for line in tables.sentences(monthly_bill, notes=True)
+        f"<li>{_escape_text(line.strip().removeprefix('- '))}</li>"
+        for line in tables.sentences(monthly_bill, notes=True)
     )
     body = (
-        f'<p class="dim">{_safe(tables.headline(monthly_bill))}; intermodal {_safe(__version__)}</p>\n'
+        f'<p class="dim">{_escape_text(tables.headline(monthly_bill))}; intermodal {_escape_text(__version__)}</p>\n'
         f"{svg(monthly_bill)}\n"
         f"<h2>By kind of part</h2>\n{_table(tables.by_modality(monthly_bill))}\n"
         f"<h2>What it takes</h2>\n{_table(tables.plan_requirements(monthly_bill))}\n"
@@ -111,7 +112,7 @@ def _table(table_: Table) -> str:
     return table(head, rows, "")
 
 
-def _safe(text: str) -> str:
+def _escape_text(text: str) -> str:
     return escape(clean(text))
 
 

@@ -87,7 +87,7 @@ def scatter(
     """
     points = [(row, value) for row in routes if (value := figure(row)) is not None]
     axis = axis_of([value for _, value in points])
-    placed = _apart(points, axis)
+    placed = _spread_numbers(points, axis)
     most = max((row.items for row in routes), default=0)
     description = "; ".join(
         f"route {row.number} {row.share:.0%} right ({row.low:.0%} to {row.high:.0%}) at {unit(value)}"
@@ -103,7 +103,7 @@ def scatter(
         *_frame(axis, title, label, unit),
         *_frontier([(axis.place(value), row.share) for row, value in points if best(row)]),
         *(_bar(row, place, x) for row, place, x in placed),
-        *(_number(row, x, hollow=row.items < most) for row, _, x in placed),  # above every bar
+        *(_draw_point(row, x, hollow=row.items < most) for row, _, x in placed),  # above every bar
         "</svg>",
     ]
     return "\n".join(lines)
@@ -147,7 +147,7 @@ def _frontier(places: list[tuple[float, float]]) -> list[str]:
     return [f'<path class="frontier" fill="none" stroke="currentColor" d="{path} H{_x(1.0):.1f}"/>']
 
 
-def _apart(points: Sequence[tuple[RouteReport, float]], axis: Axis) -> list[tuple[RouteReport, float, float]]:
+def _spread_numbers(points: Sequence[tuple[RouteReport, float]], axis: Axis) -> list[tuple[RouteReport, float, float]]:
     """Return each route with its x position and that of its number, moved sideways if numbers would overlap."""
     positions: list[tuple[float, float]] = []
     found = []
@@ -170,7 +170,7 @@ def _bar(row: RouteReport, x: float, beside: float) -> str:
     return f'<path class="bar {_hue(row)}" fill="none" stroke="currentColor" d="{path}"/>'
 
 
-def _number(row: RouteReport, beside: float, *, hollow: bool) -> str:
+def _draw_point(row: RouteReport, beside: float, *, hollow: bool) -> str:
     y = _y(row.share)
     tooltip = f"{row.number}: {row.route.endpoint}, {row.route.words}: right on {row.right} of {row.items}"
     return (

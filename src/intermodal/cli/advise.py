@@ -165,7 +165,7 @@ def _pieces(options: dict[str, Any]) -> tuple[CountablePart, ...]:
     from intermodal.cost_model import token_counts as as_piece
 
     return (
-        *map(as_piece.text, options.pop("texts")), *map(as_piece.image, options.pop("images")),
+        *map(as_piece.parse_text_length, options.pop("texts")), *map(as_piece.image, options.pop("images")),
         *map(as_piece.audio, options.pop("sounds")), *map(as_piece.video, options.pop("films")),
         *map(as_piece.pdf, options.pop("pdfs")),
     )  # fmt: skip

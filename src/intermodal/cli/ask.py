@@ -120,7 +120,7 @@ def ask(**options: Any) -> int:
     """  # fmt: skip
     from intermodal.cli.arguments.files import (
         check_output_files,
-        paths_of,
+        file_paths,
         timeline_svg,
         timeline_text,
         write_picture,
@@ -150,7 +150,7 @@ def ask(**options: Any) -> int:
             prepared, plan, file = plan_prompt_file(client, options)
         else:
             prepared, plan = _plan_request(client, options)
-        inputs = list(paths_of(prepared.inputs.original))
+        inputs = list(file_paths(prepared.inputs.original))
         check_output_files(targets, inputs)  # approved plans and conversations name files too
         check_target(prepared.inputs.request.output, options["to"], as_json=options["as_json"])
         in_full = options["explain"] or not sys.stderr.isatty()
@@ -450,7 +450,7 @@ def plan_or_ask(prepared: PreparedRequest, config: Config, *, may_ask: bool) -> 
     except NoRoute as error:
         chosen, refused = None, error
     if may_ask and sys.stdin.isatty() and sys.stderr.isatty():
-        better = _better(prepared, config, chosen)
+        better = _stronger_hosted_plan(prepared, config, chosen)
         if better is not None and _user_consents(better[1], config):
             return better
     if chosen is None:
@@ -459,7 +459,9 @@ def plan_or_ask(prepared: PreparedRequest, config: Config, *, may_ask: bool) -> 
     return prepared, chosen
 
 
-def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tuple[PreparedRequest, Plan] | None:
+def _stronger_hosted_plan(
+    prepared: PreparedRequest, config: Config, now: Plan | None
+) -> tuple[PreparedRequest, Plan] | None:
     """Return the plan with every host allowed that has a key, if that plan is stronger."""
     import msgspec
 
@@ -519,7 +521,7 @@ def _user_consents(plan: Plan, config: Config) -> bool:
         if decision == "always":
             config_file.consent(os.environ, host)
         elif decision == "never":
-            config_file.decline(os.environ, host)
+            config_file.decline_host(os.environ, host)
     return decision in ("once", "always")
 
 

@@ -84,10 +84,10 @@ def bench(**options: Any) -> int | None:
     finally:
         bridge.close(client.aclose)
     if picture_file:
-        from intermodal.charts.bench import picture
+        from intermodal.charts.bench import bar_chart
         from intermodal.cli.arguments.files import write_picture
 
-        write_picture(picture_file, picture(benchmark.levels), quiet=options["as_json"])
+        write_picture(picture_file, bar_chart(benchmark.levels), quiet=options["as_json"])
     if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -174,7 +174,8 @@ def _show(bench_run: Bench) -> None:
         for level in (each for each in bench_run.levels if each.endpoint == subject.endpoint):
             rows.append(
                 (
-                    subject.endpoint, str(level.concurrency), _spread(level.first, 3, " s"), _spread(level.decode, 1),
+                    subject.endpoint, str(level.concurrency),
+                    _spread_text(level.first, 3, " s"), _spread_text(level.decode, 1),
                     "unknown" if level.throughput is None else f"{level.throughput:.1f}", str(level.requests),
                     _errors(level),
                     memory_size(level.memory) if level.memory else "-", _price(subject),
@@ -190,7 +191,7 @@ def _show(bench_run: Bench) -> None:
     click.echo("median (10th to 90th percentile); plans now use the figures of one request at a time")
 
 
-def _spread(spread: Percentiles, digits: int, unit: str = "") -> str:
+def _spread_text(spread: Percentiles, digits: int, unit: str = "") -> str:
     if spread.median is None or spread.low is None or spread.high is None:
         return "-"
     return f"{spread.median:.{digits}f}{unit} ({spread.low:.{digits}f}..{spread.high:.{digits}f})"

@@ -63,7 +63,7 @@ def list_values(as_json: bool) -> None:
 def show(key: str, as_json: bool) -> None:
     """Print the text of a value, named by its key or the first letters of it."""
     conversions = _cache()
-    entry = _find(conversions, key, "show")
+    entry = _find_entry(conversions, key, "show")
     conversion = conversions.look(entry.key)
     if conversion is None:
         raise UsageError("cannot be read", where=entry.key[:_SHOWN], todo=f"intermodal cache rm {entry.key[:_SHOWN]}")
@@ -91,13 +91,13 @@ def rm(keys: tuple[str, ...], everything: bool, as_json: bool) -> None:
         found = conversions.entries()
         conversions.clear()
     else:
-        found = list({entry.key: entry for entry in (_find(conversions, key, "rm") for key in keys)}.values())
+        found = list({entry.key: entry for entry in (_find_entry(conversions, key, "rm") for key in keys)}.values())
         for entry in found:
             conversions.remove(entry.key)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("cache_removed", {"keys": [entry.key for entry in found], "bytes": _sum(found)})
+        print_document("cache_removed", {"keys": [entry.key for entry in found], "bytes": _total_size(found)})
     else:
         click.echo(f"removed {_count_and_size(found)}")
 
@@ -120,7 +120,7 @@ def _list(as_json: bool) -> None:
     echo_table(
         ("key", "what", "of", "size", "last used", "made by"),
         [(entry.key[:_SHOWN], _kind(conversion), (conversion.name if conversion else "") or "-", size(entry.size),
-          _ago(now - entry.used), (conversion.maker if conversion else "") or "-") for entry, conversion in found],
+          _age_text(now - entry.used), (conversion.maker if conversion else "") or "-") for entry, conversion in found],
     )  # fmt: skip
     click.echo(f"{_count_and_size([entry for entry, _ in found])} in {cache.root}", err=True)
 
@@ -132,7 +132,7 @@ def _cache() -> ConversionCache:
     return ConversionCache(cache_dir(os.environ) / FOLDER)
 
 
-def _find(cache: ConversionCache, prefix: str, verb: str) -> CacheEntry:
+def _find_entry(cache: ConversionCache, prefix: str, verb: str) -> CacheEntry:
     prefix = prefix.strip().lower()
     found = [entry for entry in cache.entries() if entry.key.startswith(prefix)] if len(prefix) >= _LEAST else []
     if len(found) == 1:
@@ -175,14 +175,14 @@ def _title(conversion: CachedConversion | None) -> str:
     )
 
 
-def _ago(seconds: float) -> str:
+def _age_text(seconds: float) -> str:
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:
             return f"{int(seconds // length)} {unit} ago"
     return "just now"
 
 
-def _sum(entries: list[CacheEntry]) -> int:
+def _total_size(entries: list[CacheEntry]) -> int:
     return sum(entry.size for entry in entries)
 
 
@@ -191,4 +191,4 @@ def _count_and_size(entries: list[CacheEntry]) -> str:
     from intermodal.plans.numbers import with_noun
 
     many = with_noun(len(entries), "value")
-    return f"{many}, {size(_sum(entries))}" if entries else many
+    return f"{many}, {size(_total_size(entries))}" if entries else many

@@ -52,7 +52,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
             return await monthly_cost(found, client)
 
     costs = anyio.run(compute)
-    _write(costs, svg_file, html_file, quiet=as_json)
+    _write_charts(costs, svg_file, html_file, quiet=as_json)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -61,7 +61,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
         click.echo(text(costs))
 
 
-def _write(monthly_bill: MonthlyCost, svg_file: str | None, html_file: str | None, *, quiet: bool) -> None:
+def _write_charts(monthly_bill: MonthlyCost, svg_file: str | None, html_file: str | None, *, quiet: bool) -> None:
     from intermodal.cli.arguments.files import write_picture
 
     if svg_file:

@@ -78,7 +78,7 @@ def doctor(as_json: bool) -> None:
         *_about_servers(servers, client),
         *_about_lessons(client, catalog),
         *_about_store(client),
-        *_what_works(catalog),
+        *_working_tasks(catalog),
     ]
     if as_json:
         from intermodal.cli.rendering.json_document import plain_data, print_document
@@ -395,7 +395,7 @@ def _host_findings(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[
     answers: dict[str, DoctorFinding] = {}
 
     async def ask(row: HostRow) -> None:
-        answers[row.id] = await _ask(row, find_key(row.host(), env) or "")
+        answers[row.id] = await _check_host(row, find_key(row.host(), env) or "")
 
     async def ask_all() -> None:
         async with anyio.create_task_group() as group:
@@ -408,7 +408,7 @@ def _host_findings(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[
         yield answers[row.id] if row.id in answers else _about_hosted(row, True, env)
 
 
-async def _ask(row: HostRow, key: str) -> DoctorFinding:
+async def _check_host(row: HostRow, key: str) -> DoctorFinding:
     from intermodal.cli.hosts import listed_models
     from intermodal.errors import CallError, Unreachable
 
@@ -555,7 +555,7 @@ def _about_drift(drift: Drift) -> DoctorFinding:
     )  # fmt: skip
 
 
-def _what_works(catalog: Catalog) -> Iterator[DoctorFinding]:
+def _working_tasks(catalog: Catalog) -> Iterator[DoctorFinding]:
     """Yield, for each thing that people ask for, the strongest endpoint that can be called now."""
     from intermodal.core.request import TIERS
     from intermodal.planner.catalog_index import is_allowed

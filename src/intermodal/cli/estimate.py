@@ -67,7 +67,7 @@ def estimate(**options: Any) -> None:
     _check_files(options["files"])
     subject = find_priced_model(options["name"], load_config(os.environ), os.environ)
     rules = rules_of(subject, shipped_families(), day)
-    pieces = (*_real(options, rules.rules.get("text", "")), *imagined)
+    pieces = (*_open_given_parts(options, rules.rules.get("text", "")), *imagined)
     cost_estimate = estimate_of(subject, rules, pieces, date=day, batch=options["batch"], cached=options["cached"])
     if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
@@ -104,7 +104,7 @@ def _hypothetical_parts(options: Mapping[str, Any]) -> tuple[CountablePart, ...]
     return tuple(pieces)
 
 
-def _real(options: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
+def _open_given_parts(options: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
     """Return the given texts and files, opened as for a request; words are counted if their vocabulary is present."""
     found: list[CountablePart] = []
     if not options["texts"] and not options["files"]:

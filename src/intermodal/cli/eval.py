@@ -126,7 +126,7 @@ def eval(**options: Any) -> int | None:
     use; docs/eval.md has the format and the rule.
     """  # fmt: skip
     if options["forget"]:
-        _forget(options)
+        _forget_results(options)
         return None
     if not options["data"]:
         raise click.UsageError("missing argument 'DATA'", click.get_current_context())
@@ -199,18 +199,22 @@ def run(evaluation: Evaluation, bridge: SyncBridge, options: Mapping[str, Any]) 
 
     quiet = options["quiet"] or options["as_json"]
     with evaluation.journal.writing(fresh=options["fresh"]):
-        _follow(bridge, evaluation.plan, "Planning", lambda: _items(evaluation), quiet)
+        _run_with_progress(bridge, evaluation.plan, "Planning", lambda: _items(evaluation), quiet)
         reused = sum(
-            evaluation.journal.finished_trial((e.digest, r.id, n)) is not None for e, r, _, _, n in evaluation.runs()
+            evaluation.journal.finished_trial((e.digest, r.id, n)) is not None
+            for e, r, _, _, n in evaluation.planned_runs()
         )
         if not quiet:
             click.echo(_announcement(evaluation, reused), err=True)
         try:
-            _follow(bridge, evaluation.run, "Running", lambda: len(evaluation.runs()) - reused, quiet)
+            _run_with_progress(
+                bridge, evaluation.run, "Running", lambda: len(evaluation.planned_runs()) - reused, quiet
+            )
         except KeyboardInterrupt:
             done = len(evaluation.trials())
             click.echo(
-                f"{done} of {len(evaluation.runs())} runs are kept; the same command goes on from there", err=True
+                f"{done} of {len(evaluation.planned_runs())} runs are kept; the same command goes on from there",
+                err=True,
             )
             raise
         evaluation_report = report(evaluation, today(), reused)
@@ -221,7 +225,7 @@ def _items(evaluation: Evaluation) -> int:
     return len(evaluation.data.items[: evaluation.settings.limit])
 
 
-def _follow(
+def _run_with_progress(
     bridge: SyncBridge, make: Callable[[], AsyncGenerator[Any]], title: str, total: Callable[[], int], quiet: bool
 ) -> None:
     """Run one half of the evaluation while a progress bar moves."""
@@ -244,7 +248,7 @@ def _announcement(evaluation: Evaluation, reused: int) -> str:
 
     from intermodal.cli.rendering.tables import money as dollars
 
-    runs = len(evaluation.runs())
+    runs = len(evaluation.planned_runs())
     most = evaluation.most_it_costs()
     price = "some of unknown price" if math.isinf(most) else f"at most {dollars(most)}"
     reuse_note = f", {reused} of them kept from before" if reused else ""
@@ -282,7 +286,7 @@ def _remember(evaluation_report: EvaluationReport, evaluation: Evaluation) -> Ev
     return msgspec.structs.replace(evaluation_report, measured=measured)
 
 
-def _forget(options: dict[str, Any]) -> None:
+def _forget_results(options: dict[str, Any]) -> None:
     from intermodal.config.config_file import data_dir
     from intermodal.store.measured_strengths import forget
 
@@ -322,7 +326,7 @@ def show(report: EvaluationReport, options: Mapping[str, Any]) -> None:
 
 def eval_table(report: EvaluationReport) -> str:
     """Return the routes side by side, then compared with each other, then the conclusions about endpoints."""
-    blocks = [_routes(report), _against(report), _strength_lines(report), _skipped_lines(report)]
+    blocks = [_routes(report), _comparison_text(report), _strength_lines(report), _skipped_lines(report)]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -358,7 +362,7 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f} s"
 
 
-def _against(report: EvaluationReport) -> str:
+def _comparison_text(report: EvaluationReport) -> str:
     """Return each route compared with the best one that has items in common with it.
 
     The document and the HTML report contain all pairs.
@@ -371,7 +375,7 @@ def _against(report: EvaluationReport) -> str:
     rows = [
         (
             f"{each.first} and {each.second}", str(each.items), str(each.both), str(each.only_first),
-            str(each.only_second), str(each.neither), chance(each.corrected), each.words,
+            str(each.only_second), str(each.neither), p_value_text(each.corrected), each.words,
         )
         for each in report.comparisons
         if first[each.second] == each.first
@@ -383,7 +387,7 @@ def _against(report: EvaluationReport) -> str:
     return "\n".join([*format_table(head, rows), note])
 
 
-def chance(value: float) -> str:
+def p_value_text(value: float) -> str:
     """Return a p-value as text."""
     return f"{value:.3f}" if value >= 0.001 else "<0.001"
 

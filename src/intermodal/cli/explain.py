@@ -140,12 +140,14 @@ def _inputs(options: dict[str, Any]) -> Inputs:
 
 def _add_what_if(inputs: Inputs, error: NoRoute) -> None:
     """Add to the error the routes that consent, a key or weights would make possible."""
-    from intermodal.advisor.what_if import what_if
+    from intermodal.advisor.what_if import what_if_routes
     from intermodal.config.config_file import load_config, snapshot_file
     from intermodal.plans.numbers import money, seconds
 
     config = load_config(os.environ)
-    routes = what_if(inputs, user=config.hosts, hosts=config.trusted_hosts, own_snapshot=snapshot_file(os.environ))
+    routes = what_if_routes(
+        inputs, user=config.hosts, hosts=config.trusted_hosts, own_snapshot=snapshot_file(os.environ)
+    )
     error.details = {"what_if": routes}
     lines = ["\nIf every model of the catalog could be used (its prices; no service was contacted):"] if routes else []
     for route in routes:

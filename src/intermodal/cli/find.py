@@ -57,7 +57,7 @@ def find(**options: Any) -> None:
     from intermodal.client.verbs import SearchClient
 
     if options["forget"]:
-        _forget(SearchClient().vectors.forget(), as_json=options["as_json"])
+        _report_forgotten(SearchClient().vectors.forget(), as_json=options["as_json"])
         return
     if not options["query"] or not options["paths"]:
         missing = "QUERY" if not options["query"] else "PATHS"
@@ -84,7 +84,7 @@ def _with_model(client: SearchClient, finder: ImageFinder, options: dict[str, An
     try:
         found = _search(bridge, finder, options)
         if options["html_file"]:
-            _write(bridge, finder, found, Path(options["html_file"]))
+            _write_page(bridge, finder, found, Path(options["html_file"]))
     finally:
         bridge.close(client.aclose)
     return found
@@ -131,7 +131,7 @@ def _show(find_result: FindResult, options: dict[str, Any]) -> None:
         click.echo("note: the query is longer than the model reads, and was cut", err=True)
 
 
-def _write(bridge: SyncBridge, finder: ImageFinder, find_result: FindResult, path: Path) -> None:
+def _write_page(bridge: SyncBridge, finder: ImageFinder, find_result: FindResult, path: Path) -> None:
     from intermodal.charts.html import search_page
     from intermodal.files.atomic_file import write_private_file
 
@@ -142,7 +142,7 @@ def _write(bridge: SyncBridge, finder: ImageFinder, find_result: FindResult, pat
     write_private_file(path.absolute(), page.encode("utf-8", "replace"))
 
 
-def _forget(existed: bool, *, as_json: bool) -> None:
+def _report_forgotten(existed: bool, *, as_json: bool) -> None:
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 

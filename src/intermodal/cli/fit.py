@@ -113,7 +113,7 @@ def fit(**options: Any) -> None:
     check_output_files(
         (OutputFile("--svg", svg_file, "svg"),), (options["model"], options["projector"], options["draft"])
     )
-    wish = _as_listed(wish_of(options), quiet=as_json)
+    wish = _as_listed(fit_query_of(options), quiet=as_json)
     if options["measure"]:
         _measure(wish, quiet=as_json)
     if _drawing(wish, svg_file, as_json=as_json):
@@ -167,7 +167,7 @@ def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:
     return found
 
 
-def wish_of(options: dict[str, Any]) -> FitQuery:
+def fit_query_of(options: dict[str, Any]) -> FitQuery:
     """Return the query that the options describe."""
     from intermodal.model_fit.fit import FitQuery, parse_cache_types, parse_contexts
 
@@ -245,11 +245,11 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
 
         print_document("fit", vllm_document(report))
     elif svg_file != "-":
-        for line, verdict in vllm_lines(report, plain=_plain()):
+        for line, verdict in vllm_lines(report, plain=_is_ascii_output()):
             click.echo(click.style(line, fg=_COLOURS[verdict]) if verdict else line)
 
 
-def _plain() -> bool:
+def _is_ascii_output() -> bool:
     """Return whether the output cannot show the characters of bars."""
     from intermodal.model_fit.fit_output import FILLS
 
@@ -263,7 +263,7 @@ def _plain() -> bool:
 def _echo(report: FitReport) -> None:
     from intermodal.model_fit.fit_output import text
 
-    for line in text(report, plain=_plain()):
+    for line in text(report, plain=_is_ascii_output()):
         click.echo("".join(click.style(words, fg=_COLOURS[verdict]) if verdict else words for words, verdict in line))
 
 
@@ -375,9 +375,9 @@ def _check_prediction(options: dict[str, Any], argument: str) -> None:
         raise UsageError("is a check of one model, without --all, --svg and --measure", where="--check",
                          todo="leave them out")  # fmt: skip
     target = "" if argument == LOOK else argument
-    wish = wish_of(options)
+    wish = fit_query_of(options)
     if target and not wish.model and not is_server(target, os.environ):
-        wish, target = wish_of({**options, "model": target}), ""
+        wish, target = fit_query_of({**options, "model": target}), ""
     if not wish.model and not target:
         raise UsageError("neither a model nor a server is named", where="--check",
                          todo="name one: --check http://127.0.0.1:8080")  # fmt: skip

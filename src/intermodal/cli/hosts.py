@@ -109,7 +109,7 @@ def add(**options: Any) -> None:
         raise UsageError("no host is named", todo=f"name one that intermodal hosts lists, or a server of yours: {own}")
     shipped = find_host(options["name"], snapshot_file(os.environ))
     if shipped is not None and not options["base_url"]:
-        _allow(shipped, options)
+        _consent_to_shipped_host(shipped, options)
     else:
         _add(options)
 
@@ -170,7 +170,7 @@ def _host_fields(row: HostRow, allowed: bool) -> dict[str, Any]:
 # ---- allow a shipped host ---------------------------------------------------------------------------
 
 
-def _allow(row: HostRow, options: dict[str, Any]) -> None:
+def _consent_to_shipped_host(row: HostRow, options: dict[str, Any]) -> None:
     """Record the consent to a host that ships with intermodal."""
     from intermodal.config import config_file
 

@@ -45,7 +45,7 @@ def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool
     for name in allowed:
         config_file.consent(os.environ, name)
     pulled = _weights(fetch, asks=asks, quiet=as_json)
-    proposed = [] if fetch is False else _stronger(asks=asks, quiet=as_json, pulled=pulled)
+    proposed = [] if fetch is False else _propose_models(asks=asks, quiet=as_json, pulled=pulled)
     after = config_file.load_config(os.environ)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
@@ -103,12 +103,12 @@ def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
     return names
 
 
-def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, Any]]:
+def _propose_models(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, Any]]:
     """Propose the strongest models that fit this machine, and fetch those that the user wants.
 
     Returns the proposals.
     """
-    from intermodal.cli.pull import PullOptions, document, fetch_models, lines, of_hub, weights_store
+    from intermodal.cli.pull import PullOptions, document, fetch_models, of_hub, proposal_lines, weights_store
     from intermodal.model_fit.fit import this_machine
     from intermodal.model_fit.recommendation import recommend
 
@@ -123,7 +123,7 @@ def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, A
         proposed.append(document(found))
         if quiet:
             continue
-        click.echo("\n" + "\n".join(lines(found)), err=True)
+        click.echo("\n" + "\n".join(proposal_lines(found)), err=True)
         name = found.chosen.name
         if not asks:
             click.echo(f"  to fetch it: {store.row(name).pull}", err=True)

@@ -206,14 +206,14 @@ def create(**options: Any) -> None:
         rate=RateLimit(rpm=options["rpm"], tpm=options["tpm"]),
         models=names_of(options["models"], "--model"),
         policies=names_of(options["policies"], "--policy"),
-        metrics=_alone(options),
+        metrics=_is_statistics_key(options),
     )
     quota_store = _quota_store()
     try:
         quota_store.add(key)
     finally:
         quota_store.close()
-    _remark(key)
+    _warn_of_unknown_names(key)
     if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -253,7 +253,8 @@ def _list(*, everything: bool, as_json: bool) -> None:
 
     echo_table(
         ("key", "begins", "state", "may ask for", "a minute", "spent"),
-        [(key.name, f"{key.start}…", row["state"], _asks(key), _rate(key), _format_spending(row["spending"]))
+        [(key.name, f"{key.start}…", row["state"], _allowed_names_text(key), _rate(key),
+          _format_spending(row["spending"]))
          for key, row in zip(found, documents, strict=True)],
     )  # fmt: skip
 
@@ -274,11 +275,11 @@ def set_limits(**options: Any) -> None:
     edit = _edit(options, now)
     quota_store = _quota_store()
     try:
-        key = quota_store.change(_find(options["name"], quota_store.every_key(), "keys set").id, edit)
+        key = quota_store.change(_find_key(options["name"], quota_store.every_key(), "keys set").id, edit)
         spent = {(row.account, row.start): row for row in quota_store.spending()}
     finally:
         quota_store.close()
-    _remark(key)
+    _warn_of_unknown_names(key)
     if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -287,7 +288,7 @@ def set_limits(**options: Any) -> None:
         click.echo(f"key {key.name}: {_limits(key)}")
 
 
-def _remark(key: VirtualKey) -> None:
+def _warn_of_unknown_names(key: VirtualKey) -> None:
     """Print which allowed names are unknown today, because they are misspelt or not yet configured."""
     if not key.models and not key.policies:
         return
@@ -352,7 +353,7 @@ def revoke(name: str, as_json: bool) -> None:
 
     now, quota_store = time.time(), _quota_store()
     try:
-        key = _find(name, quota_store.every_key(), "keys revoke")
+        key = _find_key(name, quota_store.every_key(), "keys revoke")
         quota_store.revoke(key.id, now)
     finally:
         quota_store.close()
@@ -371,7 +372,7 @@ def _quota_store() -> SqliteQuotaStore:
     return SqliteQuotaStore(data_dir(os.environ) / FILE)
 
 
-def _find(name: str, virtual_keys: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
+def _find_key(name: str, virtual_keys: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
     """Return the key with this name, or with at least the first six characters of its secret."""
     live = [key for key in virtual_keys if key.revoked is None]
     found = [key for key in live if key.name == name] or [
@@ -386,7 +387,7 @@ def _find(name: str, virtual_keys: tuple[VirtualKey, ...], verb: str) -> Virtual
     raise UsageError(f"no key is called {printed_name(name)!r}", where=verb, todo="see: intermodal keys list")
 
 
-def _alone(cli_options: dict[str, Any]) -> bool:
+def _is_statistics_key(cli_options: dict[str, Any]) -> bool:
     """Return whether the key is for statistics; such a key spends nothing and has no limits."""
     others = {"--budget": "money", "--tokens": "tokens", "--rpm": "rpm", "--tpm": "tpm", "--model": "models",
               "--policy": "policies"}  # fmt: skip
@@ -465,7 +466,7 @@ def _stamp(seconds: float | None) -> str:
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _asks(key: VirtualKey) -> str:
+def _allowed_names_text(key: VirtualKey) -> str:
     names = ["/metrics alone"] if key.metrics else [*key.models, *(f"policy:{name}" for name in key.policies)]
     return ", ".join(names) if names else "anything"
 
@@ -495,4 +496,4 @@ def _limits(key: VirtualKey) -> str:
             for each in key.budgets]  # fmt: skip
     parts += [] if _rate(key) == "-" else [f"{_rate(key)} a minute"]
     parts += [] if key.expires is None else [f"until {_stamp(key.expires)}"]
-    return ", ".join([*parts, f"may ask for {_asks(key)}"])
+    return ", ".join([*parts, f"may ask for {_allowed_names_text(key)}"])

@@ -173,22 +173,22 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(error.format_message())
         sys.exit(0)
     except click.UsageError as error:
-        _fail(errors.UsageError(_sentence(error)), as_json, hint=_help_hint(error))
+        _exit_with_error(errors.UsageError(_sentence(error)), as_json, hint=_help_hint(error))
     except click.ClickException as error:
-        _fail(errors.UsageError(_sentence(error)), as_json)
+        _exit_with_error(errors.UsageError(_sentence(error)), as_json)
     except errors.IntermodalError as error:
-        _fail(error, as_json)
+        _exit_with_error(error, as_json)
     except OSError as error:
         if not _is_of_stdout(error):
-            _fail(_bug_report(error), as_json)
+            _exit_with_error(_bug_report(error), as_json)
         click.echo(f"intermodal: standard output cannot be written ({error.strerror})", err=True)
         _drop_stdout()
         sys.exit(errors.IntermodalError.exit_code)
     except Exception as error:
-        inner_error = _first(error) if isinstance(error, ExceptionGroup) else None
+        inner_error = _first_known_error(error) if isinstance(error, ExceptionGroup) else None
         if inner_error is None and os.environ.get("INTERMODAL_DEBUG"):
             raise
-        _fail(inner_error or _bug_report(error), as_json)
+        _exit_with_error(inner_error or _bug_report(error), as_json)
     finally:
         if "intermodal.core.plugin_registry" in sys.modules:
             importlib.import_module("intermodal.cli.plugins").warn_of_plugins()
@@ -263,12 +263,12 @@ def _bug_report(error: BaseException) -> errors.IntermodalError:
     return errors.IntermodalError(f"unexpected {type(error).__name__}{place}", todo=todo)
 
 
-def _first(group: BaseExceptionGroup[Any]) -> errors.IntermodalError | None:
+def _first_known_error(group: BaseExceptionGroup[Any]) -> errors.IntermodalError | None:
     """Return the first intermodal error inside the exception of a task group; None if there is none."""
     for error in group.exceptions:
         if isinstance(error, errors.IntermodalError):
             return error
-        if isinstance(error, BaseExceptionGroup) and (found := _first(error)) is not None:
+        if isinstance(error, BaseExceptionGroup) and (found := _first_known_error(error)) is not None:
             return found
     return None
 
@@ -278,7 +278,7 @@ def _help_hint(error: click.UsageError) -> str:
     return f"see {path} --help"
 
 
-def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoReturn:
+def _exit_with_error(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoReturn:
     """Print an error, as a sentence on stderr or as a JSON document on stdout, and exit."""
     report = error.wording_for("command line")
     if as_json:

@@ -152,7 +152,7 @@ def list_models(**options: Any) -> None:  # fmt: skip
             "models", {"catalog": catalog.version, "models": [row_document(each, catalog) for each in found]}
         )
     else:
-        _table(found, options["limit"], at_large=at_large, more=_beyond(catalog, snapshot))
+        _table(found, options["limit"], at_large=at_large, more=_uncounted_rows(catalog, snapshot))
 
 
 def _rows(snapshot: Snapshot, options: dict[str, Any]) -> list[SnapshotRow]:
@@ -166,7 +166,7 @@ def _rows(snapshot: Snapshot, options: dict[str, Any]) -> list[SnapshotRow]:
     return filter_rows(snapshot.rows, model_filter)
 
 
-def _beyond(catalog: Catalog, snapshot: Snapshot) -> int:
+def _uncounted_rows(catalog: Catalog, snapshot: Snapshot) -> int:
     all_rows = sum(place.rows for place in snapshot.places.values()) + snapshot.header.first[1]
     return all_rows - sum(1 for endpoint in catalog.endpoints if endpoint.host.id in snapshot.places)
 
@@ -309,7 +309,7 @@ def show(name: str, as_json: bool) -> None:
     from intermodal.client.async_client import AsyncClient
 
     if (term := term_of(name)) is not None:
-        _say_term(term, as_json)
+        _print_term(term, as_json)
         return
     client = AsyncClient()
     servers = find_local_servers(client)
@@ -325,7 +325,7 @@ def show(name: str, as_json: bool) -> None:
         body = {**document(facts, catalog), "servers_say": claim_documents, "learned": lessons}
         print_document("model", {"catalog": catalog.version, "model": body})
         return
-    _say(facts, catalog)
+    _print_facts(facts, catalog)
     if claims:
         from intermodal.cli.rendering.tables import echo_table
 
@@ -338,7 +338,7 @@ def show(name: str, as_json: bool) -> None:
         echo_table(("endpoint", "what"), [(lesson.endpoint, lesson_words(lesson)) for lesson in learned])
 
 
-def _say_term(term: EcosystemTerm, as_json: bool) -> None:
+def _print_term(term: EcosystemTerm, as_json: bool) -> None:
     """Print the meaning of a name that is often mistaken for the name of a model."""
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
@@ -371,7 +371,7 @@ def compare(names: tuple[str, ...], as_json: bool) -> None:
 
     by_name = [{figure.name: figure for figure in facts.figures} for facts in many]
     rows = [
-        (name, *(_short(figures.get(name)) for figures in by_name))
+        (name, *(_value_text_or_dash(figures.get(name)) for figures in by_name))
         for name in dict.fromkeys(figure.name for facts in many for figure in facts.figures)
     ]
     rows.append(("cheapest host", *(_cheapest(facts) for facts in many)))
@@ -407,7 +407,7 @@ def _find_model(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
 
 
 # ---- saying ------------------------------------------------------------------------------------------
-def _say(facts: ModelFacts, catalog: Catalog) -> None:
+def _print_facts(facts: ModelFacts, catalog: Catalog) -> None:
     from intermodal.catalog.model_facts import missing_facts
     from intermodal.cli.rendering.tables import echo_table
 
@@ -415,9 +415,9 @@ def _say(facts: ModelFacts, catalog: Catalog) -> None:
     click.echo(f"{facts.reading}\n" if facts.reading else "")
     rows = []
     for figure in facts.figures:
-        rows.append((figure.name, _words(figure.name, figure.value), _source(figure.source, figure.checked)))
+        rows.append((figure.name, _value_text(figure.name, figure.value), _source(figure.source, figure.checked)))
         for other in figure.conflicts:
-            rows.append(("", f"but: {_words(figure.name, other.value)}", _source(other.source, other.checked)))
+            rows.append(("", f"but: {_value_text(figure.name, other.value)}", _source(other.source, other.checked)))
     if missing := missing_facts(facts.figures, facts.model):
         rows.append(("not known", ", ".join(missing), "no source states them"))
     echo_table(("figure", "value", "source"), rows)
@@ -445,7 +445,7 @@ def _say_offers(offers: Sequence[HostOffer]) -> None:
     from intermodal.catalog.model_facts import price_disagreements
     from intermodal.cli.rendering.tables import count, echo_table
 
-    ordered = sorted(offers, key=lambda offer: (_sum(offer), offer.host))
+    ordered = sorted(offers, key=lambda offer: (_total_price(offer), offer.host))
     click.echo(f"\nat {len(offers)} host{'s' if len(offers) != 1 else ''} of the snapshot, cheapest first")
     rows: list[tuple[str, ...]] = []
     for offer in ordered[:MOST_OFFERS]:
@@ -462,7 +462,7 @@ def _say_offers(offers: Sequence[HostOffer]) -> None:
         click.echo(f"… and {len(ordered) - MOST_OFFERS} more: --json", err=True)
 
 
-def _sum(offer: HostOffer) -> float:
+def _total_price(offer: HostOffer) -> float:
     """Return the price of a million tokens in and out; for models sold by other units, the lowest of their prices."""
     both = [offer.prices[unit] for unit in ("input_mtok", "output_mtok") if unit in offer.prices]
     return sum(both or [min(offer.prices.values(), default=float("inf"))])
@@ -507,7 +507,7 @@ def _source(source: str, checked: str) -> str:
     return f"{source}, {checked or UNVERIFIED}"
 
 
-def _words(name: str, value: Any) -> str:
+def _value_text(name: str, value: Any) -> str:
     from intermodal.cli.rendering.tables import memory_size
 
     if name in ("parameters", "active"):
@@ -519,17 +519,17 @@ def _words(name: str, value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _short(figure: ModelFact | None) -> str:
+def _value_text_or_dash(figure: ModelFact | None) -> str:
     if figure is None:
         return "-"
-    return f"{_words(figure.name, figure.value)}{'*' if figure.conflicts else ''}"
+    return f"{_value_text(figure.name, figure.value)}{'*' if figure.conflicts else ''}"
 
 
 def _cheapest(facts: ModelFacts) -> str:
-    priced = [offer for offer in facts.offers if _sum(offer) < float("inf") and offer.status != "deprecated"]
+    priced = [offer for offer in facts.offers if _total_price(offer) < float("inf") and offer.status != "deprecated"]
     if not priced:
         return "-"
-    best = min(priced, key=lambda offer: (_sum(offer), offer.host))
+    best = min(priced, key=lambda offer: (_total_price(offer), offer.host))
     units = [unit for unit in _FIRST if unit in best.prices] or [min(best.prices, key=lambda unit: best.prices[unit])]
     return f"{best.host}: {', '.join(_unit(unit, best.prices[unit]) for unit in units)}"
 

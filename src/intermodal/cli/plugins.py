@@ -9,7 +9,14 @@ import click
 
 from intermodal.core.content import Value
 from intermodal.core.hints import one_line
-from intermodal.core.plugin_registry import Plugin, PluginKind, every_plugin, problem_of, report_problem, take_problems
+from intermodal.core.plugin_registry import (
+    Plugin,
+    PluginKind,
+    every_plugin,
+    plugin_problem,
+    pop_new_problems,
+    report_problem,
+)
 from intermodal.errors import NotInstalled
 
 EPILOG = """\b
@@ -63,7 +70,7 @@ def plugins(as_json: bool) -> None:
 
 def warn_of_plugins() -> None:
     """Warn of each plugin that a verb found to be unusable and did not list."""
-    for problem in take_problems():
+    for problem in pop_new_problems():
         with suppress(OSError):
             click.echo(f"warning: {one_line(str(problem))}", err=True)
 
@@ -74,12 +81,12 @@ def plugin_findings() -> tuple[PluginFinding, ...]:
     kinds: set[PluginKind] = {plugin.kind for plugin in every}
     for kind in kinds:
         _CHECKS[kind]()
-    take_problems()  # no warning follows, since they are listed
-    return tuple(map(_finding, every))
+    pop_new_problems()  # no warning follows, since they are listed
+    return tuple(map(_plugin_finding, every))
 
 
-def _finding(plugin: Plugin) -> PluginFinding:
-    problem = problem_of(plugin)
+def _plugin_finding(plugin: Plugin) -> PluginFinding:
+    problem = plugin_problem(plugin)
     return PluginFinding(
         kind=plugin.kind, name=plugin.name, package=plugin.distribution, version=plugin.version, place=plugin.value,
         problem=problem.what if problem else "", todo=problem.todo if problem else "",

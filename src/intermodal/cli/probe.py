@@ -40,7 +40,7 @@ def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
     from intermodal.client.async_client import AsyncClient
     from intermodal.evaluation.probe import find_endpoint, plan_probes
 
-    things = _things(only)
+    things = _parse_subjects(only)
     client = AsyncClient()
     find_local_servers(client)
     endpoint = find_endpoint(name, client.catalog_with((), (name,)))
@@ -61,7 +61,7 @@ def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
         return
     from intermodal.cli.rendering.tables import echo_table
 
-    rows = [(each.about, _holds(each), each.message) for each in found]
+    rows = [(each.about, _yes_no_unknown(each), each.message) for each in found]
     rows += [(about, "not asked", "this host's protocol cannot express it") for about in plan.unsaid]
     echo_table(("of", endpoint.id, "what was seen"), rows)
     click.echo("kept: plans use it from now on, until the server or the model changes", err=True)
@@ -77,15 +77,15 @@ async def _probe(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe, qu
         async for each in answers:
             found.append(each)
             if not quiet and sys.stderr.isatty():
-                click.echo(f"{each.about}: {_holds(each)}", err=True)
+                click.echo(f"{each.about}: {_yes_no_unknown(each)}", err=True)
     return found
 
 
-def _holds(probe_result: ProbeResult) -> str:
+def _yes_no_unknown(probe_result: ProbeResult) -> str:
     return "not known" if probe_result.holds is None else "yes" if probe_result.holds else "no"
 
 
-def _things(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:
+def _parse_subjects(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:
     from intermodal.errors import UsageError
     from intermodal.evaluation.probe import THINGS
 

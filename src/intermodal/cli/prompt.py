@@ -96,7 +96,7 @@ def _list(folder: str, as_json: bool) -> None:
             name = str(path) if len(found) == 1 else f"{path}#{each.name}"
             takes = ", ".join(argument.name for argument in each.arguments) or "-"
             media = ", ".join(each.media) or "-"
-            rows.append((name, takes, media, _makes(each), each.description or each.model or "-"))
+            rows.append((name, takes, media, _output_text(each), each.description or each.model or "-"))
             documents.append(_document(each))
     if as_json:
         print_document("prompts", {"prompts": documents})
@@ -234,7 +234,7 @@ def _options(cli_options: dict[str, Any], config: Config) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value not in ("", (), None)}
 
 
-def _makes(file: PromptFile) -> str:
+def _output_text(file: PromptFile) -> str:
     from intermodal.core.request import JsonOutput
 
     if not isinstance(file.output, JsonOutput):
@@ -250,15 +250,15 @@ def _describe(file: PromptFile) -> list[str]:
         description = f"  {each.description}" if each.description else ""
         default = f"  [default: {each.default}]" if each.default is not None else ""
         lines.append(f"takes   {each.name}: {each.words}{description}{default}")
-    lines.append(f"makes   {_makes(file)}")
+    lines.append(f"makes   {_output_text(file)}")
     models = ", else ".join((file.model, *file.others))
     lines += [f"model   {models}, as a preference"] if file.model else []
-    lines += [f"wishes  {name}: {_word(value)}" for name, value in file.options.items()]
+    lines += [f"wishes  {name}: {_value_text(value)}" for name, value in file.options.items()]
     lines += [f"tool    {tool.name}  {tool.description}".rstrip() for tool in file.tools]
     return lines
 
 
-def _word(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -99,10 +99,10 @@ def pull(**given: Any) -> None:
 
         raise UsageError("nothing to pull was named", todo="see: intermodal pull --list")
     if given["remove"]:
-        _remove(store, names, given)
+        _delete_weights(store, names, given)
         return
 
-    quiet, sums = given["quiet"] or given["as_json"], _sums(given["sums"])
+    quiet, sums = given["quiet"] or given["as_json"], _parse_checksums(given["sums"])
     hubs = [name for name in names if of_hub(store, name)]
     rows = [name for name in names if name not in hubs]
     for name in rows:
@@ -178,7 +178,7 @@ def _check_best(options: dict[str, Any], names: tuple[str, ...]) -> None:
             raise UsageError("says nothing without --best", where=option, todo="add --best, or leave it out")
 
 
-def _remove(store: WeightsStore, names: tuple[str, ...], options: dict[str, Any]) -> None:
+def _delete_weights(store: WeightsStore, names: tuple[str, ...], options: dict[str, Any]) -> None:
     """Delete the files of weights, and their pins."""
     rows = [store.row(name) for name in dict.fromkeys(_pulled_name(store, name) for name in names)]
     present = [row.name for row in rows if (store.root / row.name).exists()]
@@ -257,7 +257,7 @@ def fetch(
     return results
 
 
-def _sums(words: tuple[str, ...]) -> dict[str, str]:
+def _parse_checksums(words: tuple[str, ...]) -> dict[str, str]:
     from intermodal.errors import UsageError
 
     sums: dict[str, str] = {}
@@ -401,7 +401,7 @@ def propose_model(store: WeightsStore, work: Work, options: dict[str, Any]) -> s
         listed = f"fit --all --for {work}" if work in ("chat", "sight") else "pull --list"
         raise DoesNotFit(found.why, where=f"pull --best --for {work}", todo=f"see: intermodal {listed}")
     if not quiet:
-        for line in lines(found):
+        for line in proposal_lines(found):
             click.echo(line, err=True)
     if found.chosen.is_pulled and not quiet:
         click.echo(f"{found.chosen.name}: here already", err=True)
@@ -421,7 +421,7 @@ def propose_model(store: WeightsStore, work: Work, options: dict[str, Any]) -> s
     return None
 
 
-def lines(recommendation: Recommendation) -> list[str]:
+def proposal_lines(recommendation: Recommendation) -> list[str]:
     """Return the proposal in words: size, memory, seconds, tier, and the reason."""
     from intermodal.cli.rendering.tables import memory_size, size
 
@@ -434,7 +434,7 @@ def lines(recommendation: Recommendation) -> list[str]:
     )
     seconds = "how long it takes is not known"
     if chosen.seconds.known and chosen.seconds.high:
-        seconds = f"{_round(chosen.seconds.low)} to {_round(chosen.seconds.high)} s for {chosen.what}"
+        seconds = f"{_round_seconds(chosen.seconds.low)} to {_round_seconds(chosen.seconds.high)} s for {chosen.what}"
     fetched = f"{size(chosen.size)} to fetch" if chosen.size else "the hub says how large it is"
     return [
         f"for {recommendation.work}: {chosen.name}, {chosen.title.partition(': ')[2] or chosen.title}",
@@ -446,11 +446,11 @@ def lines(recommendation: Recommendation) -> list[str]:
 def document(recommendation: Recommendation) -> dict[str, Any]:
     """Return the proposal with everything that was compared with it."""
     return {"for": recommendation.work, "why": recommendation.why,
-            "chosen": _plain(recommendation.chosen) if recommendation.chosen is not None else None,
-            "known": [_plain(each) for each in recommendation.candidates]}  # fmt: skip
+            "chosen": _proposal_document(recommendation.chosen) if recommendation.chosen is not None else None,
+            "known": [_proposal_document(each) for each in recommendation.candidates]}  # fmt: skip
 
 
-def _plain(each: ModelProposal) -> dict[str, Any]:
+def _proposal_document(each: ModelProposal) -> dict[str, Any]:
     from intermodal.model_fit.fit_output import plain_amount
 
     return {
@@ -467,7 +467,7 @@ def _confirm(proposal: ModelProposal, *, quiet: bool) -> bool:
     return click.confirm(f"Fetch {proposal.name}?", default=True, err=True)
 
 
-def _round(seconds: float) -> str:
+def _round_seconds(seconds: float) -> str:
     return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}"
 
 
@@ -507,10 +507,10 @@ def fetch_models(store: WeightsStore, names: list[str], options: PullOptions) ->
     results = []
     for name, plan in plans:
         if plan is None:
-            results.append(_here(store, name, present_names, dry_run=options.dry_run))
+            results.append(_present_entry(store, name, present_names, dry_run=options.dry_run))
             continue
         if not options.quiet:
-            _tell(plan)
+            _print_plan(plan)
         if options.dry_run:
             results.append({**_document(store, plan), "pulled": False})
             continue
@@ -586,7 +586,7 @@ def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool, dry_run: b
     return True
 
 
-def _tell(plan: HubPull) -> None:
+def _print_plan(plan: HubPull) -> None:
     """Print what would be fetched, the reason, and whether it fits."""
     from intermodal.cli.rendering.tables import size
     from intermodal.model_fit.fit_output import pace_lines
@@ -661,10 +661,10 @@ def _fetch(store: WeightsStore, plan: HubPull, options: PullOptions) -> None:
     click.echo(f"{model.name}: here, {what if model.pinned else 'its sums recorded as they came'}", err=True)
     if todo := install_command(model.runtime):
         click.echo(f"{model.name}: what runs it is not here: {todo}", err=True)
-    click.echo(f"{model.name}: {_next(plan)}", err=True)
+    click.echo(f"{model.name}: {_next_command(plan)}", err=True)
 
 
-def _next(plan: HubPull) -> str:
+def _next_command(plan: HubPull) -> str:
     """Return a command that uses the model."""
     model, labels = plan.model, plan.model.traits.labels
     if model.runtime == "contrastive":
@@ -704,7 +704,7 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _here(store: WeightsStore, name: str, present_names: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
+def _present_entry(store: WeightsStore, name: str, present_names: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
     """Return the entry of a model that is present or was added manually; ``present_names``: those before."""
     from intermodal.model_fit.hub_pull import find_pinned
 

@@ -162,7 +162,7 @@ async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, optio
     from msgspec.structs import replace
 
     from intermodal.config.config_file import data_dir, key_location
-    from intermodal.core.plugin_registry import take_problems
+    from intermodal.core.plugin_registry import pop_new_problems
     from intermodal.errors import ConfigError
     from intermodal.gateway.process.allocator import freeze_gc
     from intermodal.gateway.process.request_log import RequestLog
@@ -206,7 +206,7 @@ async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, optio
             if worker is None or worker.post.first:
                 many = f", {worker.post.workers} workers" if worker is not None else ""
                 log.say("info", f"serving at {gateway.url} ({whom}{many}); stop it with Ctrl-C", always=True)
-                for remark in (*client.remarks, *map(str, take_problems())):
+                for remark in (*client.remarks, *map(str, pop_new_problems())):
                     log.say("warning", remark)
             if gateway.telemetry is not None:
                 log.listen()
@@ -214,7 +214,7 @@ async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, optio
             alone = worker is None or not worker.number  # the first worker reports for all
             later = [asyncio.create_task(_load_what_is_needed_later())]
             if alone:
-                later.append(asyncio.create_task(_tell_what_is_wrong(gateway, log)))
+                later.append(asyncio.create_task(_report_problems(gateway, log)))
             try:
                 await gateway.serve(signals=True)
             finally:
@@ -244,7 +244,7 @@ def _load() -> None:
     import intermodal.transport.http1  # noqa: F401
 
 
-async def _tell_what_is_wrong(gateway: Gateway, log: RequestLog) -> None:
+async def _report_problems(gateway: Gateway, log: RequestLog) -> None:
     """Report the problems that ``--check`` finds, once there is time.
 
     The gateway keeps serving: a request for a broken name gets the error, and others are not affected.

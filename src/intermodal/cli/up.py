@@ -67,7 +67,7 @@ def up(**options: Any) -> None:
     if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("up", {"server": plain(server), "started": new})
+        print_document("up", {"server": server_document(server), "started": new})
     elif not options["quiet"]:
         click.echo(sentence(server, new))
 
@@ -117,7 +117,7 @@ def _list(as_json: bool) -> None:
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("servers", {"servers": [plain(server) for server in servers]})
+        print_document("servers", {"servers": [server_document(server) for server in servers]})
         return
     if not servers:
         click.echo("no server is running; start one: intermodal up MODEL")
@@ -127,7 +127,7 @@ def _list(as_json: bool) -> None:
     echo_table(("name", "state", "memory", "port", "context", "model, and why"), [_cells(each) for each in servers])
 
 
-def plain(server: ManagedServer) -> dict[str, Any]:
+def server_document(server: ManagedServer) -> dict[str, Any]:
     """Return a server as a document, without its key."""
     from intermodal.local.servers.server_rows import endpoint_id
     from intermodal.model_fit.fit_output import rows
@@ -178,7 +178,7 @@ def _cells(server: ManagedServer) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _foreseen(memory: tuple[float, float, float]) -> str:
+def _predicted_memory_text(memory: tuple[float, float, float]) -> str:
     """Return the predicted memory, when just loaded and when full."""
     from intermodal.cli.rendering.tables import memory_size
 
@@ -199,11 +199,12 @@ def sentence(server: ManagedServer, new: bool) -> str:
     rest = f"unloaded after {spec.idle:g} s without a request" if spec.idle else "stays until intermodal down"
     return (
         f"up.{spec.name} is up {how}: {state.base_url}, {state.context:,} tokens of context{kinds}, "
-        f"{memory_size(memory or 0)} of memory{_foreseen(spec.memory)}; {rest}{_beside(server)}"
+        f"{memory_size(memory or 0)} of memory{_predicted_memory_text(spec.memory)}; "
+        f"{rest}{_memory_comparison_text(server)}"
     )
 
 
-def _beside(server: ManagedServer) -> str:
+def _memory_comparison_text(server: ManagedServer) -> str:
     """Return the predicted and the actual memory in one line, with the buffers if the server's log lists them."""
     from intermodal.cli.rendering.tables import memory_size
     from intermodal.local.servers.memory_comparison import PROCESS
@@ -227,4 +228,4 @@ def _beside(server: ManagedServer) -> str:
     return f"\n  {'; '.join(comparisons)}" if comparisons else ""
 
 
-__all__ = ["plain", "resident_of", "up"]
+__all__ = ["server_document", "resident_of", "up"]

@@ -109,7 +109,7 @@ def _show(summary: Summary) -> None:
         ],
     )  # fmt: skip
     click.echo(
-        f"\n{with_noun(summary.runs, 'run')}{_apart(summary)}, {with_noun(summary.attempts, 'attempt')} "
+        f"\n{with_noun(summary.runs, 'run')}{_unfinished_runs_text(summary)}, {with_noun(summary.attempts, 'attempt')} "
         f"({summary.open} open), {money(summary.cost)} in all; plans use statistics of epoch {summary.epoch}"
     )
     if any(each.input_unreported or each.output_unreported for each in summary.endpoints):
@@ -135,7 +135,7 @@ def _tokens(tokens: int | None, unreported: int) -> str:
     return "unknown" if tokens is None else f"{count(tokens)} + {count(unreported)} unknown"
 
 
-def _apart(summary: Summary) -> str:
+def _unfinished_runs_text(summary: Summary) -> str:
     """Return the runs that did not end by themselves."""
     found = [
         *([f"{summary.running} running"] if summary.running else []),

@@ -87,7 +87,7 @@ def _answer_html(result: Result, plan: Plan) -> str:
         )
     if result.speech is not None:
         pieces.append(f'<audio controls src="{_data(result.speech.media_type, result.speech.data)}"></audio>')
-    pieces.append(f"<div><small>{escape(_took(result))}</small></div>")
+    pieces.append(f"<div><small>{escape(_usage_line(result))}</small></div>")
     pieces += [f"<div><small>note: {escape(note)}</small></div>" for note in result.notes]
     pieces.append(f"<details><summary>plan</summary>{plan._repr_html_()}</details>")
     return "".join(pieces)
@@ -97,7 +97,7 @@ def _data(media_type: str, data: bytes) -> str:
     return f"data:{escape(media_type, quote=True)};base64,{base64.b64encode(data).decode()}"
 
 
-def _took(result: Result) -> str:
+def _usage_line(result: Result) -> str:
     """Return the endpoint, token counts, cost and duration as one line; unknown token counts are omitted."""
     usage = result.usage
     tokens = [

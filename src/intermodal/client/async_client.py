@@ -18,11 +18,11 @@ from msgspec.structs import replace
 
 from intermodal.client import request_builder
 from intermodal.client.answer import Answer
-from intermodal.client.planner_inputs import PreparedRequest, check_approved, check_callable, check_steps, prepare
+from intermodal.client.planner_inputs import PreparedRequest, check_approved, check_callable, check_plan_steps, prepare
 from intermodal.client.request_builder import AskOptions, FileLike, Schema, continues_conversation, with_options
 from intermodal.client.resources import ClientResources
 from intermodal.client.verbs import ClientVerbs
-from intermodal.core.hints import Hint, words
+from intermodal.core.hints import Hint, spell_text
 from intermodal.core.request import Request
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Note, Result, TextDelta, fold
@@ -107,7 +107,7 @@ class AsyncClient(ClientVerbs, ClientResources):
 
         A wrong argument raises UsageError at the call, before the first event is read.
         """
-        request, plan = self._to_run(prompt, files, plan, schema, options)
+        request, plan = self._request_and_plan(prompt, files, plan, schema, options)
         return self._stream(request, plan)
 
     async def _stream(self, request: Request, plan: Plan | None) -> AsyncGenerator[Event]:
@@ -121,7 +121,7 @@ class AsyncClient(ClientVerbs, ClientResources):
             async for event in events:
                 yield event
 
-    def _to_run(
+    def _request_and_plan(
         self, prompt: str | Request, files: tuple[Any, ...], plan: Plan | None, schema: Any, options: Any
     ) -> tuple[Request, Plan | None]:
         """Return the request and the plan, which is either the second argument after a request or passed by name."""
@@ -137,7 +137,7 @@ class AsyncClient(ClientVerbs, ClientResources):
         **options: Unpack[AskOptions],
     ) -> AsyncGenerator[str]:  # fmt: skip
         """Yield the text of the answer as it arrives: ``stream`` without its other events."""
-        request, plan = self._to_run(prompt, files, plan, schema, options)
+        request, plan = self._request_and_plan(prompt, files, plan, schema, options)
         return _answer_text(self._stream(request, plan))
 
     @overload
@@ -170,7 +170,7 @@ class AsyncClient(ClientVerbs, ClientResources):
             CallError: an endpoint failed, and no fallback could take over.
             OutputInvalid, BudgetExceeded: see ``intermodal.errors``.
         """
-        request, plan = self._to_run(prompt, files, plan, schema, options)
+        request, plan = self._request_and_plan(prompt, files, plan, schema, options)
         return fold([event async for event in self._stream(request, plan)])
 
     async def execute(
@@ -194,7 +194,7 @@ class AsyncClient(ClientVerbs, ClientResources):
         log_plan(plan)
         if not self._keep_loaded:
             await self._questions.close()
-        world = self._world(prepared.inputs, exact=exact, live=live)
+        world = self._build_dependencies(prepared.inputs, exact=exact, live=live)
         events = run(plan, request, prepared.opened, world, tried, allowance, unread)
         if self.telemetry is not None:
             from intermodal.telemetry.signals import trace_run
@@ -206,7 +206,7 @@ class AsyncClient(ClientVerbs, ClientResources):
                 if isinstance(event, TextDelta):
                     answer.append(event.text)
                 elif isinstance(event, Note) and isinstance(event.text, Hint):  # an event is plain data
-                    event = replace(event, text=words(event.text, self.surface))
+                    event = replace(event, text=spell_text(event.text, self.surface))
                 if isinstance(event, Finished) and self._remember and continues_conversation(request.output):
                     messages = prepared.inputs.original.messages
                     self.store.save_conversation(
@@ -224,7 +224,7 @@ class AsyncClient(ClientVerbs, ClientResources):
 
     async def approved(self, saved: SavedPlan) -> PreparedRequest:
         """Reopen the media of an approved plan. Raises PlanStale if they differ from the approved ones."""
-        check_steps(saved.plan, len(saved.facts.parts))
+        check_plan_steps(saved.plan, len(saved.facts.parts))
         prepared = await prepare(saved.request, self, ranking=False)
         check_approved(saved, prepared.inputs)
         return prepared
@@ -254,9 +254,9 @@ class AsyncClient(ClientVerbs, ClientResources):
             value=request_builder.typed_value(result, schema, options.get("output")), result=result, plan=plan
         )
 
-    def world(self, prepared: PreparedRequest) -> Dependencies:
+    def dependencies(self, prepared: PreparedRequest) -> Dependencies:
         """Return the dependencies for calls made without a plan, such as a probe."""
-        return self._world(prepared.inputs, exact=True)
+        return self._build_dependencies(prepared.inputs, exact=True)
 
 
 def explain_analyze(plan: Plan, result: Result) -> str:

@@ -30,7 +30,7 @@ from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules, bare_name, host_in_name
 from intermodal.catalog.types import FREE, Catalog, Endpoint, Evidence, Model, Price
 from intermodal.config.config_file import Config, snapshot_file
-from intermodal.core.content import KINDS, Kind, Value, together
+from intermodal.core.content import KINDS, Kind, Value, sum_scripts
 from intermodal.core.hints import MODELS, hint, setting
 from intermodal.core.quantity import Quantity, between, unknown
 from intermodal.core.today import today
@@ -198,7 +198,8 @@ def of_endpoint(endpoint: Endpoint, models: Snapshot) -> PricedModel:
     return PricedModel(
         id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, takes=endpoint.model.input,
         price=endpoint.price,
-        vectors=vectors, said_by=endpoint.price.evidence, rivals=_rivals(row) if row is not None and vectors else (),
+        vectors=vectors, said_by=endpoint.price.evidence,
+        rivals=_rival_prices(row) if row is not None and vectors else (),
         doubts=endpoint.doubts,
     )  # fmt: skip
 
@@ -211,12 +212,12 @@ def _of_row(row: SnapshotRow, models: Snapshot) -> PricedModel:
         takes=(own.input if own is not None else ()) or interpretation.capabilities_of(row).input or None,
         price=listed.now if listed is not None else None,
         vectors=interpretation.rate_cards_of(row) if listed is not None else (),
-        said_by=listed.now.evidence if listed is not None else None, rivals=_rivals(row),
+        said_by=listed.now.evidence if listed is not None else None, rivals=_rival_prices(row),
         doubts=interpretation.disputes_of(row, own),
     )  # fmt: skip
 
 
-def _rivals(row: SnapshotRow) -> tuple[RivalPrice, ...]:
+def _rival_prices(row: SnapshotRow) -> tuple[RivalPrice, ...]:
     """Return prices from other sources that differ from the price in use.
 
     Includes models.dev's price if it is not in use.
@@ -580,6 +581,6 @@ def piece(part: PartFacts) -> CountablePart:
         height = max((page.height for page in part.pages), default=0.0)
         return CountablePart(
             kind="document", name=name, pages=len(part.pages), chars=chars,
-            scripts=together(page.scripts for page in part.pages), width=round(width), height=round(height),
+            scripts=sum_scripts(page.scripts for page in part.pages), width=round(width), height=round(height),
         )  # fmt: skip
     return CountablePart(kind="text", name=name, chars=part.chars, size=part.size, scripts=part.scripts)

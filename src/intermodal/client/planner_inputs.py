@@ -155,7 +155,7 @@ def vocabularies_to_count(catalog: Catalog) -> frozenset[str]:
     )
 
 
-def check_steps(plan: Plan, parts: int) -> None:
+def check_plan_steps(plan: Plan, parts: int) -> None:
     """Raise PlanStale for a step with inputs or parameters that this version does not understand.
 
     Inputs must refer to the ``parts`` of the request or to steps of the same candidate.
@@ -289,7 +289,7 @@ async def _endpoints(
     """Return the catalog, with context windows of local models fitted to free memory, and a snapshot of the machine."""
     catalog = client.catalog_with(policy.hosts, (policy.model, *also))
     machine = client.machine_now
-    catalog = await client.room.fit_contexts(catalog, machine)
+    catalog = await client.context_fitter.fit_contexts(catalog, machine)
     return plannable(catalog, _named_hosts(policy)) if planning else catalog, machine
 
 

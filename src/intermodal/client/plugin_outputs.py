@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, get_args
 
 from intermodal.client.answer_schema import check_schema
-from intermodal.core.plugin_registry import Plugin, installed_plugins, load_plugin, not_usable
+from intermodal.core.plugin_registry import Plugin, installed_plugins, load_plugin, plugin_not_usable
 from intermodal.core.request import OUTPUT_NAMES, JsonOutput, Output
 from intermodal.errors import IntermodalError, OutputInvalid, SchemaInvalid
 from intermodal.events import Result
@@ -53,10 +53,10 @@ def output_format(name: str) -> PluginOutput:
 def _load(plugin: Plugin) -> PluginOutput:
     found: Any = load_plugin(plugin, "output", "render")
     if not isinstance(found.output, get_args(Output)):
-        raise not_usable(plugin, f"asks for {type(found.output).__name__}, which is no output")
+        raise plugin_not_usable(plugin, f"asks for {type(found.output).__name__}, which is no output")
     if isinstance(found.output, JsonOutput):
         try:
             check_schema(found.output.schema)
         except SchemaInvalid as error:
-            raise not_usable(plugin, f"has a schema that cannot be used: {error.what}") from None
+            raise plugin_not_usable(plugin, f"has a schema that cannot be used: {error.what}") from None
     return PluginOutput(plugin, found.output, found.render)

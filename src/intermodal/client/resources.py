@@ -113,7 +113,7 @@ class ClientResources:
         return EndpointHealth(self.known.learn)
 
     @cached_property
-    def room(self) -> ContextFitter:
+    def context_fitter(self) -> ContextFitter:
         """Fits the context windows of local models to the free memory."""
         from intermodal.local.servers.context_fit import ContextFitter
 
@@ -157,7 +157,7 @@ class ClientResources:
         switch = {name: value for name, value in self.env.items() if name == DISABLED}
         return start_telemetry(settings, self.env) if is_enabled(settings, switch) else None
 
-    def _world(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> Dependencies:
+    def _build_dependencies(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> Dependencies:
         from intermodal.config.api_keys import find_key
         from intermodal.executor.dependencies import Dependencies
         from intermodal.store.conversion_cache import FOLDER, ConversionCache

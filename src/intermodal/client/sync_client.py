@@ -236,7 +236,7 @@ def _close(asynchronous: AsyncClient, bridge: SyncBridge) -> None:
     If called in the thread of its event loop, as the garbage collector may do, close it from another thread: a loop
     cannot wait for itself.
     """
-    if bridge.is_here:
+    if bridge.is_loop_thread:
         threading.Thread(target=_close, args=(asynchronous, bridge), name="intermodal-close").start()
         return
     bridge.close(asynchronous.aclose)

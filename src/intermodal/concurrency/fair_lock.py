@@ -41,7 +41,7 @@ class FairLock:
             await turn.wait()
         except BaseException:
             if turn.is_set():  # it received the lock while being cancelled
-                self._pass_on()
+                self._wake_next()
             else:
                 queue = self._waiting[requester]
                 queue.remove(turn)
@@ -52,9 +52,9 @@ class FairLock:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pass_on()
+        self._wake_next()
 
-    def _pass_on(self) -> None:
+    def _wake_next(self) -> None:
         if not self._waiting:
             self._free += 1
             return

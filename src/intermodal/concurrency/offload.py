@@ -49,14 +49,14 @@ class _Unscanned(Struct, frozen=True):
 
 def free_in_background(value: Any) -> None:
     """Free the large collections in a value in slices, once nothing else refers to them. Thread-safe."""
-    found = _large(value, LOOKS)
+    found = _find_large(value, LOOKS)
     if found is None:
         _free_queue().put([_Unscanned(value)])
     elif found:
         _free_queue().put(found)
 
 
-def _large(value: Any, looks: float) -> list[Any] | None:
+def _find_large(value: Any, looks: float) -> list[Any] | None:
     """Return the large collections in a value; None if more than ``looks`` values would have to be inspected."""
     found: list[Any] = []
     left: list[tuple[Any, int]] = [(value, _DEEP)]
@@ -106,7 +106,7 @@ def _free(queue: SimpleQueue[list[Any]]) -> None:
 def _large_collections(values: list[Any]) -> list[Any]:
     """Return the large collections of the values that were queued."""
     if len(values) == 1 and isinstance(values[0], _Unscanned):
-        return _large(values[0].value, math.inf) or []
+        return _find_large(values[0].value, math.inf) or []
     return values
 
 

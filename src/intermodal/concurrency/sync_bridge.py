@@ -51,7 +51,7 @@ class SyncBridge:
         return self._portal is not None and self._process == os.getpid()
 
     @property
-    def is_here(self) -> bool:
+    def is_loop_thread(self) -> bool:
         """Whether the calling thread is that of the loop, which cannot wait for itself."""
         return self.started and threading.get_ident() == self._thread
 

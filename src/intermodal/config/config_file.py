@@ -412,7 +412,7 @@ def consent(env: Mapping[str, str], host: str) -> Path:
     return _edit(env, lambda document: _list(document, "consent", host, present=True))
 
 
-def decline(env: Mapping[str, str], host: str) -> Path:
+def decline_host(env: Mapping[str, str], host: str) -> Path:
     """Stop asking about this host. Return the path of the config file."""
     return _edit(env, lambda document: _list(document, "declined", host, present=True))
 
@@ -515,6 +515,6 @@ def zone_words(zone: Zone) -> str:
 
 
 __all__ = [
-    "Config", "add_host", "cache_dir", "config_path", "consent", "create", "data_dir", "decline",
+    "Config", "add_host", "cache_dir", "config_path", "consent", "create", "data_dir", "decline_host",
     "load_config", "parse", "remove_host", "state_dir", "zone_words",
 ]  # fmt: skip

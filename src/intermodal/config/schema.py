@@ -25,11 +25,11 @@ def config_json_schema() -> dict[str, Any]:
     made, parts = msgspec.json.schema_components([ConfigFile], ref_template="#/$defs/{name}")
     _refine(parts)
     for cls in _reachable(ConfigFile):
-        if cls.__name__ in _in_use(made, parts):
+        if cls.__name__ in _reachable_definitions(made, parts):
             _describe(parts[cls.__name__], cls)
     top = parts.pop("ConfigFile")
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "intermodal.toml"}
-    return {**head, **top, "$defs": {name: parts[name] for name in _in_use(top, parts)}}
+    return {**head, **top, "$defs": {name: parts[name] for name in _reachable_definitions(top, parts)}}
 
 
 def _reachable(cls: type[Any]) -> list[type[Any]]:
@@ -52,7 +52,7 @@ def _structs(kind: Any) -> list[type[Any]]:
     return [found for each in (*inner, *getattr(kind, "types", ())) for found in _structs(each)]
 
 
-def _in_use(top: Any, parts: dict[str, Any]) -> list[str]:
+def _reachable_definitions(top: Any, parts: dict[str, Any]) -> list[str]:
     """Return the names of the definitions reachable from ``top``, sorted."""
     found: set[str] = set()
     open_ = [top]
@@ -69,7 +69,7 @@ def _in_use(top: Any, parts: dict[str, Any]) -> list[str]:
 def _describe(part: dict[str, Any], cls: type[Any]) -> None:
     """Add descriptions to a table and its keys, and remove nulls from types and defaults, since TOML has no null."""
     words = attribute_docs(cls)
-    part["description"] = _plain(inspect.cleandoc(cls.__doc__ or "").partition("\n\nAttributes:")[0])
+    part["description"] = _plain_docstring(inspect.cleandoc(cls.__doc__ or "").partition("\n\nAttributes:")[0])
     part.pop("title", None)
     if not part.get("required"):
         part.pop("required", None)
@@ -98,10 +98,10 @@ def attribute_docs(cls: type[Any]) -> dict[str, str]:
                 found |= {name: f"{found[name]} {line.strip()}" for name in names}
             else:
                 names = []
-    return {name: _plain(words) for name, words in found.items()}
+    return {name: _plain_docstring(words) for name, words in found.items()}
 
 
-def _plain(words: str) -> str:
+def _plain_docstring(words: str) -> str:
     """Return a docstring as editors show it: one paragraph, code in single backticks."""
     text = " ".join(words.replace("``", "`").split())
     return text[:1].upper() + text[1:]

@@ -218,10 +218,10 @@ class ReadLine(Value):
     cell: tuple[int, ...] = ()
 
 
-def together(texts: Iterable[Scripts]) -> Scripts:
+def sum_scripts(texts: Iterable[Scripts]) -> Scripts:
     """Sum the script counts of several texts.
 
-    >>> together([(("han", 2.0), ("signs", 1.0)), (("han", 3.0),)])
+    >>> sum_scripts([(("han", 2.0), ("signs", 1.0)), (("han", 3.0),)])
     (('han', 5.0), ('signs', 1.0))
     """
     found: dict[str, float] = {}

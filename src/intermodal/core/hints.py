@@ -51,7 +51,7 @@ class Setting(NamedTuple):
     name: str
     value: str = ""
 
-    def words(self, surface: Surface) -> str:
+    def spell_for(self, surface: Surface) -> str:
         if surface == "command line":
             value = f'"{self.value}"' if " " in self.value else self.value
             return f"--{self.name} {value}" if value else f"--{self.name}"
@@ -76,7 +76,7 @@ class Action(NamedTuple):
     python: str
     http: str
 
-    def words(self, surface: Surface) -> str:
+    def spell_for(self, surface: Surface) -> str:
         return self.command_line if surface == "command line" else self.python if surface == "python" else self.http
 
 
@@ -91,7 +91,7 @@ class Hint(str):
     def __new__(cls, parts: Iterable[Part]) -> Self:
         parts = tuple(parts)
         # Planning may create dozens of hints per rejected plan, in two milliseconds.
-        told = [part if isinstance(part, str) else part.words("command line") for part in parts]
+        told = [part if isinstance(part, str) else part.spell_for("command line") for part in parts]
         made = super().__new__(cls, "".join(told))
         made.parts = parts
         return made
@@ -99,11 +99,11 @@ class Hint(str):
     def __getnewargs__(self) -> tuple[tuple[Part, ...]]:  # type: ignore[override]
         return (self.parts,)
 
-    def words(self, surface: Surface) -> str:
+    def spell_for(self, surface: Surface) -> str:
         """Spell the sentence for a surface."""
         if surface == "command line":
             return str(self)
-        return "".join(_words(part, surface) for part in self.parts)
+        return "".join(_spell_part(part, surface) for part in self.parts)
 
 
 def hint(template: str, *values: object) -> Hint:
@@ -112,12 +112,12 @@ def hint(template: str, *values: object) -> Hint:
     ``{}`` is replaced by a value, ``{max-cost}`` by a setting, and ``{language=}`` by a setting with a value.
 
     >>> raised = hint("would cost up to {}; raise {max-cost}, or {host=} for this once", "$0.2", "openai")
-    >>> raised.words("python")
+    >>> raised.spell_for("python")
     'would cost up to $0.2; raise max_cost, or hosts=("openai",) for this once'
     """
     given = iter(values)
     parts: list[Part] = []
-    for part in _read(template):
+    for part in _split_template(template):
         if isinstance(part, str) or (part.name and not part.value):
             parts.append(part)
         elif part.name:
@@ -147,7 +147,9 @@ def setting(name: str, value: str = "") -> Hint:
 def action(command_line: str, *, python: str | None = None, http: str | None = None) -> Hint:
     """Return advice that differs between surfaces; Python and HTTP default to the command line's text."""
     python, http = (command_line if said is None else said for said in (python, http))
-    return Hint((Action(words(command_line, "command line"), words(python, "python"), words(http, "http")),))
+    return Hint(
+        (Action(spell_text(command_line, "command line"), spell_text(python, "python"), spell_text(http, "http")),)
+    )
 
 
 def command(text: str) -> Hint:
@@ -155,9 +157,9 @@ def command(text: str) -> Hint:
     return action(text, http=str(text).partition(" --")[0])
 
 
-def words(text: str, surface: Surface) -> str:
+def spell_text(text: str, surface: Surface) -> str:
     """Spell a text for a surface; plain strings are returned unchanged."""
-    return text.words(surface) if isinstance(text, Hint) else text
+    return text.spell_for(surface) if isinstance(text, Hint) else text
 
 
 def spell(value: T, surface: Surface) -> T:
@@ -166,7 +168,7 @@ def spell(value: T, surface: Surface) -> T:
 
     found: Any = value
     if isinstance(value, Hint):
-        found = value.words(surface)
+        found = value.spell_for(surface)
     elif isinstance(value, msgspec.Struct):
         fields = {name: getattr(value, name) for name in value.__struct_fields__}
         changed = {name: new for name, old in fields.items() if (new := spell(old, surface)) is not old}
@@ -197,12 +199,12 @@ def parts_of(value: object) -> tuple[Part, ...]:
     return value.parts if isinstance(value, Hint) else (str(value),)
 
 
-def _words(part: Part, surface: Surface) -> str:
-    return part if isinstance(part, str) else part.words(surface)
+def _spell_part(part: Part, surface: Surface) -> str:
+    return part if isinstance(part, str) else part.spell_for(surface)
 
 
 @lru_cache(maxsize=1024)
-def _read(template: str) -> tuple[str | Setting, ...]:
+def _split_template(template: str) -> tuple[str | Setting, ...]:
     """Split a template into its parts. A setting with an empty name is a placeholder for a value."""
     found: list[str | Setting] = []
     at = 0
@@ -237,7 +239,7 @@ def release(label: str) -> Hint:
     return action(said, http=f'release = ["{label}"] in a policy {_OWNER} releases it')
 
 
-def say_which(listed: str) -> Hint:
+def choose_from(listed: str) -> Hint:
     """Return advice that lists the names to choose from."""
     return hint("say which: {}", action(listed, http=f"{listed}{ALIASES}"))
 

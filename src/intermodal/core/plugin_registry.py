@@ -78,12 +78,12 @@ def report_problem(plugin: Plugin, what: str, todo: str = "") -> None:
         LOG.warning("%s", problem)
 
 
-def problem_of(plugin: Plugin) -> PluginProblem | None:
+def plugin_problem(plugin: Plugin) -> PluginProblem | None:
     """Return the known reason why a plugin is not used; None if none was reported."""
     return _problems.get(plugin)
 
 
-def take_problems() -> tuple[PluginProblem, ...]:
+def pop_new_problems() -> tuple[PluginProblem, ...]:
     """Return the problems found since the last call, in order, so that each is reported to the user once."""
     found = tuple(problem for plugin, problem in _problems.items() if plugin not in _reported)
     _reported.update(problem.plugin for problem in found)
@@ -170,10 +170,10 @@ def load_plugin(plugin: Plugin, *needs: str) -> Any:
     try:
         found = _import_plugin(plugin)
     except (Exception, SystemExit) as error:
-        raise not_usable(plugin, f"cannot be loaded ({describe_failure(error)})") from error
+        raise plugin_not_usable(plugin, f"cannot be loaded ({describe_failure(error)})") from error
     for name in needs:
         if not hasattr(found, name):
-            raise not_usable(plugin, f"has no {name}")
+            raise plugin_not_usable(plugin, f"has no {name}")
     return found
 
 
@@ -184,7 +184,7 @@ def _import_plugin(plugin: Plugin) -> Any:
     return EntryPoint(plugin.name, plugin.value, GROUPS[plugin.kind]).load()
 
 
-def not_usable(plugin: Plugin, what: str) -> NotInstalled:
+def plugin_not_usable(plugin: Plugin, what: str) -> NotInstalled:
     """Return the error for a request that needs a plugin which is not usable."""
     return NotInstalled(what, where=f"{plugin.kind} {plugin.name!r} of {plugin.title}", todo=plugin.removal)
 

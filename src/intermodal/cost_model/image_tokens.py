@@ -413,7 +413,7 @@ def _grids(most: int, least: int = 1) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(found, key=lambda grid: grid[0] * grid[1]))
 
 
-def _with_whole(tiles: int) -> int:
+def _images_of_tiles(tiles: int) -> int:
     """Return how many images a model sees: the tiles, plus the whole image if there are several tiles."""
     return tiles + 1 if tiles > 1 else 1
 
@@ -499,7 +499,7 @@ def _llama4_tiles(width: int, height: int, detail: str, arguments: RuleArguments
     """
     tile_tokens, tile, most = arguments.numbers
     columns, rows = _least_scaling(width, height, tile, int(most))
-    return exact(tile_tokens * _with_whole(columns * rows), "Llama 4's tiles")
+    return exact(tile_tokens * _images_of_tiles(columns * rows), "Llama 4's tiles")
 
 
 # SmolVLM and Idefics3: the image is scaled up to a longest side and cut into tiles; the whole image is added.
@@ -525,7 +525,9 @@ def _idefics_tiles(width: int, height: int, detail: str, arguments: RuleArgument
     wide, high = _idefics_scaled(width, height, int(longest))
     across, down = math.ceil(wide / tile), math.ceil(high / tile)
     count = across * down
-    return exact(tile_tokens * _with_whole(count), f"tiles of {tile:g} after scaling to {longest:g}, and the whole")
+    return exact(
+        tile_tokens * _images_of_tiles(count), f"tiles of {tile:g} after scaling to {longest:g}, and the whole"
+    )
 
 
 def _idefics_scaled(width: int, height: int, longest: int) -> tuple[int, int]:
@@ -566,7 +568,7 @@ def _internvl_tiles(width: int, height: int, detail: str, arguments: RuleArgumen
     if detail == "low":
         return exact(tile_tokens, "one tile")
     columns, rows = _nearest_shape(width, height, tile, int(most))
-    return exact(tile_tokens * _with_whole(columns * rows), "InternVL's tiles")
+    return exact(tile_tokens * _images_of_tiles(columns * rows), "InternVL's tiles")
 
 
 # LLaVA-NeXT (1.6): the whole image, and the unpadded grid of the best resolution with a newline per row.
@@ -632,7 +634,7 @@ def _command_a_tiles(width: int, height: int, detail: str, arguments: RuleArgume
     count = columns * rows
     if detail == "low":
         count = 1
-    found = 2 + (tile_tokens + 1) * _with_whole(count)
+    found = 2 + (tile_tokens + 1) * _images_of_tiles(count)
     return between(
         found, found, max(found, _COHERE_HOSTED_TOKENS), "Cohere's tiles; a host states more for a small image"
     )
@@ -646,7 +648,7 @@ def _aya_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -
     """
     tile_tokens, tile, most = arguments.numbers
     columns, rows = _nearest_shape(width, height, tile, int(most))
-    return exact(tile_tokens * _with_whole(columns * rows), "Aya Vision's tiles")
+    return exact(tile_tokens * _images_of_tiles(columns * rows), "Aya Vision's tiles")
 
 
 # Grok's images.
@@ -682,7 +684,7 @@ def latent(width: int, height: int, detail: str, arguments: RuleArguments) -> Qu
     return exact(0.0, "made latent, which is no tokens")
 
 
-def fixed(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
+def fixed_tokens(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """Return a fixed count per image (LLaVA-1.5 576, Gemma 3n 256, a small encoder 16). Numbers: tokens."""
     return exact(arguments.numbers[0], "fixed by the model")
 
@@ -716,7 +718,7 @@ IMAGE_RULES: dict[str, ImageRule] = {  # name -> function, minimum and maximum c
     "cohere": ImageRule(_command_a_tiles, 3, 3),
     "aya": ImageRule(_aya_tiles, 3, 3),
     "grok": ImageRule(_grok_tiles, 2, 2),
-    "fixed": ImageRule(fixed, 1, 1),
+    "fixed": ImageRule(fixed_tokens, 1, 1),
     "latent": ImageRule(latent, 0, 0),
 }
 

@@ -28,7 +28,7 @@ def levels(quantity: Quantity) -> Levels:
     return (float(quantity.low), float(quantity.mid), float(quantity.high))
 
 
-def plus(a: Levels, b: Levels) -> Levels:
+def add_levels(a: Levels, b: Levels) -> Levels:
     return (a[0] + b[0], a[1] + b[1], a[2] + b[2])
 
 
@@ -40,7 +40,7 @@ def sum_levels(values: Iterable[Levels]) -> Levels:
     return (low, mid, high)
 
 
-def larger(a: Levels, b: Levels) -> Levels:
+def max_levels(a: Levels, b: Levels) -> Levels:
     """Return the maximum at each level."""
     return (a[0] if a[0] > b[0] else b[0], a[1] if a[1] > b[1] else b[1], a[2] if a[2] > b[2] else b[2])
 

@@ -62,7 +62,7 @@ def planned_context(step: Call, endpoint: Endpoint, request: Request) -> int | N
 _SERVED: Final = ("llama", "started")  # protocols of models whose context intermodal chooses
 
 
-def fits(machine: Machine, needed: float) -> bool:
+def fits_in_memory(machine: Machine, needed: float) -> bool:
     """Return whether ``needed`` more bytes fit. Loaded models are already subtracted from ``free``.
 
     A machine of unknown memory (``memory`` 0) rejects nothing.
@@ -80,7 +80,7 @@ def endpoints_that_do_not_fit(catalog: Catalog, machine: Machine) -> tuple[Endpo
         if endpoint.host.protocol in _SERVED
         and endpoint.id not in machine.loaded
         and endpoint.uncut is None
-        and not fits(machine, endpoint.memory.high)
+        and not fits_in_memory(machine, endpoint.memory.high)
     )
 
 

@@ -243,15 +243,15 @@ def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str,
     return Rates(
         text=text, image=image, audio=audio, out=out, speech=speech, character=character, second=second, page=page,
         image_out=image_out, picture=picture, request=request, least=price.least_seconds,
-        overhead=_of(overhead), load=_of(load), read_in=_inverse(prompt), write_out=_inverse(decode),
-        hear=_of(hear), hear_film=_of(statistics.get(endpoint.id, FILM_FIGURE) or hear),
-        see=_of(see), spell=_seconds_per_read_token(endpoint, decode), leaf=_of(leaf),
-        draw=_of(draw),
+        overhead=_levels_of(overhead), load=_levels_of(load), read_in=_inverse(prompt), write_out=_inverse(decode),
+        hear=_levels_of(hear), hear_film=_levels_of(statistics.get(endpoint.id, FILM_FIGURE) or hear),
+        see=_levels_of(see), spell=_seconds_per_read_token(endpoint, decode), leaf=_levels_of(leaf),
+        draw=_levels_of(draw),
         context=float(endpoint.context or endpoint.model.context or UNKNOWN_CONTEXT),
         most_out=float(endpoint.model.max_output) if endpoint.model.max_output else math.inf,
-        memory=_of(endpoint.memory), counts=endpoint_calibration(endpoint.id, statistics),
-        thought=_of(thinks), room=room, timed_by=tuple(speed.basis for speed in speeds),
-        denoise=_of(denoise), latent=_of(latent), diffusion=endpoint.model.diffusion,
+        memory=_levels_of(endpoint.memory), counts=endpoint_calibration(endpoint.id, statistics),
+        thought=_levels_of(thinks), room=room, timed_by=tuple(speed.basis for speed in speeds),
+        denoise=_levels_of(denoise), latent=_levels_of(latent), diffusion=endpoint.model.diffusion,
     )  # fmt: skip
 
 
@@ -317,7 +317,7 @@ def _seconds_per_read_token(endpoint: Endpoint, decode: Quantity) -> Levels:
     return _inverse(decode) if reads else (0.0, 0.0, 0.0)
 
 
-def _of(quantity: Quantity) -> Levels:
+def _levels_of(quantity: Quantity) -> Levels:
     return (float(quantity.low), float(quantity.mid), float(quantity.high))
 
 
@@ -358,7 +358,7 @@ def media_rates(statistics: Statistics) -> MediaRates:
 
     def of(figure: str, shipped: Levels) -> Levels:
         measured = statistics.get("media", figure)
-        return shipped if measured is None else _of(measured)
+        return shipped if measured is None else _levels_of(measured)
 
     return MediaRates(
         worker=of("worker", DEFAULT_MEDIA_RATES.worker),
@@ -386,28 +386,28 @@ def ideal_rates(many: list[Rates]) -> Rates:
         picture=min([rates.picture for rates in many]),
         request=min([rates.request for rates in many]),
         least=min([rates.least for rates in many]),
-        overhead=_least([rates.overhead for rates in many]),
-        load=_least([rates.load for rates in many]),
-        read_in=_least([rates.read_in for rates in many]),
-        write_out=_least([rates.write_out for rates in many]),
-        hear=_least([rates.hear for rates in many]),
-        hear_film=_least([rates.hear_film for rates in many]),
-        see=_least([rates.see for rates in many]),
-        spell=_least([rates.spell for rates in many]),
-        leaf=_least([rates.leaf for rates in many]),
-        draw=_least([rates.draw for rates in many]),
+        overhead=_min_levels([rates.overhead for rates in many]),
+        load=_min_levels([rates.load for rates in many]),
+        read_in=_min_levels([rates.read_in for rates in many]),
+        write_out=_min_levels([rates.write_out for rates in many]),
+        hear=_min_levels([rates.hear for rates in many]),
+        hear_film=_min_levels([rates.hear_film for rates in many]),
+        see=_min_levels([rates.see for rates in many]),
+        spell=_min_levels([rates.spell for rates in many]),
+        leaf=_min_levels([rates.leaf for rates in many]),
+        draw=_min_levels([rates.draw for rates in many]),
         context=max([rates.context for rates in many]),
         most_out=max([rates.most_out for rates in many]),
-        thought=_least([rates.thought for rates in many]),
+        thought=_min_levels([rates.thought for rates in many]),
         room=min([rates.room for rates in many]),
-        memory=_least([rates.memory for rates in many]),
-        denoise=_least([rates.denoise for rates in many]),
-        latent=_least([rates.latent for rates in many]),
+        memory=_min_levels([rates.memory for rates in many]),
+        denoise=_min_levels([rates.denoise for rates in many]),
+        latent=_min_levels([rates.latent for rates in many]),
         diffusion=many[0].diffusion,  # the same for all members of a class
     )
 
 
-def _least(many: list[Levels]) -> Levels:
+def _min_levels(many: list[Levels]) -> Levels:
     return (
         min([figure[0] for figure in many]),
         min([figure[1] for figure in many]),

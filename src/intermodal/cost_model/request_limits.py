@@ -62,7 +62,7 @@ def request_limits(sheet: ModelTokenRules, takes: Collection[str] = KINDS) -> Re
     return found if any(found) else None
 
 
-def exceeds(limits: RequestLimits, amounts: MediaAmounts, context: float = math.inf) -> bool:
+def exceeds_limits(limits: RequestLimits, amounts: MediaAmounts, context: float = math.inf) -> bool:
     """Return whether a request would be refused: ``exceeded_limit`` without the message."""
     if limits.most_images and amounts.pictures > limits.most_images:
         return True

@@ -58,14 +58,16 @@ def _figures(
 ) -> dict[str, Quantity]:
     values_by_figure: dict[str, list[tuple[Quantity, str]]] = {}
     for other in endpoints:
-        near = _place(other) == _place(endpoint)
+        near = _sharing_zone(other) == _sharing_zone(endpoint)
         for figure, quantity in measured[other.id].items():
             own = figure in _MODEL_FIGURES or figure.startswith(
                 (f"{LENGTH_FIGURE}_", f"{MEAN_FIGURE}_", "reasoning_tokens@")
             )
             if own or (near and figure in SPEEDS and _is_guessed(endpoint, figure)):
                 values_by_figure.setdefault(figure, []).append((quantity, other.id))
-    return {figure: _widen(endpoint, figure, *_middle(values)) for figure, values in sorted(values_by_figure.items())}
+    return {
+        figure: _widen(endpoint, figure, *_lower_median(values)) for figure, values in sorted(values_by_figure.items())
+    }
 
 
 def _as_others_here(
@@ -84,7 +86,7 @@ def _as_others_here(
                 and _is_guessed(other, figure) and _is_sibling(other, endpoint)
             ]  # fmt: skip
             if values:
-                yield endpoint, figure, _widen(endpoint, figure, *_middle(values))
+                yield endpoint, figure, _widen(endpoint, figure, *_lower_median(values))
 
 
 def _is_sibling(endpoint: Endpoint, other: Endpoint) -> bool:
@@ -93,7 +95,7 @@ def _is_sibling(endpoint: Endpoint, other: Endpoint) -> bool:
     return max(sizes) <= _SIZES * min(sizes) and bool(set(endpoint.model.tasks) & set(other.model.tasks))
 
 
-def _place(endpoint: Endpoint) -> str:
+def _sharing_zone(endpoint: Endpoint) -> str:
     return "here" if endpoint.host.zone in LOCAL_ZONES else endpoint.host.zone
 
 
@@ -102,7 +104,7 @@ def _is_guessed(endpoint: Endpoint, figure: str) -> bool:
     return is_assumed(getattr(endpoint.speed, figure))
 
 
-def _middle(values: list[tuple[Quantity, str]]) -> tuple[Quantity, str]:
+def _lower_median(values: list[tuple[Quantity, str]]) -> tuple[Quantity, str]:
     """Return the lower median, which is always a measured value."""
     return sorted(values, key=lambda pair: (pair[0].mid, pair[1]))[(len(values) - 1) // 2]
 

@@ -12,7 +12,7 @@ import math
 from msgspec import Struct
 
 from intermodal.core.quantity import Quantity
-from intermodal.cost_model.levels import Levels, plus, times
+from intermodal.cost_model.levels import Levels, add_levels, times
 from intermodal.cost_model.levels import levels as levels_of
 from intermodal.plans.statistics import Statistics
 
@@ -38,7 +38,7 @@ class TokenCalibration(Struct, frozen=True, gc=False):
         """Return the chat template tokens for ``messages`` messages, None if unknown."""
         if self.start is None or self.message is None:
             return None
-        return plus(levels_of(self.start), times(levels_of(self.message), messages))
+        return add_levels(levels_of(self.start), times(levels_of(self.message), messages))
 
     def middle(self, kind: str) -> float:
         """Return the factor for text, image or audio, 1 if none was learned."""

@@ -104,7 +104,7 @@ def count_tokens(
         UsageError: the first rule for a part's kind is dated later.
     """
     parts = tuple(_count_part(piece, rules, takes, model) for piece in pieces)
-    refusals = [part.refused for part in parts if part.refused] + _together(pieces, rules)
+    refusals = [part.refused for part in parts if part.refused] + _joint_refusals(pieces, rules)
     found = total([part.tokens for part in parts])
     if refusals:
         found = unknown("refused")
@@ -145,7 +145,7 @@ def _refusal(piece: CountablePart, rule: str, takes: tuple[Kind, ...] | None, mo
     return ""
 
 
-def _together(pieces: tuple[CountablePart, ...], rules: ModelTokenRules) -> list[str]:
+def _joint_refusals(pieces: tuple[CountablePart, ...], rules: ModelTokenRules) -> list[str]:
     """Return why the media of a request would be refused together."""
     limits = request_limits(rules)
     if limits is None:
@@ -224,11 +224,11 @@ _PAGES = re.compile(r"([1-9]\d*)p", re.IGNORECASE)
 _RATE = re.compile(r"\d+(?:\.\d+)?")
 
 
-def text(word: str) -> CountablePart:
+def parse_text_length(word: str) -> CountablePart:
     """Parse a text length: ``500words``, ``500 words``, ``3000chars``; a bare number is a number of words."""
     found = _LENGTH.fullmatch(word.strip())
     if found is None or not 0 < int(found[1]) <= MOST_CHARS:
-        raise _not(word, setting("text"), f"{word!r} is not a text length", "500words or 3000chars")
+        raise _count_error(word, setting("text"), f"{word!r} is not a text length", "500words or 3000chars")
     letters = (found[2] or "words").lower().startswith("c")
     chars = int(found[1]) * (1 if letters else CHARS_OF_WORD)
     length = f"{int(found[1]):,} {'letters' if letters else 'words'}"
@@ -238,16 +238,16 @@ def text(word: str) -> CountablePart:
 def image(word: str) -> CountablePart:
     """Parse an input image: ``1024x1024`` or ``1024x1024:high``."""
     size, _, detail = word.partition(":")
-    width, height = _size(size, word, setting("image"))
-    detail = _one_of(detail or "auto", DETAILS, word, setting("image"), "detail")
+    width, height = _parse_size(size, word, setting("image"))
+    detail = _require_choice(detail or "auto", DETAILS, word, setting("image"), "detail")
     return CountablePart(kind="image", name=f"image {word}", width=width, height=height, detail=detail)
 
 
 def parse_generated_image(word: str) -> CountablePart:
     """Parse a generated image: ``1024x1024`` or ``1024x1024:low``."""
     size, _, quality = word.partition(":")
-    width, height = _size(size, word, setting("out-image"))
-    quality = _one_of(quality or "high", QUALITIES, word, setting("out-image"), "quality")
+    width, height = _parse_size(size, word, setting("out-image"))
+    quality = _require_choice(quality or "high", QUALITIES, word, setting("out-image"), "quality")
     return CountablePart(kind="drawn", name=f"drawn {word}", width=width, height=height, detail=quality)
 
 
@@ -268,15 +268,15 @@ def video(word: str) -> CountablePart:
     fps = 0.0
     if separator:
         if not _RATE.fullmatch(rate) or not 0 < float(rate) <= 1_000:
-            raise _not(word, setting("video"), f"{rate!r} is not a frame rate", "10s@1")
+            raise _count_error(word, setting("video"), f"{rate!r} is not a frame rate", "10s@1")
         fps = float(rate)
     width = height = 0
     detail = "auto"
     for more in rest:
         if _SIZE.fullmatch(more):
-            width, height = _size(more, word, setting("video"))
+            width, height = _parse_size(more, word, setting("video"))
         else:
-            detail = _one_of(more, DETAILS, word, setting("video"), "detail")
+            detail = _require_choice(more, DETAILS, word, setting("video"), "detail")
     seconds = _seconds(length, word, setting("video"))
     return CountablePart(
         kind="video", name=f"video {word}", seconds=seconds, fps=fps, width=width, height=height, detail=detail
@@ -288,37 +288,37 @@ def pdf(word: str) -> CountablePart:
     pages, _, detail = word.partition(":")
     found = _PAGES.fullmatch(pages)
     if found is None or int(found[1]) > MOST_PAGES:
-        raise _not(word, setting("pdf"), f"{pages!r} is not a number of pages", "10p")
-    detail = _one_of(detail or "auto", DETAILS, word, setting("pdf"), "detail")
+        raise _count_error(word, setting("pdf"), f"{pages!r} is not a number of pages", "10p")
+    detail = _require_choice(detail or "auto", DETAILS, word, setting("pdf"), "detail")
     return CountablePart(kind="document", name=f"pdf {word}", pages=int(found[1]), detail=detail)
 
 
-def _size(size: str, word: str, option: str) -> tuple[int, int]:
+def _parse_size(size: str, word: str, option: str) -> tuple[int, int]:
     found = _SIZE.fullmatch(size)
     if found is None:
-        raise _not(word, option, f"{size!r} is not a size in pixels", "1024x768")
+        raise _count_error(word, option, f"{size!r} is not a size in pixels", "1024x768")
     width, height = int(found[1]), int(found[2])
     if max(width, height) > MOST_PIXELS:
-        raise _not(word, option, f"a side of {max(width, height):,} pixels is too long", "1024x768")
+        raise _count_error(word, option, f"a side of {max(width, height):,} pixels is too long", "1024x768")
     return width, height
 
 
 def _seconds(length: str, word: str, option: str) -> float:
     pieces = _TIME.findall(length.lower())
     if not pieces or "".join(number + unit for number, unit in pieces) != length.lower():
-        raise _not(word, option, f"{length!r} is not a duration", "10s or 1m30s")
+        raise _count_error(word, option, f"{length!r} is not a duration", "10s or 1m30s")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in pieces)
     if not 0 < seconds <= MOST_SECONDS:
-        raise _not(word, option, f"{length!r} is not a duration", "10s or 1m30s")
+        raise _count_error(word, option, f"{length!r} is not a duration", "10s or 1m30s")
     return seconds
 
 
-def _one_of(value: str, choices: tuple[str, ...], word: str, option: str, what: str) -> str:
+def _require_choice(value: str, choices: tuple[str, ...], word: str, option: str, what: str) -> str:
     if value.lower() not in choices:
         raise UsageError(f"{word!r}: no {what} {value!r}", where=option, todo=f"{what} is {', '.join(choices)}")
     return value.lower()
 
 
-def _not(word: str, option: str, reason: str, example: str) -> UsageError:
+def _count_error(word: str, option: str, reason: str, example: str) -> UsageError:
     return UsageError(f"{word!r}: {reason}" if reason.find(repr(word)) < 0 else reason, where=option,
                       todo=f"write it as {example}")  # fmt: skip

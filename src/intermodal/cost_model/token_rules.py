@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from msgspec import Struct
 
 from intermodal.catalog.token_rules import ModelTokenRules
-from intermodal.core.content import Scripts, Value, together
+from intermodal.core.content import Scripts, Value, sum_scripts
 from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.cost_model.image_tokens import cells_of_budget, image_tokens, qwen_resized
 from intermodal.cost_model.request_limits import RequestLimits, request_limits
@@ -253,7 +253,7 @@ def _gemini_pages(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: 
     level = {"low": 0, "auto": 1, "medium": 1}.get(leaves.detail, 2)
     most = numbers[level]
     least = min(most, float(cells_of_budget(round(leaves.width), round(leaves.height), int(most))))
-    text = _text(leaves)
+    text = _layer_tokens(leaves)
     pages = leaves.pages
     basis = f"at most {most:g} tokens a page, and its text"
     return between(least * pages, most * pages, most * pages + text.high, basis)
@@ -265,12 +265,12 @@ def _openai(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -
     Neither the image size nor the condition is published (OpenAI, "PDF files" guide), so the range goes from text alone
     to a large image of every page.
     """
-    text = _text(leaves)
-    usual, large = (_picture(leaves, image_rule, dpi) for dpi in (USUAL_DPI, LARGE_DPI))
+    text = _layer_tokens(leaves)
+    usual, large = (_page_image_tokens(leaves, image_rule, dpi) for dpi in (USUAL_DPI, LARGE_DPI))
     high = max(usual.high, large.high)
     low = max(text.low, float(leaves.pages))
     if leaves.chars == 0:  # a scan, with an image on every page
-        low = _picture(leaves, image_rule, SMALL_DPI).low * leaves.pages
+        low = _page_image_tokens(leaves, image_rule, SMALL_DPI).low * leaves.pages
     return between(
         low, text.mid + usual.mid * leaves.pages, text.high + high * leaves.pages,
         "text and an image per page; its size is not published",
@@ -283,9 +283,9 @@ def _anthropic(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str
     Text is "1,500 to 3,000 tokens a page" (Anthropic, "PDF support").
     """
     pages = leaves.pages
-    small, usual, large = (_picture(leaves, image_rule, dpi) for dpi in (SMALL_DPI, USUAL_DPI, LARGE_DPI))
+    small, usual, large = (_page_image_tokens(leaves, image_rule, dpi) for dpi in (SMALL_DPI, USUAL_DPI, LARGE_DPI))
     if leaves.chars is not None:
-        text = _text(leaves)
+        text = _layer_tokens(leaves)
     else:
         least, most = numbers
         text = between(least * pages, (least + most) / 2 * pages, most * pages, "")
@@ -299,14 +299,14 @@ def _by_page(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) 
     return exact(0.0, _BY_PAGE)
 
 
-def _text(leaves: DocumentSize) -> Quantity:
+def _layer_tokens(leaves: DocumentSize) -> Quantity:
     if leaves.chars is not None:
         return text_tokens(leaves.chars, leaves.size, leaves.scripts, leaves.vocabulary)
     low, mid, high = (tokens * leaves.pages for tokens in _PAGE_TEXT)
     return between(low, mid, high, "")
 
 
-def _picture(leaves: DocumentSize, image_rule: str, dpi: float) -> Quantity:
+def _page_image_tokens(leaves: DocumentSize, image_rule: str, dpi: float) -> Quantity:
     return image_tokens(image_rule, round(leaves.width * dpi / 72), round(leaves.height * dpi / 72), "high")
 
 
@@ -384,7 +384,7 @@ def native_document_tokens(token_rules: TokenRules, pages: tuple[PageFacts, ...]
     first = pages[len(pages) // 2]
     leaves = DocumentSize(
         pages=len(pages), chars=sum(page.chars for page in pages),
-        scripts=together(page_scripts) if all(page_scripts) else (),
+        scripts=sum_scripts(page_scripts) if all(page_scripts) else (),
         vocabulary=token_rules.vocabulary,
         width=first.width, height=first.height,
     )  # fmt: skip

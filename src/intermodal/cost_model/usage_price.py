@@ -175,8 +175,8 @@ def usage_price(price: Price, *, batch: bool = False) -> UsagePrice:
 
 def _rates(price: Price) -> dict[str, _Rate]:
     text, out, million = price.input_mtok, price.output_mtok, 1e6
-    image = _or(price.input_image_mtok, text)
-    speech = _or(price.output_audio_mtok, out)
+    image = _first_known(price.input_image_mtok, text)
+    speech = _first_known(price.output_audio_mtok, out)
     return {
         "input_tokens": _Rate(text, million, "text"),
         "input_image_tokens": _Rate(image, million, "images", "input_tokens"),
@@ -193,5 +193,5 @@ def _rates(price: Price) -> dict[str, _Rate]:
     }
 
 
-def _or(value: float | None, wider: float | None) -> float | None:
+def _first_known(value: float | None, wider: float | None) -> float | None:
     return wider if value is None else value

@@ -209,7 +209,7 @@ class Bench:
         try:
             for endpoint in self._endpoints:
                 store.bench = "alone"
-                warm = await self._one(*await self._prepare(endpoint))
+                warm = await self._run_request(*await self._prepare(endpoint))
                 on_sample(warm)
                 if warm.error:
                     self.left[endpoint.id] = f"its warm-up failed: {warm.message}"
@@ -241,7 +241,7 @@ class Bench:
                         f"${self.spent:.4f} are spent, and one more could pass ${self.settings.most:g}"
                     )
                     return
-                samples.append(await self._one(prepared, plan))
+                samples.append(await self._run_request(prepared, plan))
                 on_sample(samples[-1])
                 if len(samples) >= _IN_A_ROW and all(each.error for each in samples[-_IN_A_ROW:]):
                     waiting.clear()
@@ -253,7 +253,7 @@ class Bench:
         wall = time.perf_counter() - begun
         self.levels.append(summarize_level(endpoint.id, concurrency, samples, wall, self.resident(endpoint)))
 
-    async def _one(self, prepared: PreparedRequest, plan: Plan) -> BenchSample:
+    async def _run_request(self, prepared: PreparedRequest, plan: Plan) -> BenchSample:
         first: float | None = None
         events: list[Event] = []
         begun = time.perf_counter()

@@ -224,20 +224,20 @@ def _check(item: EvalItem, folder: Path) -> None:
         raise _InvalidLine(f"cannot be asked: {error.wording_for('command line').what}") from None
 
 
-def _texts(item: EvalItem) -> None:
+def _check_text_answers(item: EvalItem) -> None:
     for answer in item.accepted_answers:
         if not isinstance(answer, str | int | float) or isinstance(answer, bool) or not str(answer).strip():
             raise _InvalidLine(f"expects {json.dumps(answer)[:60]}, but compare {item.compare} takes text")
 
 
-def _numbers(item: EvalItem) -> None:
+def _check_number_answers(item: EvalItem) -> None:
     for answer in item.accepted_answers:
         if isinstance(answer, bool) or not isinstance(answer, int | float):
             raise _InvalidLine(f"expects {json.dumps(answer)[:60]}, but compare number takes a number")
 
 
 def _patterns(item: EvalItem) -> None:
-    _texts(item)
+    _check_text_answers(item)
     for answer in item.accepted_answers:
         try:
             re.compile(str(answer))
@@ -251,7 +251,7 @@ def _shape(item: EvalItem) -> None:
 
 
 def _of_labels(item: EvalItem) -> None:
-    _texts(item)
+    _check_text_answers(item)
     if not item.labels:
         raise _InvalidLine("has no labels to choose from")
     for answer in item.accepted_answers:
@@ -260,11 +260,11 @@ def _of_labels(item: EvalItem) -> None:
 
 
 _EXPECTED: dict[Compare, Callable[[EvalItem], None]] = {
-    "exact": _texts,
-    "contains": _texts,
-    "number": _numbers,
+    "exact": _check_text_answers,
+    "contains": _check_text_answers,
+    "number": _check_number_answers,
     "regex": _patterns,
-    "wer": _texts,
+    "wer": _check_text_answers,
     "json": _shape,
     "labels": _of_labels,
 }
@@ -367,10 +367,10 @@ async def example_requests(
 
 def _title(example: PromptExample) -> str:
     """Return the arguments of an example as one line."""
-    return ", ".join(f"{name}: {_short(value)}" for name, value in example.arguments.items()) or "no arguments"
+    return ", ".join(f"{name}: {_shorten(value)}" for name, value in example.arguments.items()) or "no arguments"
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_media_title)
     text = " ".join(text.split())
     return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"

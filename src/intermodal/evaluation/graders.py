@@ -56,14 +56,14 @@ def _yes_or_no(right: bool, difference: str) -> AnswerGrade:
     return AnswerGrade(right=right, score=float(right), difference="" if right else difference)
 
 
-def _exact(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
+def _grade_exact(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     mine = normalize(answer.text)
     return _yes_or_no(
         any(mine == normalize(str(accepted)) for accepted in item.accepted_answers), f"not {_accepted_text(item)}"
     )
 
 
-def _contains(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
+def _grade_contains(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     contained = [contains_words(answer.text, str(accepted)) for accepted in item.accepted_answers]
     if item.all:
         missing = [str(accepted) for accepted, found in zip(item.accepted_answers, contained, strict=True) if not found]
@@ -72,8 +72,8 @@ def _contains(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     return _yes_or_no(any(contained), f"does not say {_accepted_text(item)}")
 
 
-def _number(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    stated_numbers = numbers(answer.text)
+def _grade_number(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
+    stated_numbers = numbers_in(answer.text)
     graded_numbers = {"any": stated_numbers, "first": stated_numbers[:1], "last": stated_numbers[-1:]}[item.which]
     right = any(
         is_close(value, float(accepted), item.tolerance)
@@ -124,9 +124,9 @@ def _labels(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
 
 
 _GRADERS: dict[Compare, Callable[[EvalItem, RouteAnswer], AnswerGrade]] = {
-    "exact": _exact,
-    "contains": _contains,
-    "number": _number,
+    "exact": _grade_exact,
+    "contains": _grade_contains,
+    "number": _grade_number,
     "regex": _regex,
     "wer": _wer,
     "json": _json,
@@ -161,10 +161,10 @@ def contains_words(text: str, phrase: str) -> bool:
     return re.search(before + re.escape(sought) + after, inside) is not None
 
 
-def numbers(text: str) -> list[float]:
+def numbers_in(text: str) -> list[float]:
     """Return all numbers in a text, in order. Both ``1,380.50`` and ``1.380,50`` are understood.
 
-    >>> numbers("EUR 1,380.50, or 1.380,50; -3 of 48,210 and 7 percent")
+    >>> numbers_in("EUR 1,380.50, or 1.380,50; -3 of 48,210 and 7 percent")
     [1380.5, 1380.5, -3.0, 48210.0, 7.0]
     """
     found = [_number_in_answer(match[0]) for match in _NUMBER.finditer(text[:MAX_ANSWER])]
@@ -194,7 +194,7 @@ def _number_in_answer(number: str) -> float | None:
         return None
 
 
-def words(text: str) -> list[str]:
+def words_for_wer(text: str) -> list[str]:
     """Split a text into words for speech recognition grading: lower case, no punctuation."""
     return _WORD.findall(unicodedata.normalize("NFKC", text[:MAX_ANSWER]).casefold().replace("’", "'"))
 
@@ -207,7 +207,7 @@ def word_error_rate(answer: str, expected: str) -> float:
     >>> word_error_rate("ask not what your country", "Ask not: what your country?")
     0.0
     """
-    ours, theirs = words(answer), words(expected)
+    ours, theirs = words_for_wer(answer), words_for_wer(expected)
     if not theirs:
         return 0.0 if not ours else float(len(ours))
     row = list(range(len(theirs) + 1))
@@ -238,10 +238,10 @@ def compare_leaves(expected: Any, answer: Any, tolerance: float) -> tuple[int, i
 
     Additional keys of the answer do not count against it. Lists are compared by position.
     """
-    return _leaves(expected, answer, tolerance, "")
+    return _compare_leaves(expected, answer, tolerance, "")
 
 
-def _leaves(expected: Any, answer: Any, tolerance: float, path: str) -> tuple[int, int, str]:
+def _compare_leaves(expected: Any, answer: Any, tolerance: float, path: str) -> tuple[int, int, str]:
     pairs: list[tuple[Any, Any, str]]
     if isinstance(expected, dict) and expected:
         members = answer if isinstance(answer, dict) else {}
@@ -255,22 +255,22 @@ def _leaves(expected: Any, answer: Any, tolerance: float, path: str) -> tuple[in
         if len(there_list) > len(expected):
             pairs.append((len(expected), len(there_list), f"length of {path or 'the list'}"))
     else:
-        good = _same(expected, answer, tolerance)
+        good = _is_same_value(expected, answer, tolerance)
         return int(good), 1, "" if good else (path or "the answer")
     right = total = 0
     differs = ""
     for value, actual, where in pairs:
-        some, leaf_count, first = _leaves(value, actual, tolerance, where)
+        some, leaf_count, first = _compare_leaves(value, actual, tolerance, where)
         right, total, differs = right + some, total + leaf_count, differs or first
     return right, total, differs
 
 
-def _same(expected: Any, answer: Any, tolerance: float) -> bool:
+def _is_same_value(expected: Any, answer: Any, tolerance: float) -> bool:
     if isinstance(expected, bool) or expected is None or isinstance(expected, dict | list):
         return type(expected) is type(answer) and bool(expected == answer)
     if isinstance(expected, int | float):
         if isinstance(answer, str):
-            stated_numbers = numbers(answer)
+            stated_numbers = numbers_in(answer)
             return len(stated_numbers) == 1 and is_close(stated_numbers[0], float(expected), tolerance)
         return (
             not isinstance(answer, bool) and isinstance(answer, int | float) and is_close(answer, expected, tolerance)

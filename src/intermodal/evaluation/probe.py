@@ -170,7 +170,7 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe) -> 
     Raises the error of the plain text request, without which no other result is meaningful; StoreError.
     """
     prepared = await client.prepare(make_request("probe"))
-    world = client.world(prepared)
+    world = client.dependencies(prepared)
     ledger = RunLedger(world.store, uuid4().hex, plan.cost if plan.cost is not None else float("inf"))
 
     async def unheard(event: Event) -> None:

@@ -98,7 +98,7 @@ class Evaluation:
             self.planned.append(await self._plan_one(item, endpoint_ids))
             yield number
         if not any(each.routes for each in self.planned):
-            raise self._nothing(endpoint_ids)
+            raise self._no_route_error(endpoint_ids)
         self._choose()
 
     def _wanted_endpoints(self) -> frozenset[str]:
@@ -127,7 +127,7 @@ class Evaluation:
             found.why = "none of the named endpoints can answer it"
         return found
 
-    def _nothing(self, endpoint_ids: frozenset[str]) -> NoRoute:
+    def _no_route_error(self, endpoint_ids: frozenset[str]) -> NoRoute:
         why = self.planned[0].why
         if endpoint_ids and all(each.why == why for each in self.planned):
             why = f"none of the named endpoints can answer any item: {', '.join(sorted(endpoint_ids))}"
@@ -153,7 +153,7 @@ class Evaluation:
 
     # ---- remaining work -------------------------------------------------------------------------
 
-    def runs(self) -> list[tuple[PlannedItem, EvaluatedRoute, Candidate, int, int]]:
+    def planned_runs(self) -> list[tuple[PlannedItem, EvaluatedRoute, Candidate, int, int]]:
         """Return every run to be made: item, route, candidate, rank, repeat; the routes of an item are adjacent."""
         return [
             (each, route, candidate, rank, repeat)
@@ -167,14 +167,14 @@ class Evaluation:
         """Return the maximum USD of the remaining runs; infinite if a price is unknown."""
         return sum(
             candidate.total.cost.for_limit()
-            for each, route, candidate, _, repeat in self.runs()
+            for each, route, candidate, _, repeat in self.planned_runs()
             if self.journal.finished_trial((each.digest, route.id, repeat)) is None
         )
 
     def trials(self) -> list[Trial]:
         """Return the finished runs of this evaluation's items and routes, in order."""
         found = []
-        for each, route, _, rank, repeat in self.runs():
+        for each, route, _, rank, repeat in self.planned_runs():
             trial = self.journal.trials.get((each.digest, route.id, repeat))
             if trial is not None:
                 found.append(msgspec.structs.replace(trial, item=each.item.id, rank=rank))
@@ -188,7 +188,7 @@ class Evaluation:
             self._remember(trial)
         prepared: PreparedRequest | None = None
         failed: Counter[str] = Counter()
-        for each, route, candidate, rank, repeat in self.runs():
+        for each, route, candidate, rank, repeat in self.planned_runs():
             key = (each.digest, route.id, repeat)
             if route.id in self.left_out or self.journal.finished_trial(key) is not None:
                 continue
@@ -197,8 +197,8 @@ class Evaluation:
                     return
                 continue
             if prepared is None or prepared.inputs.request != each.inputs.request:  # type: ignore[union-attr]
-                prepared = await self._again(each)
-            trial = await self._one(prepared, each, route, candidate, rank, repeat)
+                prepared = await self._reopen_item(each)
+            trial = await self._run_trial(prepared, each, route, candidate, rank, repeat)
             self.journal.add(trial)
             self._remember(trial)
             yield trial
@@ -222,7 +222,7 @@ class Evaluation:
             return False
         return True
 
-    async def _again(self, each: PlannedItem) -> PreparedRequest:
+    async def _reopen_item(self, each: PlannedItem) -> PreparedRequest:
         """Open the item's files again. Raises UsageError if they changed after planning."""
         assert each.inputs is not None
         prepared = await self.client.prepare(each.inputs.original)
@@ -233,7 +233,7 @@ class Evaluation:
             )  # fmt: skip
         return dataclasses.replace(prepared, inputs=each.inputs)
 
-    async def _one(
+    async def _run_trial(
         self,
         prepared: PreparedRequest,
         each: PlannedItem,
@@ -316,8 +316,8 @@ class Evaluation:
             cost=None if result.cost is None else result.cost + saved_cost,
             spent=spent,
             guessed=guessed,
-            input_tokens=_sum([usage.input_tokens for usage in used]),
-            output_tokens=_sum([usage.output_tokens for usage in used]),
+            input_tokens=_sum_known([usage.input_tokens for usage in used]),
+            output_tokens=_sum_known([usage.output_tokens for usage in used]),
             steps=steps,
         )
 
@@ -340,7 +340,7 @@ def report(evaluation: Evaluation, date: str, reused: int = 0) -> EvaluationRepo
         items=len(evaluation.planned),
         without_route={each.item.id: each.why for each in evaluation.planned if not each.routes},
         runs=len(rows),
-        missing=len(evaluation.runs()) - len(rows),
+        missing=len(evaluation.planned_runs()) - len(rows),
         reused=reused,
         routes=routes,
         comparisons=aggregation.compare_routes(rows, routes),
@@ -381,7 +381,7 @@ def _billed_usd(result: Result, error: IntermodalError | None, candidate: Candid
     return candidate.total.cost.high if isinstance(error, CallError) and error.sent else known_cost
 
 
-def _sum(counts: list[int | None]) -> int | None:
+def _sum_known(counts: list[int | None]) -> int | None:
     known_counts = [count for count in counts if count is not None]
     return sum(known_counts) if known_counts else None
 

@@ -87,7 +87,9 @@ def measure_tiers(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple
         verdicts_by_item.setdefault((endpoint, task), {}).setdefault(trial.item, []).append(right)
         if trial.scores:
             best.setdefault((endpoint, task), []).append(max(trial.scores.values()))
-    found = ((_one(*key, items, catalog), best.get(key, [])) for key, items in sorted(verdicts_by_item.items()))
+    found = (
+        (_measure_tier(*key, items, catalog), best.get(key, [])) for key, items in sorted(verdicts_by_item.items())
+    )
     return tuple(
         _as_sure(measurement, sum(scores) / len(scores)) if scores else measurement for measurement, scores in found
     )
@@ -102,7 +104,7 @@ def _as_sure(measurement: TierMeasurement, sure: float) -> TierMeasurement:
     return msgspec.structs.replace(measurement, sure=sure, why=why)
 
 
-def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Catalog) -> TierMeasurement:
+def _measure_tier(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Catalog) -> TierMeasurement:
     count = len(items)
     right = sum(2 * sum(some) > len(some) for some in items.values())
     low, high = wilson_interval(right, count)

@@ -68,16 +68,16 @@ class FileBytes:
             start, stop, step = place.indices(len(self))
             if step != 1:
                 raise ValueError("bytes of a file are read in one direction, without gaps")
-            return self._at(start, max(0, stop - start))
+            return self._read_ahead(start, max(0, stop - start))
         index = place.__index__()
-        found = self._at(index + len(self) if index < 0 else index, 1)
+        found = self._read_ahead(index + len(self) if index < 0 else index, 1)
         if not found:
             raise IndexError("there is no such byte")
         return found[0]
 
     def startswith(self, prefix: bytes | tuple[bytes, ...], start: int = 0) -> bool:
         prefixes = prefix if isinstance(prefix, tuple) else (prefix,)
-        return any(self._at(start, len(each)) == each for each in prefixes)
+        return any(self._read_ahead(start, len(each)) == each for each in prefixes)
 
     def __contains__(self, pattern: bytes) -> bool:
         return self.find(pattern) >= 0
@@ -86,7 +86,7 @@ class FileBytes:
         """Return the first position of ``pattern`` between ``start`` and ``end``, -1 if there is none."""
         end = min(end, len(self))
         for offset in range(start, end, PIECE):
-            found = self._at(offset, min(PIECE + len(pattern) - 1, end - offset)).find(pattern)
+            found = self._read_ahead(offset, min(PIECE + len(pattern) - 1, end - offset)).find(pattern)
             if found >= 0:
                 return offset + found
         return -1
@@ -94,18 +94,18 @@ class FileBytes:
     def rfind(self, pattern: bytes) -> int:
         """Return the last position of ``pattern``, -1 if there is none."""
         for offset in reversed(range(0, len(self), PIECE)):
-            found = self._at(offset, PIECE + len(pattern) - 1).rfind(pattern)
+            found = self._read_ahead(offset, PIECE + len(pattern) - 1).rfind(pattern)
             if found >= 0:
                 return offset + found
         return -1
 
-    def whole(self, name: str) -> bytes:
+    def read_all(self, name: str) -> bytes:
         """Return all bytes, in memory. Raises InputBroken like ``check``."""
-        found = self._at(0, len(self))
+        found = self._read_ahead(0, len(self))
         self.check(name)
         return found
 
-    def _at(self, start: int, size: int) -> bytes:
+    def _read_ahead(self, start: int, size: int) -> bytes:
         """Read like ``read``, but read ahead if only a few bytes are requested."""
         first, buffer = self._window
         if first <= start and start + size <= first + len(buffer):
@@ -161,7 +161,7 @@ class Spool:
         self.size += len(piece)
         self._file.write(piece)
 
-    def clear(self, ranges: Iterable[tuple[int, int]]) -> None:
+    def zero_ranges(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Overwrite byte ranges (first, end) with zeros, as far as they lie within the added bytes."""
         for first, end in ranges:
             end = min(end, self.size)
@@ -170,7 +170,7 @@ class Spool:
                 self._file.write(bytes(min(PIECE, end - offset)))
         self._file.seek(0, io.SEEK_END)
 
-    def made(self) -> Data:
+    def to_bytes(self) -> Data:
         """Return all added bytes; they outlive the spool."""
         if self.size > self._most:
             self._file.flush()
@@ -187,7 +187,7 @@ class Spool:
 
 def read_whole(data: Data, name: str) -> bytes:
     """Return ``data`` in memory. Raises InputBroken for a file that was written to since it was opened."""
-    return data.whole(name) if isinstance(data, FileBytes) else data
+    return data.read_all(name) if isinstance(data, FileBytes) else data
 
 
 def open_reader(data: Data) -> BinaryIO:

@@ -222,13 +222,13 @@ def line_of_key(text: str, key: tuple[str | int, ...]) -> int | None:
                 table = tomllib.loads("".join(lines[:end]))
             except tomllib.TOMLDecodeError:
                 continue  # within a multi-line value
-            if _is_there(table, key[:depth]):
+            if _has_key(table, key[:depth]):
                 return begins
             begins = end + 1
     return None
 
 
-def _is_there(table: Any, key: tuple[str | int, ...]) -> bool:
+def _has_key(table: Any, key: tuple[str | int, ...]) -> bool:
     for step in key:
         try:
             table = table[step]

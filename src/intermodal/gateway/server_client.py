@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from intermodal.catalog.snapshot.endpoints import is_there
+from intermodal.catalog.snapshot.endpoints import has_name
 from intermodal.catalog.types import Catalog, EndpointShortcoming
 from intermodal.client.async_client import AsyncClient
 from intermodal.concurrency.offload import offload
@@ -144,7 +144,7 @@ class ServerClient(AsyncClient):
         if not word or (held is not None and time.monotonic() - held.since <= REFRESH_SECONDS):
             return
         catalog = self._catalog_of_hosts(policy.hosts)
-        if (held is not None and held.looked_in is catalog) or is_there(word, catalog.by_id):
+        if (held is not None and held.looked_in is catalog) or has_name(word, catalog.by_id):
             return
         named = await offload(True, self._with_named, catalog, *key)
         found = _CachedCatalog(-math.inf, catalog, named, Catalog(), (), Catalog())

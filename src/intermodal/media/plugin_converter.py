@@ -10,7 +10,7 @@ import errno
 from collections.abc import Callable
 from typing import cast
 
-from intermodal.core.plugin_registry import Plugin, load_plugin, not_usable
+from intermodal.core.plugin_registry import Plugin, load_plugin, plugin_not_usable
 from intermodal.errors import Hints, InputBroken, InputTooLarge, IntermodalError, NotInstalled
 from intermodal.media.office.conversion_types import MAX_CHARS, MAX_IMAGES, ConvertedFile
 from intermodal.media.sniff import plugin_converters
@@ -68,7 +68,7 @@ def load_converter(ending: str) -> PluginConverter:
     try:
         function = load_plugin(plugin)
         if not callable(function):
-            raise not_usable(plugin, f"is {type(function).__name__}, not a function")
+            raise plugin_not_usable(plugin, f"is {type(function).__name__}, not a function")
         return PluginConverter(plugin, cast("Callable[[bytes, str], ConvertedFile | str]", function))
     except NotInstalled as error:
         hints = error.hints

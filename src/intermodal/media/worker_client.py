@@ -45,7 +45,7 @@ def _add_sound(samples: Spool, piece: bytes) -> None:
 
 
 def _pcm(samples: Spool) -> Pcm:
-    return Pcm(samples=samples.made(), seconds=samples.size / PCM_BYTES_PER_SECOND)
+    return Pcm(samples=samples.to_bytes(), seconds=samples.size / PCM_BYTES_PER_SECOND)
 
 
 class _QueuedJob:
@@ -138,7 +138,7 @@ class MediaWorker:
                 "channel_pcm", arguments, name=name, seconds=_SOUND_SECONDS, progress=progress, take=take
             )
             for channel, ranges in zip(channels, silent, strict=True):
-                await offload(channel.size > LARGE_FILE, channel.clear, ranges)
+                await offload(channel.size > LARGE_FILE, channel.zero_ranges, ranges)
             return _pcm(left), _pcm(right)
 
     async def page_text(

@@ -26,7 +26,7 @@ from intermodal.core.content import Value
 from intermodal.core.hints import PULL_LIST, hint
 from intermodal.core.quantity import Quantity, between, unknown
 from intermodal.core.request import TIERS
-from intermodal.cost_model.memory import fits
+from intermodal.cost_model.memory import fits_in_memory
 from intermodal.errors import DoesNotFit, IntermodalError
 from intermodal.local.hardware.model_measurements import load_corrections
 from intermodal.local.servers.resolver import CONTEXT
@@ -279,7 +279,7 @@ def memory_needed(row: WeightsRow, model: Model | None) -> tuple[Quantity, float
 def check_row_fits(row: WeightsRow, model: Model | None, machine: Machine) -> None:
     """Raise DoesNotFit if the low end of a row's memory exceeds what this machine has free."""
     needed, _ = memory_needed(row, model)
-    if not needed.known or fits(machine, needed.low):
+    if not needed.known or fits_in_memory(machine, needed.low):
         return
     fetched = fetched_size(row, model)
     raise DoesNotFit(

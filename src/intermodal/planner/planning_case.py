@@ -31,7 +31,7 @@ from intermodal.core.request import (
     without_schema,
 )
 from intermodal.cost_model.answer_length import AnswerLength, kind_of_request, typical_length
-from intermodal.cost_model.levels import ZEROS, Levels, levels, plus
+from intermodal.cost_model.levels import ZEROS, Levels, add_levels, levels
 from intermodal.cost_model.rates import (
     LOCAL_ZONES,
     MediaRates,
@@ -238,7 +238,7 @@ class PlanningCase(Struct):
         if found is None:
             found = ZEROS
             for part in self.texts:
-                found = plus(found, levels(text_part_tokens(part, vocabulary)))
+                found = add_levels(found, levels(text_part_tokens(part, vocabulary)))
             self.text_cache[vocabulary] = found
         return found
 

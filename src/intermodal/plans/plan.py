@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.core.content import Kind, Value, renamed_field
-from intermodal.core.hints import Hint, Surface, words
+from intermodal.core.hints import Hint, Surface, spell_text
 from intermodal.core.quantity import Quantity
 from intermodal.core.request import Aspect, Message, Objective, Request, Tier, Zone
 from intermodal.errors import PlanStale
@@ -383,29 +383,29 @@ def for_surface(plan: Plan, surface: Surface) -> Plan:
     """Return the plan with every sentence phrased as plain text for ``surface``."""
     return replace(
         plan,
-        headline=words(plan.headline, surface),
+        headline=spell_text(plan.headline, surface),
         verdict=_verdict(plan.verdict, surface),
         chosen=_candidate(plan.chosen, surface),
         fallbacks=tuple(_candidate(each, surface) for each in plan.fallbacks),
         outranked=tuple(_with_plain_reason(each, surface) for each in plan.outranked),
         rejected=tuple(_with_plain_reason(each, surface) for each in plan.rejected),
-        notes=tuple(words(each, surface) for each in plan.notes),
+        notes=tuple(spell_text(each, surface) for each in plan.notes),
     )
 
 
 def _with_plain_reason(row: _Row, surface: Surface) -> _Row:
-    return replace(row, reason=words(row.reason, surface)) if isinstance(row.reason, Hint) else row
+    return replace(row, reason=spell_text(row.reason, surface)) if isinstance(row.reason, Hint) else row
 
 
 def _candidate(candidate: Candidate, surface: Surface) -> Candidate:
     if not any(isinstance(each, Hint) for each in candidate.warnings):
         return candidate
-    return replace(candidate, warnings=tuple(words(each, surface) for each in candidate.warnings))
+    return replace(candidate, warnings=tuple(spell_text(each, surface) for each in candidate.warnings))
 
 
 def _verdict(verdict: Verdict, surface: Surface) -> Verdict:
     phrased = {
-        name: replace(other, kept_out=words(other.kept_out, surface))
+        name: replace(other, kept_out=spell_text(other.kept_out, surface))
         for name in verdict.__struct_fields__
         if isinstance(other := getattr(verdict, name), Other) and isinstance(other.kept_out, Hint)
     }

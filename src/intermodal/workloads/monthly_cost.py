@@ -32,7 +32,7 @@ from intermodal.core.content import Part as ContentPart
 from intermodal.core.quantity import Quantity, exact, total, unknown
 from intermodal.core.request import DEFAULT_MAX_COST, Message, Policy, Request, Sampling, TextOutput
 from intermodal.core.today import today
-from intermodal.cost_model.levels import ZEROS, Levels, levels, plus, quantity, times
+from intermodal.cost_model.levels import ZEROS, Levels, add_levels, levels, quantity, times
 from intermodal.cost_model.rates import LOCAL_ZONES, Rates, endpoint_rates
 from intermodal.errors import NoRoute, UnknownModel, UsageError
 from intermodal.planner import plan_from
@@ -211,21 +211,21 @@ def _answer(
     found: dict[str, Levels] = {}
     input_tokens = levels(step.estimate.input_tokens)
     for modality, usd_per_token, some in sources:
-        found[modality] = plus(found.get(modality, ZEROS), times(some, usd_per_token))
+        found[modality] = add_levels(found.get(modality, ZEROS), times(some, usd_per_token))
         input_tokens = _less(input_tokens, some)
-    found["text"] = plus(found.get("text", ZEROS), times(input_tokens, rates.text))
+    found["text"] = add_levels(found.get("text", ZEROS), times(input_tokens, rates.text))
     output_cost = levels(cost)
     for share in found.values():
         output_cost = _less(output_cost, share)
     if tokens is not None and step.op == "generate":
         output_tokens = _with_thought(tokens, rates.thought, step.estimate.output_tokens)
-        output_cost = plus(times(output_tokens, rates.out), (rates.request, rates.request, rates.request))
+        output_cost = add_levels(times(output_tokens, rates.out), (rates.request, rates.request, rates.request))
     found["output"] = output_cost
     cached_tokens, usd = cached
     if cached_tokens and usd is not None:  # applies to prompt, framing and text files, up to their total
         text = input_tokens
         for modality, _, some in sources:
-            text = plus(text, some) if modality == "text" else text
+            text = add_levels(text, some) if modality == "text" else text
         found["text"] = _less(found["text"], _most(text, cached_tokens, max(0.0, rates.text - usd)))
     return {modality: quantity(share, "price list", _DIGITS) for modality, share in found.items()}
 

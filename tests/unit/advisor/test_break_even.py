@@ -11,7 +11,7 @@ from tests.plans import catalogs
 from tests.unit.advisor.advice_of import advice, endpoints, strong_here
 
 from intermodal.advisor.advice import RouteOffer
-from intermodal.advisor.break_even import MONTH, capacity, crossing, machines_for, mean_wait, own_cost
+from intermodal.advisor.break_even import MONTH, break_even_volume, capacity, machines_for, mean_wait, own_cost
 from intermodal.advisor.question import OwnedHardware
 from intermodal.catalog.types import Endpoint, Price, Speed
 from intermodal.core.quantity import between, exact, unknown
@@ -67,11 +67,11 @@ def test_more_requests_take_more_machines() -> None:
 
 def test_a_range_of_prices_is_a_range_of_volumes() -> None:
     owned, capacity = OwnedHardware(price=3600.0), exact(1e9)
-    found = crossing(owned, between(0.005, 0.01, 0.02, "tokens"), capacity)
+    found = break_even_volume(owned, between(0.005, 0.01, 0.02, "tokens"), capacity)
     assert (found.low, found.mid, found.high) == (5_000.0, 10_000.0, 20_000.0)
-    assert not crossing(owned, unknown("no price"), capacity).known
-    assert not crossing(owned, exact(0.0), capacity).known, "a host that asks nothing is never dearer"
-    assert not crossing(owned, exact(0.01), unknown("nobody timed it")).known
+    assert not break_even_volume(owned, unknown("no price"), capacity).known
+    assert not break_even_volume(owned, exact(0.0), capacity).known, "a host that asks nothing is never dearer"
+    assert not break_even_volume(owned, exact(0.01), unknown("nobody timed it")).known
 
 
 def test_without_a_price_of_hardware_it_says_what_it_may_cost() -> None:

@@ -300,4 +300,4 @@ def test_an_index_of_names_finds_what_a_look_through_every_model_finds() -> None
     ],
 )
 def test_a_misspelt_name_is_offered_the_name_that_was_meant(slip: str, meant: str) -> None:
-    assert meant in {row.id for row in Snapshot().names.near(slip, 3, 0.75)}
+    assert meant in {row.id for row in Snapshot().names.similar(slip, 3, 0.75)}

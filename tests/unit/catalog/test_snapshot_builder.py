@@ -102,7 +102,7 @@ def test_a_region_and_no_region_are_two_endpoints_of_one_model(tmp_path: Path) -
 
 
 def test_what_shipped_rows_name_comes_first_and_what_only_prices_know_is_there_too(made: Snapshot) -> None:
-    assert [row.name for row in made.first] == ["gpt-4o", "whisper-1"]
+    assert [row.name for row in made.rows_of_shipped_hosts] == ["gpt-4o", "whisper-1"]
     assert {row.name for row in made.of_host("openai")} == {"gpt-4o", "whisper-1", "stepped"}
     assert made.by_endpoint["openai:openai/whisper-1"].tasks == ("automatic-speech-recognition",)
 

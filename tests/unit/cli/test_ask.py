@@ -365,7 +365,7 @@ def test_the_question_is_not_asked_where_it_is_not_wanted(cli: Cli, hosted: Fake
 @pytest.mark.slow
 def test_the_question_is_not_asked_of_a_pipe_or_after_never(cli: Cli, hosted: FakeHost) -> None:
     assert "Send it?" not in cli("ask", "q", "--output", "embedding", input="y\n").err
-    config_file.decline(os.environ, "openai")
+    config_file.decline_host(os.environ, "openai")
     assert "Send it?" not in cli("ask", "q", "--output", "embedding", input="y\n", terminal=True).err
     assert hosted.attempts == []
 

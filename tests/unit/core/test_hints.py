@@ -20,17 +20,17 @@ from intermodal.core.hints import (
     Hint,
     Surface,
     action,
+    choose_from,
     command,
     consent_to,
     hint,
     join_sentences,
     pack_text,
     release,
-    say_which,
     setting,
     spell,
+    spell_text,
     unpack_text,
-    words,
 )
 
 WORDED: list[tuple[Hint, str, str, str]] = [
@@ -56,13 +56,13 @@ WORDED: list[tuple[Hint, str, str, str]] = [
 
 @pytest.mark.parametrize(("said", "typed", "python", "http"), WORDED, ids=[str(row[0]) for row in WORDED])
 def test_each_surface_has_its_words(said: Hint, typed: str, python: str, http: str) -> None:
-    assert (said.words("command line"), said.words("python"), said.words("http")) == (typed, python, http)
+    assert (said.spell_for("command line"), said.spell_for("python"), said.spell_for("http")) == (typed, python, http)
     assert said == typed
 
 
 def test_names_among_which_to_choose_are_given_where_aliases_are_set() -> None:
-    assert say_which("a/b, a/c").words("python") == "say which: a/b, a/c"
-    assert "[serve.aliases]" in say_which("a/b, a/c").words("http")
+    assert choose_from("a/b, a/c").spell_for("python") == "say which: a/b, a/c"
+    assert "[serve.aliases]" in choose_from("a/b, a/c").spell_for("http")
 
 
 def test_a_template_with_more_values_than_places_is_a_mistake() -> None:
@@ -93,8 +93,8 @@ SURFACES: tuple[Surface, ...] = ("command line", "python", "http")
 def test_a_sentence_within_another_is_worded_as_it_is_alone(one: str, two: str) -> None:
     whole = hint("{}: {}", one, two)
     for surface in SURFACES:
-        assert whole.words(surface) == f"{words(one, surface)}: {words(two, surface)}"
-        assert type(whole.words(surface)) is str
+        assert whole.spell_for(surface) == f"{spell_text(one, surface)}: {spell_text(two, surface)}"
+        assert type(whole.spell_for(surface)) is str
 
 
 @pytest.mark.slow
@@ -104,7 +104,9 @@ def test_a_sentence_crosses_to_another_process_as_it_is(said: str) -> None:
         unpack_text(msgspec.msgpack.decode(msgspec.msgpack.encode(pack_text(said)))),
         pickle.loads(pickle.dumps(said)),
     ):
-        assert [words(back, surface) for surface in SURFACES] == [words(said, surface) for surface in SURFACES]
+        assert [spell_text(back, surface) for surface in SURFACES] == [
+            spell_text(said, surface) for surface in SURFACES
+        ]
 
 
 class _Held(msgspec.Struct, frozen=True):

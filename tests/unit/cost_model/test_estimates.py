@@ -20,7 +20,7 @@ from intermodal.cost_model.call_cost import (
     transcription_seconds,
 )
 from intermodal.cost_model.levels import levels, quantity
-from intermodal.cost_model.memory import fits
+from intermodal.cost_model.memory import fits_in_memory
 from intermodal.cost_model.rates import UNKNOWN_CONTEXT, Rates, endpoint_rates, ideal_rates, rate_dimensions
 from intermodal.cost_model.tokens import (
     Vocabulary,
@@ -161,6 +161,6 @@ def test_the_ideal_of_a_class_is_no_worse_than_any_member_in_anything() -> None:
 
 
 def test_a_machine_that_says_nothing_refuses_nothing() -> None:
-    assert fits(Machine(), 1e12)
-    assert not fits(Machine(memory=8 << 30, free=1 << 30), 2 << 30)
+    assert fits_in_memory(Machine(), 1e12)
+    assert not fits_in_memory(Machine(memory=8 << 30, free=1 << 30), 2 << 30)
     assert levels(unknown("?"))[2] == math.inf

@@ -81,7 +81,7 @@ def test_holm_never_makes_a_chance_smaller_and_keeps_their_order() -> None:
     ],
 )
 def test_numbers_are_read_as_people_write_them(text: str, expected: list[float]) -> None:
-    assert graders.numbers(text) == expected
+    assert graders.numbers_in(text) == expected
 
 
 def test_word_errors_count_least_edits() -> None:

@@ -185,6 +185,6 @@ def test_ranges_beyond_what_was_added_are_left_out() -> None:
     for most in (1, 100):
         with Spool(most) as spool:
             spool.add(b"12345678")
-            spool.clear([(-3, 2), (4, 5), (7, 90), (20, 30)])
+            spool.zero_ranges([(-3, 2), (4, 5), (7, 90), (20, 30)])
             spool.add(b"9")
-            assert read_whole(spool.made(), "sound") == b"\0\x0034\x00678"[:7] + b"\x009"
+            assert read_whole(spool.to_bytes(), "sound") == b"\0\x0034\x00678"[:7] + b"\x009"

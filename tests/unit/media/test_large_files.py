@@ -268,7 +268,7 @@ def test_bytes_of_a_file_are_taken_as_bytes_are(tmp_path: Path) -> None:
     for wanted in (b"needle", b"\xff\0\1", b"nowhere"):
         assert (file.find(wanted), file.rfind(wanted)) == (data.find(wanted), data.rfind(wanted))
     assert file.find(b"\0", 5, 200) == data.find(b"\0", 5, 200)
-    assert file.whole("a") == data
+    assert file.read_all("a") == data
     reader = file.reader()
     assert reader.seek(-6, io.SEEK_END) == len(data) - 6
     assert reader.read(99) == data[-6:]
@@ -314,7 +314,7 @@ async def test_long_sound_comes_in_pieces_into_a_file_without_a_name(
     monkeypatch.setattr(worker_client, "LARGE_FILE", 100_000)
     spooled = await worker.pcm(data)
     assert isinstance(spooled.samples, FileBytes)
-    assert (spooled.samples.whole("it"), spooled.seconds) == (held.samples, held.seconds)
+    assert (spooled.samples.read_all("it"), spooled.seconds) == (held.samples, held.seconds)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.core.content import together
+from intermodal.core.content import sum_scripts
 from intermodal.media.text.script_counts import NAMES, count_scripts
 
 _COUNTS = {"arabic": "ا", "armenian": "ա", "bengali": "ক", "cyrillic": "ж", "devanagari": "क", "emoji": "😀",
@@ -40,7 +40,7 @@ def test_a_text_is_made_of_known_scripts_and_of_nothing_only_if_it_is_blank(text
 
 @given(st.text("漢字かなжук한글،λόγος", max_size=200), st.text("漢字かなжук한글،λόγος", max_size=200))
 def test_two_texts_are_made_of_what_each_is_made_of(one: str, other: str) -> None:
-    assert count_scripts(f"{one} {other}") == together((count_scripts(one), count_scripts(other)))
+    assert count_scripts(f"{one} {other}") == sum_scripts((count_scripts(one), count_scripts(other)))
 
 
 def test_base64_is_told_from_words_and_from_long_names() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.plans import example_plans
 
-from intermodal.client.planner_inputs import check_steps
+from intermodal.client.planner_inputs import check_plan_steps
 from intermodal.errors import PlanStale
 from intermodal.plans.plan import (
     PartRef,
@@ -40,15 +40,15 @@ def test_a_plan_with_an_input_that_is_no_reference_is_refused(text: str) -> None
     last = msgspec.structs.replace(plan.chosen.last, inputs=(text,))
     chosen = msgspec.structs.replace(plan.chosen, steps=(*plan.chosen.steps[:-1], last))
     with pytest.raises(PlanStale) as caught:
-        check_steps(msgspec.structs.replace(plan, chosen=chosen), parts=3)
+        check_plan_steps(msgspec.structs.replace(plan, chosen=chosen), parts=3)
     assert f"step {last.id} (generate): the input {text!r} is neither part:NUMBER nor step:ID" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["part:3", "step:nobody"])
 def test_a_plan_with_an_input_that_is_not_there_is_refused(text: str) -> None:
     plan = example_plans.film()
-    check_steps(plan, parts=3)
+    check_plan_steps(plan, parts=3)
     last = msgspec.structs.replace(plan.chosen.last, inputs=("part:0", text))
     chosen = msgspec.structs.replace(plan.chosen, steps=(*plan.chosen.steps[:-1], last))
     with pytest.raises(PlanStale, match=f"the input '{text}' is not in the plan"):
-        check_steps(msgspec.structs.replace(plan, chosen=chosen), parts=3)
+        check_plan_steps(msgspec.structs.replace(plan, chosen=chosen), parts=3)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.plans import example_plans
 
-from intermodal.client.planner_inputs import check_steps
+from intermodal.client.planner_inputs import check_plan_steps
 from intermodal.errors import PlanStale
 from intermodal.plans.step import (
     PARAMETERS,
@@ -133,9 +133,9 @@ def test_a_malformed_parameter_is_named(op: TransformOp | CallOp, pairs: Paramet
 
 def test_a_plan_with_an_unknown_parameter_in_a_fallback_is_refused() -> None:
     plan = example_plans.film()
-    check_steps(plan, parts=3)
+    check_plan_steps(plan, parts=3)
     (last,) = plan.fallbacks[0].steps
     newer = msgspec.structs.replace(last, params=(("json", "forced"), ("beam", "4")))
     fallback = msgspec.structs.replace(plan.fallbacks[0], steps=(newer,))
     with pytest.raises(PlanStale, match="'beam' is unknown"):
-        check_steps(msgspec.structs.replace(plan, fallbacks=(fallback,)), parts=3)
+        check_plan_steps(msgspec.structs.replace(plan, fallbacks=(fallback,)), parts=3)

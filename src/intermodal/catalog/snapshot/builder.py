@@ -98,28 +98,28 @@ def build_snapshot(
     rows_of_hosts = {host.id: host for host in hosts if host.base_url}
     protocols: dict[str, Protocol] = {name: host.protocol for name, host in rows_of_hosts.items()}
     rows = _with_versions(
-        _newer(_rows(models, prices, ours, spellings), sources, spellings, snapshot_date), snapshot_date
+        _add_newer_sources(_rows(models, prices, ours, spellings), sources, spellings, snapshot_date), snapshot_date
     )
     ids = _Ids(rows, ours, spellings)
     header = SnapshotHeader(intermodal_snapshot=SNAPSHOT_FORMAT, made=snapshot_date, size=0, origins=origins)
-    rows = _with_distinct_ids([msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows], ours)
+    rows = _with_distinct_ids([msgspec.structs.replace(row, id=ids.model_id(row.host, row.name)) for row in rows], ours)
     rows = [
         _priced_now(_with_capabilities(row), header)
         for row in drop_disputed_claims(map(_with_capabilities, rows), spellings.own)
     ]
-    first = sorted((row for row in rows if (row.host, row.name) in ours), key=_order)
-    lines = [_line(row) for row in first]
+    first = sorted((row for row in rows if (row.host, row.name) in ours), key=_row_order)
+    lines = [_encode_row(row) for row in first]
     size = sum(map(len, lines))
     header_first = (size, len(first))
     places: list[SnapshotHost] = []
-    rest = sorted((row for row in rows if (row.host, row.name) not in ours), key=_order)
+    rest = sorted((row for row in rows if (row.host, row.name) not in ours), key=_row_order)
     by_host: dict[str, list[bytes]] = {}
     for row in rest:
-        by_host.setdefault(row.host, []).append(_line(row))
+        by_host.setdefault(row.host, []).append(_encode_row(row))
     for host in sorted({*by_host, *(row.host for row in first)}):
         mine = by_host.get(host, [])
         length = sum(map(len, mine))
-        place = _place(models, host)
+        place = _host_row(models, host)
         tasks = task_counts((row for row in rest if row.host == host), protocols.get(host) or protocol_of_host(place))
         places.append(msgspec.structs.replace(place, start=size, size=length, rows=len(mine), tasks=tasks))
         lines += mine
@@ -145,7 +145,7 @@ def _with_distinct_ids(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], s
         by_id.setdefault((row.host, row.id), []).append(row)
     found: list[SnapshotRow] = []
     for (_, model), same_id_rows in by_id.items():
-        same_id_rows = sorted(same_id_rows, key=lambda row: _unlike(row, model, ours))
+        same_id_rows = sorted(same_id_rows, key=lambda row: _spelling_rank(row, model, ours))
         aliases = {model.lower()}
         found.append(same_id_rows[0])
         full = {row.name.lower() for row in same_id_rows if "/" in row.name and not _is_regional(row.name)}
@@ -158,7 +158,7 @@ def _with_distinct_ids(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], s
     return found
 
 
-def _unlike(
+def _spelling_rank(
     row: SnapshotRow, model: str, ours: Mapping[tuple[str, str], str]
 ) -> tuple[bool, bool, bool, bool, int, str]:
     name = row.name.lower()
@@ -191,18 +191,18 @@ def write_snapshot(built_snapshot: BuiltSnapshot, path: Path) -> None:
     replace_file(path, built_snapshot.data, mode=file_mode(path, private=False))
 
 
-def _order(row: SnapshotRow) -> tuple[str, str]:
+def _row_order(row: SnapshotRow) -> tuple[str, str]:
     return row.host, row.name
 
 
-def _line(row: SnapshotRow) -> bytes:
+def _encode_row(row: SnapshotRow) -> bytes:
     line = _ENCODER.encode(row)
     if not row.doubts:  # the last field, of few rows
         line = line.removesuffix(b",[]]") + b"]"
     return line + b"\n"
 
 
-def _place(models: ModelsDev, host: str) -> SnapshotHost:
+def _host_row(models: ModelsDev, host: str) -> SnapshotHost:
     row = models.places.get(host)
     if row is None:
         return SnapshotHost(id=host, name=host)
@@ -264,7 +264,7 @@ def _raw(value: object) -> msgspec.Raw:
 # ---- newer sources -------------------------------------------------------------------------------
 
 
-def _newer(
+def _add_newer_sources(
     rows: list[SnapshotRow], sources: SnapshotInputs, spellings: NameSpellings, snapshot_date: str
 ) -> list[SnapshotRow]:
     """Add what newer sources have: missing models, missing facts, later prices."""
@@ -280,10 +280,10 @@ def _newer(
         for (host, name), called in sorted(titles.items())
         if (host, name) not in present
     ]
-    return [_with_newer(row, sources.history, history, table, snapshot_date) for row in rows]
+    return [_update_row(row, sources.history, history, table, snapshot_date) for row in rows]
 
 
-def _with_newer(
+def _update_row(
     row: SnapshotRow,
     history: ModelPrices,
     names: Mapping[tuple[str, str], tuple[str, str]],
@@ -301,7 +301,7 @@ def _with_newer(
         row = msgspec.structs.replace(row, status="deprecated")
     price_sources: list[_PriceSource] = []
     if dated is not None and _sells_text(row):
-        vectors = _with_earlier(history.vectors[dated], history.first.get(dated, ""), row.dated_prices)
+        vectors = _prepend_history(history.vectors[dated], history.first.get(dated, ""), row.dated_prices)
         price_sources.append(_PriceSource("model-prices", history.since.get(dated, ""), vectors))
     if row.dated_prices:
         now = effective_rates(row.dated_prices, snapshot_date)
@@ -311,7 +311,7 @@ def _with_newer(
     return _with_latest_prices(row, price_sources, snapshot_date) if price_sources else row
 
 
-def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateCard, ...]) -> tuple[RateCard, ...]:
+def _prepend_history(vectors: tuple[RateCard, ...], first: str, others: tuple[RateCard, ...]) -> tuple[RateCard, ...]:
     """Return a history that begins on the day ``first``, preceded by earlier prices from another source."""
     earlier = [each for each in others if not each.when and not each.hours and each.since < first]
     if not first or not any(each.since or len(earlier) > 1 for each in earlier):
@@ -461,7 +461,7 @@ class _Ids:
         self._makers: dict[str, Counter[str]] = {}  # the first word of names -> who is stated to make them
         counts: dict[str, Counter[str]] = {}
         for row in rows:
-            vendor, name = self._parts(row.host, row.name)
+            vendor, name = self._split_vendor(row.host, row.name)
             if vendor:
                 counts.setdefault(_id_key(vendor, name), Counter())[f"{vendor}/{name}"] += 1
                 self._vendors.setdefault(_key(name), Counter())[vendor] += 1
@@ -473,15 +473,15 @@ class _Ids:
             self._chosen[key] = max(spelt_as, key=lambda word: (spelt_as[word], word))
         self._known_makers = {vendor for makers in self._makers.values() for vendor in makers}
         for (host, name), model in ours.items():
-            vendor, bare_name = self._parts(host, name)
+            vendor, bare_name = self._split_vendor(host, name)
             self._chosen[_id_key(*model.split("/", 1))] = model
             self._chosen.setdefault(_id_key(vendor or host, bare_name), model)
             self._chosen[_id_key(vendor or host, bare_name)] = model
 
-    def of(self, host: str, name: str) -> str:
+    def model_id(self, host: str, name: str) -> str:
         if (host, name) in self._ours:
             return self._ours[host, name]
-        vendor, bare_name = self._parts(host, name)
+        vendor, bare_name = self._split_vendor(host, name)
         vendor_counts = self._vendors.get(_key(bare_name))
         if vendor_counts and (not vendor or vendor == self._spellings.own.get(host)):
             vendor = self._most_stated_vendor(
@@ -524,7 +524,7 @@ class _Ids:
                 return maker
         return min(hosts)
 
-    def _parts(self, host: str, name: str) -> tuple[str, str]:
+    def _split_vendor(self, host: str, name: str) -> tuple[str, str]:
         """Split a name into vendor ("" if not stated) and model."""
         words = [word for word in name.lower().replace(" ", "-").split("/") if word]
         if len(words) > 1:

@@ -171,7 +171,7 @@ def endpoints_by_name(
     For an unknown name, yields those with the nearest names, so that they can be suggested.
     """
     lower_names = [
-        name.strip().lower() for name in names if name.strip() and not is_there(name.strip().lower(), endpoints)
+        name.strip().lower() for name in names if name.strip() and not has_name(name.strip().lower(), endpoints)
     ]
     if not lower_names:
         return
@@ -186,7 +186,7 @@ def endpoints_by_name(
             yield row, list(_endpoints(models, row, host_rows))
 
 
-def is_there(name: str, endpoints: Mapping[str, Endpoint]) -> bool:
+def has_name(name: str, endpoints: Mapping[str, Endpoint]) -> bool:
     """Return whether a lower-case name is the name of one of these endpoints or of its model."""
     return any(
         name in (id.lower(), each.model.id.lower(), each.served_as.lower())
@@ -215,7 +215,7 @@ def _likely(models: Snapshot, name: str) -> list[SnapshotRow]:
         return [row for id in tagged for row in models.by_model[id]]
     host, word = split_name(name, models.places)
     names = NameIndex(models.of_host(host), SnapshotRow.names) if host in models.places else models.names
-    return names.near(word.rpartition("/")[2], _NEAR, 0.75)
+    return names.similar(word.rpartition("/")[2], _NEAR, 0.75)
 
 
 def min_plausible_prices(charged: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -253,7 +253,9 @@ def cheapest_models(
     for kinds in KINDS:
         accepting = [each for each, takes in zip(believed, kinds_by_row, strict=True) if set(kinds) <= takes]
         for tokens in REQUESTS:
-            chosen |= _first(sorted(accepting, key=lambda each: (_usd(each[1], kinds, *tokens), each[0].host)))
+            chosen |= _cheapest_per_tier(
+                sorted(accepting, key=lambda each: (_usd(each[1], kinds, *tokens), each[0].host))
+            )
     return tuple(sorted(chosen))
 
 
@@ -282,7 +284,7 @@ def _usd(price: Price, kinds: tuple[str, ...], input_tokens: int, output_tokens:
     return input_tokens * media + output_tokens * (price.output_mtok or 0.0)
 
 
-def _first(sorted_rows: list[tuple[SnapshotRow, Price]]) -> set[tuple[str, str]]:
+def _cheapest_per_tier(sorted_rows: list[tuple[SnapshotRow, Price]]) -> set[tuple[str, str]]:
     """Return the first few models of each tier, each at its cheapest host."""
     found: set[tuple[str, str]] = set()
     models_of_tier: dict[str, set[str]] = {}

@@ -173,18 +173,18 @@ class Snapshot:
                 self._offset = len(line)
                 model_bytes = file.seek(0, 2) - self._offset
         except OSError as error:
-            raise ConfigError(f"cannot be read ({error.strerror})", where=self._where, todo=_TODO) from None
+            raise ConfigError(f"cannot be read ({error.strerror})", where=self._displayed_path, todo=_TODO) from None
         self.header = self._decode_header(line)
         if model_bytes != self.header.size:
             raise ConfigError(
                 f"is cut or was edited: {model_bytes:,} bytes of models, {self.header.size:,} expected",
-                where=self._where, todo=_TODO,
+                where=self._displayed_path, todo=_TODO,
             )  # fmt: skip
         self.places: dict[str, SnapshotHost] = {place.id: place for place in self.header.places}
         self._by_host: dict[str, list[SnapshotRow]] = {}
 
     @property
-    def _where(self) -> str:
+    def _displayed_path(self) -> str:
         return "catalog/snapshot.jsonl" if self.path == SHIPPED_SNAPSHOT else str(self.path)
 
     def _decode_header(self, line: bytes) -> SnapshotHeader:
@@ -192,16 +192,16 @@ class Snapshot:
             raw: Any = msgspec.json.decode(line)
             later = isinstance(raw, dict) and int(raw.get("intermodal_snapshot", SNAPSHOT_FORMAT)) > SNAPSHOT_FORMAT
         except (msgspec.DecodeError, TypeError, ValueError):
-            raise ConfigError("is not a snapshot of models", where=self._where, todo=_TODO) from None
+            raise ConfigError("is not a snapshot of models", where=self._displayed_path, todo=_TODO) from None
         if later:
             raise ConfigError(
-                "was written by a newer intermodal", where=self._where,
+                "was written by a newer intermodal", where=self._displayed_path,
                 todo="update this one, or write it anew: intermodal models refresh",
             )  # fmt: skip
         try:
             return _HEADER.decode(line)
         except msgspec.DecodeError as error:
-            raise ConfigError(f"has a broken header ({error})", where=self._where, todo=_TODO) from None
+            raise ConfigError(f"has a broken header ({error})", where=self._displayed_path, todo=_TODO) from None
 
     @property
     def version(self) -> str:
@@ -212,21 +212,21 @@ class Snapshot:
         found = self._by_host.get(host)
         if found is None:
             place = self.places.get(host)
-            found = [row for row in self.first if row.host == host]
-            found += [] if place is None else self._lines(place.start, place.size, place.rows)
+            found = [row for row in self.rows_of_shipped_hosts if row.host == host]
+            found += [] if place is None else self._read_rows(place.start, place.size, place.rows)
             self._by_host[host] = found
         return found
 
     @cached_property
-    def first(self) -> list[SnapshotRow]:
+    def rows_of_shipped_hosts(self) -> list[SnapshotRow]:
         """The models that shipped host rows name."""
-        return self._lines(0, *self.header.first)
+        return self._read_rows(0, *self.header.first)
 
     @cached_property
     def rows(self) -> list[SnapshotRow]:
         """Every model at every host."""
         count = self.header.first[1] + sum(place.rows for place in self.header.places)
-        return self._lines(0, self.header.size, count)
+        return self._read_rows(0, self.header.size, count)
 
     @cached_property
     def by_endpoint(self) -> dict[str, SnapshotRow]:
@@ -251,13 +251,13 @@ class Snapshot:
 
     def find_by_host(self, host: str, name: str) -> SnapshotRow | None:
         """Return the model that a host calls by this name; None if there is none."""
-        for rows in (self.first, None):
+        for rows in (self.rows_of_shipped_hosts, None):
             for row in self.of_host(host) if rows is None else rows:
                 if row.name == name and row.host == host:
                     return row
         return None
 
-    def _lines(self, start: int, size: int, rows: int) -> list[SnapshotRow]:
+    def _read_rows(self, start: int, size: int, rows: int) -> list[SnapshotRow]:
         data = b""
         try:
             with self.path.open("rb") as file:
@@ -265,12 +265,14 @@ class Snapshot:
                 data = file.read(size)
             found = _ROWS.decode_lines(data)
         except OSError as error:
-            raise ConfigError(f"cannot be read ({error.strerror})", where=self._where, todo=_TODO) from None
+            raise ConfigError(f"cannot be read ({error.strerror})", where=self._displayed_path, todo=_TODO) from None
         except msgspec.DecodeError as error:
             line = self._broken_line(data)
-            raise ConfigError(f"line {line} is broken ({error})", where=self._where, todo=_TODO) from None
+            raise ConfigError(f"line {line} is broken ({error})", where=self._displayed_path, todo=_TODO) from None
         if len(found) != rows:
-            raise ConfigError(f"has {len(found):,} models where {rows:,} belong", where=self._where, todo=_TODO)
+            raise ConfigError(
+                f"has {len(found):,} models where {rows:,} belong", where=self._displayed_path, todo=_TODO
+            )
         return found
 
     def _broken_line(self, data: bytes) -> int:

@@ -165,7 +165,7 @@ def model_of(row: SnapshotRow, own: ModelRow | None, header: SnapshotHeader) -> 
             output=capabilities.output or ("text",),
             parameters=size_in_name(row.id),
             context=row.context or row.window,
-            max_output=_most(row, capabilities.output),
+            max_output=_max_output_tokens(row, capabilities.output),
             strength=tuple(Strength(task=task, tier=tier, evidence=evidence) for task in capabilities.tasks),
             thinking=thinking_of(row.id, "reasoning" in row.can),
             evidence=source_evidence(header, row.facts_by or "models.dev"),
@@ -177,12 +177,12 @@ def model_of(row: SnapshotRow, own: ModelRow | None, header: SnapshotHeader) -> 
         input=own.input or capabilities.input,
         output=own.output or capabilities.output,
         context=own.context or row.context or row.window,
-        max_output=own.max_output or _most(row, own.output or capabilities.output),
+        max_output=own.max_output or _max_output_tokens(row, own.output or capabilities.output),
     )
     return with_licence(with_thinking(filled.model(), "reasoning" in row.can))
 
 
-def _most(row: SnapshotRow, output: tuple[OutputKind, ...]) -> int | None:
+def _max_output_tokens(row: SnapshotRow, output: tuple[OutputKind, ...]) -> int | None:
     """Return the maximum number of output tokens; None for an embedding, for which models.dev lists its dimensions."""
     return None if output == ("embedding",) else row.max_output
 
@@ -222,13 +222,13 @@ def prices_of(row: SnapshotRow, header: SnapshotHeader) -> EndpointPrices | None
         not any(map(rate_cards.base_rate, stated_card.units.values())) and not row.name.endswith(FREE_TIER)
     ):
         return None
-    hears = _hears(row)
+    hears = _accepts_audio(row)
     return EndpointPrices(
         price_of(_with_minimum_charge(row, stated_card), source_evidence(header, "models.dev"), makes, hears=hears)
     )
 
 
-def _hears(row: SnapshotRow) -> bool:
+def _accepts_audio(row: SnapshotRow) -> bool:
     """Return whether the model takes audio, by the catalog's own row or the snapshot."""
     own = shipped_rows().rows.get(row.id)
     return "audio" in ((own.input if own is not None else ()) or row.input)
@@ -257,7 +257,11 @@ def rate_cards_of_endpoint(endpoint: Endpoint, models: Snapshot) -> tuple[RateCa
 def _dated_prices(
     row: SnapshotRow, dated: tuple[RateCard, ...], header: SnapshotHeader, makes: bool
 ) -> EndpointPrices | None:
-    evidence, snapshot_date, hears = source_evidence(header, row.prices_by or "genai-prices"), header.made, _hears(row)
+    evidence, snapshot_date, hears = (
+        source_evidence(header, row.prices_by or "genai-prices"),
+        header.made,
+        _accepts_audio(row),
+    )
     days = sorted({vector.since for vector in dated if not vector.when})
     now = rate_cards.effective_rates(dated, snapshot_date)
     later = [(day, rate_cards.effective_rates(dated, day)) for day in days if day > snapshot_date]
@@ -276,18 +280,18 @@ def price_of(vector: RateCard, evidence: Evidence, makes: bool, since: str = "",
     as for an embedding, output is free; otherwise a missing price is unknown. ``hears``: the model accepts audio, which
     no host sells at the text price without saying so.
     """
-    base, *dearer = (_flat(vector, tokens, evidence, makes, since) for tokens in _sizes(vector))
+    base, *dearer = (_flat_price(vector, tokens, evidence, makes, since) for tokens in _probe_sizes(vector))
     if hears and base.input_audio_mtok is None and base.second is None and any((base.input_mtok, base.output_mtok)):
         base, *dearer = (msgspec.structs.replace(each, unpriced=("audio",)) for each in (base, *dearer))
     return msgspec.structs.replace(base, above=tuple(zip(rate_cards.rate_thresholds(vector), dearer, strict=True)))
 
 
-def _sizes(vector: RateCard) -> tuple[int, ...]:
+def _probe_sizes(vector: RateCard) -> tuple[int, ...]:
     """Return one number of input tokens per price: a small request, and one just above each threshold."""
     return (0, *(most + 1 for most in rate_cards.rate_thresholds(vector)))
 
 
-def _flat(vector: RateCard, tokens: int, evidence: Evidence, makes: bool, since: str) -> Price:
+def _flat_price(vector: RateCard, tokens: int, evidence: Evidence, makes: bool, since: str) -> Price:
     """Return the price of a request with ``tokens`` input tokens, ignoring tiers."""
     units = {name: rate_cards.tiered_rate(rate, tokens) for name, rate in vector.units.items()}
     hours = units.get("input_audio_hours", units.get("audio_hours"))
@@ -500,11 +504,15 @@ def drop_disputed_claims(rows: Iterable[SnapshotRow], own: Mapping[str, str]) ->
     for row in found:
         if row.input and row.output:
             by_model.setdefault(row.id, []).append(row)
-    doubts = {model: list(_doubts(model_rows, own)) for model, model_rows in by_model.items() if len(model_rows) > 1}
-    return [_without(row, doubts.get(row.id, ())) for row in found]
+    doubts = {
+        model: list(_disputed_claims(model_rows, own)) for model, model_rows in by_model.items() if len(model_rows) > 1
+    }
+    return [_drop_disputed(row, doubts.get(row.id, ())) for row in found]
 
 
-def _doubts(rows: list[SnapshotRow], own: Mapping[str, str]) -> Iterator[tuple[_Field, str, DisputedCapability]]:
+def _disputed_claims(
+    rows: list[SnapshotRow], own: Mapping[str, str]
+) -> Iterator[tuple[_Field, str, DisputedCapability]]:
     """Yield the disputed claims about one model: the field, the word and the counts."""
     ours = [row for row in rows if own.get(row.host, row.host) == row.id.partition("/")[0]]
     for field in _FIELDS:
@@ -520,7 +528,7 @@ def _claims(rows: list[SnapshotRow], field: _Field, word: str) -> int:
     return sum(word in getattr(row, field.name) for row in rows)
 
 
-def _without(row: SnapshotRow, doubts: Iterable[tuple[_Field, str, DisputedCapability]]) -> SnapshotRow:
+def _drop_disputed(row: SnapshotRow, doubts: Iterable[tuple[_Field, str, DisputedCapability]]) -> SnapshotRow:
     """Return the row with only its accepted claims. At least one input and one output is kept."""
     mine: list[DisputedCapability] = []
     left: dict[str, tuple[str, ...]] = {field.name: getattr(row, field.name) for field in _FIELDS}

@@ -147,7 +147,7 @@ def _reason(error: OSError | ValueError) -> str:
     return (getattr(error, "strerror", None) or "not a path").lower()
 
 
-def paths_of(request: Request) -> Iterator[str]:
+def file_paths(request: Request) -> Iterator[str]:
     """Yield the files that a request names by path."""
     for _, _, part in request.parts():
         if isinstance(part, File | Image | Audio | Video | Document) and isinstance(part.source, PathSource):
@@ -238,7 +238,7 @@ def save_derived(folder: Path, derived: tuple[Derived, ...], inputs: Iterable[st
     read = list(inputs)
     for item in derived:
         stem = re.sub(r"[^\w.-]+", "_", Path(item.name).name).strip("._")[:100] or "part"
-        contents = _contents(item)
+        contents = _encoded_files(item)
 
         def free(base: str, suffixes: tuple[str, ...] = tuple(suffix for suffix, _ in contents)) -> bool:
             paths = [str(folder / f"{base}.{suffix}") for suffix in suffixes]
@@ -254,7 +254,7 @@ def save_derived(folder: Path, derived: tuple[Derived, ...], inputs: Iterable[st
     return saved_paths
 
 
-def _contents(item: Derived) -> list[tuple[str, bytes]]:
+def _encoded_files(item: Derived) -> list[tuple[str, bytes]]:
     """Return the suffix and the bytes of each file that is written for a derived item."""
     from intermodal.local.embedded.ocr_layout import lines_to_text
 

@@ -77,7 +77,7 @@ def output_of(options: Mapping[str, Any]) -> Output:
     Raises UsageError if two options contradict each other.
     """
     form = options["form"]
-    set_options = [name for name in _FOR if _is_set(options.get(name))]
+    set_options = [name for name in _FOR if _is_given(options.get(name))]
     implied = [_FOR[name] for name in set_options]
     if form:
         implied.append(_IMPLIED.get(form, "transcript"))
@@ -113,7 +113,7 @@ def output_of(options: Mapping[str, Any]) -> Output:
     return output
 
 
-def _is_set(value: object) -> bool:
+def _is_given(value: object) -> bool:
     """Return whether an option was given; 0 counts as given."""
     return value is not None and value is not False and value not in ("", ())
 
@@ -167,7 +167,7 @@ def image_output(options: Mapping[str, Any]) -> ImageOutput:
     """Return the output for images, in the stated format or else the format of the file's name."""
     form: ImageFormat | Literal[""] = options["form"] or SUFFIXES.get(Path(options.get("to") or "").suffix.lower(), "")
     return ImageOutput(
-        size=_size(options.get("size") or ""),
+        size=_parse_size(options.get("size") or ""),
         count=options.get("count") or 1,
         steps=options.get("steps"),
         guidance=options.get("guidance"),
@@ -180,7 +180,7 @@ def image_output(options: Mapping[str, Any]) -> ImageOutput:
     )
 
 
-def _size(word: str) -> tuple[int, int] | None:
+def _parse_size(word: str) -> tuple[int, int] | None:
     if not word:
         return None
     found = _SIZE.fullmatch(word.strip())

@@ -236,7 +236,7 @@ def policy_options(cli_options: Mapping[str, Any], config: Config) -> dict[str, 
         "keep": keep_aspects(cli_options["keep"]),
         "language": _language(cli_options["language"]),
         "translate": _language(cli_options["translate"], "--translate"),
-        "pages": _pages(_flat(cli_options["pages"])),
+        "pages": _pages(_flatten(cli_options["pages"])),
         "hosts": request_builder.checked_hosts(cli_options["hosts"], config),
     }
     if cli_options["local"]:
@@ -258,7 +258,7 @@ def policy_options(cli_options: Mapping[str, Any], config: Config) -> dict[str, 
         if cli_options[name] is not None:
             options[name] = cli_options[name]
     if cli_options["regions"]:
-        options["regions"] = _flat(cli_options["regions"])
+        options["regions"] = _flatten(cli_options["regions"])
     return options
 
 
@@ -281,7 +281,7 @@ def _prompt_and_files(prompt: str, files: list[str], output: Output) -> tuple[st
                 todo=f'say what you want to know first: intermodal ask "What is this about?" {prompt}',
             )
         return "", [prompt]
-    if not files and _misses_a_file(prompt):
+    if not files and _looks_like_missing_file(prompt):
         raise UsageError("there is no such file", where=prompt, todo="check the path; a question has more than a name")
     if files and isinstance(output, ScoresOutput | EmbeddingOutput) and _names_a_file(prompt):
         return "", [prompt, *files]  # files to score or embed need no question
@@ -308,7 +308,7 @@ def _prompt_of_file(word: str) -> str:
     from intermodal.prompts.formats import format_of
 
     path = word[1:]
-    if not _is_there(path):
+    if not _path_exists(path):
         if not path or any(letter.isspace() for letter in path):
             return word
         raise UsageError("there is no such file", where=path, todo='write "@FILE" with a text file, or the question')
@@ -324,7 +324,7 @@ def _check_order(prompt: str, files: list[str]) -> None:
     """Raise UsageError if a file comes first and the question after it."""
     if not files or not _names_a_file(prompt):
         return
-    questions = [word for word in files if " " in word.strip() and "://" not in word and not _is_there(word)]
+    questions = [word for word in files if " " in word.strip() and "://" not in word and not _path_exists(word)]
     if questions:
         question, others = questions[0], [word for word in files if word is not questions[0]]
         raise UsageError(
@@ -334,7 +334,7 @@ def _check_order(prompt: str, files: list[str]) -> None:
         )
 
 
-def _is_there(word: str) -> bool:
+def _path_exists(word: str) -> bool:
     try:
         return Path(word).exists()
     except (OSError, ValueError):
@@ -349,13 +349,17 @@ def _names_a_file(word: str) -> bool:
         return False
 
 
-def _misses_a_file(word: str) -> bool:
+def _looks_like_missing_file(word: str) -> bool:
     """Return whether a word looks like the path of an image, recording, video or document that does not exist."""
     from intermodal.media.file_endings import MEDIA_ENDINGS
 
     name, _, ending = word.lower().rpartition(".")
     return (
-        bool(name) and ending in MEDIA_ENDINGS and len(word.split()) == 1 and "://" not in word and not _is_there(word)
+        bool(name)
+        and ending in MEDIA_ENDINGS
+        and len(word.split()) == 1
+        and "://" not in word
+        and not _path_exists(word)
     )
 
 
@@ -368,7 +372,7 @@ def source_of(file: str) -> Any:
 # ---- single options --------------------------------------------------------------------------------
 
 
-def _flat(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+def _flatten(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for words in lists for word in words))
 
 
@@ -439,7 +443,7 @@ def _releases(lists: tuple[str, ...]) -> tuple[str, ...]:
 
 def keep_aspects(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
     """Return the aspects of ``--keep`` without repetitions. Raises UsageError for an unknown one."""
-    return _aspects(_flat(lists))
+    return _aspects(_flatten(lists))
 
 
 def _aspects(words: tuple[str, ...]) -> tuple[str, ...]:

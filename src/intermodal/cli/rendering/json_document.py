@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.core.hints import words
+from intermodal.core.hints import spell_text
 
 DOCUMENT_VERSION = 1
 
@@ -44,4 +44,4 @@ def plain_data(value: Any) -> Any:
         return [plain_data(item) for item in value]
     if isinstance(value, dict):
         return {key: plain_data(item) for key, item in value.items()}
-    return words(value, "command line") if isinstance(value, str) else value
+    return spell_text(value, "command line") if isinstance(value, str) else value

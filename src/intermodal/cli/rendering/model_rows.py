@@ -215,7 +215,7 @@ def row_document(each: ModelTableRow, catalog: Catalog) -> dict[str, Any]:
             for s in endpoint.model.strength
         ]
         if endpoint is not None
-        else [{"task": task, "tier": each.tiers[0], "by": "proxy", "source": _why(each)} for task in each.tasks]
+        else [{"task": task, "tier": each.tiers[0], "by": "proxy", "source": _tier_reason(each)} for task in each.tasks]
     )
     return {
         "id": each.id, "model": each.model, "name": each.name, "kind": each.kind, "tasks": each.tasks,
@@ -231,7 +231,7 @@ def row_document(each: ModelTableRow, catalog: Catalog) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _why(each: ModelTableRow) -> str:
+def _tier_reason(each: ModelTableRow) -> str:
     from intermodal.catalog.snapshot.interpretation import tier_of
 
     return tier_of(each.model)[1]

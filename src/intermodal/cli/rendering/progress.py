@@ -58,24 +58,24 @@ class Progress:
             return
         if isinstance(event, StepStarted):
             self._titles[event.step] = event.title
-            self._line(f"{event.title} …")
+            self._redraw_line(f"{event.title} …")
         elif isinstance(event, StepProgress):
-            self._line(f"{self._titles.get(event.step, '')} {_bar_text(event.fraction)} {event.note}".rstrip())
+            self._redraw_line(f"{self._titles.get(event.step, '')} {_bar_text(event.fraction)} {event.note}".rstrip())
         elif isinstance(event, StepFinished):
             self._titles.pop(event.actual.step, None)
             if self._titles:  # another step is still in progress
-                self._line(f"{next(iter(self._titles.values()))} …")
+                self._redraw_line(f"{next(iter(self._titles.values()))} …")
         elif isinstance(event, Note) and self.speaks(event):
-            self._say(f"note: {event.text}")
+            self._print_line(f"note: {event.text}")
         elif isinstance(event, Retrying):
             wait = f", in {event.delay:.1f} s" if event.delay else ""
-            self._say(f"retrying: {event.reason}{wait}")
+            self._print_line(f"retrying: {event.reason}{wait}")
 
-    def _say(self, text: str) -> None:
+    def _print_line(self, text: str) -> None:
         self.clear()
         click.echo(for_terminal(text), err=True)
 
-    def _line(self, text: str) -> None:
+    def _redraw_line(self, text: str) -> None:
         if self._moves:
             width = shutil.get_terminal_size().columns - 1
             sys.stderr.write(f"\r\033[K{for_terminal(text)[:width]}")

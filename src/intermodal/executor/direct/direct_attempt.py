@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from msgspec.structs import replace
 
 from intermodal import errors
-from intermodal.core.content import together
+from intermodal.core.content import sum_scripts
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.executor.attempt.accounting import (
     AttemptAccount,
@@ -631,6 +631,6 @@ class DirectAttempt:
             if words:  # the instruction is in the last text, after two line breaks
                 chars, size = chars + len(words) + 2, size + len(words.encode("utf-8", "replace")) + 2
                 made_of[-1:] = [count_scripts(f"{compiled.last_words(chat)}\n\n{words}")]
-            scripts = together(made_of)
+            scripts = sum_scripts(made_of)
         rough = text_tokens(chars, size, scripts, compiled.vocabulary)
         return with_tokens(work, rough.mid, chat.pictures, compiled.book, messages=chat.messages)

@@ -127,7 +127,7 @@ class InputPreparer:
     async def _file_bytes(self, index: int) -> bytes:
         """Return the unchanged bytes of a file, read when it is about to be sent."""
         data, name = self._opened_media.data(index), self._facts(index).name
-        return data if isinstance(data, bytes) else await offload(True, data.whole, name)
+        return data if isinstance(data, bytes) else await offload(True, data.read_all, name)
 
     def _facts(self, index: int) -> PartFacts:
         facts: PartFacts = self._opened_media.facts.parts[index]

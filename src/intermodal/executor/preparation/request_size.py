@@ -8,7 +8,7 @@ import msgspec
 
 from intermodal.catalog.model_token_rules import token_rules_of
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.core.content import together
+from intermodal.core.content import sum_scripts
 from intermodal.core.quantity import exact
 from intermodal.core.request import JsonOutput
 from intermodal.cost_model import token_rules
@@ -48,7 +48,7 @@ def measure_request(
     tokens = float(exact_tokens or 0)
     if exact_tokens is None:
         size = len(text.encode("utf-8", "replace"))
-        made_of = together(count_scripts(part.text) for part in parts if isinstance(part, WireText))
+        made_of = sum_scripts(count_scripts(part.text) for part in parts if isinstance(part, WireText))
         tokens = text_tokens(len(text), size, made_of, endpoint.model.vocabulary).mid
     book = counting_rules(endpoint, catalog)
     work = msgspec.structs.replace(work, text_exact=exact_tokens is not None, audio_tokens=audio_tokens(sounds, book))

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.core.content import ToolCall
-from intermodal.core.hints import words
+from intermodal.core.hints import spell_text
 from intermodal.executor.api import (
     CallReport,
     CompiledPlan,
@@ -239,7 +239,7 @@ class ClientSink:
         planned = self._planned
         if self._shortened is not None:
             notes = (_SHORTENED_NOTE.format(self._compiled.limit, self._shortened.limit), *notes)
-        noted = (*planned.notes, *(words(each, "http") for each in notes)) if notes else planned.notes
+        noted = (*planned.notes, *(spell_text(each, "http") for each in notes)) if notes else planned.notes
         return planned.about + b"," + _encode(_RunMetadata(cost, 1, round(seconds, 3), noted, unreported))[1:]
 
     def write_whole(self, body: bytes, cost: float | None) -> None:

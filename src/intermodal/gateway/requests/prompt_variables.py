@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from intermodal.core.content import BytesSource, Text, UrlSource
-from intermodal.core.hints import words
+from intermodal.core.hints import spell_text
 from intermodal.core.request import JsonOutput, Message, Policy, Request, Sampling, Settings
 from intermodal.errors import IntermodalError
 from intermodal.gateway.requests.request_from_call import messages_from_call
@@ -63,7 +63,7 @@ class RenderedPrompt(NamedTuple):
         except IntermodalError as error:
             error.where = self.shown(error.wording_for("http").where)
             raise
-        self.notes.extend(self.shown(words(note, "http")) for note in notes)
+        self.notes.extend(self.shown(spell_text(note, "http")) for note in notes)
         return with_fields(prepared, inputs=inputs), made
 
 

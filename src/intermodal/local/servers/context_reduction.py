@@ -16,7 +16,7 @@ from intermodal.catalog.types import Catalog, Endpoint, FullContext
 from intermodal.config.config_file import cache_dir, state_dir
 from intermodal.core.content import Value
 from intermodal.core.quantity import Quantity, between
-from intermodal.cost_model.memory import endpoints_that_do_not_fit, fits
+from intermodal.cost_model.memory import endpoints_that_do_not_fit, fits_in_memory
 from intermodal.errors import IntermodalError
 from intermodal.local.hardware import model_measurements
 from intermodal.local.hardware.model_measurements import load_corrections
@@ -96,7 +96,7 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
             model_measurements.file_key(files.projector) if files.projector else "",
         )
         needed = _need(files, corrections, stamps)
-        most = longest_context(needed, has - 1, partial(fits, machine)) // MIN_CONTEXT * MIN_CONTEXT
+        most = longest_context(needed, has - 1, partial(fits_in_memory, machine)) // MIN_CONTEXT * MIN_CONTEXT
         if most < MIN_CONTEXT:
             return None
     except (IntermodalError, OSError):  # damaged or missing: running it reports that

@@ -16,7 +16,7 @@ import msgspec
 from intermodal.config.config_file import cache_dir, state_dir
 from intermodal.core.content import Value
 from intermodal.core.hints import hint, join_sentences
-from intermodal.cost_model.memory import fits
+from intermodal.cost_model.memory import fits_in_memory
 from intermodal.errors import DoesNotFit, IntermodalError, NotInstalled, RuntimeCrashed, StoreError, UsageError
 from intermodal.local.embedded.results import ChatServer
 from intermodal.local.hardware.machine import machine_snapshot
@@ -192,12 +192,12 @@ def check_memory(spec: ServerSpec, free: int, memory: int, corrections: tuple[Co
     """
     machine = msgspec.structs.replace(machine_snapshot(), free=free, memory=memory)
     _, mid, high = spec.memory
-    if fits(machine, high):
+    if fits_in_memory(machine, high):
         return
     context = f", {spec.context:,} tokens of context" + (f" times {spec.slots}" if spec.slots > 1 else "")
     todo = ["free some memory"]
-    if fits(machine, spec.disk):  # weights alone would
-        shorter = longest_context(corrected_memory(spec, corrections), spec.context, partial(fits, machine))
+    if fits_in_memory(machine, spec.disk):  # weights alone would
+        shorter = longest_context(corrected_memory(spec, corrections), spec.context, partial(fits_in_memory, machine))
         todo += [hint("say {context=}", shorter)] if shorter else []
         todo += [hint("fewer {slots}")] if spec.slots > 1 else []
     raise DoesNotFit(

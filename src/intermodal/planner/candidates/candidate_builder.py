@@ -18,7 +18,7 @@ from intermodal.core.content import Kind
 from intermodal.core.quantity import Quantity, between, exact, total
 from intermodal.core.request import Aspect, SpeechOutput, TranscriptOutput
 from intermodal.cost_model.image_tokens import image_tokens
-from intermodal.cost_model.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
+from intermodal.cost_model.levels import HIGH, LOW, ZEROS, Levels, add_levels, quantity
 from intermodal.cost_model.memory import planned_context
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.token_rules import (
@@ -431,10 +431,10 @@ class CandidateBuilder:
             answer = answer_tokens(self.case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
             out, (cost, seconds) = answer.tokens, _levels_of(self.case, route, answer)
             retry_cost, retry_seconds = self._retry(route, out)
-            cost, seconds = plus(cost, (0.0, 0.0, retry_cost)), plus(seconds, (0.0, 0.0, retry_seconds))
+            cost, seconds = add_levels(cost, (0.0, 0.0, retry_cost)), add_levels(seconds, (0.0, 0.0, retry_seconds))
             if speaks(route.endpoint):
                 more_cost, more_seconds = speech_cost(self.case, route.endpoint, route.rates, out)
-                cost, seconds = plus(cost, more_cost), plus(seconds, more_seconds)
+                cost, seconds = add_levels(cost, more_cost), add_levels(seconds, more_seconds)
             found = self._numbers[route] = (out, cost, seconds)
         return found
 
@@ -468,13 +468,19 @@ class CandidateBuilder:
         if needs_voice(case) and not speaks(route.endpoint) and case.voice is not None:
             more_cost, more_seconds = speech_cost(case, route.endpoint, route.rates, out)
             loading = at_each(partial(voice_load_seconds, case, case.voice))
-            cost, seconds, own = plus(cost, more_cost), plus(seconds, more_seconds), plus(own, loading)
+            cost, seconds, own = (
+                add_levels(cost, more_cost),
+                add_levels(seconds, more_seconds),
+                add_levels(own, loading),
+            )
         return StepEstimate(
             input_tokens=tokens_in,
-            output_tokens=quantity(plus(out, assignment.output_tokens), "sum", 0),
-            cost=quantity(plus(cost, assignment.cost), basis, 8),
-            seconds=quantity(plus(assignment.before, plus(seconds, own)), "schedule over cores and network", 3),
-            load_seconds=quantity(plus(assignment.load, own), "cold start", 3),
+            output_tokens=quantity(add_levels(out, assignment.output_tokens), "sum", 0),
+            cost=quantity(add_levels(cost, assignment.cost), basis, 8),
+            seconds=quantity(
+                add_levels(assignment.before, add_levels(seconds, own)), "schedule over cores and network", 3
+            ),
+            load_seconds=quantity(add_levels(assignment.load, own), "cold start", 3),
             memory=quantity(
                 peak_memory_levels(assignment, loaded, ends=self._ends(route)), "of what is loaded for it", 0
             ),
@@ -485,7 +491,7 @@ class CandidateBuilder:
         case = self.case
         own = route.rates.memory if self._is_cold(route) else ZEROS
         if needs_voice(case) and not speaks(route.endpoint) and case.voice is not None:
-            own = plus(own, voice_memory(case, case.voice))
+            own = add_levels(own, voice_memory(case, case.voice))
         return own
 
     def _ends(self, route: Route) -> bool:

@@ -13,8 +13,8 @@ from intermodal.catalog.types import Endpoint, Task
 from intermodal.core.quantity import Quantity
 from intermodal.core.request import Aspect
 from intermodal.cost_model.image_tokens import image_refusal, image_tokens
-from intermodal.cost_model.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, product, times
-from intermodal.cost_model.request_limits import NO_MEDIA, MediaAmounts, exceeded_limit, exceeds
+from intermodal.cost_model.levels import HIGH, MID, ZEROS, Levels, add_levels, levels, max_levels, product, times
+from intermodal.cost_model.request_limits import NO_MEDIA, MediaAmounts, exceeded_limit, exceeds_limits
 from intermodal.cost_model.token_rules import (
     NO_RULES,
     TokenRules,
@@ -291,17 +291,17 @@ def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> Non
                 used[step.endpoint.id] = step.endpoint
                 option.tier = min(option.tier, case.index.group_of[step.endpoint.id].tier(TASK_OF[step.op]))
         for picture in conversion.pictures:
-            option.pictures[picture] = plus(option.pictures.get(picture, ZEROS), times(conversion.many, count))
+            option.pictures[picture] = add_levels(option.pictures.get(picture, ZEROS), times(conversion.many, count))
         has_sound = bool(conversion.sound.high) or not conversion.sound.known
         if has_sound:
-            option.sound = plus(option.sound, times(levels(conversion.sound), count))
+            option.sound = add_levels(option.sound, times(levels(conversion.sound), count))
         blocks += conversion.blocks * count
         if conversion.lines != ZEROS:
-            lines = plus(lines, times(conversion.lines, count))
+            lines = add_levels(lines, times(conversion.lines, count))
         if has_sound or conversion.film is not None or conversion.leaves:
             option.natives.append((conversion, count))
     if blocks and case.job not in WORDS_ALONE:
-        option.text = plus(option.text, plus(times(BLOCK, blocks), product(MARK, lines)))
+        option.text = add_levels(option.text, add_levels(times(BLOCK, blocks), product(MARK, lines)))
     option.converters = tuple(used.values())
     option.has_native_media = bool(option.pictures or option.natives)
     if option.has_native_media:
@@ -355,11 +355,11 @@ def _other_media_tokens(option: ConversionOption, token_rules: TokenRules) -> Na
     text = image = audio = ZEROS
     for conversion, many in option.natives:
         if conversion.film is not None:
-            image = plus(image, times(levels(native_video_tokens(token_rules.video, conversion.film)), many))
+            image = add_levels(image, times(levels(native_video_tokens(token_rules.video, conversion.film)), many))
         elif conversion.leaves:
-            text = plus(text, times(levels(native_document_tokens(token_rules, conversion.leaves)), many))
+            text = add_levels(text, times(levels(native_document_tokens(token_rules, conversion.leaves)), many))
         else:
-            audio = plus(audio, times(levels(native_audio_tokens(token_rules.audio, conversion.sound)), many))
+            audio = add_levels(audio, times(levels(native_audio_tokens(token_rules.audio, conversion.sound)), many))
     return NativeTokens(text, image, audio)
 
 
@@ -374,7 +374,7 @@ def native_refusal(option: ConversionOption, token_rules: TokenRules) -> str:
         size, most = option.media_amounts.size / 1e6, MAX_FILE_BYTES / 1e6
         return f"{size:,.0f} MB of files, and no more than {most:,.0f} MB are sent as they are"
     limits = token_rules.limits if option.name == "native" else None
-    if limits is not None and exceeds(limits, option.media_amounts):
+    if limits is not None and exceeds_limits(limits, option.media_amounts):
         return exceeded_limit(limits, option.media_amounts)
     if not option.odd:
         return ""
@@ -388,29 +388,29 @@ def native_refusal(option: ConversionOption, token_rules: TokenRules) -> str:
 def _add_chain(option: ConversionOption, conversion: PartConversion) -> None:
     ends: list[Levels] = []
     for step in conversion.steps:
-        ends.append(plus(ends[step.source_step], step.seconds) if step.source_step >= 0 else step.seconds)
-        option.chain = larger(option.chain, ends[-1])
+        ends.append(add_levels(ends[step.source_step], step.seconds) if step.source_step >= 0 else step.seconds)
+        option.chain = max_levels(option.chain, ends[-1])
 
 
 def _add_step(option: ConversionOption, step: ConversionStep, count: int, cores: int) -> None:
     tokens, seconds, cost = levels(step.tokens), step.seconds, step.cost
     if tokens != ZEROS:
         tokens = times(tokens, count)
-        option.text = plus(option.text, tokens)
+        option.text = add_levels(option.text, tokens)
         if step.endpoint is not None:
-            option.output_tokens = plus(option.output_tokens, tokens)
+            option.output_tokens = add_levels(option.output_tokens, tokens)
     if cost != ZEROS:
-        option.cost = plus(option.cost, times(cost, count))
+        option.cost = add_levels(option.cost, times(cost, count))
     many, use = times(seconds, count), core_use(step.endpoint, cores)
     if not use.cores:
-        option.network = larger(option.network, seconds)
+        option.network = max_levels(option.network, seconds)
         return
-    option.work = plus(option.work, times(many, use.cores))
+    option.work = add_levels(option.work, times(many, use.cores))
     if step.endpoint is None:
-        option.transforms = plus(option.transforms, many)
+        option.transforms = add_levels(option.transforms, many)
     else:
-        option.local = plus(option.local, many)
-        option.seconds_by_process[use.process] = plus(option.seconds_by_process.get(use.process, ZEROS), many)
+        option.local = add_levels(option.local, many)
+        option.seconds_by_process[use.process] = add_levels(option.seconds_by_process.get(use.process, ZEROS), many)
 
 
 TEXT = frozenset(("text",))

@@ -31,7 +31,7 @@ from intermodal.cost_model.call_cost import (
     transcription_seconds,
 )
 from intermodal.cost_model.image_tokens import image_tokens
-from intermodal.cost_model.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, levels, plus
+from intermodal.cost_model.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, add_levels, levels
 from intermodal.cost_model.rates import Rates
 from intermodal.cost_model.token_calibration import calibrate_count
 from intermodal.cost_model.token_rules import native_audio_tokens
@@ -359,7 +359,7 @@ def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, visual: V
     image = calibrate_count(image, rates.counts.image) if rates.counts is not None else image
     learned = case.statistics.get(describer.id, "describe_tokens")
     thinks, room = case.reasoning_tokens(describer, NO_THINKING_REQUEST)
-    out = levels(learned) if learned is not None else plus(DESCRIPTION, levels(thinks))
+    out = levels(learned) if learned is not None else add_levels(DESCRIPTION, levels(thinks))
     most = DESCRIPTION_MOST + int(room)
     out = (min(out[0], most), min(out[1], most), float(most))
     text: Levels = (ask[0] + DESCRIBE_ASK[0], ask[1] + DESCRIBE_ASK[1], ask[2] + DESCRIBE_ASK[2])

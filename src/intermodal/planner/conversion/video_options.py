@@ -18,7 +18,7 @@ from msgspec import Struct
 from intermodal.catalog.types import Endpoint
 from intermodal.core.quantity import Quantity
 from intermodal.core.request import Aspect
-from intermodal.cost_model.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, times
+from intermodal.cost_model.levels import HIGH, LEVELS, MID, ZEROS, Levels, add_levels, times
 from intermodal.media.media_limits import (
     FRAME_SIDE,
     FRAMES_DENSE,
@@ -383,7 +383,7 @@ def _video_conversion(
                 case, part, transcriber, case.rates(transcriber), source_step=len(steps) - 1, timed=timed
             )
         )
-        lines = plus(lines, conversion_steps.transcript_lines(part, timed=timed))
+        lines = add_levels(lines, conversion_steps.transcript_lines(part, timed=timed))
     elif sound.name == "listened":
         steps.append(conversion_steps.demux(case, part, for_final_call=True))
         sound_seconds = part.seconds
@@ -410,7 +410,7 @@ def _video_conversion(
     blocks = (
         count if frame_track.name == "shown" else (0.0, count[MID], count[HIGH])
     )  # frames may contain nothing to read
-    lines = plus(lines, times(blocks, 2 if frame_track.name == "both" else 1))
+    lines = add_levels(lines, times(blocks, 2 if frame_track.name == "both" else 1))
     pictures = (shape,) if frame_track.name == "shown" else ()
     return PartConversion(steps=tuple(steps), pictures=pictures, many=count, sound=sound_seconds, blocks=1, lines=lines)
 

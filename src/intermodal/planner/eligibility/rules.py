@@ -23,7 +23,7 @@ from intermodal.catalog.schema_enforcement import is_schema_guaranteed
 from intermodal.catalog.types import UNSUPPORTED_TOOL_CHOICES, FullContext
 from intermodal.core.hints import command, consent_to, hint, release
 from intermodal.core.request import ZONES, JsonOutput, ScoresOutput, Zone
-from intermodal.cost_model.memory import fits, reduced_context
+from intermodal.cost_model.memory import fits_in_memory, reduced_context
 from intermodal.cost_model.request_limits import MediaAmounts, RequestLimits, exceeded_limit
 from intermodal.planner.catalog_index import EndpointGroup, Job, needs_consent, tier_name
 from intermodal.planner.conversion.conversion_option import ConversionOption, native_refusal
@@ -423,7 +423,7 @@ def context(priced: PricedRoute, case: PlanningCase) -> str:
 
 
 def memory(priced: PricedRoute, case: PlanningCase) -> str:
-    if fits(case.machine, priced.memory):
+    if fits_in_memory(case.machine, priced.memory):
         return ""
     gib = 2**30
     return f"needs {priced.memory / gib:.1f} GiB of memory, and {case.machine.free / gib:.1f} GiB are free"

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.core.quantity import Quantity
-from intermodal.cost_model.levels import HIGH, LEVELS, ZEROS, Levels, larger, plus, sum_levels, times
+from intermodal.cost_model.levels import HIGH, LEVELS, ZEROS, Levels, add_levels, max_levels, sum_levels, times
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.request_limits import NO_MEDIA, MediaAmounts
 from intermodal.cost_model.token_rules import TokenRules
@@ -119,9 +119,9 @@ def _assign(case: PlanningCase, options: tuple[ConversionOption, ...], token_rul
                 and used.id not in case.loaded
             ):
                 cold.add(used.id)
-                load = plus(load, case.rates(used).load)
-                memory = plus(memory, case.rates(used).memory)
-                ending = plus(ending, case.rates(used).memory) if used.host.zone == "process" else ending
+                load = add_levels(load, case.rates(used).load)
+                memory = add_levels(memory, case.rates(used).memory)
+                ending = add_levels(ending, case.rates(used).memory) if used.host.zone == "process" else ending
     lost = {aspect for option in options for aspect in option.loses}
     left_out = sum([option.left_out for option in options])
     most = decoders(case.machine, memory[HIGH])
@@ -136,7 +136,7 @@ def _assign(case: PlanningCase, options: tuple[ConversionOption, ...], token_rul
         sound=sum_levels([option.sound for option in options]),
         output_tokens=sum_levels([option.output_tokens for option in options]),
         cost=sum_levels([option.cost for option in options]),
-        before=before, load=load, memory=memory, peak=plus(memory, beside), ending=ending, decoders=most,
+        before=before, load=load, memory=memory, peak=add_levels(memory, beside), ending=ending, decoders=most,
         pictures=amounts.pictures, media_amounts=amounts,
         penalty=sum([option.penalty for option in options]) + (LEFT_OUT_PENALTY if left_out else 0.0),
         diverted=sum([option.diverted for option in options]), lost=sum([option.lost for option in options]),
@@ -251,7 +251,7 @@ def _graph(
             afters.append((first + step.source_step,) if step.source_step >= 0 else ())
             if endpoint is not None and endpoint.id in waits:
                 waits -= {endpoint.id}
-                seconds.append(plus(step.seconds, case.rates(endpoint).load))
+                seconds.append(add_levels(step.seconds, case.rates(endpoint).load))
             else:
                 seconds.append(step.seconds)
     return TaskGraph(uses, afters, case.machine.cores, decoders), seconds
@@ -270,18 +270,18 @@ def _duration_bound(
     loads = {used.id: used for option in options for used in option.converters if used.id in cold}
     seconds_by_process: dict[str, Levels] = {name: case.rates(used).load for name, used in loads.items()}
     for name, used in loads.items():
-        work = plus(work, times(seconds_by_process[name], core_use(used, cores).cores))
+        work = add_levels(work, times(seconds_by_process[name], core_use(used, cores).cores))
     for option in options:
         work, transforms, chain = (
-            plus(work, option.work),
-            plus(transforms, option.transforms),
-            larger(chain, option.chain),
+            add_levels(work, option.work),
+            add_levels(transforms, option.transforms),
+            max_levels(chain, option.chain),
         )
         for process, seconds in option.seconds_by_process.items():
-            seconds_by_process[process] = plus(seconds_by_process.get(process, ZEROS), seconds)
+            seconds_by_process[process] = add_levels(seconds_by_process.get(process, ZEROS), seconds)
     at_once = max(1, min(decoders, cores))
-    longest = larger(chain, (work[0] / cores, work[1] / cores, work[2] / cores))
-    longest = larger(longest, (transforms[0] / at_once, transforms[1] / at_once, transforms[2] / at_once))
+    longest = max_levels(chain, (work[0] / cores, work[1] / cores, work[2] / cores))
+    longest = max_levels(longest, (transforms[0] / at_once, transforms[1] / at_once, transforms[2] / at_once))
     for seconds in seconds_by_process.values():
-        longest = larger(longest, seconds)
+        longest = max_levels(longest, seconds)
     return longest, (1.0, at_once, at_once) if transforms[0] >= DECODER_START_SECONDS else (0.0, 0.0, at_once)

@@ -11,7 +11,7 @@ from intermodal.catalog.schema_enforcement import ANY_OBJECT
 from intermodal.catalog.types import Task
 from intermodal.core.quantity import Quantity
 from intermodal.core.request import JsonOutput, ScoresOutput
-from intermodal.cost_model.levels import HIGH, LOW, MID, ZEROS, Levels, levels, plus, quantity, sum_levels, times
+from intermodal.cost_model.levels import HIGH, LOW, MID, ZEROS, Levels, add_levels, levels, quantity, sum_levels, times
 from intermodal.cost_model.rates import Rates
 from intermodal.cost_model.request_limits import MediaAmounts
 from intermodal.cost_model.token_calibration import TokenCalibration, calibrate_count, correction_text
@@ -82,13 +82,13 @@ def framing_tokens(case: PlanningCase, schema_by: str, tool_rule: str, vocabular
         return found
     found = (2.0, 3.0, 8.0)
     if case.job not in WORDS_ALONE:
-        found = plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))
+        found = add_levels(TEMPLATE, times(MESSAGE, len(case.request.messages)))
         if case.text_files:
-            found = plus(found, times(BLOCK, len(case.text_files)))
+            found = add_levels(found, times(BLOCK, len(case.text_files)))
         if schema_by:
-            found = plus(found, _schema(case, schema_by, vocabulary))
+            found = add_levels(found, _schema(case, schema_by, vocabulary))
         if case.request.tools:
-            found = plus(found, levels(case.tools(tool_rule, vocabulary)))
+            found = add_levels(found, levels(case.tools(tool_rule, vocabulary)))
     case.framings[key] = found
     return found
 
@@ -102,7 +102,7 @@ def _schema(case: PlanningCase, schema_by: str, vocabulary: Vocabulary) -> Level
     if case.request.output.schema_text:
         return ZEROS
     if schema_by == "asked":
-        return plus(schema, SCHEMA_INSTRUCTION_TOKENS)
+        return add_levels(schema, SCHEMA_INSTRUCTION_TOKENS)
     instruction = case.schema_instruction_tokens(vocabulary)
     return (0.0, instruction[1], instruction[2]) if case.request.output.schema == ANY_OBJECT else instruction
 
@@ -115,8 +115,8 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
     if case.job == "transcribe":  # billed by time, or by audio tokens, which take no room in a context
         text = image = ZEROS
     else:
-        text = plus(
-            plus(case.text(vocabulary), text),
+        text = add_levels(
+            add_levels(case.text(vocabulary), text),
             framing_tokens(case, schema_by, case.tool_rule(group), vocabulary),
         )
     repaired = schema_by == "asked"
@@ -125,10 +125,10 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
     if case.job == "score" and model.entails:  # the text is read once per label
         output = case.request.output
         pairs = len(output.labels) if isinstance(output, ScoresOutput) else 1
-        text = plus(times(text, pairs), (case.labels, case.labels, case.labels * 1.5))
+        text = add_levels(times(text, pairs), (case.labels, case.labels, case.labels * 1.5))
     if lettered:
-        text = plus(text, plus(OPTIONS, (case.labels, case.labels, case.labels * 1.5)))
-    total = ZEROS if case.job == "transcribe" else plus(plus(text, image), audio)
+        text = add_levels(text, add_levels(OPTIONS, (case.labels, case.labels, case.labels * 1.5)))
+    total = ZEROS if case.job == "transcribe" else add_levels(add_levels(text, image), audio)
     return CallDemand(
         text=text,
         image=image,
@@ -271,17 +271,19 @@ def calibrated_demand(
     learned = rates.counts
     if learned is None or case.job not in _CHATS:
         return needs
-    words = plus(case.text(case.vocabulary(group.first.model)), assignment.text)
+    words = add_levels(case.text(case.vocabulary(group.first.model)), assignment.text)
     beside = _minus(needs.text, words)
     framing = learned.framing(len(case.request.messages))
     if framing is not None:
-        beside = plus(_minus(beside, plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))), framing)
-    text = plus(calibrate_count(words, _of_text(case, group, learned)), beside)
+        beside = add_levels(_minus(beside, add_levels(TEMPLATE, times(MESSAGE, len(case.request.messages)))), framing)
+    text = add_levels(calibrate_count(words, _of_text(case, group, learned)), beside)
     token_rules = case.token_rules(group)
     film = sum_levels([whole_video_tokens(option, token_rules) for option in assignment.options if option.natives])
-    image = plus(calibrate_count(_minus(needs.image, film), learned.image), film)
+    image = add_levels(calibrate_count(_minus(needs.image, film), learned.image), film)
     audio = calibrate_count(needs.audio, learned.audio)
-    return msgspec.structs.replace(needs, text=text, image=image, audio=audio, total=plus(plus(text, image), audio))
+    return msgspec.structs.replace(
+        needs, text=text, image=image, audio=audio, total=add_levels(add_levels(text, image), audio)
+    )
 
 
 def token_basis(case: PlanningCase, group: EndpointGroup, rates: Rates, needs: CallDemand) -> str:

@@ -18,10 +18,10 @@ from msgspec import Struct
 
 from intermodal.catalog.default_speeds import PLACEHOLDER
 from intermodal.catalog.types import Endpoint
-from intermodal.cost_model.levels import HIGH, LOW, MID, Levels, larger, plus
-from intermodal.cost_model.memory import fits
+from intermodal.cost_model.levels import HIGH, LOW, MID, Levels, add_levels, max_levels
+from intermodal.cost_model.memory import fits_in_memory
 from intermodal.cost_model.rates import LOCAL_ZONES, Rates
-from intermodal.cost_model.request_limits import exceeds
+from intermodal.cost_model.request_limits import exceeds_limits
 from intermodal.planner.catalog_index import EndpointGroup, Job
 from intermodal.planner.conversion.conversion_option import Loss
 from intermodal.planner.eligibility.rules import PricedRoute
@@ -270,7 +270,7 @@ class RouteLimits(Struct, frozen=True):
         if most is not None and needs.pictures > most:
             return False
         published = case.token_rules(group).limits
-        if published is not None and exceeds(published, needs.media_amounts, rates.context):
+        if published is not None and exceeds_limits(published, needs.media_amounts, rates.context):
             return False
         return not self.counts_context or context_tokens(case, endpoint, needs) + numbers.cap <= rates.context
 
@@ -292,7 +292,7 @@ def unloads_first(case: PlanningCase, endpoint: Endpoint, needs: CallDemand, ans
     """Return whether converters are unloaded before the answer, because ``answering`` more bytes would not fit."""
     if not needs.ending or not answering or endpoint.id in needs.cold:
         return False
-    return not fits(case.machine, needs.memory + answering)
+    return not fits_in_memory(case.machine, needs.memory + answering)
 
 
 def peak_memory(case: PlanningCase, endpoint: Endpoint, needs: CallDemand, answering: float) -> float:
@@ -312,7 +312,7 @@ def peak_memory_levels(assignment: Assignment, answering: Levels, *, ends: bool)
     if ends:
         ending = assignment.ending
         stays = (stays[0] - ending[0], stays[1] - ending[1], stays[HIGH] - ending[HIGH])
-    return larger(plus(stays, answering), assignment.peak)
+    return max_levels(add_levels(stays, answering), assignment.peak)
 
 
 def unloaded_endpoints(assignment: Assignment) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from tests.unit.gateway.direct.test_direct_rows import input_of, messages_of
 from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.client_apis import ANTHROPIC_MESSAGES, OLLAMA_CHAT, OPENAI_CHAT, OPENAI_RESPONSES, ClientApi
-from intermodal.core.content import together
+from intermodal.core.content import sum_scripts
 from intermodal.executor.preparation import prompt
 from intermodal.gateway.direct.direct_chats import TextSizeCache
 from intermodal.gateway.requests.request_from_call import request_from_call
@@ -105,8 +105,8 @@ def test_a_chat_that_goes_through_is_known_and_measured_as_by_the_executor(
             chars = sum(each.chars for each in chat.texts) + len(chat.texts) - 1
             size = sum(each.size for each in chat.texts) + len(chat.texts) - 1
             assert (chars, size) == (len(said), len(said.encode("utf-8", "replace"))), body
-            made_of = together(count_scripts(part.text) for part in parts if isinstance(part, WireText))
-            assert together(each.scripts for each in chat.texts) == made_of, body
+            made_of = sum_scripts(count_scripts(part.text) for part in parts if isinstance(part, WireText))
+            assert sum_scripts(each.scripts for each in chat.texts) == made_of, body
     assert taken > 200 and plain > 100
 
 

@@ -43,7 +43,7 @@ TODO = hint("raise {max-cost}, allow more time ({deadline}), or lower {at-least}
 
 def made(kind: type[BaseException]) -> BaseException:
     if kind is RequestRefused:
-        return RequestRefused(LIMIT.words("http"), status=402, todo=TODO.words("http"))
+        return RequestRefused(LIMIT.spell_for("http"), status=402, todo=TODO.spell_for("http"))
     found: BaseException = kind.__new__(kind)
     where = setting("release")
     errors.IntermodalError.__init__(found, LIMIT, where=where, todo=TODO, reasons=(LIMIT,))  # type: ignore[arg-type]

@@ -46,7 +46,7 @@ class GenaiPricesModel:
         self.context: int | None = call.get("context_window")
         self._parsed_call = call
 
-    def is_called(self, name: str) -> bool:
+    def matches_name(self, name: str) -> bool:
         return _matches(self._parsed_call["match"], name)
 
     @cached_property
@@ -91,7 +91,7 @@ class GenaiPrices:
         dashed = _COMPACT_DATE.sub(r"-\1-\2-\3", lower)
         for called in dict.fromkeys((lower, dashed)):
             for each in (provider, *self._fallbacks.get(provider, ())):
-                found = next((model for model in self.models.get(each, ()) if model.is_called(called)), None)
+                found = next((model for model in self.models.get(each, ()) if model.matches_name(called)), None)
                 if found is not None:
                     return found
         return None

@@ -114,10 +114,10 @@ def _as_int(value: Any) -> int | None:
 def _vectors(row: dict[str, Any]) -> tuple[RateCard, ...]:
     standard = _vector(row, "", {})
     found = [standard, *(_vector(row, ending, when) for ending, when in _VARIANTS.items())]
-    return tuple(filter(_costs, found)) if _costs(standard) else ()
+    return tuple(filter(_has_price, found)) if _has_price(standard) else ()
 
 
-def _costs(vector: RateCard) -> bool:
+def _has_price(vector: RateCard) -> bool:
     return any(map(base_rate, vector.units.values()))
 
 
