@@ -132,7 +132,7 @@ def _point(name: str, file: Path, settings: ServingSettings, eye: Path | None) -
     resident = re.search(r"RESIDENT (\d+)", log)
     if not logged["compute"]:
         raise SystemExit(f"{name} was not loaded:\n{log[-2000:]}")
-    predicted = {term: found.of(term).mid / MIB for term in _LINES}
+    predicted = {term: found.bytes_of(term).mid / MIB for term in _LINES}
     return Point(
         name,
         settings,

@@ -220,7 +220,7 @@ def lines() -> list[str]:
         settings = ServingSettings(context=row.context, flash_attention=False, gpu_layers=ALL)
         made = model_memory(row.model.shape(), settings)
         whole = made.total("device")
-        parts = ", ".join(f"{made.of(name, 'device').mid / GIB:.2f}" for name in ("weights", "cache", "compute"))
+        parts = ", ".join(f"{made.bytes_of(name, 'device').mid / GIB:.2f}" for name in ("weights", "cache", "compute"))
         said = f"{whole.mid / GIB:.2f} ({whole.low / GIB:.2f}..{whole.high / GIB:.2f})"
         found.append(f"| {row.name} | {row.context:,} | {row.card:.2f} | {said} | {parts} |")
     half = text_bytes(MINIMAX, VllmSettings(batched=1), 196_608)

@@ -43,7 +43,7 @@ async def work(path: Path, secret: str) -> dict[str, float]:
     async def some() -> None:
         nonlocal waited
         for number in range(REQUESTS // TOGETHER):
-            key = ledger.access.who(headers)
+            key = ledger.access.authenticate(headers)
             assert not isinstance(key, QuotaRefusal)
             given = ledger.admit_now(key, claim)
             if given is None:

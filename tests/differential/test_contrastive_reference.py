@@ -192,14 +192,14 @@ def test_vectors_and_scores_are_those_of_the_reference(make: Any, layout: str, t
         expected = model(input_ids=ids, pixel_values=pixels)
 
     ours = ContrastiveModel(folder)
-    said, _, cut = ours.texts(list(CAPTIONS))
+    said, _, cut = ours.embed_texts(list(CAPTIONS))
     assert cut == 1
     assert torch.allclose(torch.tensor(said, dtype=torch.float64), expected.text_embeds.double(), atol=CLOSE)
     matching = ContrastiveScale(loss=ours.loss, scale=ours.scale, bias=ours.bias)
     logits = expected.logits_per_image.double()
     probabilities = torch.sigmoid(logits) if sigmoid else logits.softmax(-1)
     for place, image in enumerate(images):
-        seen, _ = ours.picture(png(image))
+        seen, _ = ours.embed_image(png(image))
         assert torch.allclose(
             torch.tensor(seen, dtype=torch.float64), expected.image_embeds[place].double(), atol=CLOSE
         ), image.size

@@ -8,7 +8,7 @@ from tests.unit.sizing import models
 from tests.unit.sizing.test_placement import QWEN
 
 from intermodal.model_fit.fit import FitQuery, parse_contexts, report
-from intermodal.model_fit.fit_output import text
+from intermodal.model_fit.fit_output import report_lines
 from intermodal.sizing.machines import machine_of_options
 
 PAGE = Path(__file__).parents[2] / "docs" / "fit.md"
@@ -17,7 +17,7 @@ BEFORE = "The answer for Qwen3-30B-A3B in four bits, at 32k, on one card of 24 G
 
 def test_the_example_of_a_large_model_is_what_fit_prints(bless: bool) -> None:
     query = FitQuery(model=QWEN.reference, gpus=("RTX 4090",), contexts=parse_contexts("4k,8k,16k,32k"))
-    lines = text(report(query, QWEN, models.qwen3_30b_a3b(), machine_of_options(query.gpus)))
+    lines = report_lines(report(query, QWEN, models.qwen3_30b_a3b(), machine_of_options(query.gpus)))
     shown = "".join("".join(piece for piece, _ in line) + "\n" for line in lines)
     before, start, rest = PAGE.read_text().partition(BEFORE)
     block, end, after = rest.partition("```\n")

@@ -103,7 +103,7 @@ class Asked(Struct, frozen=True):
 
     def told(self, facts: QuestionFacts) -> Suffices:
         """What suffices by the needs that were told, as a verdict is made of them."""
-        found = [_suffices(facts.of(medium)) for medium in _SHOWN[self.file]]
+        found = [_suffices(facts.needs_of(medium)) for medium in _SHOWN[self.file]]
         return "more" if "more" in found else "open" if "open" in found else "words"
 
 
@@ -165,7 +165,7 @@ class Trade(Struct, frozen=True):
         media = dict.fromkeys(medium for file in files for medium in _TRADES[file])
         if sum(not _PICTURES.isdisjoint(_TRADES[file]) for file in files) > 1:
             media["pictures"] = None
-        found = [_suffices(facts.of(medium)) for medium in media]
+        found = [_suffices(facts.needs_of(medium)) for medium in media]
         if set(files) == {"table"}:  # an office file, of which the text is read
             return "more" if needs_looks(facts) else "words"
         return "more" if "more" in found else "open" if "open" in found else "words"

@@ -88,13 +88,13 @@ async def test_a_large_photograph_is_shrunk_before_the_model_and_its_vector_stay
     ImageDraw.Draw(large).regular_polygon((2000, 1500, 900), 3, fill=(220, 30, 30))
     large.save(out := io.BytesIO(), "JPEG", quality=92)
     sizes: list[int] = []
-    looked = client.runtimes.look
+    looked = client.runtimes.embed_image
 
     async def look(endpoint: Endpoint, png: bytes) -> ContrastiveResult:
         sizes.append(min(Image.open(io.BytesIO(png)).size))
         return await looked(endpoint, png)
 
-    monkeypatch.setattr(client.runtimes, "look", look)
+    monkeypatch.setattr(client.runtimes, "embed_image", look)
     shrunk = (await client.ask("", out.getvalue(), output=EmbeddingOutput(), model=TINY)).result.embedding
     monkeypatch.setattr(part_inputs, "CONTRASTIVE_SIDE", 3000)
     whole = (await client.ask("", out.getvalue(), output=EmbeddingOutput(), model=TINY)).result.embedding

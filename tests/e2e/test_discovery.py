@@ -341,7 +341,7 @@ def test_a_server_that_never_answers_holds_up_no_other(cli: Cli, found: Any, tex
         from intermodal import Client
 
         with Client() as client:
-            servers = client._bridge.run(client.asynchronous.known.look)
+            servers = client._bridge.run(client.asynchronous.known.scan)
         assert [(server.kind, server.complete) for server in servers] == [("", False), ("llama.cpp", True)]
 
 

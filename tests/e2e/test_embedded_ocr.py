@@ -38,14 +38,14 @@ async def eye() -> AsyncIterator[EmbeddedRuntimes]:
 
 
 async def test_the_invoice_is_read_line_by_line(eye: EmbeddedRuntimes, media: Path) -> None:
-    seen = await eye.read(OCR, (media / "screenshot-invoice.png").read_bytes())
+    seen = await eye.recognize_text(OCR, (media / "screenshot-invoice.png").read_bytes())
     assert [line.text for line in seen.lines] == INVOICE
     assert all(0.9 < line.confidence <= 1 for line in seen.lines)
     tops = [line.box[1] for line in seen.lines]
     assert tops == sorted(tops)
     assert all(0 <= x0 < x1 <= 900 and 0 <= y0 < y1 <= 420 for x0, y0, x1, y1 in (line.box for line in seen.lines))
     assert seen.load_seconds > 0
-    again = await eye.read(OCR, (media / "screenshot-invoice.png").read_bytes())
+    again = await eye.recognize_text(OCR, (media / "screenshot-invoice.png").read_bytes())
     assert again.load_seconds == 0
     assert again.lines == seen.lines
 
@@ -61,7 +61,7 @@ async def test_pages_of_a_scan_are_read_in_bounded_memory_which_is_given_back() 
     page.save(data, "PNG")
     reader, before = runtimes(), set(psutil.Process().children(recursive=True))  # other tests may have readers, too
     try:
-        found = [await reader.read(OCR, data.getvalue()) for _ in range(3)]
+        found = [await reader.recognize_text(OCR, data.getvalue()) for _ in range(3)]
         began = set(psutil.Process().children(recursive=True)) - before
         (child,) = [each for each in began if "ocr" in " ".join(each.cmdline())]
         held = child.memory_info().rss
@@ -75,7 +75,7 @@ async def test_pages_of_a_scan_are_read_in_bounded_memory_which_is_given_back() 
 async def test_a_photograph_without_text_gives_no_lines(eye: EmbeddedRuntimes, media: Path) -> None:
     data = io.BytesIO()
     Image.open(media / "photo-coffee.jpg").save(data, "PNG")
-    assert (await eye.read(OCR, data.getvalue())).lines == ()
+    assert (await eye.recognize_text(OCR, data.getvalue())).lines == ()
 
 
 async def test_icons_are_no_letters_of_another_script(eye: EmbeddedRuntimes) -> None:
@@ -87,7 +87,7 @@ async def test_icons_are_no_letters_of_another_script(eye: EmbeddedRuntimes) -> 
         for bar in range(3):
             draw.line((at, 140 + 12 * bar, at + 40, 140 + 12 * bar), fill="black", width=5)
     draw.text((330, 40), "Settings", fill="black", font=ImageFont.load_default(32))
-    read = " ".join(line.text for line in (await eye.read(OCR, png(picture))).lines)
+    read = " ".join(line.text for line in (await eye.recognize_text(OCR, png(picture))).lines)
     assert "Settings" in read and not any(letter >= "\u0370" and letter.isalpha() for letter in read), read
 
 
@@ -95,7 +95,7 @@ async def test_icons_are_no_letters_of_another_script(eye: EmbeddedRuntimes) -> 
 async def test_a_blank_picture_of_any_shape_gives_no_lines(eye: EmbeddedRuntimes, size: tuple[int, int]) -> None:
     data = io.BytesIO()
     Image.new("RGB", size, "white").save(data, "PNG")
-    seen = await eye.read(OCR, data.getvalue())
+    seen = await eye.recognize_text(OCR, data.getvalue())
     assert seen.lines == ()
 
 
@@ -105,7 +105,7 @@ async def test_one_long_line_of_text_is_read_and_its_box_stays_in_the_picture(
     strip = Image.open(media / "screenshot-invoice.png").crop((0, 300, 900, 345))
     data = io.BytesIO()
     strip.save(data, "PNG")
-    (line,) = (await eye.read(OCR, data.getvalue())).lines
+    (line,) = (await eye.recognize_text(OCR, data.getvalue())).lines
     assert line.text == INVOICE[-1]
     assert line.box[2] <= 900
     assert line.box[3] <= 45
@@ -113,7 +113,7 @@ async def test_one_long_line_of_text_is_read_and_its_box_stays_in_the_picture(
 
 async def test_bytes_that_are_no_picture_are_one_clear_error(eye: EmbeddedRuntimes) -> None:
     with pytest.raises(InputBroken, match="not an image"):
-        await eye.read(OCR, b"\x89PNG\r\n\x1a\n nothing")
+        await eye.recognize_text(OCR, b"\x89PNG\r\n\x1a\n nothing")
 
 
 async def test_a_scanned_page_is_read_nearly_whole(eye: EmbeddedRuntimes, media: Path) -> None:
@@ -123,7 +123,7 @@ async def test_a_scanned_page_is_read_nearly_whole(eye: EmbeddedRuntimes, media:
     page = pypdfium2.PdfDocument(media / "scanned.pdf")[0].render(scale=150 / 72).to_pil()
     data = io.BytesIO()
     page.save(data, "PNG")
-    text = lines_to_text((await eye.read(OCR, data.getvalue())).lines).replace("\t", " ").split()
+    text = lines_to_text((await eye.recognize_text(OCR, data.getvalue())).lines).replace("\t", " ").split()
     expected = str(truth).split()
     hit = sum(1 for word in text if any(word in other for other in expected))
     assert len(text) > 30
@@ -165,7 +165,7 @@ def unspaced(text: str) -> str:
 @pytest.mark.parametrize("degrees", [90, 180, 270, 4])
 async def test_a_page_that_lies_askew_is_read_whole_and_in_order(eye: EmbeddedRuntimes, degrees: float) -> None:
     page = drawn((((60, 60 + 44 * row), text) for row, text in enumerate(LINES)), (860, 300), degrees=degrees)
-    seen = await eye.read(OCR, page)
+    seen = await eye.recognize_text(OCR, page)
     assert unspaced(lines_to_text(seen.lines)) == unspaced("\n".join(LINES))
     width, height = Image.open(io.BytesIO(page)).size
     assert all(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height for x0, y0, x1, y1 in (each.box for each in seen.lines))
@@ -174,20 +174,20 @@ async def test_a_page_that_lies_askew_is_read_whole_and_in_order(eye: EmbeddedRu
 async def test_a_tilted_table_keeps_its_rows(eye: EmbeddedRuntimes) -> None:
     rows = (("Item", "Qty", "Amount"), ("Copper wire", "12", "54.00"), ("Door frame", "3", "264.00"))
     cells = [((50 + 260 * at, 50 + 60 * row), cell) for row, cells in enumerate(rows) for at, cell in enumerate(cells)]
-    seen = await eye.read(OCR, drawn(cells, (760, 260), degrees=-3))
+    seen = await eye.recognize_text(OCR, drawn(cells, (760, 260), degrees=-3))
     assert unspaced(lines_to_text(seen.lines)) == unspaced("\n".join("\t".join(row) for row in rows))
 
 
 async def test_every_message_of_a_tall_screenshot_is_read_once(eye: EmbeddedRuntimes) -> None:
     messages = [f"Message {number:02d} with code {1000 + 37 * number}" for number in range(40)]
     tall = drawn((((40, 40 + 110 * row), text) for row, text in enumerate(messages)), (600, 4440))
-    assert unspaced(lines_to_text((await eye.read(OCR, tall)).lines)) == unspaced("\n".join(messages))
+    assert unspaced(lines_to_text((await eye.recognize_text(OCR, tall)).lines)) == unspaced("\n".join(messages))
 
 
 async def test_lines_in_letters_that_the_reader_lacks_are_told(tmp_path: Path) -> None:
     without = runtimes(tmp_path)  # no language was pulled into it
     try:
-        seen = await without.read(OCR, (DRAWN / "invoice-in-two-scripts.png").read_bytes())
+        seen = await without.recognize_text(OCR, (DRAWN / "invoice-in-two-scripts.png").read_bytes())
     finally:
         await without.close()
     assert [each.unread for each in seen.lines] == [False, True, True]

@@ -121,8 +121,8 @@ async def test_the_second_search_looks_at_no_picture_and_starts_no_model(
         async def refuse(*_: object) -> None:
             raise RuntimeCrashed("a model was asked")
 
-        monkeypatch.setattr(client.runtimes, "look", refuse)
-        monkeypatch.setattr(client.runtimes, "place", refuse)
+        monkeypatch.setattr(client.runtimes, "embed_image", refuse)
+        monkeypatch.setattr(client.runtimes, "embed_texts_contrastive", refuse)
         second = await finder.find("a red star", [album])
         assert second.looked_at == 0
         assert [each.score for each in second.nearest] == [each.score for each in first.nearest]
@@ -215,7 +215,7 @@ def test_a_search_in_which_no_picture_can_be_taken_is_an_error_with_its_reason(a
     assert both.code == 3 and "1 other image cannot be taken either" in both.err, both.err
 
 
-@pytest.mark.parametrize("failing", ["look", "picture"])
+@pytest.mark.parametrize("failing", ["embed_image", "picture"])
 async def test_what_breaks_a_search_reaches_the_caller_as_one_error(
     failing: str, album: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,7 +223,7 @@ async def test_what_breaks_a_search_reaches_the_caller_as_one_error(
         raise RuntimeCrashed("it ended")
 
     async with AsyncClient() as client:
-        monkeypatch.setattr(client.runtimes if failing == "look" else client.media, failing, crash)
+        monkeypatch.setattr(client.runtimes if failing == "embed_image" else client.media, failing, crash)
         with pytest.raises(RuntimeCrashed, match="it ended"):
             await client.find("a red star", album)
 
@@ -242,13 +242,13 @@ async def test_the_event_loop_goes_on_while_another_program_writes_the_index(
 ) -> None:
     async with AsyncClient() as client:
         await client.find("a red star", album / "charts")
-        look, looked = client.runtimes.look, anyio.Event()
+        look, looked = client.runtimes.embed_image, anyio.Event()
 
         async def told(*given: Any) -> Any:
             looked.set()
             return await look(*given)
 
-        monkeypatch.setattr(client.runtimes, "look", told)
+        monkeypatch.setattr(client.runtimes, "embed_image", told)
         other = sqlite3.connect(client.vectors._path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
 

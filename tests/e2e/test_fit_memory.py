@@ -59,4 +59,4 @@ def test_a_real_server_takes_what_the_header_says(settings: ServingSettings) -> 
     for term, line in LINES.items():
         logged = [float(size) for size in re.findall(line, ran.stderr)]
         assert len(logged) == 1, ran.stderr[-2000:]
-        assert found.of(term).mid / 2**20 == pytest.approx(logged[0], abs=0.006), term
+        assert found.bytes_of(term).mid / 2**20 == pytest.approx(logged[0], abs=0.006), term

@@ -62,7 +62,7 @@ async def test_what_questions_need_is_told_as_well_as_it_was_measured(
     for pair in pairs(asked.read_text("utf-8")):
         facts = await reader.needs(pair.question, ("image", "audio", "video", "document"))
         assert facts is not None
-        told = facts.of(pair.medium)
+        told = facts.needs_of(pair.medium)
         asked_in[pair.language] += 1
         right[pair.language] += pair.right(told)
         wrong += pair.wrong(told)
@@ -133,7 +133,7 @@ async def test_a_sentence_that_joins_questions_needs_what_each_of_them_does(
 ) -> None:
     facts = await reader.needs(question, ("image",))
     assert facts is not None
-    assert ("appearance" in {need.aspect for need in facts.of("image").needed}) is looks
+    assert ("appearance" in {need.aspect for need in facts.needs_of("image").needed}) is looks
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_the_script_fits_examples_that_tell_whether_words_suffice_for_themselves
     asked = [(row, medium) for row in rows for medium in row.media]
     right = 0
     for row, medium in asked:
-        told = question_needs([vectors.of(row.text)], examples).of(medium)
+        told = question_needs([vectors.of(row.text)], examples).needs_of(medium)
         right += bool(BEYOND[medium] & {need.aspect for need in told.needed}) == bool(BEYOND[medium] & set(row.needs))
     assert right >= 0.95 * len(asked)
 

@@ -11,7 +11,7 @@ from tests.e2e.small_gguf import CONTROL, vocabulary, write
 from tests.e2e.tokenizer import llama_cpp, served
 from tests.unit.local.runtime_fixtures import REAL_WEIGHTS
 
-from intermodal.local.tokenizers.template_marks import marks_in
+from intermodal.local.tokenizers.template_marks import template_marks
 from intermodal.protocols.special_tokens import special_tokens
 
 pytestmark = pytest.mark.e2e
@@ -22,8 +22,8 @@ def test_marks_are_special_tokens_and_what_the_template_writes(tmp_path: Path) -
     tokens, merges = vocabulary()
     write(tmp_path / "bare.gguf", "default", tokens, merges)
     write(tmp_path / "thinks.gguf", "default", tokens, merges, THINKING)
-    assert set(marks_in(tmp_path / "bare.gguf")) == {*CONTROL}, "llama.cpp's own template is ChatML"
-    assert set(marks_in(tmp_path / "thinks.gguf")) == {*CONTROL, "<think>", "[INST]"}
+    assert set(template_marks(tmp_path / "bare.gguf")) == {*CONTROL}, "llama.cpp's own template is ChatML"
+    assert set(template_marks(tmp_path / "thinks.gguf")) == {*CONTROL, "<think>", "[INST]"}
 
 
 def test_llama_cpp_takes_user_defined_tokens_from_a_text_even_without_special_ones(tmp_path: Path) -> None:
@@ -47,19 +47,21 @@ def test_a_folder_says_it_in_its_tokenizers_config(tmp_path: Path) -> None:
     }
     config = {"added_tokens_decoder": added, "chat_template": "<|im_start|>{{ x }}<tool_call>"}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-    assert set(marks_in(tmp_path)) == {"<|im_end|>", "<|im_start|>", "<tool_call>"}
+    assert set(template_marks(tmp_path)) == {"<|im_end|>", "<|im_start|>", "<tool_call>"}
 
 
 @pytest.mark.parametrize("data", [b"", b"GGUF", b"{}", b"[1]"])
 def test_a_file_that_says_nothing_has_no_marks(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.gguf").write_bytes(data)
     (tmp_path / "tokenizer_config.json").write_bytes(data)
-    assert marks_in(tmp_path / "x.gguf") == marks_in(tmp_path) == marks_in(tmp_path / "none.gguf") == ()
+    assert (
+        template_marks(tmp_path / "x.gguf") == template_marks(tmp_path) == template_marks(tmp_path / "none.gguf") == ()
+    )
 
 
 def test_each_mark_is_one_token_of_llama_cpp_and_none_once_it_is_broken_up() -> None:
     path = REAL_WEIGHTS / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct.Q4_1.gguf"
-    marks = marks_in(path)
+    marks = template_marks(path)
     assert {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<filename>"} <= {*marks}
     own = special_tokens(marks, include_known=False)
     with llama_cpp(path) as tokens:

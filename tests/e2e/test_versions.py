@@ -58,7 +58,7 @@ def lying(path: Path) -> bytes:
 async def read(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any:
     invoice = media / "screenshot-invoice.png"
     pictures = invoice.read_bytes(), lying(invoice)
-    seen = [await here.read(OCR, data) for data in pictures]
+    seen = [await here.recognize_text(OCR, data) for data in pictures]
     return [[[line.text, line.unread] for line in each.lines] for each in seen]
 
 

@@ -93,7 +93,7 @@ async def ask(transport: Transport, base_url: str, call: ChatCall, *, key: str =
     async with transport.post(HostAddress(base_url, key), encoded, timeouts=waits, fresh=True) as response:
         if response.status != 200:
             raise classification.classify(
-                response.status, response.headers, await response.read(), "real:m", secrets=(key,)
+                response.status, response.headers, await response.read_body(), "real:m", secrets=(key,)
             )
         decoder = openai_chat_codec.OpenAIChatDecoder("real:m", headers=response.headers)
         events = [event async for chunk in response.chunks() for event in decoder.feed(chunk)]
@@ -181,7 +181,7 @@ async def test_a_schema_that_the_server_cannot_use_is_the_caller_s_fault(transpo
 async def test_B1_a_real_stream_cut_at_any_byte_is_reassembled_or_an_error(transport: Transport, base_url: str) -> None:
     encoded = openai_chat_codec.encode_request(chat(WireText(text="Name three colours."), tokens=8), HOST)
     async with transport.post(HostAddress(base_url, KEY), encoded) as response:
-        body = await response.read()
+        body = await response.read_body()
     decoder = openai_chat_codec.OpenAIChatDecoder()
     whole = decoder.feed(body) + decoder.close()
     assert isinstance(whole[-1], Finish)

@@ -68,7 +68,7 @@ async def reply(transport: Transport, base_url: str, wire: ModuleType, call: Cha
     """Raises the classified error of a reply that is not 2xx."""
     encoded = wire.encode_request(call, HOST)
     async with transport.post(HostAddress(base_url), encoded, timeouts=Timeouts(first_byte=60)) as response:
-        body = await response.read(1 << 20)
+        body = await response.read_body(1 << 20)
         if response.status != 200:
             raise classification.classify(response.status, response.headers, body, "real:m")
         return body

@@ -21,7 +21,7 @@ from tests.gates.test_media_fuzz import damaged
 from intermodal.core.content import BytesSource, File
 from intermodal.core.request import Message, Request
 from intermodal.errors import InputError
-from intermodal.media.expand import expand
+from intermodal.media.expand import expand_request
 from intermodal.media.fetch import CachingFetcher
 from intermodal.media.worker_client import MediaWorker
 
@@ -43,7 +43,7 @@ async def worker() -> AsyncIterator[MediaWorker]:
 
 async def taken(worker: MediaWorker, name: str, data: bytes) -> None:
     part = File(source=BytesSource(data=data, name=name))
-    await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, CachingFetcher())
+    await expand_request(Request(messages=(Message(role="user", parts=(part,)),)), worker, CachingFetcher())
 
 
 def overlapping() -> bytes:

@@ -166,7 +166,7 @@ class Hosts:
             async def shut(*asked: object) -> None:
                 return None
 
-            direct.ready = shut  # type: ignore[method-assign,assignment]
+            direct.match = shut  # type: ignore[method-assign,assignment]
             direct.at_once = lambda *asked: None  # type: ignore[method-assign]
         else:
             vars(direct).pop("ready", None)

@@ -46,7 +46,7 @@ def senses(monkeypatch: pytest.MonkeyPatch, said: list[str], written: list[str])
         return OcrResult(lines=tuple(ReadLine(text=line, confidence=0.99) for line in written), seconds=0.1)
 
     monkeypatch.setattr(EmbeddedRuntimes, "transcribe", transcribe)
-    monkeypatch.setattr(EmbeddedRuntimes, "read", read)
+    monkeypatch.setattr(EmbeddedRuntimes, "recognize_text", read)
 
 
 def fake(protocol: Any) -> AbstractContextManager[Any]:

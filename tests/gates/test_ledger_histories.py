@@ -91,11 +91,11 @@ class Histories(RuleBasedStateMachine):
         worker = self.workers[number]
         claim = QuotaClaim(cost=usd / NANODOLLARS, tokens=tokens)
         key_leases = worker.lease_pool.key_leases(worker.key, self.now)
-        parts = worker.lease_pool.parts(key_leases, claim, self.now)
+        parts = worker.lease_pool.lease_amounts(key_leases, claim, self.now)
         made = worker.lease_pool.reserve(worker.key, parts)
         if made is None:
             lacking = [(lease, need) for lease, need in parts if lease.free < need or not lease.ready]
-            drawn = [(lease, need, lease.want(need, need)) for lease, need in lacking]
+            drawn = [(lease, need, lease.draw_request(need, need)) for lease, need in lacking]
             grants = worker.quota_store.take(worker.id, [want for _, _, want in drawn], self.now)
             worker.lease_pool.add_grants(drawn, grants, self.now)
             made = worker.lease_pool.reserve(worker.key, parts)
@@ -289,8 +289,8 @@ def test_C1_what_is_drawn_under_a_higher_limit_is_not_set_aside_under_a_lower_on
     history = Histories()
     history.admit(number=1, usd=0, tokens=90)
     worker, claim = history.workers[0], QuotaClaim(cost=0.0, tokens=30)
-    parts = worker.lease_pool.parts(worker.lease_pool.key_leases(KEY, history.now), claim, history.now)
-    drawn = [(lease, need, lease.want(need, need)) for lease, need in parts]
+    parts = worker.lease_pool.lease_amounts(worker.lease_pool.key_leases(KEY, history.now), claim, history.now)
+    drawn = [(lease, need, lease.draw_request(need, need)) for lease, need in parts]
     grants = worker.quota_store.take(worker.id, [want for _, _, want in drawn], history.now)
     history.change(look={0, 1, 2}, usd=USD, tokens=100)  # while the draw is on its way
     worker.lease_pool.add_grants(drawn, grants, history.now)

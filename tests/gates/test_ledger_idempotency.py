@@ -36,16 +36,16 @@ def code(found: object) -> str:
 
 async def test_C7_asked_again_the_same_answer_comes_without_a_call(tmp_path: Path) -> None:
     first = await started(tmp_path)
-    fresh = await first.ask(ASKED)
+    fresh = await first.begin_idempotent(ASKED)
     assert isinstance(fresh, FirstUse)
     await first.finish(fresh, REPLY)
-    assert await first.ask(ASKED) == REPLY
+    assert await first.begin_idempotent(ASKED) == REPLY
     second = await started(tmp_path)
-    assert await second.ask(ASKED) == REPLY, "in another worker, too"
+    assert await second.begin_idempotent(ASKED) == REPLY, "in another worker, too"
     await first.close()
     await second.close()
     third = await started(tmp_path)
-    assert await third.ask(ASKED) == REPLY, "and after a restart"
+    assert await third.begin_idempotent(ASKED) == REPLY, "and after a restart"
     await third.close()
 
 
@@ -53,45 +53,45 @@ async def test_C7_of_many_at_once_in_several_workers_one_is_carried_out(tmp_path
     workers = [await started(tmp_path) for _ in range(4)]
     for number in range(50 if full_gates else 5):
         asked = IdempotentRequest(owner="k", name=f"n{number}", digest=b"d")
-        found = await asyncio.gather(*(worker.ask(asked) for worker in workers for _ in range(10)))
+        found = await asyncio.gather(*(worker.begin_idempotent(asked) for worker in workers for _ in range(10)))
         fresh = [each for each in found if isinstance(each, FirstUse)]
         assert len(fresh) == 1
         assert {code(each) for each in found if not isinstance(each, FirstUse)} == {"409 idempotency_in_progress"}
         await workers[0].finish(fresh[0], REPLY)
-        assert [await worker.ask(asked) for worker in workers] == [REPLY] * 4
+        assert [await worker.begin_idempotent(asked) for worker in workers] == [REPLY] * 4
     for worker in workers:
         await worker.close()
 
 
 async def test_C7_another_body_is_refused(tmp_path: Path) -> None:
     ledger = await started(tmp_path)
-    fresh = await ledger.ask(ASKED)
+    fresh = await ledger.begin_idempotent(ASKED)
     other = IdempotentRequest(owner="k", name="order-1", digest=b"other body")
-    assert code(await ledger.ask(other)) == "409 idempotency_mismatch"
+    assert code(await ledger.begin_idempotent(other)) == "409 idempotency_mismatch"
     assert isinstance(fresh, FirstUse)
     await ledger.finish(fresh, REPLY)
-    assert code(await ledger.ask(other)) == "409 idempotency_mismatch"
+    assert code(await ledger.begin_idempotent(other)) == "409 idempotency_mismatch"
     assert isinstance(
-        await ledger.ask(IdempotentRequest(owner="other", name="order-1", digest=b"other body")), FirstUse
+        await ledger.begin_idempotent(IdempotentRequest(owner="other", name="order-1", digest=b"other body")), FirstUse
     )
     await ledger.close()
 
 
 async def test_C7_after_a_crash_it_is_not_carried_out_again(tmp_path: Path) -> None:
     died = await started(tmp_path, process="host/boot/1/1")
-    assert isinstance(await died.ask(ASKED), FirstUse)
+    assert isinstance(await died.begin_idempotent(ASKED), FirstUse)
     after = await started(tmp_path, process="host/boot/2/1", gone=frozenset({"host/boot/1/1"}))
     for _ in range(2):
-        assert code(await after.ask(ASKED)) == "409 idempotency_lost"
+        assert code(await after.begin_idempotent(ASKED)) == "409 idempotency_lost"
     await after.close()
 
 
 async def test_C7_what_was_never_sent_may_be_asked_again(tmp_path: Path) -> None:
     ledger = await started(tmp_path)
-    fresh = await ledger.ask(ASKED)
+    fresh = await ledger.begin_idempotent(ASKED)
     assert isinstance(fresh, FirstUse)
-    await ledger.forget(fresh)
-    assert isinstance(await ledger.ask(ASKED), FirstUse)
+    await ledger.free_idempotency_key(fresh)
+    assert isinstance(await ledger.begin_idempotent(ASKED), FirstUse)
     await ledger.close()
 
 
@@ -104,22 +104,30 @@ async def test_C7_answers_are_bounded_in_size_in_number_and_in_time(
 
     async def one(name: str, size: int) -> IdempotentRequest:
         asked = IdempotentRequest(owner="k", name=name, digest=b"")
-        fresh = await ledger.ask(asked)
+        fresh = await ledger.begin_idempotent(asked)
         assert isinstance(fresh, FirstUse)
         await ledger.finish(fresh, StoredReply(status=200, content_type="text/plain", body=bytes(size)))
         return asked
 
-    assert code(await ledger.ask(await one("long", idempotency.MAX_STORED_BYTES + 1))) == "409 idempotency_answered"
+    assert (
+        code(await ledger.begin_idempotent(await one("long", idempotency.MAX_STORED_BYTES + 1)))
+        == "409 idempotency_answered"
+    )
     kept = [await one(f"order-of-anna-{number}", 900_000) for number in range(4)]
-    found = [await ledger.ask(asked) for asked in kept]
+    found = [await ledger.begin_idempotent(asked) for asked in kept]
     assert code(found[0]) == "409 idempotency_answered", "the oldest made room"
     assert all(isinstance(each, StoredReply) for each in found[1:])
     for number in range(3):
-        assert isinstance(await ledger.ask(IdempotentRequest(owner="k", name=f"more{number}", digest=b"")), FirstUse)
-    assert code(await ledger.ask(IdempotentRequest(owner="k", name="more3", digest=b""))) == "429 idempotency_full"
+        assert isinstance(
+            await ledger.begin_idempotent(IdempotentRequest(owner="k", name=f"more{number}", digest=b"")), FirstUse
+        )
+    assert (
+        code(await ledger.begin_idempotent(IdempotentRequest(owner="k", name="more3", digest=b"")))
+        == "429 idempotency_full"
+    )
     await ledger.close()
     later = await started(tmp_path, now=idempotency.RETENTION_SECONDS + 1)
-    assert isinstance(await later.ask(kept[1]), FirstUse), "a day later it is forgotten"
+    assert isinstance(await later.begin_idempotent(kept[1]), FirstUse), "a day later it is forgotten"
     await later.close()
     assert b"anna" not in (tmp_path / FILE).read_bytes(), "names are kept as hashes"
 
@@ -157,9 +165,11 @@ async def test_E4_what_clients_say_is_data_and_never_words_of_a_statement(tmp_pa
     for number in range(5000 if full_gates else 150):
         name = "".join(random_.choices(pieces, k=random_.randint(1, 8))) + str(number)
         names.add(name)
-        found = await ledger.ask(IdempotentRequest(owner="k", name=name, digest=name.encode("utf-8", "replace")))
+        found = await ledger.begin_idempotent(
+            IdempotentRequest(owner="k", name=name, digest=name.encode("utf-8", "replace"))
+        )
         assert isinstance(found, FirstUse)
-        assert not isinstance(ledger.access.who({"x-api-key": name}), QuotaRefusal)
+        assert not isinstance(ledger.access.authenticate({"x-api-key": name}), QuotaRefusal)
     await ledger.close()
     assert schema() == before
     with sqlite3.connect(tmp_path / FILE) as connection:
@@ -173,10 +183,10 @@ async def test_C7_old_rows_are_deleted_a_few_at_a_time_and_block_nobody(
     monkeypatch.setattr(idempotency, "MAX_PER_KEY", 60)
     first = await started(tmp_path)
     for number in range(60):
-        fresh = await first.ask(IdempotentRequest(owner="k", name=f"n{number}", digest=b"d"))
+        fresh = await first.begin_idempotent(IdempotentRequest(owner="k", name=f"n{number}", digest=b"d"))
         assert isinstance(fresh, FirstUse)
         await first.finish(fresh, REPLY)
-    assert code(await first.ask(ASKED)) == "429 idempotency_full"
+    assert code(await first.begin_idempotent(ASKED)) == "429 idempotency_full"
     await first.close()
     with monkeypatch.context() as patch:
         patch.setattr(sqlite_store, "PRUNE_ROUNDS", 0)  # a gateway that has run for long
@@ -189,12 +199,14 @@ async def test_C7_old_rows_are_deleted_a_few_at_a_time_and_block_nobody(
         finally:
             connection.close()
 
-    assert isinstance(await later.ask(IdempotentRequest(owner="k", name="n59", digest=b"other")), FirstUse), (
-        "its first use is past"
-    )
+    assert isinstance(
+        await later.begin_idempotent(IdempotentRequest(owner="k", name="n59", digest=b"other")), FirstUse
+    ), "its first use is past"
     assert kept() == 60 - idempotency.PRUNE_BATCH - 1 + 1
     for number in range(3):
-        assert isinstance(await later.ask(IdempotentRequest(owner="k", name=f"m{number}", digest=b"d")), FirstUse)
+        assert isinstance(
+            await later.begin_idempotent(IdempotentRequest(owner="k", name=f"m{number}", digest=b"d")), FirstUse
+        )
     assert kept() == 4
     await later.close()
     last = await started(tmp_path, now=3 * idempotency.RETENTION_SECONDS)
@@ -250,7 +262,7 @@ async def test_C7_answers_that_an_older_version_kept_are_counted(tmp_path: Path)
         connection.execute(KEEP, ("n", "done", 2e9, bytes(70)))
     connection.close()
     ledger = await started(tmp_path)
-    fresh = await ledger.ask(ASKED)
+    fresh = await ledger.begin_idempotent(ASKED)
     assert isinstance(fresh, FirstUse)
     await ledger.finish(fresh, REPLY)
     await ledger.close()

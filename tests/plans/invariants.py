@@ -15,7 +15,7 @@ from intermodal.core.content import Text
 from intermodal.core.quantity import Quantity
 from intermodal.core.request import Policy
 from intermodal.errors import IntermodalError
-from intermodal.planner import frontier, plan, why_not
+from intermodal.planner import frontier, not_chosen_reasons, plan
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
 from intermodal.plans.step import Call, DescribeImages, Step, Transform, parameters_of
@@ -239,7 +239,7 @@ def _read_by(step: Step, inputs: Inputs, candidate: Candidate) -> list[tuple[Par
     """The parts a step reads, each with the kind of what it gets of it; a question that goes along is read, too."""
     by_id = {other.id: other for other in candidate.steps}
     found: list[tuple[PartFacts, str]] = []
-    if isinstance(step, Call) and step.op == "describe" and DescribeImages.of(step).question_digest:
+    if isinstance(step, Call) and step.op == "describe" and DescribeImages.parameters_of(step).question_digest:
         last = inputs.request.messages[-1].parts
         with_facts = zip(last, inputs.facts.parts[-len(last) :], strict=True)
         found += [(fact, "text") for part, fact in with_facts if isinstance(part, Text) and not part.name]
@@ -265,7 +265,7 @@ def everyone_has_an_answer(inputs: Inputs, made: Plan) -> None:
     used = {step.endpoint for step in made.chosen.steps if isinstance(step, Call)}
     fallbacks = {candidate.endpoint for candidate in made.fallbacks}
     for endpoint in inputs.catalog.endpoints:
-        answer = why_not(inputs, endpoint.id)
+        answer = not_chosen_reasons(inputs, endpoint.id)
         assert answer.startswith(f"{endpoint.id}: ") and "\n" not in answer, answer
         words = answer.removeprefix(f"{endpoint.id}: ")
         assert len(words) > 12 and words.strip() == words, answer

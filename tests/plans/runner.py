@@ -51,7 +51,7 @@ from intermodal.core.request import (
     TranscriptOutput,
 )
 from intermodal.errors import IntermodalError, NoRoute
-from intermodal.planner import frontier, plan, why_not
+from intermodal.planner import frontier, not_chosen_reasons, plan
 from intermodal.plans.explain import explain, explain_all
 from intermodal.plans.facts import ConversionOutcome, Facts, PageFacts, PartFacts, ScriptFacts, SubtitleFacts, ToolFacts
 from intermodal.plans.machine import Machine
@@ -121,7 +121,7 @@ def run(case: Mapping[str, Any]) -> str:
 
 def _why(inputs: Inputs, name: str) -> str:
     try:
-        return why_not(inputs, name)
+        return not_chosen_reasons(inputs, name)
     except IntermodalError as error:
         return f"{type(error).__name__}: {error}"
 

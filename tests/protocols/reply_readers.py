@@ -104,7 +104,7 @@ class _Client:
     """A client that takes everything at once."""
 
     status = 0
-    ended = disconnected = behind = False
+    ended = disconnected = is_reader_behind = False
     data = b""
 
     def when_caught_up(self, do: object) -> None: ...
@@ -112,7 +112,7 @@ class _Client:
     def write_unbuffered(self, data: bytes) -> None:
         self.data += data
 
-    def last(self, data: bytes) -> None:
+    def write_last(self, data: bytes) -> None:
         self.data += data
 
 

@@ -51,5 +51,5 @@ def test_what_goes_through_as_it_came_is_read_by_the_folder_of_its_protocol(row:
     codec = import_module(f"intermodal.protocols.{folder}.codec")
     assert (row.chat_of, row.forwarded) == (passthrough.chat_of, passthrough.KEPT)
     reply = import_module(f"intermodal.protocols.{folder}.reply")
-    assert (row.read, row.uncounted) == (reply.read, reply.UNCOUNTED)
+    assert (row.read, row.uncounted) == (reply.read_reply, reply.UNCOUNTED)
     assert (row.encode, row.decode, row.path) == (codec.encode_request, reply.Decoder, codec.PATH)

@@ -68,10 +68,10 @@ def svg(advice: Advice, name: str = "") -> str:
     picture = drawing.Drawing(name or f"im-advice-{_digest(advice)}", WIDE, high)
     y = MARGIN + 14
     for line in head:
-        picture.text(MARGIN, y, line, "ink bold", size=16)
+        picture.add_text(MARGIN, y, line, "ink bold", size=16)
         y += 22
     for line in why:
-        picture.text(MARGIN, y, line, "soft", size=SIZE)
+        picture.add_text(MARGIN, y, line, "soft", size=SIZE)
         y += ROW
     _path(picture, advice, top)
     if charted:
@@ -79,7 +79,7 @@ def svg(advice: Advice, name: str = "") -> str:
         chart.draw(charted, _machines(advice), _volume_marks(advice))
     y = top + path + (CHART if charted else 0) + 14
     for line in below:
-        picture.text(MARGIN, y, line, "ink", size=SIZE)
+        picture.add_text(MARGIN, y, line, "ink", size=SIZE)
         y += ROW
     return picture.render(f"Advice: {headline(advice)}", text(advice))
 
@@ -107,9 +107,9 @@ def _path(picture: drawing.Drawing, advice: Advice, top: float) -> None:
     wide = WIDE - 2 * MARGIN
     picture.rect((MARGIN, top_of_decision, wide, STEP), "answering here-line", radius=7)
     title = advice.decided_use.title
-    picture.text(MARGIN + PAD, top_of_decision + 19, title, "ink bold", size=13)
+    picture.add_text(MARGIN + PAD, top_of_decision + 19, title, "ink bold", size=13)
     summary = drawing.shorten_text(" · ".join((advice.endpoint, *figures(advice.offer))), SIZE, wide - 2 * PAD)
-    picture.text(MARGIN + PAD, top_of_decision + 36, summary, "soft", size=SIZE)
+    picture.add_text(MARGIN + PAD, top_of_decision + 36, summary, "soft", size=SIZE)
 
 
 def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
@@ -117,23 +117,25 @@ def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
     picture.rect((MARGIN, top, CARD, STEP), "card card-line", radius=7)
     lines = drawing.wrap_lines(fork.question, 12, CARD - 2 * PAD, 2)
     for place, line in enumerate(lines):
-        picture.text(MARGIN + PAD, top + STEP / 2 + 4 + (place - (len(lines) - 1) / 2) * ROW, line, "ink bold", size=12)
+        picture.add_text(
+            MARGIN + PAD, top + STEP / 2 + 4 + (place - (len(lines) - 1) / 2) * ROW, line, "ink bold", size=12
+        )
     x = MARGIN + 26
-    arrow = drawing.number(top + STEP + GAP - 7)
-    picture.path(f"M{drawing.number(x)} {drawing.number(top + STEP)}V{arrow}", "line here-line thick")
-    tip = drawing.number(top + STEP + GAP - 1)
-    left, right = drawing.number(x - 4), drawing.number(x + 4)
-    picture.path(f"M{left} {arrow}L{drawing.number(x)} {tip}L{right} {arrow}Z", "took")
-    picture.text(x + 10, top + STEP + GAP / 2 + 4, fork.answer, "ink bold", size=SIZE)
+    arrow = drawing.coordinate(top + STEP + GAP - 7)
+    picture.path(f"M{drawing.coordinate(x)} {drawing.coordinate(top + STEP)}V{arrow}", "line here-line thick")
+    tip = drawing.coordinate(top + STEP + GAP - 1)
+    left, right = drawing.coordinate(x - 4), drawing.coordinate(x + 4)
+    picture.path(f"M{left} {arrow}L{drawing.coordinate(x)} {tip}L{right} {arrow}Z", "took")
+    picture.add_text(x + 10, top + STEP + GAP / 2 + 4, fork.answer, "ink bold", size=SIZE)
     side, room = MARGIN + CARD + 16, WIDE - 2 * MARGIN - CARD - 16
     other = f"{'no' if fork.answer == 'yes' else 'yes'} would lead to {fork.otherwise}" if fork.otherwise else ""
     words = drawing.wrap_lines(f"{fork.answer}: {fork.why}", SIZE, room, 2 if other else 3)
     y = top + STEP / 2 + 4 - (len(words) + bool(other) - 1) * ROW / 2
     for line in words:
-        picture.text(side, y, line, "ink", size=SIZE)
+        picture.add_text(side, y, line, "ink", size=SIZE)
         y += ROW
     if other:
-        picture.text(side, y, drawing.shorten_text(other, SIZE, room), "soft", size=SIZE)
+        picture.add_text(side, y, drawing.shorten_text(other, SIZE, room), "soft", size=SIZE)
 
 
 # ---- the chart -------------------------------------------------------------------------------------
@@ -274,19 +276,25 @@ class VolumeChart:
     def _frame(self) -> None:
         picture, bottom = self._picture, self._at_y(self._y.low)
         right = self._at_x(self._x.high)
-        picture.text(self._left, self._top + 14, "Cost a month against volume", "ink bold", size=13)
+        picture.add_text(self._left, self._top + 14, "Cost a month against volume", "ink bold", size=13)
         for value in _powers(self._y):
-            y = drawing.number(self._at_y(value))
-            picture.path(f"M{drawing.number(self._at_x(self._x.low))} {y}H{drawing.number(right)}", "line grid")
-            picture.text(
+            y = drawing.coordinate(self._at_y(value))
+            picture.path(
+                f"M{drawing.coordinate(self._at_x(self._x.low))} {y}H{drawing.coordinate(right)}",
+                "line grid",
+            )
+            picture.add_text(
                 self._at_x(self._x.low) - 8, self._at_y(value) + 4, f"${_format_axis_number(value)}", "soft", end="end"
             )
         for value in _powers(self._x):
-            x = drawing.number(self._at_x(value))
-            picture.path(f"M{x} {drawing.number(bottom)}V{drawing.number(self._at_y(self._y.high))}", "line grid")
-            picture.text(self._at_x(value), bottom + 16, _format_axis_number(value), "soft", end="middle")
+            x = drawing.coordinate(self._at_x(value))
+            picture.path(
+                f"M{x} {drawing.coordinate(bottom)}V{drawing.coordinate(self._at_y(self._y.high))}",
+                "line grid",
+            )
+            picture.add_text(self._at_x(value), bottom + 16, _format_axis_number(value), "soft", end="middle")
         middle = (self._at_x(self._x.low) + right) / 2
-        picture.text(middle, bottom + 36, "requests a month (both axes logarithmic)", "soft", end="middle")
+        picture.add_text(middle, bottom + 36, "requests a month (both axes logarithmic)", "soft", end="middle")
 
     def _draw_line(self, line: HostedCost, first: float, last: float) -> None:
         """Draw the line of the middle price, and dashed lines of the lowest and highest price if they differ."""
@@ -309,7 +317,7 @@ class VolumeChart:
         if begin >= end:
             return ""
         points = [(self._at_x(value), self._at_y(usd * value)) for value in (begin, end)]
-        return "M" + "L".join(f"{drawing.number(x)} {drawing.number(y)}" for x, y in points)
+        return "M" + "L".join(f"{drawing.coordinate(x)} {drawing.coordinate(y)}" for x, y in points)
 
     def _steps(self, machines: MachineCost, first: float, last: float) -> None:
         """Draw a flat line up to the capacity of one machine, a step for each further machine, and a slope for many."""
@@ -321,28 +329,32 @@ class VolumeChart:
             if begin >= machines.capacity * STEPS and path:
                 path += f"L{self._point(end, own_cost(machines.owned, end, machines.capacity))}"
                 continue
-            y = drawing.number(self._at_y(cost))
-            path += f"V{y}" if path else f"M{drawing.number(self._at_x(begin))} {y}"
-            path += f"H{drawing.number(self._at_x(end))}"
+            y = drawing.coordinate(self._at_y(cost))
+            path += f"V{y}" if path else f"M{drawing.coordinate(self._at_x(begin))} {y}"
+            path += f"H{drawing.coordinate(self._at_x(end))}"
         self._picture.open(f"{machines.name}: ${plain_money(machines.owned.per_month)} per machine per month")
         self._picture.path(path, "line here-line thick")
         self._picture.close()
 
     def _point(self, requests: float, cost: float) -> str:
-        return f"{drawing.number(self._at_x(requests))} {drawing.number(self._at_y(cost))}"
+        return f"{drawing.coordinate(self._at_x(requests))} {drawing.coordinate(self._at_y(cost))}"
 
     def _draw_mark(self, mark: VolumeMark, place: int, last: int) -> None:
         """Draw a dashed line with a label at its upper end, a ring at a crossing, and a bar for its range."""
         picture, x = self._picture, self._at_x(mark.requests_per_month)
         top, bottom = self._at_y(self._y.high), self._at_y(self._y.low)
-        picture.path(f"M{drawing.number(x)} {drawing.number(bottom)}V{drawing.number(top)}", "line edge", dashed=True)
+        picture.path(
+            f"M{drawing.coordinate(x)} {drawing.coordinate(bottom)}V{drawing.coordinate(top)}",
+            "line edge",
+            dashed=True,
+        )
         wide, y = drawing.width(mark.words, LABEL) + 10, top + 12 + place * LABEL_ROW
         # The first label is left of its line, so that the next line does not cross it.
         before = self._at_x(self._x.low) + wide <= x and (place < last or x + wide > self._at_x(self._x.high))
-        picture.text(x - 6 if before else x + 6, y, mark.words, "ink", size=LABEL, end="end" if before else "")
+        picture.add_text(x - 6 if before else x + 6, y, mark.words, "ink", size=LABEL, end="end" if before else "")
         if mark.low < mark.high:
-            begin, end = (drawing.number(self._at_x(value)) for value in (mark.low, mark.high))
-            picture.path(f"M{begin} {drawing.number(bottom - 4)}H{end}", "line edge thick")
+            begin, end = (drawing.coordinate(self._at_x(value)) for value in (mark.low, mark.high))
+            picture.path(f"M{begin} {drawing.coordinate(bottom - 4)}H{end}", "line edge thick")
         if mark.cost is not None:
             picture.circle(x, self._at_y(mark.cost), 5, "answering here-line line-only")
 
@@ -357,7 +369,7 @@ class VolumeChart:
         for y, name, ink in sorted(words):
             y_of_label = max(y + 4, last_y + LABEL_ROW)
             for line in drawing.wrap_lines(name, LABEL, room, 2):
-                self._picture.text(x, y_of_label, line, ink, size=LABEL)
+                self._picture.add_text(x, y_of_label, line, ink, size=LABEL)
                 last_y, y_of_label = y_of_label, y_of_label + LABEL_ROW
             last_y += 2
 

@@ -22,11 +22,11 @@ def bar_chart(levels: Sequence[LoadLevel]) -> str:
     high = _HEAD + len(panels) * (_TITLE + len(levels) * (_BAR + _GAP) + 10)
     left = 24 + max((width(_label(level), _SIZE) for level in levels), default=0.0)  # labels are not shortened
     drawing = Drawing("bench", left + _ROOM + _RIGHT, high)
-    drawing.text(16, 28, "Compared on one request", "ink bold", size=16)
+    drawing.add_text(16, 28, "Compared on one request", "ink bold", size=16)
     names = list(dict.fromkeys(level.endpoint for level in levels))
     top = float(_HEAD)
     for title, unit, figure in panels:
-        drawing.text(16, top + 18, title, "ink bold", size=12)
+        drawing.add_text(16, top + 18, title, "ink bold", size=12)
         top += _TITLE
         most = max((_highest_value(figure(level)) for level in levels), default=0.0) or 1.0
         for level in levels:
@@ -68,9 +68,9 @@ def _bar(
     colour: str,
 ) -> None:
     left, top = corner
-    drawing.text(left - 8, top + 12, _label(level), "soft", size=_SIZE, end="end")
+    drawing.add_text(left - 8, top + 12, _label(level), "soft", size=_SIZE, end="end")
     if percentiles.median is None:
-        drawing.text(left, top + 12, "nothing seen", "soft", size=11)
+        drawing.add_text(left, top + 12, "nothing seen", "soft", size=11)
         return
     drawing.open(f"{level.endpoint}, {level.concurrency} at once: {percentiles.median:.3g} {unit}")
     drawing.rect((left, top, max(1.0, _ROOM * percentiles.median / most), _BAR), colour, radius=2)
@@ -78,7 +78,7 @@ def _bar(
     if high > low:
         drawing.path(f"M{left + _ROOM * low / most:.1f} {middle:.1f}H{left + _ROOM * high / most:.1f}", "edge line")
     drawing.close()
-    drawing.text(
+    drawing.add_text(
         left + _ROOM * _highest_value(percentiles) / most + 8,
         top + 12,
         f"{percentiles.median:.3g} {unit}",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from intermodal.model_fit.fit import FitCell, FitReport, VllmReport
-from intermodal.model_fit.fit_output import gib, in_place, machine_line, pace_lines, verdict, vllm_sentence
+from intermodal.model_fit.fit_output import gib, machine_line, pace_lines, terms_on_device, verdict, vllm_sentence
 from intermodal.plans.svg import Drawing, shorten_text, width
 from intermodal.sizing.machines import GIB, describe_machine
 from intermodal.sizing.placement import CapacityCheck, Verdict
@@ -37,7 +37,7 @@ def svg(report: FitReport) -> str:
         top += BAR + 44
     top += 10
     for line in pace:
-        drawing.text(LEFT, top, shorten_text(line, SIZE, WIDE - 2 * LEFT), "ink", size=SIZE)
+        drawing.add_text(LEFT, top, shorten_text(line, SIZE, WIDE - 2 * LEFT), "ink", size=SIZE)
         top += 16
     _table(drawing, rows, top + 14)
     description = "\n".join([verdict(report), *pace])
@@ -56,7 +56,7 @@ def vllm_svg(report: VllmReport) -> str:
     top = 92 + BAR + 54
     for index, (length, texts) in enumerate(report.table):
         left = LEFT + index * COLUMN
-        drawing.text(left + COLUMN / 2, top, format_context(length), "soft", size=SIZE, end="middle")
+        drawing.add_text(left + COLUMN / 2, top, format_context(length), "soft", size=SIZE, end="middle")
         enough: Verdict = (
             "unknown" if not texts.known else "fits" if texts.low >= 1 else "tight" if texts.high >= 1 else "no"
         )
@@ -68,16 +68,16 @@ def vllm_svg(report: VllmReport) -> str:
 def _drawing(report: FitReport | VllmReport, machine: str, verdict_text: str, high: float) -> Drawing:
     """Return a drawing with the common header: model, machine and verdict."""
     drawing, room = Drawing("fit", WIDE, high, COLOURS), WIDE - 2 * LEFT
-    drawing.text(LEFT, 30, shorten_text(report.name, 16, room, bold=True), "ink bold", size=16)
-    drawing.text(LEFT, 48, shorten_text(machine, SIZE, room), "soft", size=SIZE)
-    drawing.text(LEFT, 72, shorten_text(verdict_text, 13, room, bold=True), f"{INK[report.verdict]} bold", size=13)
+    drawing.add_text(LEFT, 30, shorten_text(report.name, 16, room, bold=True), "ink bold", size=16)
+    drawing.add_text(LEFT, 48, shorten_text(machine, SIZE, room), "soft", size=SIZE)
+    drawing.add_text(LEFT, 72, shorten_text(verdict_text, 13, room, bold=True), f"{INK[report.verdict]} bold", size=13)
     return drawing
 
 
 def _bar(drawing: Drawing, report: FitReport, check: CapacityCheck, top: float) -> None:
     """Draw the demand and the free memory of one device on one axis."""
     words = f"{check.where}: {gib(check.needed)} of {check.room / GIB:.1f} GiB"
-    _draw_stack(drawing, words, in_place(report, check), check.room, check.verdict, top, check.needed.high)
+    _draw_stack(drawing, words, terms_on_device(report, check), check.room, check.verdict, top, check.needed.high)
 
 
 def _draw_stack(
@@ -88,7 +88,7 @@ def _draw_stack(
     room = WIDE - 2 * LEFT
     most = max(free, needed, sum(amount for _, amount in parts)) or 1.0
     left, legend = LEFT, LEFT
-    drawing.text(LEFT, top + 10, title, "ink bold", size=SIZE)
+    drawing.add_text(LEFT, top + 10, title, "ink bold", size=SIZE)
     drawing.rect((LEFT, top + 16, room * free / most, BAR), "card", radius=3)
     for index, (name, amount) in enumerate(parts):
         wide = room * amount / most
@@ -97,7 +97,7 @@ def _draw_stack(
         drawing.close()
         words = f"{name} {amount / GIB:.1f}"
         drawing.rect((legend, top + BAR + 22, 9, 9), FILLS[index % len(FILLS)], radius=2)
-        drawing.text(legend + 13, top + BAR + 30, words, "soft", size=10)
+        drawing.add_text(legend + 13, top + BAR + 30, words, "soft", size=10)
         left, legend = left + wide, legend + 13 + width(words, 10) + 18
     edge = LEFT + room * free / most
     drawing.path(
@@ -109,13 +109,13 @@ def _draw_stack(
 def _table(drawing: Drawing, rows: dict[str, list[FitCell]], top: float) -> None:
     first = LEFT + 90
     for index, cell in enumerate(next(iter(rows.values()), [])):
-        drawing.text(
+        drawing.add_text(
             first + index * COLUMN + COLUMN / 2, top, format_context(cell.context), "soft", size=SIZE, end="middle"
         )
     for line, (name, cells) in enumerate(rows.items()):
         y = top + 8 + line * ROW
         ink = "ink" if any(cell.estimated for cell in cells) else "ink bold"
-        drawing.text(first - 10, y + 16, name, ink, size=SIZE, end="end")
+        drawing.add_text(first - 10, y + 16, name, ink, size=SIZE, end="end")
         for index, cell in enumerate(cells):
             is_known = cell.check is not None and cell.check.needed.known
             words = f"{cell.check.needed.mid / GIB:.1f}" if cell.check is not None and is_known else "?"
@@ -124,4 +124,4 @@ def _table(drawing: Drawing, rows: dict[str, list[FitCell]], top: float) -> None
 
 def _cell(drawing: Drawing, left: float, top: float, words: str, verdict: Verdict) -> None:
     drawing.rect((left + 2, top + 2, COLUMN - 4, ROW - 4), f"cell-{verdict}", radius=3)
-    drawing.text(left + COLUMN / 2, top + 16, words, INK[verdict], size=SIZE, end="middle")
+    drawing.add_text(left + COLUMN / 2, top + 16, words, INK[verdict], size=SIZE, end="middle")

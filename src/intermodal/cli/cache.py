@@ -47,7 +47,7 @@ def _keys(context: click.Context, parameter: click.Parameter, prefix: str) -> li
 
     cache = _cache()
     found = [entry for entry in cache.entries() if entry.key.startswith(prefix)][:50]
-    return [CompletionItem(entry.key[:_SHOWN], help=_title(cache.look(entry.key))) for entry in found]
+    return [CompletionItem(entry.key[:_SHOWN], help=_title(cache.peek(entry.key))) for entry in found]
 
 
 @cache.command("ls", epilog=EPILOG)
@@ -64,7 +64,7 @@ def show(key: str, as_json: bool) -> None:
     """Print the text of a value, named by its key or the first letters of it."""
     conversions = _cache()
     entry = _find_entry(conversions, key, "show")
-    conversion = conversions.look(entry.key)
+    conversion = conversions.peek(entry.key)
     if conversion is None:
         raise UsageError("cannot be read", where=entry.key[:_SHOWN], todo=f"intermodal cache rm {entry.key[:_SHOWN]}")
     if as_json:
@@ -104,7 +104,7 @@ def rm(keys: tuple[str, ...], everything: bool, as_json: bool) -> None:
 
 def _list(as_json: bool) -> None:
     cache = _cache()
-    found = [(entry, cache.look(entry.key)) for entry in cache.entries()]
+    found = [(entry, cache.peek(entry.key)) for entry in cache.entries()]
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 

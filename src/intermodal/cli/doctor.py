@@ -194,7 +194,7 @@ def _about_prompts(config: Config) -> Iterator[DoctorFinding]:
 
     folder = PromptFolder(config.serve.prompts)
     try:
-        folder.look()
+        folder.reload_changed()
     except IntermodalError as error:
         wording = error.wording_for("command line")
         yield DoctorFinding(
@@ -327,7 +327,7 @@ def _about_weights(machine: Machine) -> Iterator[DoctorFinding]:
     from intermodal.local.servers.context_reduction import measured_memory
 
     store = _readable(weights_store())
-    present = store.present()
+    present = store.complete_names()
     needs, contexts = memory_needs(store), contexts_of(store)
     for row in store.rows():
         if row.name not in present and row.name not in DEFAULTS:

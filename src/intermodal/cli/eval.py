@@ -288,9 +288,9 @@ def _remember(evaluation_report: EvaluationReport, evaluation: Evaluation) -> Ev
 
 def _forget_results(options: dict[str, Any]) -> None:
     from intermodal.config.config_file import data_dir
-    from intermodal.store.measured_strengths import forget
+    from intermodal.store.measured_strengths import delete_results
 
-    count = forget(data_dir(os.environ), Path(options["data"]) if options["data"] else None)
+    count = delete_results(data_dir(os.environ), Path(options["data"]) if options["data"] else None)
     if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 

@@ -65,7 +65,7 @@ def explain(**options: Any) -> None:
         write_picture,
     )
     from intermodal.cli.rendering.json_document import print_document
-    from intermodal.client.async_client import frontier, plan_from, why_not
+    from intermodal.client.async_client import frontier, not_chosen_reasons, plan_from
     from intermodal.plans.explain import explain as as_text
     from intermodal.plans.explain import explain_all
 
@@ -78,7 +78,7 @@ def explain(**options: Any) -> None:
     check_output_files(targets, [*request_files(options), *filter(None, (options["inputs_file"],))])
     inputs = _inputs(options)
     if options["why_not_name"]:
-        reason = why_not(inputs, options["why_not_name"])
+        reason = not_chosen_reasons(inputs, options["why_not_name"])
         if options["as_json"]:
             print_document("why_not", {"name": options["why_not_name"], "reason": reason})
         else:

@@ -57,7 +57,7 @@ def find(**options: Any) -> None:
     from intermodal.client.verbs import SearchClient
 
     if options["forget"]:
-        _report_forgotten(SearchClient().vectors.forget(), as_json=options["as_json"])
+        _report_forgotten(SearchClient().vectors.delete_cache(), as_json=options["as_json"])
         return
     if not options["query"] or not options["paths"]:
         missing = "QUERY" if not options["query"] else "PATHS"

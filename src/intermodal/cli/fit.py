@@ -100,7 +100,7 @@ def fit(**options: Any) -> None:
     from intermodal.cli.arguments.files import OutputFile, check_output_files, check_standard_output
     from intermodal.cli.pull import weights_store
     from intermodal.model_fit.fit import VllmReport
-    from intermodal.model_fit.fit import fit as worked_out
+    from intermodal.model_fit.fit import check_fit as worked_out
 
     svg_file, as_json = options["svg_file"], options["as_json"]
     if options["checked"] is not None:
@@ -214,7 +214,7 @@ def _rank(options: dict[str, Any]) -> None:
 def _drawing(wish: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
     """Print the answer for a diffusion model, and return whether the model is one."""
     from intermodal.errors import UsageError
-    from intermodal.model_fit.diffusion_fit import diffusion_fit, document, lines
+    from intermodal.model_fit.diffusion_fit import diffusion_fit, document, report_lines
     from intermodal.model_fit.fit import machine_of
 
     report = diffusion_fit(wish.model, machine_of(wish, os.environ), is_this_machine=not (wish.gpus or wish.ram))
@@ -227,7 +227,7 @@ def _drawing(wish: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
 
         print_document("fit", document(report))
         return True
-    for line, verdict in lines(report):
+    for line, verdict in report_lines(report):
         click.echo(click.style(line, fg=_COLOURS[verdict]) if verdict else line)
     return True
 
@@ -261,9 +261,9 @@ def _is_ascii_output() -> bool:
 
 
 def _echo(report: FitReport) -> None:
-    from intermodal.model_fit.fit_output import text
+    from intermodal.model_fit.fit_output import report_lines
 
-    for line in text(report, plain=_is_ascii_output()):
+    for line in report_lines(report, plain=_is_ascii_output()):
         click.echo("".join(click.style(words, fg=_COLOURS[verdict]) if verdict else words for words, verdict in line))
 
 
@@ -368,7 +368,7 @@ def _check_prediction(options: dict[str, Any], argument: str) -> None:
     """
     from intermodal.cli.pull import weights_store
     from intermodal.errors import UsageError
-    from intermodal.model_fit.fit_check import compare_fit as compared
+    from intermodal.model_fit.fit_check import compare_with_actual as compared
     from intermodal.model_fit.fit_check import document, is_server
 
     if options["everything"] or options["svg_file"] or options["measure"]:
@@ -394,7 +394,7 @@ def _echo_comparison(comparison: FitComparison) -> None:
     from intermodal.cli.rendering.tables import echo_table
     from intermodal.model_fit.fit_output import rate
 
-    click.echo(f"{comparison.model}{f': {comparison.server.words}' if comparison.server is not None else ''}")
+    click.echo(f"{comparison.model}{f': {comparison.server.description}' if comparison.server is not None else ''}")
     if comparison.rows:
         click.echo("")
         rows = [_comparison_cells(row) for row in comparison.rows]

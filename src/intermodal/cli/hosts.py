@@ -392,7 +392,7 @@ async def listed_models(host: Host, *, key: str = "", where: str = "", wait: flo
             async with transport.get(
                 HostAddress(host.base_url, key, host.auth), listing.path, headers=listing.headers, where=where
             ) as response:
-                status, body = response.status, await response.read(MAX_LISTING)
+                status, body = response.status, await response.read_body(MAX_LISTING)
     except TimeoutError:
         raise Unreachable(f"gave no answer within {wait:g} s", where=where, todo="start the server") from None
     finally:

@@ -92,7 +92,7 @@ def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
     from intermodal.cli.rendering.tables import size
 
     store = weights_store()
-    missing = [row for row in store.rows() if row.name in DEFAULTS and row.name not in store.present()]
+    missing = [row for row in store.rows() if row.name in DEFAULTS and row.name not in store.complete_names()]
     if not missing or fetch is False or (fetch is None and not asks):
         return []
     total = size(sum(row.size for row in missing))

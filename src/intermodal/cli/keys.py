@@ -300,7 +300,7 @@ def _warn_of_unknown_names(key: VirtualKey) -> None:
 
     async def remarks() -> list[str]:
         async with ServerClient() as client:
-            await client.known.look()
+            await client.known.scan()
             return [f"note: {each.where}: {each.what}; {each.todo}" for each in checked(client, (key,))]
 
     try:

@@ -109,9 +109,9 @@ def _check_hosts() -> None:
 
 
 def _check_prompt_formats() -> None:
-    from intermodal.prompts.formats import endings
+    from intermodal.prompts.formats import file_endings
 
-    endings()
+    file_endings()
 
 
 def _check_protocols() -> None:

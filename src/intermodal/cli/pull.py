@@ -276,7 +276,7 @@ def _list(store: WeightsStore, as_json: bool) -> None:
     from intermodal.cli.rendering.tables import echo_table, memory, size
     from intermodal.model_fit.ranking import fetched_size, row_model
 
-    present = store.present()
+    present = store.complete_names()
     needs = memory_needs(store)
     sizes = {row.name: fetched_size(row, row_model(row.name, store)) for row in store.rows()}
     if as_json:
@@ -499,7 +499,7 @@ def fetch_models(store: WeightsStore, names: list[str], options: PullOptions) ->
     from intermodal.model_fit.fit import this_machine
 
     machine = this_machine(os.environ)
-    present_names = store.present()
+    present_names = store.complete_names()
     plans: list[tuple[str, HubPull | None]] = []
     for name in names:
         used_names = frozenset(plan.model.name for _, plan in plans if plan is not None)
@@ -535,7 +535,7 @@ def _plan(
     before = find_pinned(name, store)
     if before is None or options.update:
         plan = anyio.run(make_plan)
-        same = before is not None and before.sums() == plan.model.sums()
+        same = before is not None and before.checksums() == plan.model.checksums()
         if not (same and store.path(plan.model.name) is not None and anyio.run(store.verify, plan.model.name)):
             return plan
         if not options.dry_run:
@@ -688,7 +688,7 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
     from intermodal.model_fit.fit_output import plain_amount
 
     model = plan.model
-    check = plan.report.placed.tightest if plan.report is not None else None
+    check = plan.report.placed.deciding_check if plan.report is not None else None
     path = store.path(model.name) if any(row.name == model.name for row in store.rows()) else None
     return {
         "name": model.name, "path": str(path) if path is not None else None, "repository": model.repo,

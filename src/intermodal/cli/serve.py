@@ -137,7 +137,7 @@ def _lead(options: dict[str, Any]) -> bool:
     command = (sys.executable, "-P", "-m", "intermodal.cli.main", "serve", *place, *logs, *prompts, "--as-worker")
     log = RequestLog(settings.log_format, settings.log_level)
     try:
-        WorkerSupervisor(command, sockets, drain=settings.drain, say=log.say).run()
+        WorkerSupervisor(command, sockets, drain=settings.drain, say=log.log_note).run()
     finally:
         log.close()
     return True
@@ -153,7 +153,7 @@ async def _run(check: bool, as_json: bool, as_worker: str, options: dict[str, An
         return await _serve(worker, check, as_json, options)
     finally:
         if worker is not None:
-            worker.over()
+            worker.announce_end()
 
 
 async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, options: dict[str, Any]) -> int:
@@ -188,8 +188,8 @@ async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, optio
                     client,
                     ListenSettings(settings.host, settings.port, drain=settings.drain),
                     ledger=ledger,
-                    log=lambda line: log.say("error", line),
-                    prompts=PromptFiles(settings.prompts, lambda words: log.say("warning", words)),
+                    log=lambda line: log.log_note("error", line),
+                    prompts=PromptFiles(settings.prompts, lambda words: log.log_note("warning", words)),
                     worker=worker,
                 )
             except ConfigError as error:  # an invalid address, which may come from the config
@@ -205,9 +205,9 @@ async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, optio
             whom = "with keys" if ledger.access.needs_key else "for this machine only, without keys"
             if worker is None or worker.post.first:
                 many = f", {worker.post.workers} workers" if worker is not None else ""
-                log.say("info", f"serving at {gateway.url} ({whom}{many}); stop it with Ctrl-C", always=True)
+                log.log_note("info", f"serving at {gateway.url} ({whom}{many}); stop it with Ctrl-C", always=True)
                 for remark in (*client.remarks, *map(str, pop_new_problems())):
-                    log.say("warning", remark)
+                    log.log_note("warning", remark)
             if gateway.telemetry is not None:
                 log.listen()
             asyncio.get_running_loop().call_later(_SETTLED, freeze_gc)
@@ -257,7 +257,7 @@ async def _report_problems(gateway: Gateway, log: RequestLog) -> None:
     _, found = await check_names(gateway.context)
     for each in found:
         if each.level == "wrong":
-            log.say("warning", "; ".join(filter(None, (f"{each.where}: {each.what}", each.todo))))
+            log.log_note("warning", "; ".join(filter(None, (f"{each.where}: {each.what}", each.todo))))
 
 
 # ---- serve --check ----------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ async def check_gateway(gateway: Gateway, quota_store: SqliteQuotaStore, workers
     context = gateway.context
     ready, now = await readiness(context), time.time()
     client, keys = context.client, quota_store.every_key()
-    await client.known.look()  # an alias may name a model of a server of this machine
+    await client.known.scan()  # an alias may name a model of a server of this machine
     found = await config_check.check_prompt_folder(context)
     files = config_check.check_prompt_files(context)
     served_names, wrong_names = await config_check.check_names(context)

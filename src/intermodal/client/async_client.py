@@ -26,7 +26,7 @@ from intermodal.core.hints import Hint, spell_text
 from intermodal.core.request import Request
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Note, Result, TextDelta, fold
-from intermodal.planner import frontier, plan_from, why_not
+from intermodal.planner import frontier, not_chosen_reasons, plan_from
 from intermodal.plans import analyze, explain
 from intermodal.plans.plan import Plan, SavedPlan
 
@@ -264,4 +264,4 @@ def explain_analyze(plan: Plan, result: Result) -> str:
     return analyze.explain_analyze(plan, result)
 
 
-__all__ = ["Answer", "AsyncClient", "PreparedRequest", "explain_analyze", "frontier", "plan_from", "why_not"]
+__all__ = ["Answer", "AsyncClient", "PreparedRequest", "explain_analyze", "frontier", "plan_from", "not_chosen_reasons"]

@@ -550,14 +550,14 @@ async def open_files(files: tuple[FileLike, ...]) -> OpenedRequest:
         InputError: a file cannot be read.
     """
     from intermodal.client.request_builder import make_request
-    from intermodal.media.expand import expand
+    from intermodal.media.expand import expand_request
     from intermodal.media.fetch import CachingFetcher
     from intermodal.media.request_media import open_request
     from intermodal.media.worker_client import MediaWorker
 
     worker, fetcher = MediaWorker(), CachingFetcher()
     try:
-        request = await expand(make_request("", *files), worker, fetcher)
+        request = await expand_request(make_request("", *files), worker, fetcher)
         return await open_request(request, worker, fetcher=fetcher)
     finally:
         await worker.close()

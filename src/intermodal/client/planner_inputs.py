@@ -110,7 +110,7 @@ async def _with_token_counts(
     """Add exact token counts of the texts: from local vocabularies and, if ``ask`` is set, from servers."""
     names, parts = vocabularies_to_count(catalog), opened.facts.parts
     long = (
-        by.cold
+        by.is_unloaded
         or max(len(parts) // 4, len(request.tools)) > TOOLS
         or sum(part.chars for part in parts if part.kind == "text") > _LONG_TEXT
     )
@@ -233,7 +233,7 @@ async def prepare(
     Raises:
         UsageError: ``request`` is not a Request. InputError: a file or URL cannot be read.
     """
-    from intermodal.media.expand import expand
+    from intermodal.media.expand import expand_request
     from intermodal.media.fetch import CachingFetcher
 
     if not isinstance(request, Request):
@@ -241,12 +241,12 @@ async def prepare(
             f"this takes a Request, not {type(request).__name__}", todo="make one with intermodal.make_request"
         )
     fetcher = CachingFetcher()
-    expanded = await expand(request, client.media, fetcher)
+    expanded = await expand_request(request, client.media, fetcher)
     labelled = await offload(is_long(expanded.messages), with_config_labels, expanded, client.config.private)
     opened, needs = await _open_media(labelled, client.media, fetcher, client.question_needs)
     opened = await _recall(opened, client, labelled.policy.language)
     if counting:
-        await client.known.look()
+        await client.known.scan()
     catalog, machine = await _endpoints(labelled.policy, also, client, planning=planning)
     opened = await _with_token_counts(opened, labelled, catalog, client.vocabularies, client.env, ask=counting)
     inputs = Inputs(

@@ -175,7 +175,7 @@ class ClientResources:
             tariff=rate_card_lookup(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice, resends=inputs.request.policy.resends,
             timeouts=Timeouts().as_said(self.config.timeouts),
-            live=live, keep_loaded=self._keep_loaded, readers=self.ocr_version, sums=self.weights.sums,
+            live=live, keep_loaded=self._keep_loaded, readers=self.ocr_version, sums=self.weights.combined_checksum,
             plan_again=None if exact else partial(_replan, inputs, self._upstreams, self.surface),
         )  # fmt: skip
 
@@ -223,7 +223,9 @@ class ClientResources:
         Returns the same object until something changes.
         """
         weights = self.weights
-        return self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.hub_rows())
+        return self._known_now.catalog(
+            hosts, self.config, self.known.servers, weights.complete_names(), weights.hub_rows()
+        )
 
     def _with_named(self, catalog: Catalog, hosts: tuple[str, ...], named: tuple[str, ...]) -> Catalog:
         """Add the models in ``named`` that exist only in the snapshot to the catalog."""

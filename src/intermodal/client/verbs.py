@@ -172,7 +172,7 @@ class ClientVerbs:
         """
         if not isinstance(name, str):
             raise UsageError(f"name={name!r} is not a name", todo='write models("gpt-4o")')
-        await self.known.look()
+        await self.known.scan()
         found = resolve_name(self.catalog_with((), (name,)), name) if name else self.catalog.endpoints
         return tuple(endpoint for endpoint in found if endpoint.ready or not ready)
 

@@ -188,7 +188,7 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe) -> 
                 endpoint=endpoint.id, about=about, holds=found.holds, level="probed", day=day, build=endpoint.build,
                 message=found.message,
             )  # fmt: skip
-            client.known.keep((lesson,))
+            client.known.save_lessons((lesson,))
         yield found
 
 

@@ -56,7 +56,7 @@ async def stream_from_task(
     except RuntimeError:
         raise UsageError("runs on asyncio only", todo="run it with asyncio.run") from None
     _running[task] = (owner, scope)
-    task.add_done_callback(_forget)
+    task.add_done_callback(_drop_task)
     try:
         async for item in receive:
             yield item
@@ -99,7 +99,7 @@ async def _stop(tasks: list[asyncio.Task[None]]) -> None:
         await asyncio.wait(waiting, timeout=CLEAN_UP)
 
 
-def _forget(task: asyncio.Task[None]) -> None:
+def _drop_task(task: asyncio.Task[None]) -> None:
     del _running[task]
     if not task.cancelled():
         task.exception()  # retrieved, so that asyncio does not log it after the reader left

@@ -88,7 +88,7 @@ def _turn_parts(turn: TurnBuilder) -> tuple[Part, ...]:
     """Return the model's output in parts if it is more than text: tool calls, a refusal, and blocks that must be sent
     back unchanged; () for text only.
     """
-    parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.turn().parts)
+    parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.build().parts)
     history_parts = tuple(part for part in parts if isinstance(part, (Text, ToolCall, Reasoning, Refusal, Opaque)))
     return (
         history_parts

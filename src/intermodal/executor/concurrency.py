@@ -44,10 +44,10 @@ async def run_all(jobs: Sequence[Callable[[], Awaitable[None]]], at_once: int = 
         for job in jobs:
             group.start_soon(one, job)
     if failed:
-        raise _take_first(failed)
+        raise _pop_first_error(failed)
 
 
-def _take_first(failed: list[Exception]) -> Exception:
+def _pop_first_error(failed: list[Exception]) -> Exception:
     """Return the first error and empty the list: its traceback has frames that hold the list, so both would
     stay alive.
     """
@@ -79,7 +79,7 @@ def combine_actuals(step: Call, actuals: Sequence[Actual]) -> Actual:
         step=step.id,
         seconds=max(0.0, min(wall, sum(actual.seconds for actual in actuals))),  # concurrent: less than the sum
         load_seconds=loading,
-        usage=Usage(**{name: _sum([getattr(actual.usage, name) for actual in actuals]) for name in _COUNTS}),
+        usage=Usage(**{name: _sum_known([getattr(actual.usage, name) for actual in actuals]) for name in _COUNTS}),
         cost=sum(costs) if len(costs) == len(actuals) else None,
         peak_memory=max((actual.peak_memory or 0 for actual in actuals), default=0) or None,
         began=began,
@@ -87,6 +87,6 @@ def combine_actuals(step: Call, actuals: Sequence[Actual]) -> Actual:
     )
 
 
-def _sum(counts: list[int | None]) -> int | None:
+def _sum_known(counts: list[int | None]) -> int | None:
     known_counts = [count for count in counts if count is not None]
     return sum(known_counts) if len(known_counts) == len(counts) else None

@@ -87,7 +87,7 @@ class Replanner:
             return ReplanReason(step=step, reason=reason)
         return None
 
-    async def again(self, surprise: ReplanReason, current: Candidate, state: RunState) -> tuple[Candidate, ...]:
+    async def replan_routes(self, surprise: ReplanReason, current: Candidate, state: RunState) -> tuple[Candidate, ...]:
         """Return the routes to take instead, best first; () to continue as before, with a note if a check found
         something.
         """
@@ -105,7 +105,7 @@ class Replanner:
         try:
             for request in self._requests(current):
                 plan = await anyio.to_thread.run_sync(planner, request, facts)
-                routes = tuple(route for route in (plan.chosen, *plan.fallbacks) if self._may(route, state))
+                routes = tuple(route for route in (plan.chosen, *plan.fallbacks) if self._is_permitted(route, state))
                 if surprise.blocked or surprise.answers:
                     routes = tuple(route for route in routes if _differs(route, current))
                 if not surprise.blocked:  # then the run can continue as it is
@@ -115,7 +115,7 @@ class Replanner:
                 if routes:
                     break
         except NoRoute:
-            await self._go_on(surprise, "there is no other route")
+            await self._continue_as_before(surprise, "there is no other route")
             return ()
         now = self._world.clock()
         if plan is None or not routes:
@@ -124,14 +124,14 @@ class Replanner:
                 if lost
                 else "another route would change the answering endpoint"
             )
-            await self._go_on(surprise, why)
+            await self._continue_as_before(surprise, why)
             return ()
         first = routes[0]
         await self._emit(
             Replanned(
                 step=surprise.step, reason=surprise.reason, before=current.id, after=first.id, endpoint=first.endpoint,
                 plan=plan.id, seconds=round(now - began, 6), at=round(now - self._started, 6),
-                **state.egress.take(first),
+                **state.egress.switch_route(first),
             )
         )  # fmt: skip
         if first.endpoint != current.endpoint:
@@ -142,7 +142,7 @@ class Replanner:
                 await self._emit(Note(text=hint("the new plan {}", warning), step=surprise.step, warns=True))
         return routes
 
-    async def _go_on(self, surprise: ReplanReason, why: str) -> None:
+    async def _continue_as_before(self, surprise: ReplanReason, why: str) -> None:
         if surprise.only_size:
             self._refused = True  # nothing was wrong, and another size changes nothing
             return
@@ -153,7 +153,7 @@ class Replanner:
         note = f"{surprise.reason}; {why}, so the run goes on as it is"
         await self._emit(Note(text=note, step=surprise.step, warns=True))
 
-    async def instead(self, failed: frozenset[str], error: IntermodalError) -> str:
+    async def local_alternative(self, failed: frozenset[str], error: IntermodalError) -> str:
         """Return which endpoint on this machine would answer under another policy; "" if none would.
 
         Called if the policy leaves no endpoint. The result is only a suggestion: a weaker endpoint replaces one that is
@@ -177,7 +177,7 @@ class Replanner:
             except IntermodalError:
                 continue
             for route in (plan.chosen, *plan.fallbacks):
-                if self._is_here(route, failed):
+                if self._runs_on_this_machine(route, failed):
                     found.setdefault(route.endpoint, []).append(option)
                     break
         return join_sentences(
@@ -188,7 +188,7 @@ class Replanner:
             ),
         )
 
-    def _is_here(self, route: Candidate, failed: frozenset[str]) -> bool:
+    def _runs_on_this_machine(self, route: Candidate, failed: frozenset[str]) -> bool:
         """Return True if every call of a route is made on this machine, by an endpoint that has not failed."""
         by_id = self._world.catalog.by_id
         names = {step.endpoint for step in route.steps if isinstance(step, Call)}
@@ -217,7 +217,7 @@ class Replanner:
         )
         return msgspec.structs.replace(self._facts, parts=parts)
 
-    def _may(self, route: Candidate, state: RunState) -> bool:
+    def _is_permitted(self, route: Candidate, state: RunState) -> bool:
         """Return True if a new route uses only endpoints that were shown, and sends nothing where the policy forbids
         it.
         """
@@ -259,11 +259,11 @@ def _seconds_left(candidate: Candidate, rest: Sequence[Step], finished: set[str]
     total = candidate.total.seconds
     if not total.known or not total.high:
         return 0.0
-    done = sum(_highest(step) for step in candidate.steps if step.id in finished)
-    return max(total.high - done, max((_highest(step) for step in rest), default=0.0), 0.0)
+    done = sum(_high_seconds(step) for step in candidate.steps if step.id in finished)
+    return max(total.high - done, max((_high_seconds(step) for step in rest), default=0.0), 0.0)
 
 
-def _highest(step: Step) -> float:
+def _high_seconds(step: Step) -> float:
     estimate = step.estimate
     return sum(
         each.high for each in (estimate.seconds, estimate.load_seconds) if each.known and math.isfinite(each.high)
@@ -285,7 +285,7 @@ def _outcome(finished: FinishedConversion) -> ConversionOutcome:
     )
 
 
-def judge(
+def judge_conversion(
     step: Transform | Call, product: StepProduct, checks: tuple[Check, ...], state: RunState
 ) -> ConversionJudgement:
     """Run the checks of a finished conversion and return their findings."""

@@ -139,7 +139,7 @@ class RouteRun:
         for endpoint in self._candidate.ends:
             await self.state.world.runtimes.unload(endpoint, idle=True)
 
-    async def _end_unneeded(self, step: Step, left: list[Step]) -> None:
+    async def _unload_unneeded(self, step: Step, left: list[Step]) -> None:
         """Unload the embedded model of a finished conversion if no other run follows and no remaining step needs it."""
         if self.state.world.keep_loaded or not isinstance(step, Call) or self._last is None:
             return
@@ -167,7 +167,7 @@ class RouteRun:
         if product is None:
             return False
         state.products[step.id] = product
-        await self._add_product(step, product, Actual(step=step.id, seconds=0.0, cached=True, began=self.now()))
+        await self._add_product(step, product, Actual(step=step.id, seconds=0.0, cached=True, began=self.elapsed()))
         return True
 
     def _needed_steps(self, last: Step) -> list[Step]:
@@ -205,7 +205,7 @@ class RouteRun:
                     await self._convert_one(step)
             finally:
                 done[step.id].set()
-            await self._end_unneeded(step, [each for each in steps if not done[each.id].is_set()])
+            await self._unload_unneeded(step, [each for each in steps if not done[each.id].is_set()])
 
         await run_all([partial(one, step) for step in steps])
 
@@ -214,11 +214,11 @@ class RouteRun:
             async with self.state.places.hold(DECODER_USE):
                 self.stop_for_replan()
                 await self.state.emit(StepStarted(step=step.id, title=step.title, op=step.op))
-                began = self.now()
+                began = self.elapsed()
                 product = await run_transform(
                     step, self.state.opened_media, self.state.world.media, self.progress(step)
                 )
-                seconds = self.now() - began
+                seconds = self.elapsed() - began
             self.state.products[step.id] = product
             facts = self.state.opened_media.facts.parts[step.part]
             row = transform_row(step, facts, product, seconds, self.ledger.run)
@@ -262,7 +262,7 @@ class RouteRun:
     def _keep_unread(self, step: Call, product: StepProduct) -> None:
         """Store which images had unreadable or doubtful text, so that the next plan accounts for it."""
         facts, cache = self.state.opened_media.facts.parts[product.part], self.state.world.derived
-        if ReadText.of(step).cut_out_figures or len(product.pieces) != len(product.lines):
+        if ReadText.parameters_of(step).cut_out_figures or len(product.pieces) != len(product.lines):
             return
         for piece, lines in zip(product.pieces, product.lines, strict=True):
             if not isinstance(piece, TextInput) or piece.at >= 0:
@@ -293,7 +293,7 @@ class RouteRun:
             if step.op == "transcribe":
                 sounds = await state.prepare.sounds(step, state.products, endpoint, self.progress(step))
             else:
-                pictures = await state.prepare.pictures(step, state.products, endpoint)
+                pictures = await state.prepare.images_for(step, state.products, endpoint)
         facts = state.opened_media.facts.parts[self.part_of(step)]
         letters = count_letters(pictures, facts)
         tokens = audio_tokens(sounds[:1], counting_rules(endpoint, state.world.catalog)) if sounds else 0.0
@@ -304,7 +304,7 @@ class RouteRun:
             sound=sounds[0] if sounds else None,
             pictures=pictures,
             language=language,
-            into=TranscribeSpeech.of(step).into if step.op == "transcribe" else "",
+            into=TranscribeSpeech.parameters_of(step).into if step.op == "transcribe" else "",
             work=work,
         )
         try:
@@ -324,7 +324,7 @@ class RouteRun:
 
     async def do(self, job: CallJob, speaker: CommitGate | None = None) -> FinishedCall:
         """Make a step's call once the cores it needs are free; remote calls need none."""
-        async with self._turn(job):
+        async with self._hold_cores(job):
             self.stop_for_replan()
             return await self._call(job, partial(self._begin, job.step), speaker)
 
@@ -339,12 +339,12 @@ class RouteRun:
                 await self._begin(step)
 
         async def call(job: CallJob) -> FinishedCall:
-            async with self._turn(job):
+            async with self._hold_cores(job):
                 return await self._call(job, begin, None)
 
         return call
 
-    def _turn(self, job: CallJob) -> AbstractAsyncContextManager[None]:
+    def _hold_cores(self, job: CallJob) -> AbstractAsyncContextManager[None]:
         places = self.state.places
         return places.hold(core_use(job.endpoint, places.cores))
 
@@ -355,7 +355,7 @@ class RouteRun:
     async def _call(
         self, job: CallJob, begin: Callable[[], Awaitable[None]], speaker: CommitGate | None
     ) -> FinishedCall:
-        began = self.now()
+        began = self.elapsed()
         if speaker is None:
             done = await self.state.caller.call(job, begin=begin)
         else:
@@ -380,7 +380,7 @@ class RouteRun:
             return False
         return looks.estimate.seconds.high > 0 or "valid_json" in checks
 
-    def now(self) -> float:
+    def elapsed(self) -> float:
         """Return seconds since the run began."""
         return self.state.world.clock() - self.started
 
@@ -399,7 +399,7 @@ class RouteRun:
         facts = self.state.opened_media.facts.parts[product.part] if product.part >= 0 else None
         remarks = [
             Note(text=remark, step=step.id, warns=True)
-            for remark in conversion_checks.remarks(step.op, product, self.state.name(product.part), facts)
+            for remark in conversion_checks.conversion_remarks(step.op, product, self.state.name(product.part), facts)
         ]
         self.state.held_notes.pop((step.op, product.part), None)
         if remarks and all(map(is_nearly_empty, product.pieces)):
@@ -409,16 +409,16 @@ class RouteRun:
             for note in remarks:
                 await self.state.emit(note)
         if step.id not in self.state.finished:
-            await self._judge(step, product)
+            await self._check_conversion(step, product)
 
-    async def _judge(self, step: Transform | Call, product: StepProduct) -> None:
+    async def _check_conversion(self, step: Transform | Call, product: StepProduct) -> None:
         """Run the plan's checks of a conversion, and determine whether its result is a reason to replan."""
         import anyio.to_thread
 
         planned = (*self._candidate.steps, *self._candidate.checks)
         checks = tuple(each for each in planned if isinstance(each, Check) and takes_step(each, step.id))
         # Counting the tokens of a long document takes a tenth of a second.
-        judged = await anyio.to_thread.run_sync(replan.judge, step, product, checks, self.state)
+        judged = await anyio.to_thread.run_sync(replan.judge_conversion, step, product, checks, self.state)
         self.state.finished[step.id] = judged.finished
         for check, finding in judged.findings:
             await self.state.emit(
@@ -441,7 +441,7 @@ class RouteRun:
         if self._surprise is not None:
             raise ReplanRequested(self._surprise)
 
-    async def stands_for(self, step: Call, endpoint: Endpoint) -> Mapping[int, tuple[ModelInput, ...]]:
+    async def inputs_by_part(self, step: Call, endpoint: Endpoint) -> Mapping[int, tuple[ModelInput, ...]]:
         """Return the inputs that the last call gets for each part, by index."""
         found: dict[int, tuple[ModelInput, ...]] = {}
         for number, each in enumerate(iterate_references(step), 1):
@@ -459,7 +459,7 @@ class RouteRun:
             found[index] = (*found.get(index, ()), *pieces)
         return found
 
-    def words_of(self, step: Transform | Call) -> Mapping[int, tuple[ModelInput, ...]]:
+    def texts_by_part(self, step: Transform | Call) -> Mapping[int, tuple[ModelInput, ...]]:
         """Return the texts that the last step of a route without an answering model produces or joins, by part."""
         found: dict[int, tuple[ModelInput, ...]] = {}
         for each in input_steps(step) if step.op == "concat" else (step.id,):

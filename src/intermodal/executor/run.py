@@ -42,7 +42,7 @@ from intermodal.executor.route_run import RouteRun
 from intermodal.executor.run_state import RunState
 from intermodal.plans.plan import EXPLORED_MOST, Candidate, Plan
 from intermodal.plans.step import Call
-from intermodal.store.attempts import now
+from intermodal.store.attempts import utc_now_text
 from intermodal.store.rows import RunRow, stored_names
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def run(
     """
 
     async def drive(send: MemoryObjectSendStream[Event]) -> None:
-        await PlanRun(plan, request, opened_media, world, send, tried, allowance).go()
+        await PlanRun(plan, request, opened_media, world, send, tried, allowance).execute()
 
     async with aclosing(stream_from_task(drive, ahead=_WAITING_EVENTS, owner=world.store, unread=unread)) as events:
         async for event in events:
@@ -115,7 +115,7 @@ class PlanRun:
             self._ledger.contacted |= {tried.endpoint} if tried.sent else set()
             self._ledger.add_prior(tried.ending)
 
-    async def go(self) -> None:
+    async def execute(self) -> None:
         """Execute the run and write its row: ``finished``, ``cancelled`` or the code of the error it ended with."""
         import anyio
 
@@ -126,12 +126,12 @@ class PlanRun:
             endpoint=self._plan.chosen.endpoint,
             objective=self._plan.objective,
             parts=stored_names([part.name for part in self._opened_media.facts.parts]),
-            started=now(),
+            started=utc_now_text(),
         )
         self._ledger.begin = lambda: self._world.store.start_run(row)
         outcome = "cancelled"
         try:
-            await self._in_time()
+            await self._run_within_deadline()
             outcome = "finished"
         except errors.IntermodalError as error:
             outcome = error.code
@@ -170,7 +170,7 @@ class PlanRun:
             # The rows that count money are closed already. The answer matters more than this row.
             return
 
-    async def _in_time(self) -> None:
+    async def _run_within_deadline(self) -> None:
         import anyio
 
         limit, left = self._request.policy.deadline, self._caller.remaining
@@ -228,14 +228,14 @@ class PlanRun:
                     if warning not in self._plan.chosen.warnings:
                         await self._emit(Note(text=f"the fallback {warning}", step=last.step, warns=True))
             if candidate is not state.egress.route:
-                route_fields = state.egress.take(candidate)
+                route_fields = state.egress.switch_route(candidate)
                 await self._emit(Rerouted(after=candidate.id, endpoint=candidate.endpoint, **route_fields))
             self._caller.others = tuple(waiting)
             try:
                 self._finished = await run_to_answer(RouteRun(candidate, state, self._ledger, self._started, replanner))
                 return None
             except ReplanRequested as again:
-                routes = await replanner.again(again.surprise, candidate, state)
+                routes = await replanner.replan_routes(again.surprise, candidate, state)
                 waiting = list(routes) or [candidate, *waiting]
             except (Reroute, errors.BudgetExceeded) as failure:
                 routes = await self._replanned_routes(failure, candidate, state, replanner)
@@ -248,7 +248,7 @@ class PlanRun:
                 else:
                     raise original_failure(failure, failures[-1].error if failures else None) from None
         error = _final_error(failures or self._too_long)
-        instead = await replanner.instead(frozenset(failure.endpoint for failure in failures), error)
+        instead = await replanner.local_alternative(frozenset(failure.endpoint for failure in failures), error)
         if instead:
             error.todo = hint("{}; {}", error.hints.todo, instead) if error.todo else instead
         return error
@@ -267,7 +267,7 @@ class PlanRun:
         surprise = self._replan_reason(failure)
         if surprise is None or not replanner.should_replan(surprise):
             return ()
-        found = await replanner.again(surprise, candidate, state)
+        found = await replanner.replan_routes(surprise, candidate, state)
         return tuple(route for route in found if not self._is_too_long(route, state))
 
     def _is_too_long(self, candidate: Candidate, state: RunState) -> bool:

@@ -87,7 +87,7 @@ class EgressLog:
         self._catalog = catalog
         self._before: list[dict[str, str]] = []
 
-    def take(self, route: Candidate) -> dict[str, Any]:
+    def switch_route(self, route: Candidate) -> dict[str, Any]:
         """Switch to another route; return the fields that ``Rerouted`` and ``Replanned`` report about it.
 
         ``sends`` covers this route and what earlier routes sent, or may have sent.
@@ -127,33 +127,33 @@ class CoreSlots:
         if not use.cores:
             yield
             return
-        await self._take(use)
+        await self._acquire(use)
         try:
             yield
         finally:
-            self._give_back(use)
+            self._release(use)
 
-    async def _take(self, use: CoreUse) -> None:
+    async def _acquire(self, use: CoreUse) -> None:
         import anyio
 
         turn = anyio.Event()
         self._waiting[turn] = use
-        self._let_begin()
+        self._wake_waiting()
         try:
             await turn.wait()
         except BaseException:
             if self._waiting.pop(turn, None) is None:  # cancelled after the cores were granted
-                self._give_back(use)
+                self._release(use)
             else:
-                self._let_begin()  # the next one in the queue may need less
+                self._wake_waiting()  # the next one in the queue may need less
             raise
 
-    def _give_back(self, use: CoreUse) -> None:
+    def _release(self, use: CoreUse) -> None:
         self._free += self._needed_cores(use)
         self._busy[use.process] -= 1
-        self._let_begin()
+        self._wake_waiting()
 
-    def _let_begin(self) -> None:
+    def _wake_waiting(self) -> None:
         for turn, use in list(self._waiting.items()):
             if self._busy[use.process] >= concurrent_steps(use.process, self.decoders):
                 continue

@@ -51,7 +51,7 @@ def quota_error(refusal: QuotaRefusal) -> RequestRefused:
 def authenticate(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
     """Return the key that a request presents. Raises RequestRefused."""
     try:
-        found = ledger.access.who(head.headers)
+        found = ledger.access.authenticate(head.headers)
     except StoreError:
         raise RequestRefused(
             "the keys cannot be read, so every request is refused", status=503, code="ledger_unavailable"
@@ -283,7 +283,7 @@ async def begin_idempotent(
         return None
     if len(name) > MAX_IDEMPOTENCY_KEY:
         raise RequestRefused(f"the Idempotency-Key is longer than {MAX_IDEMPOTENCY_KEY} letters", status=400)
-    found = await ledger.ask(
+    found = await ledger.begin_idempotent(
         quota_store.IdempotentRequest(owner=request.owner, name=name, digest=await asyncio.to_thread(_digest, request))
     )
     if isinstance(found, QuotaRefusal):
@@ -314,7 +314,7 @@ async def store_idempotent(
         yield
     finally:
         if not request.sent:
-            await ledger.forget(fresh)
+            await ledger.free_idempotency_key(fresh)
         elif reply.ended and reply.kept is not None:
             answer = quota_store.StoredReply(
                 status=reply.status,

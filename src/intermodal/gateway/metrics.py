@@ -93,7 +93,7 @@ class Metrics:
         """Count a request whose body was not read. ``path``: "" for no route."""
         self.requests[path, status] += 1
 
-    def feed(self, event: Event, op: str = "") -> None:
+    def count_event(self, event: Event, op: str = "") -> None:
         """Count one event of a run. ``op``: operation of the step that finished."""
         if isinstance(event, AttemptFailed):
             self.attempt(event.endpoint, event.code)
@@ -158,7 +158,7 @@ class Metrics:
         for path, who, count in counts.broken:
             self.broken[path, who] += count
 
-    def text(self, now: Gauges) -> str:
+    def exposition_text(self, now: Gauges) -> str:
         """Return counters and gauges in Prometheus' text format."""
         lines: list[str] = []
         gauges = [

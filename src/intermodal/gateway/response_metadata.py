@@ -51,7 +51,7 @@ def plan_headers(
 
 def ignored_header(ignored: Iterable[str]) -> dict[str, str]:
     """Return the header that names request fields that are not understood or are sent to no host."""
-    unread = _short(sorted(set(ignored)))
+    unread = _join_names(sorted(set(ignored)))
     return {"x-intermodal-ignored": unread} if unread else {}
 
 
@@ -63,7 +63,7 @@ def host_names(sends: Iterable[Mapping[str, str]]) -> str:
 _LONGEST = 1000  # characters of a header filled with client text: clients refuse answers with long heads
 
 
-def _short(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     """Join names in one line, with the number of those left out."""
     joined = ", ".join(names)
     if len(joined) <= _LONGEST:
@@ -89,10 +89,10 @@ def report_failure(error: BaseException, served: RequestRecord) -> dict[str, str
 def _unverified_header(evidence: Iterable[FieldEvidence]) -> dict[str, str]:
     """Return the header that names values of a JSON answer that occur in no input file; {} if there are none."""
     fields = [each.field or "/" for each in evidence if each.status == "unverified"]
-    return {"x-intermodal-unverified": _short(fields)} if fields else {}
+    return {"x-intermodal-unverified": _join_names(fields)} if fields else {}
 
 
-def _where(field_evidence: FieldEvidence) -> dict[str, Any]:
+def _evidence_place(field_evidence: FieldEvidence) -> dict[str, Any]:
     """Return where a value was found, without inapplicable fields."""
     place = {
         name: getattr(field_evidence, name)
@@ -141,7 +141,7 @@ class RunMetadata:
         self.attempts = 0
         self.now: RouteChange | None = None  # the route that replaced the planned one
 
-    def feed(self, event: Event) -> None:
+    def record_event(self, event: Event) -> None:
         if isinstance(event, TextDelta):
             self._text.append(event.text)
         elif isinstance(event, Note):
@@ -186,5 +186,5 @@ class RunMetadata:
             # the plan's notes begin with the losses
             "notes": list(dict.fromkeys((*self._plan.notes, *self._notes))),
             **({"replanned": self._replans} if self._replans else {}),
-            **({"evidence": [_where(each) for each in finished.evidence]} if finished.evidence else {}),
+            **({"evidence": [_evidence_place(each) for each in finished.evidence]} if finished.evidence else {}),
         }

@@ -81,17 +81,19 @@ def run_plan(
     running = context.client.execute(
         prepared, plan, live=live, tried=tried, allowance=allowance, unread=record.feed_unread
     )
-    events = _watch(running, context.metrics, record)
+    events = _count_events(running, context.metrics, record)
     return billed_run(allowance, request, plan, events, tried)
 
 
-async def _watch(running: AsyncGenerator[Event], metrics: Metrics, served: RequestRecord) -> AsyncGenerator[Event]:
+async def _count_events(
+    running: AsyncGenerator[Event], metrics: Metrics, served: RequestRecord
+) -> AsyncGenerator[Event]:
     async with aclosing(running) as events:
         ops: dict[str, str] = {}  # operations by step
         async for event in events:
             if isinstance(event, StepStarted):
                 ops[event.step] = event.op
-            metrics.feed(event, ops.get(event.actual.step, "") if isinstance(event, StepFinished) else "")
+            metrics.count_event(event, ops.get(event.actual.step, "") if isinstance(event, StepFinished) else "")
             served.feed(event)
             yield event
 
@@ -106,4 +108,4 @@ async def remember_turn(
     context.conversations.store_route(
         digest, finished.endpoint, request.policy, instead=isinstance(metadata.now, Rerouted)
     )
-    context.signatures.keep(digest, finished, owner)
+    context.signatures.store_signatures(digest, finished, owner)

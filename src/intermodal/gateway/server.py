@@ -178,7 +178,7 @@ class Gateway:
             key = head.key = authenticate(ledger, head)
         return key
 
-    def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
+    def refuse_request(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
         """Answer a request with an error before its body is read."""
         served = self._begin_record(head, RequestRecord(), 0)
         served.record_failure(error_code(error))
@@ -208,7 +208,7 @@ class Gateway:
         if self.tell is not None:
             self.tell(served)
 
-    def pass_on(self, request: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
+    def answer_without_task(self, request: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
         """Start a direct call without a task if nothing has to be awaited first; otherwise return None.
 
         The caller then calls ``answer``. ``over`` is called when the call ends; if it failed before anything was sent
@@ -232,7 +232,7 @@ class Gateway:
             return None
         self._begin(request, reply)
         if not attempt.start():
-            attempt.forget()
+            attempt.break_references()
             self.active -= 1
             return None
         request.chat = None  # the attempt holds the parsed chat now
@@ -390,7 +390,7 @@ class Gateway:
             loop.add_signal_handler(number, self.stop)
         if self.worker is not None:
             self._watch_parent(self.worker, loop)
-        watching, pruning = loop.create_task(self._watch()), StorePruner(self.client)
+        watching, pruning = loop.create_task(self._run_periodic_work()), StorePruner(self.client)
         pruning.start()
         try:
             await self._stop.wait()
@@ -420,7 +420,7 @@ class Gateway:
 
         loop.add_signal_handler(signal.SIGHUP, self.hand_over)
         loop.add_reader(worker.line, on_parent_exit)
-        worker.ready()
+        worker.announce_ready()
 
     def hand_over(self) -> None:
         """Shut down gracefully while successors accept new connections, so that no client is refused."""
@@ -476,7 +476,7 @@ class Gateway:
         for server in self._servers:
             server.close()
 
-    async def _watch(self) -> None:
+    async def _run_periodic_work(self) -> None:
         loop = asyncio.get_running_loop()
         given_back = loop.time()
         while True:

@@ -94,21 +94,21 @@ class ServerClient(AsyncClient):
             return
         look = self._look
         if look is None or look.done():
-            look = self._look = asyncio.get_running_loop().create_task(self._see())
+            look = self._look = asyncio.get_running_loop().create_task(self._refresh())
             look.add_done_callback(lambda look: look.cancelled() or look.exception())  # all waiting callers may be gone
         elif time.monotonic() - self._seen < _GOOD:
             return
         await asyncio.shield(look)
 
-    async def _see(self) -> None:
+    async def _refresh(self) -> None:
         began = time.monotonic()
         if began - self._seen < _GOOD:
             self._looked = began
-        await self.known.look()
+        await self.known.scan()
         loaded = self._runtimes.loaded_endpoints() if self._runtimes is not None else ()
         machine = self._machine(loaded)
         self.machine = self.machine if machine == self.machine else machine
-        self._upstreams.forget(began)
+        self._upstreams.drop_expired(began)
         self.epoch = self.store.statistics().epoch
         self.moment = datetime.now(UTC).isoformat(timespec="minutes")[:16]
         self.today = self.moment[:10]

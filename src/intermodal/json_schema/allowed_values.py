@@ -21,16 +21,19 @@ class AllowedValues:
         self._root = schema
         self._left = _STEPS
 
-    def at(self, path: tuple[str | int, ...]) -> tuple[Any, ...]:
+    def values_at(self, path: tuple[str | int, ...]) -> tuple[Any, ...]:
         """Return the values that the schema enumerates for the value at ``path``.
 
-        >>> AllowedValues({"properties": {"paid": {"enum": ["card", "cash"]}}}).at(("paid",))
+        >>> AllowedValues({"properties": {"paid": {"enum": ["card", "cash"]}}}).values_at(("paid",))
         ('card', 'cash')
         """
         schemas = list(self._combined_schemas(self._root))
         for step in path:
             schemas = [
-                schema for each in schemas for part in _under(each, step) for schema in self._combined_schemas(part)
+                schema
+                for each in schemas
+                for part in _subschemas_under(each, step)
+                for schema in self._combined_schemas(part)
             ]
         return tuple(each for schema in schemas for each in _values_of(schema))
 
@@ -60,7 +63,7 @@ def _values_of(schema: Mapping[str, Any]) -> Iterator[Any]:
     yield from values if isinstance(values, list) else ()
 
 
-def _under(schema: Mapping[str, Any], step: str | int) -> Iterator[Any]:
+def _subschemas_under(schema: Mapping[str, Any], step: str | int) -> Iterator[Any]:
     if isinstance(step, int):
         first = schema.get("prefixItems")
         if isinstance(first, list) and step < len(first):

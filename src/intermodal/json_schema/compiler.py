@@ -99,7 +99,9 @@ class Compiler:
         if isinstance(schema, bool):
             return _ANYTHING if schema else _NOTHING
         if not isinstance(schema, dict):
-            raise InvalidSchema(f"{_word(schema)} is not a schema, which is an object, true or false", place)
+            raise InvalidSchema(
+                f"{_keyword_value_text(schema)} is not a schema, which is an object, true or false", place
+            )
         resource = self.resources.resource_of(schema, outer)
         key = (id(schema), id(resource))
         found = self._nodes.get(key)
@@ -191,7 +193,7 @@ class _Context:
         return self._compiler.dynamic_nodes(anchor, self.place)
 
 
-def _word(value: Any) -> str:
+def _keyword_value_text(value: Any) -> str:
     return {str: "a text", int: "a number", float: "a number", list: "a list"}.get(type(value), "null")
 
 

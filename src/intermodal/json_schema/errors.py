@@ -106,7 +106,7 @@ class Violation:
         self.about = about
         self.steps: list[str | int] = []
 
-    def at(self, step: str | int) -> Violation:
+    def prefixed_with(self, step: str | int) -> Violation:
         """Add a step towards the root to the path, and return this violation."""
         self.steps.append(step)
         return self

@@ -74,7 +74,7 @@ class SchemaNode:
         if depth >= DEPTH:
             raise budget.too_deep()
         budget.depth = depth + 1
-        entered = self.scoped and self._enter(budget)
+        entered = self.scoped and self._enter_resource(budget)
         noted = EvaluatedMembers() if self.collects else members
         found = None
         for check in self.checks:
@@ -89,7 +89,7 @@ class SchemaNode:
         budget.depth = depth
         return found
 
-    def _enter(self, budget: StepBudget) -> bool:
+    def _enter_resource(self, budget: StepBudget) -> bool:
         """Enter this node's resource; return whether it differs from the current one."""
         if budget.scope and budget.scope[-1] is self.resource:
             return False
@@ -124,10 +124,10 @@ def _type(types: Any, context: Context) -> Check:
     if len(tests) == 1:
         (test,) = tests
 
-        def check_one(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
+        def check_value(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
             return None if test(value) else Violation("type", message, value)
 
-        return check_one
+        return check_value
 
     def check(value: Any, budget: StepBudget, members: EvaluatedMembers | None) -> Violation | None:
         return None if any(test(value) for test in tests) else Violation("type", message, value)
@@ -183,7 +183,7 @@ def _multiple_of(factor: Any, context: Context) -> Check:
     return check
 
 
-def _size(
+def _length_keyword(
     keyword: str,
     kind: type[str] | type[list[Any]] | type[dict[str, Any]],
     messages: tuple[str, str],
@@ -233,7 +233,7 @@ def _properties(schemas: Any, context: Context) -> Check:
                 members.names.add(name)
             wrong = node.apply(inner, budget, None)
             if wrong is not None:
-                return wrong.at(name)
+                return wrong.prefixed_with(name)
         return None
 
     return check
@@ -253,7 +253,7 @@ def _pattern_properties(schemas: Any, context: Context) -> Check:
                     members.names.add(name)
                 wrong = node.apply(inner, budget, None)
                 if wrong is not None:
-                    return wrong.at(name)
+                    return wrong.prefixed_with(name)
         return None
 
     return check
@@ -276,7 +276,7 @@ def _additional_properties(schema: Any, context: Context) -> Check:
                 return Violation("additionalProperties", message, name)
             wrong = node.apply(inner, budget, None)
             if wrong is not None:
-                return wrong.at(name)
+                return wrong.prefixed_with(name)
         if members is not None:
             members.all_names = True
         return None
@@ -353,7 +353,7 @@ def _prefix_items(schemas: Any, context: Context) -> Check:
         for number, (node, item) in enumerate(zip(nodes, value, strict=False)):
             wrong = node.apply(item, budget, None)
             if wrong is not None:
-                return wrong.at(number)
+                return wrong.prefixed_with(number)
         if members is not None:
             members.items = max(members.items, len(nodes))
         return None
@@ -373,7 +373,7 @@ def _items(schema: Any, context: Context) -> Check:
         for number in range(first, len(value)):
             wrong = node.apply(value[number], budget, None)
             if wrong is not None:
-                return wrong.at(number)
+                return wrong.prefixed_with(number)
         if members is not None:
             members.all_items = True
         return None
@@ -552,7 +552,7 @@ def _unevaluated_properties(schema: Any, context: Context) -> Check:
                 return Violation("unevaluatedProperties", message, name)
             wrong = node.apply(inner, budget, None)
             if wrong is not None:
-                return wrong.at(name)
+                return wrong.prefixed_with(name)
         members.all_names = True
         return None
 
@@ -571,7 +571,7 @@ def _unevaluated_items(schema: Any, context: Context) -> Check:
                 continue
             wrong = node.apply(value[number], budget, None)
             if wrong is not None:
-                return wrong.at(number)
+                return wrong.prefixed_with(number)
         members.all_items = True
         return None
 
@@ -593,19 +593,23 @@ CHECKS: dict[str, Callable[[Any, Context], Check | None]] = {
         "exclusiveMaximum", "greater than or equal to the maximum of", lambda value, limit: value >= limit
     ),
     "multipleOf": _multiple_of,
-    "minLength": _size("minLength", str, ("is too short", "should be non-empty"), lambda size, limit: size < limit, 1),
-    "maxLength": _size(
+    "minLength": _length_keyword(
+        "minLength", str, ("is too short", "should be non-empty"), lambda size, limit: size < limit, 1
+    ),
+    "maxLength": _length_keyword(
         "maxLength", str, ("is too long", "is expected to be empty"), lambda size, limit: size > limit, 0
     ),
-    "minItems": _size("minItems", list, ("is too short", "should be non-empty"), lambda size, limit: size < limit, 1),
-    "maxItems": _size(
+    "minItems": _length_keyword(
+        "minItems", list, ("is too short", "should be non-empty"), lambda size, limit: size < limit, 1
+    ),
+    "maxItems": _length_keyword(
         "maxItems", list, ("is too long", "is expected to be empty"), lambda size, limit: size > limit, 0
     ),
-    "minProperties": _size(
+    "minProperties": _length_keyword(
         "minProperties", dict, ("does not have enough properties", "should be non-empty"),
         lambda size, limit: size < limit, 1,
     ),
-    "maxProperties": _size(
+    "maxProperties": _length_keyword(
         "maxProperties", dict, ("has too many properties", "is expected to be empty"),
         lambda size, limit: size > limit, 0,
     ),
@@ -670,7 +674,7 @@ def _canonical(value: Any, budget: StepBudget) -> str:
             pieces.append(f"c{item}")
         elif isinstance(item, (int, float)):
             budget.spend(1)
-            pieces.append(f"n{_number(item, budget)};")
+            pieces.append(f"n{_check_number(item, budget)};")
         elif isinstance(item, list):
             budget.spend(1 + len(item))
             pieces.append(f"l{len(item)}[")
@@ -689,7 +693,7 @@ class _Written(str):
     __slots__ = ()
 
 
-def _number(value: int | float, budget: StepBudget) -> str:
+def _check_number(value: int | float, budget: StepBudget) -> str:
     if isinstance(value, float):
         if not value.is_integer():
             return repr(value)
@@ -711,7 +715,7 @@ def _is_multiple(value: int | float, factor: int | float, budget: StepBudget) ->
             return int(quotient) == quotient
         return value % factor == 0
     except OverflowError:
-        budget.spend(1_000 + (_bits(value) + _bits(factor)) // 8)
+        budget.spend(1_000 + (_bit_size(value) + _bit_size(factor)) // 8)
         return (Fraction(value) / Fraction(factor)).denominator == 1
 
 
@@ -719,5 +723,5 @@ def _isfinite_number(value: int | float) -> bool:
     return isinstance(value, int) or isfinite(value)
 
 
-def _bits(value: int | float) -> int:
+def _bit_size(value: int | float) -> int:
     return value.bit_length() if isinstance(value, int) else 1_100

@@ -52,7 +52,8 @@ class Pattern:
     def __init__(self, parts: list[tuple[Any, bool]], length: tuple[int, int | None]) -> None:
         """Create a pattern from compiled parts.
 
-        ``parts``: RE2 patterns, each with whether it must or must not be found. ``length``: limits on the text length.
+        ``required_and_forbidden``: RE2 patterns, each with whether it must or must not be found. ``length``: limits on
+        the text length.
         """
         self._length = length
         self._parts = [(compiled.search, must_match) for compiled, must_match in parts]
@@ -75,7 +76,7 @@ def compile_pattern(pattern: str, budget: StepBudget) -> Pattern:
         raise InvalidSchema(f"the pattern has more than {LONGEST:,} characters", todo="shorten it")
     budget.spend(20 + len(pattern))
     translation = _Translation(pattern)
-    parts = translation.parts()
+    parts = translation.required_and_forbidden()
     return Pattern([(_compile(part, pattern, budget), must_match) for part, must_match in parts], translation.length)
 
 
@@ -117,7 +118,7 @@ class _Translation:
         self._either = False  # whether there are alternatives outside of all groups
         self.length: tuple[int, int | None] = (0, None)  # characters of a text, at least and at most
 
-    def parts(self) -> list[tuple[str, bool]]:
+    def required_and_forbidden(self) -> list[tuple[str, bool]]:
         """Return the patterns that must occur in a text (True), and those that must not (False)."""
         flags = self._group() if re.match(r"\(\?[ims]+\)", self._text) else ""
         found: list[tuple[str, bool]] = []
@@ -127,16 +128,18 @@ class _Translation:
                 must_match = self._text[self._position + 2] == "="
                 self._position += 3
                 self._depth += 1
-                found.append((f"{flags}^(?:{self._until(0)})", must_match))
+                found.append((f"{flags}^(?:{self._translate_until(0)})", must_match))
             self._either = False
-            rest = f"{flags}^(?:{self._until(-1)})"
+            rest = f"{flags}^(?:{self._translate_until(-1)})"
             if self._either:
-                raise self._wrong("it looks ahead in one alternative alone, which cannot be matched in linear time")
+                raise self._syntax_error(
+                    "it looks ahead in one alternative alone, which cannot be matched in linear time"
+                )
         else:
-            rest = f"{flags}{self._until(-1)}"
+            rest = f"{flags}{self._translate_until(-1)}"
         return [*found, (rest, True)]
 
-    def _until(self, depth: int) -> str:
+    def _translate_until(self, depth: int) -> str:
         """Translate up to the bracket that closes the group at ``depth``, excluding it; -1 for the end."""
         translated: list[str] = []
         while self._position < len(self._text):
@@ -146,7 +149,7 @@ class _Translation:
                 return "".join(translated)
             translated.append(self._piece())
         if self._depth or depth >= 0:
-            raise self._wrong("a group does not end")
+            raise self._syntax_error("a group does not end")
         return "".join(translated)
 
     def _piece(self) -> str:
@@ -157,16 +160,16 @@ class _Translation:
             self._position += 1
             self._depth -= 1
             if self._depth < 0:
-                raise self._wrong("a group ends that did not begin")
+                raise self._syntax_error("a group ends that did not begin")
             return self._with_quantifier(")")
         if char in "|^$":
             self._position += 1
             self._either = self._either or (char == "|" and not self._depth)
             return char
         if char in "*+?":
-            raise self._wrong(f"{char} repeats nothing")
+            raise self._syntax_error(f"{char} repeats nothing")
         if char == "{" and self._quantifier():
-            raise self._wrong("a count repeats nothing")
+            raise self._syntax_error("a count repeats nothing")
         begin = self._position
         atom = self._atom(char)
         return self._with_quantifier(atom, begin, single=True) if atom not in (r"\b", r"\B", r"\A", r"\z") else atom
@@ -186,7 +189,9 @@ class _Translation:
     def _group(self) -> str:
         rest = self._text[self._position : self._position + 80]
         if rest.startswith(("(?=", "(?!", "(?<=", "(?<!")):
-            raise self._wrong("it looks ahead or behind, and not right after ^, so it cannot be matched in linear time")
+            raise self._syntax_error(
+                "it looks ahead or behind, and not right after ^, so it cannot be matched in linear time"
+            )
         named_group = re.match(r"\(\?P?<[^>]{1,64}>", rest)
         flags = re.match(r"\(\?([ims]+)(-[ims]+)?([:)])", rest)
         if named_group or rest.startswith("(?:"):
@@ -199,7 +204,7 @@ class _Translation:
             self._depth += flags[3] == ":"
             return flags[0]
         if rest.startswith("(?"):
-            raise self._wrong(f"{rest[:4]} is not a known group")
+            raise self._syntax_error(f"{rest[:4]} is not a known group")
         self._position += 1
         self._depth += 1
         return "(?:"
@@ -224,30 +229,32 @@ class _Translation:
         least = int(found[1])
         most = least if not found[2] else int(found[3]) if found[3] else None
         if most is not None and most < least:
-            raise self._wrong(f"the count {found[0]} ends before it begins")
+            raise self._syntax_error(f"the count {found[0]} ends before it begins")
         if single and self._text[self._position :] == "$" and begin == 1 and self._text[0] == "^":
             self.length = (least, most)
             return f"{atom}*"
         if max(least, most or 0) > _COUNTED:
-            raise self._wrong(f"it counts to more than {_COUNTED:,}", todo="count less; maxLength bounds a length")
+            raise self._syntax_error(
+                f"it counts to more than {_COUNTED:,}", todo="count less; maxLength bounds a length"
+            )
         return f"{atom}{found[0]}{lazy}"
 
     # ---- escapes and classes
 
     def _escape(self) -> str:
         """Translate an escape outside of a class."""
-        char = self._next("a backslash at the end")
+        char = self._next_char("a backslash at the end")
         if char in "bB":
             return f"\\{char}"
         if char in "AzZ":
             return r"\A" if char == "A" else r"\z"
         if (char.isdecimal() and char != "0") or char == "k":
-            raise self._wrong("it refers back to a group, which cannot be matched in linear time")
+            raise self._syntax_error("it refers back to a group, which cannot be matched in linear time")
         if char in "pP":
             return f"[{self._property(char)}]"
         if char.lower() in _SHORTHAND:
             ranges = _SHORTHAND[char.lower()]
-            return f"[{_range_text(ranges if char.islower() else _rest_of(ranges))}]"
+            return f"[{_range_text(ranges if char.islower() else _complement(ranges))}]"
         return _literal(self._code(char))
 
     def _code(self, char: str) -> int:
@@ -257,23 +264,23 @@ class _Translation:
         if char == "0":
             return 0
         if char == "c":
-            letter = self._next("\\c at the end")
+            letter = self._next_char("\\c at the end")
             if not (letter.isascii() and letter.isalpha()):
-                raise self._wrong(f"\\c{letter} is no character")
+                raise self._syntax_error(f"\\c{letter} is no character")
             return ord(letter) % 32
         if char == "x":
             return self._hex(2)
         if char == "u":
             return self._unicode()
         if char.isascii() and char.isalnum():
-            raise self._wrong(f"\\{char} is not an escape of ECMA 262")
+            raise self._syntax_error(f"\\{char} is not an escape of ECMA 262")
         return ord(char)
 
     def _unicode(self) -> int:
         if self._text.startswith("{", self._position):
             found = re.compile(r"\{([0-9A-Fa-f]{1,8})\}").match(self._text, self._position)
             if found is None or int(found[1], 16) > _LAST:
-                raise self._wrong("\\u{ begins no character")
+                raise self._syntax_error("\\u{ begins no character")
             self._position = found.end()
             return int(found[1], 16)
         code = self._hex(4)
@@ -286,7 +293,7 @@ class _Translation:
     def _hex(self, digits: int) -> int:
         found = self._text[self._position : self._position + digits]
         if not re.fullmatch(r"[0-9A-Fa-f]+", found) or len(found) < digits:
-            raise self._wrong(f"an escape needs {digits} hexadecimal digits")
+            raise self._syntax_error(f"an escape needs {digits} hexadecimal digits")
         self._position += digits
         return int(found, 16)
 
@@ -295,15 +302,15 @@ class _Translation:
         found = re.compile(r"\{([^{}]{1,80})\}").match(self._text, self._position)
         match = found and _NAMED.fullmatch(found[1])
         if not found or not match:
-            raise self._wrong(f"\\{kind} needs the name of a property in braces")
+            raise self._syntax_error(f"\\{kind} needs the name of a property in braces")
         self._position = found.end()
         name = match[2]
         if not match[1] and name in ("Any", "ASCII"):
             ranges: Ranges = [(0, _LAST)] if name == "Any" else [(0, 0x7F)]
-            return _range_text(ranges if kind == "p" else _rest_of(ranges))
+            return _range_text(ranges if kind == "p" else _complement(ranges))
         short = name if match[1] else _CATEGORIES.get(name, name)
         if not match[1] and (not short or len(short) > 2 or short == "LC"):
-            raise self._wrong(f"\\{kind}{{{name}}} is not a general category that RE2 knows")
+            raise self._syntax_error(f"\\{kind}{{{name}}} is not a general category that RE2 knows")
         return f"\\{kind}{{{short}}}"
 
     def _class(self) -> str:
@@ -311,7 +318,7 @@ class _Translation:
         self._position += negated
         members: list[str] = []
         while True:
-            char = self._next("a class that does not end")
+            char = self._next_char("a class that does not end")
             if char == "]":
                 break
             first = self._member(char)
@@ -323,11 +330,11 @@ class _Translation:
                 members.append(_range_text([(first, first)]))
                 continue
             self._position += 1
-            last = self._member(self._next("a class that does not end"))
+            last = self._member(self._next_char("a class that does not end"))
             if isinstance(last, str):
                 members += [_range_text([(first, first), (0x2D, 0x2D)]), last]
             elif last < first:
-                raise self._wrong("a range ends before it begins")
+                raise self._syntax_error("a range ends before it begins")
             else:
                 members.append(_range_text([(first, last)]))
         if not members:  # [] matches nothing, and [^] anything
@@ -338,23 +345,23 @@ class _Translation:
         """Return the code point of a class member, or its RE2 syntax if it stands for several characters."""
         if char != "\\":
             return ord(char)
-        escaped = self._next("a backslash at the end")
+        escaped = self._next_char("a backslash at the end")
         if escaped == "b":
             return 8
         if escaped in "pP":
             return self._property(escaped)
         if escaped.lower() in _SHORTHAND:
             ranges = _SHORTHAND[escaped.lower()]
-            return _range_text(ranges if escaped.islower() else _rest_of(ranges))
+            return _range_text(ranges if escaped.islower() else _complement(ranges))
         return self._code(escaped)
 
-    def _next(self, otherwise: str) -> str:
+    def _next_char(self, otherwise: str) -> str:
         if self._position >= len(self._text):
-            raise self._wrong(f"it has {otherwise}")
+            raise self._syntax_error(f"it has {otherwise}")
         self._position += 1
         return self._text[self._position - 1]
 
-    def _wrong(self, what: str, todo: str = "write it otherwise, within what RE2 matches") -> InvalidSchema:
+    def _syntax_error(self, what: str, todo: str = "write it otherwise, within what RE2 matches") -> InvalidSchema:
         return InvalidSchema(f"the pattern {_quote(self._text)} is not taken: {what}", todo=todo)
 
 
@@ -367,7 +374,7 @@ def _range_text(ranges: Ranges) -> str:
     return "".join(f"\\x{{{low:x}}}-\\x{{{high:x}}}" for low, high in ranges)
 
 
-def _rest_of(ranges: Ranges) -> Ranges:
+def _complement(ranges: Ranges) -> Ranges:
     found, begin = [], 0
     for low, high in ranges:
         if low > begin:

@@ -61,12 +61,12 @@ class _Repair:
         while self._open:
             self._budget.spend(1)
             end = "}" if self._open[-1] == "{" else "]"
-            gap = self._skip()
+            gap = self._skip_blanks()
             char = self._text[self._position : self._position + 1]
             comma = char == ","
             if comma:
                 self._position += 1
-                self._skip()
+                self._skip_blanks()
                 char = self._text[self._position : self._position + 1]
             if char == end:  # a comma too many before it is left out
                 if comma and self._pieces[-1] in ("{", "["):
@@ -97,7 +97,7 @@ class _Repair:
         self._pieces.append(char)
         self._position += 1
 
-    def _skip(self) -> str:
+    def _skip_blanks(self) -> str:
         """Skip whitespace and comments; return them."""
         found = _SKIPPED.match(self._text, self._position)
         if found is None:
@@ -113,11 +113,11 @@ class _Repair:
             self._position = word.end()
         else:
             self._repair_string()
-        self._skip()
+        self._skip_blanks()
         if self._text[self._position : self._position + 1] != ":":
             raise self._unclear()
         self._position += 1
-        self._skip()
+        self._skip_blanks()
         self._pieces.append(": ")
 
     def _value(self) -> None:
@@ -132,9 +132,9 @@ class _Repair:
             self._position = word.end()
             self._pieces.append(_WORDS.get(word[0]) or json.dumps(word[0]))
         else:
-            self._number()
+            self._read_number()
 
-    def _number(self) -> None:
+    def _read_number(self) -> None:
         found = _NUMBER.match(self._text, self._position)
         if found is None or not (found[2] or found[4]):
             raise self._unclear()
@@ -233,7 +233,7 @@ class _Reader:
             else:
                 found, position = _DECODER.raw_decode(self._text, position)  # a text, a number or a word
             while self._open:
-                found, position, more = self._add_value(found, self._blank(position))
+                found, position, more = self._add_value(found, self._skip_blank(position))
                 if more:
                     break
             else:
@@ -245,7 +245,7 @@ class _Reader:
         For an empty container, return its end and the container.
         """
         container: list[Any] | dict[str, Any] = [] if char == "[" else {}
-        position = self._blank(position)
+        position = self._skip_blank(position)
         if self._text[position : position + 1] == ("]" if char == "[" else "}"):
             return position + 1, container
         if len(self._open) >= NESTED:
@@ -270,7 +270,7 @@ class _Reader:
             return inside, position + 1, False
         if char != ",":
             raise json.JSONDecodeError("Expecting ',' delimiter", self._text, position)
-        position = self._blank(position + 1)
+        position = self._skip_blank(position + 1)
         if isinstance(inside, dict):
             name, position = self._name(position, "Expecting property name enclosed in double quotes")
         self._open.append((inside, name))
@@ -280,12 +280,12 @@ class _Reader:
         if self._text[position : position + 1] != '"':
             raise json.JSONDecodeError(otherwise, self._text, position)
         name, position = _DECODER.raw_decode(self._text, position)
-        position = self._blank(position)
+        position = self._skip_blank(position)
         if self._text[position : position + 1] != ":":
             raise json.JSONDecodeError("Expecting ':' delimiter", self._text, position)
-        return name, self._blank(position + 1)
+        return name, self._skip_blank(position + 1)
 
-    def _blank(self, position: int) -> int:
+    def _skip_blank(self, position: int) -> int:
         found = _BLANKS.match(self._text, position)
         return found.end() if found is not None else position
 
@@ -325,10 +325,10 @@ class _Aligner:
         kinds = schema.get("type", ())
         kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds) if isinstance(kinds, list) else ()
         if isinstance(data, list) and kinds == ("object",) and len(data) == 1 and isinstance(data[0], dict):
-            self._say(path, "the one object of a list is taken")
+            self._record_change(path, "the one object of a list is taken")
             data = data[0]
         elif "array" in kinds and not isinstance(data, list) and not (data is None and "null" in kinds):
-            self._say(path, "a single value is read as a list of one")
+            self._record_change(path, "a single value is read as a list of one")
             data = [data]
         if isinstance(data, dict):
             return self._object(data, schema, path, depth)
@@ -352,22 +352,22 @@ class _Aligner:
         if isinstance(words, list) and isinstance(data, str) and data not in words:
             self._budget.spend(len(words) // 8)
             like = [each for each in words if isinstance(each, str) and each.casefold() == data.strip().casefold()]
-            return self._read(path, data, like[0]) if len(like) == 1 else data
-        if not kinds or _is(data, kinds):
+            return self._align(path, data, like[0]) if len(like) == 1 else data
+        if not kinds or _is_of_type(data, kinds):
             return data
         if isinstance(data, str):
             return self._of_text(data, kinds, path)
         if "string" in kinds and isinstance(data, int) and not isinstance(data, bool):
-            return self._read(path, data, str(data))
+            return self._align(path, data, str(data))
         return data
 
     def _of_text(self, data: str, kinds: tuple[Any, ...], path: str) -> Any:
         word = data.strip()
         if {"number", "integer"} & set(kinds) and _PLAIN_NUMBER.fullmatch(word):
             number = float(word) if "." in word else int(word)
-            return self._read(path, data, number) if "number" in kinds or isinstance(number, int) else data
+            return self._align(path, data, number) if "number" in kinds or isinstance(number, int) else data
         if "boolean" in kinds and word.casefold() in ("true", "false"):
-            return self._read(path, data, word.casefold() == "true")
+            return self._align(path, data, word.casefold() == "true")
         return data
 
     def _schema(self, schema: Any, data: Any) -> Any:
@@ -385,15 +385,15 @@ class _Aligner:
             self._budget.spend(1)
         return schema
 
-    def _read(self, path: str, data: Any, aligned: Any) -> Any:
-        self._say(path, f"{_short(data)} is read as {_short(aligned)}")
+    def _align(self, path: str, data: Any, aligned: Any) -> Any:
+        self._record_change(path, f"{_shorten(data)} is read as {_shorten(aligned)}")
         return aligned
 
-    def _say(self, path: str, what: str) -> None:
+    def _record_change(self, path: str, what: str) -> None:
         self._changes.append(f"{path}: {what}" if path else what)
 
 
-def _is(data: Any, kinds: tuple[Any, ...]) -> bool:
+def _is_of_type(data: Any, kinds: tuple[Any, ...]) -> bool:
     """Return whether a scalar has one of these types."""
     if data is None or isinstance(data, bool):
         return ("null" if data is None else "boolean") in kinds
@@ -402,6 +402,6 @@ def _is(data: Any, kinds: tuple[Any, ...]) -> bool:
     return "number" in kinds or ("integer" in kinds and (isinstance(data, int) or data.is_integer()))
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -36,7 +36,7 @@ def describe_schema(schema: Schema) -> str:
     >>> describe_schema({"properties": {"to": {"type": "string"}, "n": {"enum": [1, 2], "description": "how many"}}})
     'Answer with JSON: to (string), n (how many: 1 or 2).'
     """
-    words = _Fields(schema).words(schema)
+    words = _Fields(schema).describe(schema)
     words = words if len(words) <= LONGEST else f"{words[:LONGEST]}{_MORE}"
     return f"Answer with JSON: {words}." if words != "object" else "Answer with a JSON object."
 
@@ -61,7 +61,7 @@ class _Fields:
         self._nodes = _NODES
         self._left = LONGEST
 
-    def words(self, schema: Any, description: str = "", depth: int = 0, within: tuple[str, ...] = ()) -> str:
+    def describe(self, schema: Any, description: str = "", depth: int = 0, within: tuple[str, ...] = ()) -> str:
         """Describe a value.
 
         ``description``: the one next to the reference that led here; ``within``: the references followed so far.
@@ -74,20 +74,20 @@ class _Fields:
         if isinstance(reference, str) and not schema.keys() & {"properties", "enum", "const"}:
             if reference in within:
                 return self._scalar(description, reference.rpartition("/")[2])
-            return self.words(resolve_reference(self._root, reference), description, depth + 1, (*within, reference))
+            return self.describe(resolve_reference(self._root, reference), description, depth + 1, (*within, reference))
         choices = ["null"] if schema.get("type") == "null" else list(_choices(schema))
         if choices:
             values = self._within_length(" or ".join(choices))
-            return values if values == "null" else self._after(description, values)
+            return values if values == "null" else self._describe_after(description, values)
         for key in ("anyOf", "oneOf"):
             if isinstance(schema.get(key), list):
-                each = [self.words(choice, description, depth + 1, within) for choice in schema[key][:_VALUES]]
+                each = [self.describe(choice, description, depth + 1, within) for choice in schema[key][:_VALUES]]
                 return " or ".join(dict.fromkeys(each))
         properties = self._properties(schema, depth)
         if properties:
-            return self._after(description, self._property_texts(properties, depth, within))
+            return self._describe_after(description, self._property_texts(properties, depth, within))
         if "items" in schema:
-            return self._after(description, f"list of {self.words(schema['items'], '', depth + 1, within)}")
+            return self._describe_after(description, f"list of {self.describe(schema['items'], '', depth + 1, within)}")
         return self._scalar(description, _kind(schema))
 
     def _property_texts(self, properties: Mapping[str, Any], depth: int, within: tuple[str, ...]) -> str:
@@ -97,7 +97,7 @@ class _Fields:
                 texts.append(_MORE)
                 break
             texts.append(
-                f"{self._within_length(' '.join(name.split())[:_SAID])} ({self.words(each, '', depth + 1, within)})"
+                f"{self._within_length(' '.join(name.split())[:_SAID])} ({self.describe(each, '', depth + 1, within)})"
             )
         return ", ".join(texts)
 
@@ -119,7 +119,7 @@ class _Fields:
             return self._within_length(kind or _ANY)
         return self._within_length(description if kind in ("", "string") else f"{description}; {kind}")
 
-    def _after(self, description: str, words: str) -> str:
+    def _describe_after(self, description: str, words: str) -> str:
         return f"{self._within_length(description)}: {words}" if description else words
 
     def _within_length(self, text: str) -> str:

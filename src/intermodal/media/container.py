@@ -77,7 +77,7 @@ def open_container(data: Data, media_type: str, *, what: str) -> Iterator[OpenCo
     options = {"protocol_whitelist": "pipe", "format_whitelist": demuxer, "max_streams": "64"}
     if may_hold_video(media_type):
         options["codec_whitelist"] = ",".join(sorted(IMAGE_CODECS | SOUND_CODECS))
-    if demuxer == "wav" and wave_header(data).promises_too_little:
+    if demuxer == "wav" and wave_header(data).understates_length:
         options["ignore_length"] = "1"
     try:
         container = av.open(open_reader(data), format=demuxer, options=options, io_open=_refuse, buffer_size=_BUFFER)
@@ -85,7 +85,7 @@ def open_container(data: Data, media_type: str, *, what: str) -> Iterator[OpenCo
         raise InputBroken(f"cannot be decoded as {what}", todo=TODO) from None
     with container:
         try:
-            yield OpenContainer(container=container, picture=_picture(container), sound=_sound(container))
+            yield OpenContainer(container=container, picture=_cover_image(container), sound=_sound(container))
         except (av.error.FFmpegError, ValueError):  # PyAV raises ValueError for inconsistent streams
             raise InputBroken(f"cannot be decoded as {what}", todo=TODO) from None
 
@@ -99,7 +99,7 @@ def _refuse(url: str, flags: int, options: object) -> object:
     raise PermissionError("media may not open other media")
 
 
-def _picture(container: Any) -> Any:
+def _cover_image(container: Any) -> Any:
     moving = (stream for stream in container.streams.video if not stream.disposition & _STILL)
     return next(moving, None)
 

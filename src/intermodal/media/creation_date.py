@@ -45,7 +45,7 @@ def exif_device(tags: Mapping[int, Any]) -> str:
     >>> exif_device({0x010F: "Canon", 0x0110: "Canon EOS 80D"}), exif_device({0x010F: "Apple", 0x0110: "iPhone 12"})
     ('Canon EOS 80D', 'Apple iPhone 12')
     """
-    maker, model = (_plain(tags.get(tag)) for tag in (_MAKE, _MODEL))
+    maker, model = (_printable_text(tags.get(tag)) for tag in (_MAKE, _MODEL))
     return (model if model.casefold().startswith(maker.casefold()) else f"{maker} {model}".strip())[:_MOST]
 
 
@@ -56,7 +56,7 @@ def container_date(metadata: Mapping[str, str]) -> str:
     return next(filter(None, (normal_date(values_by_name.get(name)) for name in names)), "")
 
 
-def _plain(text: object) -> str:
+def _printable_text(text: object) -> str:
     return " ".join("".join(filter(str.isprintable, text)).split()) if isinstance(text, str) else ""
 
 

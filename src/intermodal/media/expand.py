@@ -39,7 +39,7 @@ _TIFF = (b"II*\0", b"MM\0*")
 NO_WORDS = "(no text)"  # text of a file that contains only images or attachments
 
 
-async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Request:
+async def expand_request(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Request:
     """Return the request with every document, multi-page TIFF and mail replaced by its contents.
 
     Returns the same object if nothing is replaced. ``fetcher`` should cache, because the remaining parts are loaded

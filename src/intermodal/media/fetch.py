@@ -102,10 +102,10 @@ class Fetcher:
 
     async def load(self, source: Source) -> LoadedFile:
         """Read a source. Raises the matching ``InputError``."""
-        name, data = await self.read(source)
+        name, data = await self.read_source(source)
         return LoadedFile(name=name, data=data, digest=await _digest(data, name))
 
-    async def read(self, source: Source) -> tuple[str, Data]:
+    async def read_source(self, source: Source) -> tuple[str, Data]:
         """Read a source without computing its digest, for callers that only inspect it."""
         data: Data
         match source:
@@ -137,7 +137,7 @@ class Fetcher:
                     found = await self._get(target)
                     if isinstance(found, bytes):
                         return first.printable_url, found
-                    target = self._follow(target, found)
+                    target = self._redirect_target(target, found)
         except TimeoutError:
             raise InputTooLarge(
                 f"did not arrive within {self._max_seconds:g} s",
@@ -148,7 +148,7 @@ class Fetcher:
             f"redirects more than {MAX_REDIRECTS} times", where=first.printable_url, todo="pass the final URL"
         )
 
-    def _follow(self, target: UrlTarget, location: str) -> UrlTarget:
+    def _redirect_target(self, target: UrlTarget, location: str) -> UrlTarget:
         """Return the target of a redirect, checked like the first URL.
 
         ``location``: the header that the server sent.

@@ -55,14 +55,14 @@ def image_header(data: bytes, media_type: str) -> ImageHeader:
 
 
 def _u16(data: Data, offset: int) -> int:
-    return _number(data, offset, 2, "big")
+    return _read_integer(data, offset, 2, "big")
 
 
 def _u32(data: Data, offset: int) -> int:
-    return _number(data, offset, 4, "big")
+    return _read_integer(data, offset, 4, "big")
 
 
-def _number(data: Data, offset: int, size: int, order: str) -> int:
+def _read_integer(data: Data, offset: int, size: int, order: str) -> int:
     if offset < 0 or offset + size > len(data):
         raise ValueError("short")
     return int.from_bytes(data[offset : offset + size], "big" if order == "big" else "little")
@@ -112,7 +112,7 @@ def _jpeg(data: bytes) -> ImageHeader:
 
 
 def _gif(data: bytes) -> ImageHeader:
-    width, height, frames = _number(data, 6, 2, "little"), _number(data, 8, 2, "little"), 0
+    width, height, frames = _read_integer(data, 6, 2, "little"), _read_integer(data, 8, 2, "little"), 0
     seconds = delay = 0.0
     offset = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
     while offset < len(data) and frames <= MAX_FRAMES:
@@ -140,19 +140,22 @@ def _webp(data: bytes) -> ImageHeader:
     seconds = 0.0
     offset = 12
     while offset + 8 <= len(data) and frames <= MAX_FRAMES:
-        kind, size, body = data[offset : offset + 4], _number(data, offset + 4, 4, "little"), offset + 8
+        kind, size, body = data[offset : offset + 4], _read_integer(data, offset + 4, 4, "little"), offset + 8
         w = h = 0
         if kind == b"VP8X":
-            w, h = _number(data, body + 4, 3, "little") + 1, _number(data, body + 7, 3, "little") + 1
+            w, h = _read_integer(data, body + 4, 3, "little") + 1, _read_integer(data, body + 7, 3, "little") + 1
         elif kind == b"VP8 ":
-            w, h = _number(data, body + 6, 2, "little") & 0x3FFF, _number(data, body + 8, 2, "little") & 0x3FFF
+            w, h = (
+                _read_integer(data, body + 6, 2, "little") & 0x3FFF,
+                _read_integer(data, body + 8, 2, "little") & 0x3FFF,
+            )
         elif kind == b"VP8L":
-            bits = _number(data, body + 1, 4, "little")
+            bits = _read_integer(data, body + 1, 4, "little")
             w, h = (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
         elif kind == b"ANMF":
             frames += 1
-            w, h = _number(data, body + 6, 3, "little") + 1, _number(data, body + 9, 3, "little") + 1
-            seconds += frame_seconds(_number(data, body + 12, 3, "little") / 1000)
+            w, h = _read_integer(data, body + 6, 3, "little") + 1, _read_integer(data, body + 9, 3, "little") + 1
+            seconds += frame_seconds(_read_integer(data, body + 12, 3, "little") / 1000)
         width, height = max(width, w), max(height, h)
         offset = body + size + (size & 1)
     return ImageHeader(width=width, height=height, frames=max(1, frames), seconds=seconds if frames > 1 else 0.0)
@@ -176,29 +179,31 @@ def tiff_pages(data: bytes) -> tuple[int, ...]:
 def _directories(data: bytes) -> tuple[int, int, tuple[int, ...]]:
     """Return largest width, largest height and indices of pages. Counting ends at a directory that was seen before."""
     order = "little" if data[:2] == b"II" else "big"
-    offset, width, height, seen = _number(data, 4, 4, order), 0, 0, set[int]()
+    offset, width, height, seen = _read_integer(data, 4, 4, order), 0, 0, set[int]()
     pages: list[int] = []
     while offset and offset not in seen and len(seen) <= MAX_FRAMES:
         seen.add(offset)
-        count, is_auxiliary = _number(data, offset, 2, order), False
+        count, is_auxiliary = _read_integer(data, offset, 2, order), False
         for entry in range(offset + 2, offset + 2 + 12 * count, 12):
-            tag, form = _number(data, entry, 2, order), _number(data, entry + 2, 2, order)
+            tag, form = _read_integer(data, entry, 2, order), _read_integer(data, entry + 2, 2, order)
             if tag == 254:  # NewSubfileType; a LONG
-                is_auxiliary = bool(_number(data, entry + 8, 4, order) & 0b101)
+                is_auxiliary = bool(_read_integer(data, entry + 8, 4, order) & 0b101)
             if tag in (256, 257):  # ImageWidth, ImageLength; a SHORT or a LONG
-                value = _number(data, entry + 8, 2 if form == 3 else 4, order)
+                value = _read_integer(data, entry + 8, 2 if form == 3 else 4, order)
                 width, height = (max(width, value), height) if tag == 256 else (width, max(height, value))
         if not is_auxiliary:
             pages.append(len(seen) - 1)
-        offset = _number(data, offset + 2 + 12 * count, 4, order)
+        offset = _read_integer(data, offset + 2 + 12 * count, 4, order)
     return width, height, tuple(pages or range(len(seen)))
 
 
 def _bmp(data: bytes) -> ImageHeader:
-    if _number(data, 14, 4, "little") == 12:  # OS/2
-        return ImageHeader(width=_number(data, 18, 2, "little"), height=_number(data, 20, 2, "little"))
-    height = _number(data, 22, 4, "little")
-    return ImageHeader(width=_number(data, 18, 4, "little"), height=min(height, 2**32 - height))  # negative: top down
+    if _read_integer(data, 14, 4, "little") == 12:  # OS/2
+        return ImageHeader(width=_read_integer(data, 18, 2, "little"), height=_read_integer(data, 20, 2, "little"))
+    height = _read_integer(data, 22, 4, "little")
+    return ImageHeader(
+        width=_read_integer(data, 18, 4, "little"), height=min(height, 2**32 - height)
+    )  # negative: top down
 
 
 def _heif(data: bytes) -> ImageHeader:
@@ -238,7 +243,7 @@ class WaveHeader(Value):
     claimed_bytes: int | None
 
     @property
-    def promises_too_little(self) -> bool:
+    def understates_length(self) -> bool:
         """True if there is audio beyond the end that the header states."""
         return self.claimed_bytes is not None and self.claimed_bytes < self.present_bytes
 
@@ -250,12 +255,12 @@ def wave_header(data: Data) -> WaveHeader:
     """Read a RIFF or RF64 WAVE header. Raises ``InputBroken`` without a data chunk."""
     offset, rate, channels, frame, large = 12, 0, 0, 0, None
     while offset + 8 <= len(data):
-        kind, size, body = data[offset : offset + 4], _number(data, offset + 4, 4, "little"), offset + 8
+        kind, size, body = data[offset : offset + 4], _read_integer(data, offset + 4, 4, "little"), offset + 8
         if kind == b"fmt " and body + 16 <= len(data):
-            channels, rate = _number(data, body + 2, 2, "little"), _number(data, body + 4, 4, "little")
-            frame = _number(data, body + 12, 2, "little")
+            channels, rate = _read_integer(data, body + 2, 2, "little"), _read_integer(data, body + 4, 4, "little")
+            frame = _read_integer(data, body + 12, 2, "little")
         elif kind == b"ds64" and body + 16 <= len(data):
-            large = _number(data, body + 8, 8, "little")
+            large = _read_integer(data, body + 8, 8, "little")
         elif kind == b"data":
             present_bytes = len(data) - body
             claimed_bytes = large if size == 0xFFFFFFFF and large is not None else size
@@ -286,7 +291,7 @@ def _are_chunks(data: Data, offset: int) -> bool:
                 return True
             if not all(0x20 <= byte < 0x7F for byte in data[place : place + 4]):
                 break
-            place += 8 + _number(data, place + 4, 4, "little")
+            place += 8 + _read_integer(data, place + 4, 4, "little")
             place += place & 1
             if place > len(data) + 1:
                 break

@@ -125,7 +125,7 @@ def page_size(width: float, height: float, dpi: float) -> tuple[int, int, float]
     if inches * dpi * dpi > MAX_PAGE_PIXELS:
         dpi = (MAX_PAGE_PIXELS / inches) ** 0.5
     scale = dpi / POINTS_PER_INCH
-    return max(1, _up(width * scale)), max(1, _up(height * scale)), dpi
+    return max(1, _ceil_tolerant(width * scale)), max(1, _ceil_tolerant(height * scale)), dpi
 
 
 def frame_size(width: int, height: int, side: int) -> tuple[int, int]:
@@ -176,6 +176,6 @@ def expected_scenes(seconds: float, cuts: tuple[float, ...]) -> tuple[float, flo
     return (round(max(1.0, min(mid, (1 + cut_count) / 2)), 1), round(mid, 1), round(most, 1))
 
 
-def _up(value: float) -> int:
+def _ceil_tolerant(value: float) -> int:
     """Return ``value`` rounded up, ignoring floating-point error in the last digits."""
     return -int(-(value - 1e-6) // 1)

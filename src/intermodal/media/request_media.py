@@ -77,7 +77,7 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
 
     fetcher = fetcher or Fetcher()
     opening = _RequestOpener()
-    await offload(is_long(request.messages), opening.words, request)
+    await offload(is_long(request.messages), opening.open_inline_parts, request)
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
     async def open_one(index: int, part: MediaPart) -> None:
@@ -105,7 +105,7 @@ class _RequestOpener:
         self.files: list[tuple[int, MediaPart]] = []
         self._inline_parts = set[int]()
 
-    def words(self, request: Request) -> None:
+    def open_inline_parts(self, request: Request) -> None:
         """Open parts whose content is in the request, up to the first that fails; collect the files."""
         for index, role, part in request.parts():
             self.found.append(None)
@@ -114,7 +114,7 @@ class _RequestOpener:
                 continue
             self._inline_parts.add(index)
             try:
-                self.found[index] = _text(index, part, *_words(role, part))
+                self.found[index] = _open_text(index, part, *_inline_text(role, part))
             except InputBroken as error:
                 self.failed[index] = error
                 return
@@ -136,7 +136,7 @@ class _RequestOpener:
         return OpenedRequest(facts, data, frozenset(self._inline_parts))
 
 
-def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, Data]:
+def _open_text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, Data]:
     data = in_utf8(words, name)
     facts = PartFacts(
         index=index,
@@ -209,7 +209,7 @@ def _check_declared(part: Part, kind: Kind, name: str) -> None:
         raise InputBroken(f"was given as {declared} but holds text", where=name, todo="pass it as a file or a document")
 
 
-def _words(role: Role, part: Part) -> tuple[str, str]:
+def _inline_text(role: Role, part: Part) -> tuple[str, str]:
     """Return name and text of a part whose content is in the request."""
     match part:
         case Text(text=text, name=name):

@@ -228,7 +228,7 @@ def _ogg(data: Data, name: str) -> tuple[Kind, str] | None:
     if not data.startswith(b"OggS"):
         return None
     if b"\x80theora" in data[:_HEAD]:
-        raise _not_taken("video (Ogg Theora)", name)
+        raise _unsupported_error("video (Ogg Theora)", name)
     return "audio", "audio/ogg"
 
 
@@ -339,7 +339,7 @@ def _office(data: Data, name: str) -> tuple[Kind, str] | None:
     Office documents are Word, slides and sheets, old and new, and OpenDocument. The converter checks their contents.
     """
     if data.startswith(_COMPOUND):
-        if _holds(data, _LOCKED_STREAM):
+        if _contains_pattern(data, _LOCKED_STREAM):
             raise InputEncrypted("is locked by a password", where=name, todo="save an unlocked copy")
         found = _of_compound(data)
         return ("document", found) if found else None
@@ -394,10 +394,10 @@ def _of_compound(data: Data) -> str:
     sector = 1 << min(20, int.from_bytes(data[30:32], "little"))
     root = (int.from_bytes(data[48:52], "little") + 1) * sector
     found = _CLASSES.get(int.from_bytes(data[root + 80 : root + 84], "little"), "")
-    return found or next((kind for stream, kind in _STREAMS if _holds(data, stream.encode("utf-16-le"))), "")
+    return found or next((kind for stream, kind in _STREAMS if _contains_pattern(data, stream.encode("utf-16-le"))), "")
 
 
-def _holds(data: Data, pattern: bytes) -> bool:
+def _contains_pattern(data: Data, pattern: bytes) -> bool:
     """Return True if ``pattern`` occurs in the first ``MAX_FILE_BYTES`` of the file."""
     return data.find(pattern, 0, MAX_FILE_BYTES) >= 0
 
@@ -420,7 +420,7 @@ def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
         return None
     if ending in _PAGE_ENDINGS:
         return "text", HTML
-    if ending in (_NOTEBOOK_ENDING, "") and head.lstrip().startswith(b"{") and _holds(data, b'"nbformat"'):
+    if ending in (_NOTEBOOK_ENDING, "") and head.lstrip().startswith(b"{") and _contains_pattern(data, b'"nbformat"'):
         return "document", IPYNB
     has_known_ending = ending in _TEXT_TYPES or ending in MEDIA_ENDINGS or ending in _TEXT_ENDINGS
     if ending in _SAVED_PAGE_ENDINGS or (not has_known_ending and _SAVED.search(_fields(head))):
@@ -460,10 +460,10 @@ def _refuse_known(data: Data, name: str) -> None:
     for offset, magic, what, todo in _NOT_TAKEN:
         if data.startswith(magic, offset):
             if what.startswith("video"):
-                raise _not_taken(what, name)
+                raise _unsupported_error(what, name)
             raise InputUnsupported(f"is {what}, which is not taken", where=name, todo=todo)
     if data[:1] == b"G" and len(data) > 376 and data[188] == data[376] == 0x47:
-        raise _not_taken("video (MPEG transport stream)", name)
+        raise _unsupported_error("video (MPEG transport stream)", name)
 
 
 def _is_svg(data: Data) -> bool:
@@ -472,7 +472,7 @@ def _is_svg(data: Data) -> bool:
     return head.startswith(b"<svg") or (head.startswith((b"<?xml", b"<!--", b"<!DOCTYPE svg")) and b"<svg" in head)
 
 
-def _not_taken(what: str, name: str) -> InputUnsupported:
+def _unsupported_error(what: str, name: str) -> InputUnsupported:
     film = shlex.quote(name or "FILE")
     return InputUnsupported(
         f"is {what}, which is not taken", where=name, todo=f"convert it to MP4: ffmpeg -i {film} film.mp4"
@@ -497,10 +497,10 @@ def read_text(data: Data, name: str) -> str:
 
     Raises InputUnsupported if the bytes are not text, InputBroken if they are in another encoding.
     """
-    return "".join(_words_of(data, name))
+    return "".join(_decoded_pieces(data, name))
 
 
-def _words_of(data: Data, name: str) -> Iterator[str]:
+def _decoded_pieces(data: Data, name: str) -> Iterator[str]:
     """Yield the text of ``read_text`` in pieces.
 
     Joining 60 MiB is one call that holds the interpreter lock for 50 ms.
@@ -540,7 +540,7 @@ def _decode_pieces(data: Data, encoding: str) -> Iterator[str]:
 def _text_type(data: Data, name: str) -> str:
     ending = ending_of(name)
     blank = True
-    for words in _words_of(data, name):
+    for words in _decoded_pieces(data, name):
         blank = blank and not words.strip()
     if ending in MEDIA_ENDINGS:
         what = "only blanks" if blank else "text"

@@ -120,7 +120,7 @@ def frames(data: Data, name: str, spread: str, most: int, max_side: int | None) 
 
 
 def subtitles(data: Data, name: str, track: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = _decoder("video.subtitle_tracks").lines(data, sniff(data, name)[1], track)
+    found: list[dict[str, Any]] = _decoder("video.subtitle_tracks").track_lines(data, sniff(data, name)[1], track)
     return found
 
 

@@ -245,18 +245,18 @@ class MediaWorker:
     ) -> Any:
         """Run a job in a child; if it crashes the child, run it again with the arguments ``otherwise``."""
         async with self._places:
-            worker = await self._next()
+            worker = await self._acquire_worker()
             try:
                 try:
-                    return await self._ask(worker, method, arguments, name, seconds, progress, take)
+                    return await self._call_worker(worker, method, arguments, name, seconds, progress, take)
                 except errors.InputError:
                     if worker.alive or otherwise is None:  # the child answered, so it did not crash
                         raise
-                return await self._ask(worker, method, otherwise, name, seconds, progress, take)
+                return await self._call_worker(worker, method, otherwise, name, seconds, progress, take)
             finally:
-                self._give_back(worker)
+                self._release_worker(worker)
 
-    async def _next(self) -> WorkerProcess:
+    async def _acquire_worker(self) -> WorkerProcess:
         """Return an idle child: a running one if possible, otherwise one to be started."""
         import anyio
 
@@ -271,7 +271,7 @@ class MediaWorker:
                     await turn.come.wait()
             except BaseException:
                 if turn.worker is not None:  # it was assigned one while it was cancelled
-                    self._give_back(turn.worker)
+                    self._release_worker(turn.worker)
                 raise
             finally:
                 if turn.worker is None:
@@ -283,7 +283,7 @@ class MediaWorker:
             return self._workers[-1]
         return self._idle.pop()
 
-    def _give_back(self, worker: WorkerProcess) -> None:
+    def _release_worker(self, worker: WorkerProcess) -> None:
         if self._waiting:
             turn = self._waiting.popleft()
             turn.worker = worker
@@ -291,7 +291,7 @@ class MediaWorker:
         else:
             self._idle.append(worker)
 
-    async def _ask(
+    async def _call_worker(
         self,
         worker: WorkerProcess,
         method: str,

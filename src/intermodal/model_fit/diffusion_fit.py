@@ -69,7 +69,7 @@ def _verdict(amount: Quantity, machine: Machine) -> Verdict:
     return verdict_on(amount, machine.free) if machine.memory else "unknown"
 
 
-def lines(report: DiffusionFit) -> Iterator[tuple[str, Verdict | None]]:
+def report_lines(report: DiffusionFit) -> Iterator[tuple[str, Verdict | None]]:
     """Yield the report as text lines; lines with a verdict are coloured by it."""
     model, usual = report.model, report.model.architecture
     yield (

@@ -47,7 +47,7 @@ from intermodal.sizing.shape import ALL, ModelShape, ServingSettings
 from intermodal.sizing.speed import ModelSpeed, model_speed, with_measurements
 from intermodal.sizing.vllm import VllmCapacity, VllmSettings, vllm_capacity
 
-# The query of ``fit``, and the syntax of its options.
+# The query of ``check_fit``, and the syntax of its options.
 
 
 _Engine = Literal["llama.cpp", "vllm"]
@@ -58,7 +58,7 @@ _MOST_TOKENS = 1 << 30
 
 
 class FitQuery(Value):
-    """The options of ``fit``.
+    """The options of ``check_fit``.
 
     Attributes:
         model: a file, a URL, ``hf:OWNER/REPO…``, or a name (see ``find_model``). projector, draft: further files, or
@@ -207,7 +207,7 @@ def _vllm_report(
     sizes = wish.contexts or table_contexts(shape, ())
 
     def decode(model_shape: ModelShape, tried: VllmSettings) -> Quantity:
-        return _pace(model_shape, tried.length, machine, replace(wish, slots=tried.slots)).decode
+        return _tensor_parallel_speed(model_shape, tried.length, machine, replace(wish, slots=tried.slots)).decode
 
     vllm_report = VllmReport(
         subject=subject,
@@ -217,7 +217,7 @@ def _vllm_report(
         context=context,
         serving=serving,
         served=found,
-        pace=_pace(shape, context, machine, wish),
+        pace=_tensor_parallel_speed(shape, context, machine, wish),
         room=round(smallest.memory * serving.utilization),
         table=tuple(
             (length, vllm_capacity(shape, replace(serving, length=length), corrections).texts) for length in sizes
@@ -231,7 +231,7 @@ def _vllm_report(
     )
 
 
-def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitQuery) -> ModelSpeed:
+def _tensor_parallel_speed(shape: ModelShape, context: int, machine: Machine, wish: FitQuery) -> ModelSpeed:
     """Return the speed under tensor parallelism.
 
     All GPUs read at the same time, so they count as one GPU with the bandwidth of the slowest times their number.
@@ -286,7 +286,7 @@ class FitReport(Value):
         return self.placed.verdict
 
 
-def fit(wish: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitReport | VllmReport:
+def check_fit(wish: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitReport | VllmReport:
     """Report whether the model fits, its speed, and changes that would make it fit.
 
     Raises:
@@ -395,7 +395,7 @@ def _cells(wish: FitQuery, subject: ModelReference, placed_model: PlacedModel, m
             placed = place_quantized(placed_model, with_context(placed_model.settings, tokens), machine, to)
             found.append(
                 FitCell(
-                    quantization=name, context=tokens, verdict=placed.verdict, check=placed.tightest,
+                    quantization=name, context=tokens, verdict=placed.verdict, check=placed.deciding_check,
                     estimated=to is not None,
                 )
             )  # fmt: skip

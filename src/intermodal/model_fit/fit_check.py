@@ -27,9 +27,9 @@ from intermodal.model_fit.fit import (
     REMOTE,
     FitQuery,
     VllmReport,
+    check_fit,
     find_model,
     find_projector_and_draft,
-    fit,
     this_machine,
 )
 from intermodal.model_fit.fit_output import FIT_VERSION, correction, plain_amount, rows
@@ -62,7 +62,7 @@ class FitComparison(Value):
     prefill: Quantity = Quantity()
 
 
-def compare_fit(wish: FitQuery, target: str, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
+def compare_with_actual(wish: FitQuery, target: str, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
     """Compare the prediction with a server or a log.
 
     ``target``: an address, the name of a server of ``intermodal up``, a log file, or "" to look for a server of
@@ -73,7 +73,13 @@ def compare_fit(wish: FitQuery, target: str, weights: WeightsStore, env: Mapping
             exist. UsageError: the log has no buffer sizes, or no model is named for it.
     """
     target = _address(target)
-    place = _listening(target, env) if target.startswith(_WEB) else _place(target, env) if target else None
+    place = (
+        _server_at_address(target, env)
+        if target.startswith(_WEB)
+        else _records_of_server(target, env)
+        if target
+        else None
+    )
     if place is None and target.startswith(_WEB):
         return _server(wish, _server_at(target, wish.model, env), weights, env)
     if place is not None:
@@ -88,7 +94,7 @@ def is_server(target: str, env: Mapping[str, str]) -> bool:
 
     Raises UsageError for an invalid address, or for a name of ``up`` that no server has.
     """
-    if _address(target).startswith(_WEB) or _place(target, env) is not None:
+    if _address(target).startswith(_WEB) or _records_of_server(target, env) is not None:
         return True
     if target.startswith("up."):
         raise UsageError(f"no server is called {target}", where=setting("check"), todo="see: intermodal up")
@@ -164,7 +170,7 @@ def _find_server(model: str, weights: WeightsStore, env: Mapping[str, str]) -> S
     """Return the server that serves a model: one of ``intermodal up``, otherwise one on a usual port."""
     where = "" if model.startswith(REMOTE) else find_model(model, weights, env).where
     for place in all_records(env):
-        settings = place.read_wanted() if where and _ready(place) is not None else None
+        settings = place.read_spec() if where and _ready_state(place) is not None else None
         if settings is not None and Path(settings.model).resolve() == Path(where).resolve():
             return _running_server(place)
     locked: list[str] = []
@@ -176,7 +182,7 @@ def _find_server(model: str, weights: WeightsStore, env: Mapping[str, str]) -> S
             continue
         except IntermodalError:
             continue
-        if _serves(found, model, where):
+        if _is_server_of(found, model, where):
             return found
     wants = f"; {' and '.join(locked)} want{'s' if len(locked) == 1 else ''} a key: it is sent to a named address alone"
     raise Unreachable(
@@ -205,37 +211,37 @@ def _server_at(address: str, model: str, env: Mapping[str, str]) -> ServerFootpr
     )  # fmt: skip
 
 
-def _serves(footprint: ServerFootprint, model: str, where: str) -> bool:
+def _is_server_of(footprint: ServerFootprint, model: str, where: str) -> bool:
     path = Path(footprint.model)
     if where and path.exists():
         return path.resolve() == Path(where).resolve()
     return footprint.model in (model, model.removeprefix("hf:"), f"{model}:latest")
 
 
-def _place(name: str, env: Mapping[str, str]) -> ServerRecords | None:
+def _records_of_server(name: str, env: Mapping[str, str]) -> ServerRecords | None:
     plain = name.removeprefix("up.")
-    return next((place for place in all_records(env) if place.name == plain and place.read_wanted() is not None), None)
+    return next((place for place in all_records(env) if place.name == plain and place.read_spec() is not None), None)
 
 
-def _ready(place: ServerRecords) -> ServerState | None:
+def _ready_state(place: ServerRecords) -> ServerState | None:
     """Return the state of a running server that is ready; None otherwise."""
     state = place.state()
-    return state if state is not None and state.phase == "ready" and state.lives else None
+    return state if state is not None and state.phase == "ready" and state.is_alive else None
 
 
 def _running_server(place: ServerRecords) -> ServerFootprint:
-    state = _ready(place)
+    state = _ready_state(place)
     if state is None:
         raise Unreachable("does not run now", where=f"up.{place.name}", todo="start it: intermodal up MODEL",
                           sent=False)  # fmt: skip
     return read_footprint(state.base_url, key=state.key, log=latest_start_log(place.log))
 
 
-def _listening(address: str, env: Mapping[str, str]) -> ServerRecords | None:
+def _server_at_address(address: str, env: Mapping[str, str]) -> ServerRecords | None:
     """Return the server of ``intermodal up`` at ``address``, whose log and key are known."""
     port = urlsplit(address).port
     for place in all_records(env) if port and is_this_machine(address) else ():
-        state = _ready(place)
+        state = _ready_state(place)
         if state is not None and state.port == port:
             return place
     return None
@@ -258,7 +264,7 @@ def _log(wish: FitQuery, path: str, weights: WeightsStore, env: Mapping[str, str
         ) from None
     if not logged_terms(log):
         raise UsageError("has no line about buffers", where=path, todo="start llama-server with -v, and keep its log")
-    report = fit(wish, weights, env)
+    report = check_fit(wish, weights, env)
     if isinstance(report, VllmReport):
         raise UsageError(
             "a log is compared with llama.cpp's memory only", where=setting("check"), todo="name its address"

@@ -61,43 +61,54 @@ _PLACES: Final = {"card": "of the card", "cards": "of the cards", "memory": "of 
 _Line = tuple[tuple[str, Verdict | None], ...]  # pieces of a line, each with the verdict that colours it
 
 
-def text(report: FitReport, *, plain: bool = False) -> list[_Line]:
+def report_lines(report: FitReport, *, plain: bool = False) -> list[_Line]:
     """Return the report as lines made of pieces, each with the verdict that colours it."""
-    found: list[_Line] = [*_plainly([f"{report.name} on {machine_line(report)}"])]
+    found: list[_Line] = [*_to_ascii([f"{report.name} on {machine_line(report)}"])]
     found.append(((verdict(report), report.verdict),))
     if report.requests:
-        found += _plainly([f"  by its header: {size(report.read)} in {with_noun(report.requests, 'request')}"])
+        found += _to_ascii([f"  by its header: {size(report.read)} in {with_noun(report.requests, 'request')}"])
     problems = (f"  not understood: {problem}, so ranges are wide" for problem in report.placed.memory.problems)
-    found += _plainly(problems)
+    found += _to_ascii(problems)
     if report.placed.memory.correction is not None:
-        found += _plainly([f"  corrected: {report.placed.memory.correction.words}"])
-    found += _plainly([*_beyond_training(report), *_not_all_given(report)])
-    found += _plainly(["", *terms(report), "", *_bars(report, plain=plain), "", *speed(report), _largest(report), ""])
+        found += _to_ascii([f"  corrected: {report.placed.memory.correction.words}"])
+    found += _to_ascii([*_beyond_training(report), *_missing_inputs(report)])
+    found += _to_ascii(
+        [
+            "",
+            *memory_table(report),
+            "",
+            *_bars(report, plain=plain),
+            "",
+            *speed(report),
+            _largest_context_text(report),
+            "",
+        ]
+    )
     found += table(report)
     if report.changes:
-        found += _plainly(["", "what would make it fit, cheapest first"])
+        found += _to_ascii(["", "what would make it fit, cheapest first"])
         if not any(change.same_machine for change in report.changes):
-            found += _plainly(["  no settings are enough: this machine needs a smaller model"])
-        found += _plainly(_change_lines(report.changes, report.pace.users))
+            found += _to_ascii(["  no settings are enough: this machine needs a smaller model"])
+        found += _to_ascii(_change_lines(report.changes, report.pace.users))
     elif report.verdict == "fits":
-        found += _plainly(["", f"run  {report.command}"])
+        found += _to_ascii(["", f"run  {report.command}"])
     else:
-        found += _plainly(["", f"no change of settings makes it fit{_smaller_model(report)}"])
+        found += _to_ascii(["", f"no change of settings makes it fit{_smaller_model(report)}"])
     return found
 
 
-def _plainly(lines: Iterable[str]) -> list[_Line]:
+def _to_ascii(lines: Iterable[str]) -> list[_Line]:
     return [((line, None),) for line in lines]
 
 
-def _largest(report: FitReport) -> str:
+def _largest_context_text(report: FitReport) -> str:
     trained = report.largest > 0 and report.largest == report.placed.shape.context
     length = format_context(report.largest) if report.largest else "none"
     return f"largest context that certainly fits: {length}{', which is all it was trained for' if trained else ''}"
 
 
-def _not_all_given(report: FitReport) -> Iterator[str]:
-    check = report.placed.tightest
+def _missing_inputs(report: FitReport) -> Iterator[str]:
+    check = report.placed.deciding_check
     if report.verdict == "tight" and check is not None and check.certain < check.needed.high <= check.room:
         least = f"{check.certain / GIB:.1f} GiB of {check.room / GIB:.1f}"
         yield f"  its driver may leave {least}: what is free there is not known"
@@ -124,7 +135,7 @@ def verdict(report: FitReport) -> str:
 
     A range is shown if it is wider than the displayed digits.
     """
-    check = report.placed.tightest
+    check = report.placed.deciding_check
     verdict_text = SAID[report.verdict]
     scope = f"at {format_context(report.context)}"
     slots = report.placed.settings.slots
@@ -142,10 +153,10 @@ def gib(amount: Quantity) -> str:
     return mid if low == high else f"{mid} ({low}..{high})"
 
 
-def terms(report: FitReport) -> list[str]:
+def memory_table(report: FitReport) -> list[str]:
     """Return the memory terms as a table, largest first on each device."""
     rows = [
-        (term.name, amount(term.amount), _place(report, term), term.amount.certainty, term.amount.basis)
+        (term.name, amount(term.amount), _device_text(report, term), term.amount.certainty, term.amount.basis)
         for term in sorted(report.placed.memory.terms, key=lambda term: (term.device, -term.amount.mid))
     ]
     return format_table(("memory", "bytes", "where", "", ""), rows)
@@ -156,11 +167,11 @@ def _bars(report: FitReport, *, plain: bool = False) -> list[str]:
     return [
         line
         for check in report.placed.checks
-        for line in _bar_lines(check.where, in_place(report, check), check.room, check.room / GIB, plain=plain)
+        for line in _bar_lines(check.where, terms_on_device(report, check), check.room, check.room / GIB, plain=plain)
     ]
 
 
-def in_place(report: FitReport, check: CapacityCheck) -> list[tuple[str, float]]:
+def terms_on_device(report: FitReport, check: CapacityCheck) -> list[tuple[str, float]]:
     """Return the terms on a device and their bytes, largest first; small terms are summed as "other"."""
     device = {"card": "device", "cards": "device", "memory": "host"}[check.where]
     shared = check.where == "memory" and any(gpu.unified for gpu in report.machine.gpus)
@@ -229,13 +240,17 @@ def table(report: FitReport) -> Iterator[_Line]:
     yield (
         (
             _LEGEND
-            + (f"; all weights except {_own(report)} are estimated from their bits per weight" if estimated else ""),
+            + (
+                f"; all weights except {_own_memory_text(report)} are estimated from their bits per weight"
+                if estimated
+                else ""
+            ),
             None,
         ),
     )
 
 
-def _own(report: FitReport) -> str:
+def _own_memory_text(report: FitReport) -> str:
     return report.subject.quantization or "its own"
 
 
@@ -272,7 +287,7 @@ def amount(quantity: Quantity) -> str:
     return f"{mid} {name}" if low == high else f"{mid} {name} ({low}..{high})"
 
 
-def _place(report: FitReport, term: MemoryTerm) -> str:
+def _device_text(report: FitReport, term: MemoryTerm) -> str:
     if term.device == "host":
         return "memory"
     return "cards" if len(report.machine.gpus) > 1 else "card"
@@ -382,7 +397,7 @@ def rows(terms: Iterable[TermComparison]) -> list[dict[str, Any]]:
         {
             "name": row.name, "device": row.device, "predicted": row.predicted.mid, "low": row.predicted.low,
             "high": row.predicted.high, "real": row.real, **({"logged": row.real} if row.source == "log" else {}),
-            "source": row.source, "error": row.error, "inside": row.inside,
+            "source": row.source, "error": row.error, "inside": row.is_within_range,
         }
         for row in terms
     ]  # fmt: skip

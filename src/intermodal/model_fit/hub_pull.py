@@ -45,7 +45,7 @@ from intermodal.model_fit.fit import FitQuery, FitReport, RelatedFiles, report
 from intermodal.model_fit.fit_output import gib
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
-from intermodal.sizing.gguf_shape import is_model, is_projector, parts
+from intermodal.sizing.gguf_shape import is_model, is_projector, part_names
 from intermodal.sizing.machines import GIB, without_cards
 from intermodal.sizing.model_sources import (
     HubReference,
@@ -108,7 +108,7 @@ class HubPull(Value):
     def needed_memory(self) -> Quantity:
         if self.report is None:
             return between(*self.model.traits.memory, SIZE_OF_FILES)
-        check = self.report.placed.tightest
+        check = self.report.placed.deciding_check
         return check.needed if check is not None else Quantity()
 
 
@@ -157,7 +157,7 @@ async def hub_pull(
     if reference is None:
         raise UsageError(f"{model_name} names no repository of a hub", where="pull", todo="say hf:OWNER/REPO[:QUANT]")
     if before is not None and not update:
-        return replace(await _again(before, reference, model_name, machine, env), cards=cards)
+        return replace(await _refresh_pin(before, reference, model_name, machine, env), cards=cards)
     listed = await _list_files(reference, model_name, env)
     if before is not None:
         reference = _same_model(before, reference, listed)
@@ -172,7 +172,7 @@ async def hub_pull(
     vision = await _shape(reference.repo, projector.name, listed.revision, env) if projector is not None else None
     chosen, found, why = await _choose_variant(variants, vision, reference, listed.revision, machine, env)
     same = before is not None and before.revision == listed.revision and _COMMIT.fullmatch(listed.revision)
-    sums = before.sums() if before is not None and same else {}  # for files without a listed checksum
+    sums = before.checksums() if before is not None and same else {}  # for files without a listed checksum
     like = before or row or _row_of(reference.repo, chosen.quantization, weights)
     pulled = LockedModel(
         name=like.name if like is not None else _name(chosen.files[0].name, reference, weights, used_names),
@@ -183,7 +183,7 @@ async def hub_pull(
         ),
         main=chosen.files[0].name.rpartition("/")[2],
         projector=projector.name.rpartition("/")[2] if projector is not None else "", licence=listed.licence,
-        traits=_traits(found, vision), date=datetime.now(UTC).isoformat(timespec="seconds"),
+        traits=_model_traits(found, vision), date=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
     _check_names(pulled, model_name)
     return HubPull(model=pulled, report=found, why=why, cards=cards)
@@ -224,7 +224,7 @@ def _same_model(before: LockedModel, reference: HubReference, listed: HubListing
     return replace(reference, file=path)
 
 
-async def _again(
+async def _refresh_pin(
     before: LockedModel, reference: HubReference, name: str, machine: Machine, env: Mapping[str, str]
 ) -> HubPull:
     """Return the pinned model with the current commit of its branch.
@@ -325,20 +325,20 @@ def _variants(listed: HubListing, reference: HubReference) -> list[Variant]:
 
 def _variant(name: str, by_name: Mapping[str, HubFile], reference: HubReference) -> Variant:
     folder, _, base = name.rpartition("/")
-    names = [f"{folder}/{part}" if folder else part for part in parts(base)]
+    names = [f"{folder}/{part}" if folder else part for part in part_names(base)]
     missing = [part for part in names if part not in by_name]
     if missing:
         raise WeightsError(f"lacks a part of the model, {missing[0]}", where=reference.repo, todo="take another file")
     return Variant(
-        quantization=quantization_in_name(base), stem=_stem(base),
+        quantization=quantization_in_name(base), stem=_base_name_of(base),
         files=tuple(by_name[part] for part in names),
     )  # fmt: skip
 
 
-def _stem(base: str) -> str:
+def _base_name_of(base: str) -> str:
     """Return a model's file name without quantization, quantization method and part number.
 
-    >>> _stem("Qwen3-4B-UD-IQ2_M.gguf"), _stem("qwen3-4b-q8_0-00001-of-00002.gguf")
+    >>> _base_name_of("Qwen3-4B-UD-IQ2_M.gguf"), _base_name_of("qwen3-4b-q8_0-00001-of-00002.gguf")
     ('qwen3-4b', 'qwen3-4b')
     """
     name = _PART.sub("", base.lower().removesuffix(".gguf"))
@@ -388,12 +388,16 @@ async def _choose_variant(
         if _may_fit(found, variant.size - best.size):
             own = await size_variant(variant)
             if own.verdict == "fits":
-                return variant, own, _why(variant, refused, len(ranked))
+                return variant, own, _refusal_text(variant, refused, len(ranked))
         refused.append(variant.quantization)
     smallest = min(ranked, key=lambda variant: variant.size)
     own = await size_variant(smallest)
     if own.verdict == "fits":
-        return smallest, own, _why(smallest, [name for name in refused if name != smallest.quantization], len(ranked))
+        return (
+            smallest,
+            own,
+            _refusal_text(smallest, [name for name in refused if name != smallest.quantization], len(ranked)),
+        )
     return smallest, own, f"the smallest of {len(ranked)}: none certainly fits"
 
 
@@ -421,7 +425,7 @@ def _may_fit(fit_report: FitReport, more: int) -> bool:
     return all(check.needed.known and check.needed.high + more <= check.certain for check in fit_report.placed.checks)
 
 
-def _why(variant: Variant, refused: list[str], count: int) -> str:
+def _refusal_text(variant: Variant, refused: list[str], count: int) -> str:
     loss = QUANTIZATIONS[variant.quantization].loss if variant.quantization in QUANTIZATIONS else None
     costs = "" if loss is None else f", perplexity {loss:+.1%}"
     larger = f"; not certain to fit here: {', '.join(refused)}" if refused else ""
@@ -439,7 +443,7 @@ def _report(
     return replace(found, name=file.rpartition("/")[2])
 
 
-def _traits(fit_report: FitReport, vision: ModelShape | None) -> ModelTraits:
+def _model_traits(fit_report: FitReport, vision: ModelShape | None) -> ModelTraits:
     shape, pace = fit_report.placed.shape, fit_report.pace
     encoders = [encoder.kind for encoder in vision.encoders] if vision is not None else []
     context = min(shape.context or CONTEXT, CONTEXT)
@@ -500,7 +504,7 @@ def check_fits(pull: HubPull) -> None:
                 where=pull.model.name, todo=hint("free some memory; to fetch it all the same: {force}"),
             )  # fmt: skip
         return
-    check = pull.report.placed.tightest
+    check = pull.report.placed.deciding_check
     if pull.verdict != "no" or check is None:
         return
     file = pull.model.files[0].path
@@ -554,7 +558,7 @@ async def onnx_pull(
     config = await _config(reference, listed, source, env)
     selection = _select_onnx_files(files, config, reference)
     traits = _onnx_traits(selection, config)
-    sums = {file.name: await _sum(file, reference, listed, source, env) for file in selection.files}
+    sums = {file.name: await _file_checksum(file, reference, listed, source, env) for file in selection.files}
     return LockedModel(
         name=name, repo=reference.repo, revision=listed.revision, requested=reference.revision,
         quantization=selection.ending.removeprefix("_"), runtime=selection.runtime,
@@ -563,14 +567,16 @@ async def onnx_pull(
     )  # fmt: skip
 
 
-async def _sum(file: HubFile, reference: HubReference, listed: HubListing, source: str, env: Mapping[str, str]) -> str:
+async def _file_checksum(
+    file: HubFile, reference: HubReference, listed: HubListing, source: str, env: Mapping[str, str]
+) -> str:
     """Return the SHA-256 of a file as listed, or computed at the commit if the file is small; "" if unknown."""
     if file.sha256 or file.name.endswith(".onnx") or file.size > SMALL or not _COMMIT.fullmatch(listed.revision):
         return file.sha256
-    return hashlib.sha256(await _read(file.name, SMALL, reference, listed, source, env)).hexdigest()
+    return hashlib.sha256(await _read_hub_file(file.name, SMALL, reference, listed, source, env)).hexdigest()
 
 
-async def _read(
+async def _read_hub_file(
     name: str, most: int, reference: HubReference, listed: HubListing, source: str, env: Mapping[str, str]
 ) -> bytes:
     try:
@@ -584,7 +590,7 @@ async def _config(reference: HubReference, listed: HubListing, source: str, env:
         raise UsageError(
             "has no config.json", where=reference.repo, todo="name a repository that has one beside its ONNX"
         )
-    data = await _read("config.json", MAX_CONFIG, reference, listed, source, env)
+    data = await _read_hub_file("config.json", MAX_CONFIG, reference, listed, source, env)
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):

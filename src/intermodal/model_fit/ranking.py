@@ -104,7 +104,7 @@ def rank_models(
     """
     query = query or RankingQuery()
     open_model_rows = {model.id: model for model in open_models(load_snapshot())}
-    found = [*_here(machine, weights, env, query), *_pullable(machine, weights, query)]
+    found = [*_local_models(machine, weights, env, query), *_pullable(machine, weights, query)]
     found += _open(machine, open_model_rows, query)
     listed_names = {each.name for each in found if each.where != "open"}
     left = [each for each in found if each.where != "open" or each.name.rpartition("/")[2] not in listed_names]
@@ -149,14 +149,14 @@ def strength_size(parameters: float, active: float | None) -> float:
     return math.sqrt(parameters * (active or parameters))
 
 
-def _here(
+def _local_models(
     machine: Machine, weights: WeightsStore, env: Mapping[str, str], query: RankingQuery
 ) -> Iterator[RankedModel]:
     """Yield local models, sized by their headers; unreadable files are skipped."""
     pulled = [
         (row.name, "intermodal", weights.path(row.name), weights.projector(row.name))
         for row in weights.rows()
-        if row.runtime == "llama" and _does(row_model(row.name, weights), query.work)
+        if row.runtime == "llama" and _does_work(row_model(row.name, weights), query.work)
     ]
     home = Path(env["HOME"]) if env.get("HOME") else None
     stored = [
@@ -181,7 +181,7 @@ def _here(
             placed = place_model(shape, everything_on_cards(settings, machine), machine, corrections=measured)
         except IntermodalError:
             continue
-        if placed.tightest is not None:
+        if placed.deciding_check is not None:
             model = row_model(name, weights)
             tier, evidence = (
                 _tier(model) if model is not None else (tier_by_size(shape.parameters, shape.active)[0], "proxy")
@@ -192,7 +192,7 @@ def _here(
                 store=store,
                 tier=tier,
                 evidence=evidence,
-                check=placed.tightest,
+                check=placed.deciding_check,
                 exact=True,
                 weight=strength_size(shape.parameters, shape.active),
                 decode=model_speed(shape, placed.settings, machine, users=query.slots).decode,
@@ -203,7 +203,7 @@ def _here(
 def _pullable(machine: Machine, weights: WeightsStore, query: RankingQuery) -> Iterator[RankedModel]:
     for row in weights.rows():
         model = row_model(row.name, weights)
-        if row.runtime != "llama" or weights.path(row.name) is not None or not _does(model, query.work):
+        if row.runtime != "llama" or weights.path(row.name) is not None or not _does_work(model, query.work):
             continue
         needed, parameters = memory_needed(row, model)
         if not needed.known:
@@ -220,7 +220,7 @@ def _pullable(machine: Machine, weights: WeightsStore, query: RankingQuery) -> I
 
 def _open(machine: Machine, models: Mapping[str, Model], query: RankingQuery) -> Iterator[RankedModel]:
     for model in models.values():
-        if not _does(model, query.work):
+        if not _does_work(model, query.work):
             continue
         size = model.parameters or 0.0
         tier, evidence = _tier(model)
@@ -232,7 +232,7 @@ def _open(machine: Machine, models: Mapping[str, Model], query: RankingQuery) ->
         )  # fmt: skip
 
 
-def _does(model: Model | None, work: Work) -> bool:
+def _does_work(model: Model | None, work: Work) -> bool:
     """Return whether a model does that kind of work; a model without known traits counts as a chat model."""
     return work == "chat" or (model is not None and "image" in model.input)
 

@@ -98,7 +98,7 @@ def recommend(machine: Machine, weights: WeightsStore, work: Work) -> Recommenda
     stronger = [each for each in candidates if _strength(each) > _strength(chosen)]
     large = [each.name for each in stronger if each.verdict != "fits"]
     slow = [each.name for each in stronger if each.verdict == "fits"]
-    why = f"the strongest that fits, of {len(candidates)} known: {_strong(chosen)}"
+    why = f"the strongest that fits, of {len(candidates)} known: {_strength_text(chosen)}"
     why += f"; stronger, and not certain to fit here: {', '.join(large)}" if large else ""
     than = "speech" if work == "speech" else "one reads"
     why += f"; stronger, and slower than {than} here: {', '.join(slow)}" if slow else ""
@@ -109,7 +109,7 @@ def _strength(each: ModelProposal) -> tuple[float, ...]:
     return *strength_rank(each.tier, each.evidence), each.alone, each.weight, each.decode.mid, each.is_pulled
 
 
-def _strong(each: ModelProposal) -> str:
+def _strength_text(each: ModelProposal) -> str:
     size = f"{each.parameters / 1e9:.1f}B" if each.parameters >= 1e9 else f"{each.parameters / 1e6:.0f}M"
     return f"{each.tier or 'of unknown strength'} by its {size} parameters"
 
@@ -119,7 +119,7 @@ def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Mode
     found = []
     for row in weights.rows():
         model = row_model(row.name, weights)
-        if model is None or not _does(model, work):
+        if model is None or not _does_work(model, work):
             continue
         needed, parameters = memory_needed(row, model)
         seconds, what, decode = _seconds(row, model, work, parameters, machine)
@@ -145,7 +145,7 @@ def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Mode
     return found
 
 
-def _does(model: Model, work: Work) -> bool:
+def _does_work(model: Model, work: Work) -> bool:
     """Return whether a model does this work. An embedding model also has to accept ``PROMPT`` tokens."""
     long = work != "embedding" or model.context is None or model.context >= PROMPT
     return _TASKS[work] in model.tasks and long

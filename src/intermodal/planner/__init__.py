@@ -21,8 +21,8 @@ candidates/            from a priced route to the steps of a plan
 explanation/           the sentences of a plan, its verdict, and why an endpoint was not chosen
 """
 
-from intermodal.planner.explanation.why_not import why_not
+from intermodal.planner.explanation.why_not import not_chosen_reasons
 from intermodal.planner.frontier import frontier
 from intermodal.planner.planner import plan, plan_from, plan_without_id
 
-__all__ = ["frontier", "plan", "plan_from", "plan_without_id", "why_not"]
+__all__ = ["frontier", "plan", "plan_from", "plan_without_id", "not_chosen_reasons"]

@@ -10,7 +10,7 @@ from intermodal.errors import NoRoute
 from intermodal.planner.candidates.candidate_builder import CandidateBuilder
 from intermodal.planner.conversion.converters import StrengthFloors
 from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, needed_jobs
-from intermodal.planner.planner import decide, plan_of_decision, with_id
+from intermodal.planner.planner import plan_of_decision, search_and_choose, with_id
 from intermodal.planner.planning_case import PlanningCase, make_case
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.route_search.search import Search
@@ -42,7 +42,7 @@ def alternatives(inputs: Inputs, *, most: int = 12, below_floor: bool = True) ->
 
 
 def _candidates_of(case: PlanningCase, most: int, *, below_floor: bool) -> list[Candidate]:
-    decision = decide(case)
+    decision = search_and_choose(case)
     floors = decision.floor_search.floors
     if below_floor and case.policy.at_least is None:
         floors = StrengthFloors(0, 0, 0)
@@ -63,7 +63,9 @@ def plan_of_candidate(inputs: Inputs, candidate: Candidate) -> Plan:
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip
     planned = case_for(planning_cases(case), case.index.catalog.by_id[candidate.endpoint])
-    plan = msgspec.structs.replace(plan_of_decision(decide(planned)), chosen=candidate, fallbacks=(), outranked=())
+    plan = msgspec.structs.replace(
+        plan_of_decision(search_and_choose(planned)), chosen=candidate, fallbacks=(), outranked=()
+    )
     return with_id(case, plan)
 
 

@@ -113,7 +113,7 @@ class EndpointGroup(Struct, eq=False):
         found = self.tiers.get(task)
         return self.tiers.get("text-generation", self.strongest) if found is None else found
 
-    def take_over(self, other: EndpointGroup | None) -> None:
+    def reuse_results(self, other: EndpointGroup | None) -> None:
         """Reuse results of a group with the same members in another catalog with the same token rules."""
         if other is not None and other.first is self.first and other.members == self.members:
             self.rules_by_day, self.sheets, self.bands, self.ideals = (
@@ -136,7 +136,7 @@ class CatalogIndex:
         self.groups = _groups(catalog, self.families)
         if before is not None:
             for group in self.groups:
-                group.take_over(before.group_of.get(group.first.id))
+                group.reuse_results(before.group_of.get(group.first.id))
         self.group_of: dict[str, EndpointGroup] = {e.id: group for group in self.groups for e in group.members}
         self.hosts: tuple[str, ...] = tuple(sorted({e.host.id for e in catalog.endpoints}))
         self._of_day: dict[str, list[TokenRules]] = {}
@@ -162,7 +162,7 @@ class CatalogIndex:
             )
         return found
 
-    def standing(self, endpoint_id: str, task: Task) -> tuple[float, float, float]:
+    def tie_break_key(self, endpoint_id: str, task: Task) -> tuple[float, float, float]:
         """Return the sort key of models in the same tier, smaller is better: evidence of the tier, price, size.
 
         Strength measured on this machine ranks before published benchmarks, then a proxy with a verified source, then
@@ -259,7 +259,7 @@ class CatalogIndex:
             found = group.bands[as_of, effort] = undominated_members(group.members, as_of, effort)
         return found
 
-    def ideal(self, group: EndpointGroup, as_of: str, effort: ThinkingRequest) -> Rates:
+    def best_rates(self, group: EndpointGroup, as_of: str, effort: ThinkingRequest) -> Rates:
         """Return the best value of each figure over the group, as stated in the catalog."""
         found = group.ideals.get((as_of, effort))
         if found is None:
@@ -309,7 +309,7 @@ def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
         # For a text-only model, a family's rules apply only to tools.
         family = families[model.id] if len(endpoint.input) > 1 or endpoint.tools.takes else 0
         own = host.id if needs_consent(endpoint) and host.id not in consented else ""
-        key = (own, family, _likeness(endpoint))
+        key = (own, family, _rule_properties(endpoint))
         group = found.get(key)
         if group is None:
             found[key] = _group(len(found), endpoint, own)
@@ -323,7 +323,7 @@ def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
     return list(found.values())
 
 
-def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
+def _rule_properties(endpoint: Endpoint) -> tuple[object, ...]:
     """Return the properties of an endpoint that rules read. Cached on the endpoint, which many catalogs may share."""
     cache: dict[str, object] = vars(endpoint)
     found = cache.get(_LIKENESS)
@@ -393,7 +393,7 @@ def undominated_members(members: list[Endpoint], as_of: str, effort: ThinkingReq
     # Only figures that vary can decide; most endpoints share most figures.
     varying = [place for place, column in enumerate(zip(*points, strict=True)) if len(set(column)) > 1]
     slim = [tuple([point[place] for place in varying]) for point in points]
-    order = sorted(range(len(members)), key=lambda place: (_sum(slim[place]), slim[place], members[place].id))
+    order = sorted(range(len(members)), key=lambda place: (_dominance_key(slim[place]), slim[place], members[place].id))
     undominated: list[int] = []
     for place in order:
         point = slim[place]
@@ -408,6 +408,6 @@ def undominated_members(members: list[Endpoint], as_of: str, effort: ThinkingReq
     return tuple(sorted((members[place] for place in undominated), key=lambda e: e.id))
 
 
-def _sum(point: tuple[float, ...]) -> float:
+def _dominance_key(point: tuple[float, ...]) -> float:
     """Return a monotone sort key, so that no point is dominated by a later one. Unknown prices come last."""
     return math.fsum([value if value < math.inf else 1e18 for value in point])

@@ -10,7 +10,7 @@ from operator import le
 
 from intermodal.core.request import TIERS
 from intermodal.planner.candidates.candidate_builder import CandidateBuilder
-from intermodal.planner.planner import decide
+from intermodal.planner.planner import search_and_choose
 from intermodal.planner.planning_case import make_case
 from intermodal.planner.recognition import recognition_candidate
 from intermodal.planner.route_estimates.routes import Route
@@ -27,7 +27,7 @@ def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
     Raises NoRoute.
     """
     case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
-    decisions, errors = plan_each(planning_cases(case), decide)
+    decisions, errors = plan_each(planning_cases(case), search_and_choose)
     alone = recognition_candidate(case)
     if not decisions:
         if alone is not None:
@@ -67,7 +67,7 @@ def pareto(routes: list[Route], chosen_route: Route) -> list[Route]:
         if not any(_beats(other, route) for other in undominated):
             undominated.append(route)
     first = undominated[:MOST]
-    if not any(_same(route, chosen_route) for route in first):
+    if not any(_is_same_route(route, chosen_route) for route in first):
         first = sorted([*first[: MOST - 1], chosen_route], key=points.index)
     return first
 
@@ -83,5 +83,5 @@ def _beats(other: Route, route: Route) -> bool:
     )
 
 
-def _same(route: Route, other: Route) -> bool:
+def _is_same_route(route: Route, other: Route) -> bool:
     return route.key == other.key

@@ -85,7 +85,7 @@ def make_bundles(
                 private,
                 private and part.name,
                 tuple(needs),
-                medium_of(part) if question.of(medium_of(part)).properties is not None else "",
+                medium_of(part) if question.needs_of(medium_of(part)).properties is not None else "",
                 bool(part.outcomes) and part.index,
                 size,
             )
@@ -93,7 +93,7 @@ def make_bundles(
             if bundle is None:
                 bundle = fine[key] = _bundle(part, private, policy, needs)
                 bundle.compared = compared and part.kind == "image"
-                medium_needs = question.of(medium_of(part))
+                medium_needs = question.needs_of(medium_of(part))
                 bundle.properties = medium_needs.properties is not None and not labelled
                 bundle.properties_alone = bundle.properties and medium_needs.properties_alone
             by_shape[shape] = bundle

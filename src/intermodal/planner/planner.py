@@ -107,7 +107,7 @@ def _plan_case(case: PlanningCase) -> Plan:
 
 
 def _route_and_plan(case: PlanningCase) -> tuple[Route, Plan]:
-    decision = decide(case)
+    decision = search_and_choose(case)
     return decision.chosen, plan_of_decision(decision)
 
 
@@ -116,17 +116,17 @@ def plan_from(inputs: Inputs, surface: Surface = "command line") -> Plan:
     return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of, surface)
 
 
-def decide(case: PlanningCase) -> PlanDecision:
+def search_and_choose(case: PlanningCase) -> PlanDecision:
     """Search for routes and choose one. If there is none, search again under looser assumptions."""
     left = eligible_endpoints(case, needed_jobs(case))
     floor_search = search_with_floors(case, left)
-    if not floor_search.found.routes and _too_long_an_answer(case, floor_search):
+    if not floor_search.found.routes and _shorter_answer_may_help(case, floor_search):
         case.tight = True
         floor_search = search_with_floors(case, left)
     if not floor_search.found.routes and _too_many_tools(case, floor_search):
         case.hopeful = True
         floor_search = search_with_floors(case, left)
-    floor_search = _losing_less(case, left, floor_search)
+    floor_search = _search_with_less_loss(case, left, floor_search)
     if not floor_search.found.routes:
         raise no_route(case, [*left.refused, *floor_search.found.refused])
     best = floor_search.found.routes[0]
@@ -173,7 +173,7 @@ def _check_hosts(case: PlanningCase) -> None:
         )
 
 
-def _too_long_an_answer(case: PlanningCase, floor_search: FloorSearch) -> bool:
+def _shorter_answer_may_help(case: PlanningCase, floor_search: FloorSearch) -> bool:
     """Return whether an endpoint was rejected for context, cost or time, which a shorter answer might avoid."""
     return case.job == "generate" and any(
         row.rule in ("context", "max_cost", "deadline") for row in floor_search.found.refused
@@ -185,7 +185,7 @@ def _too_many_tools(case: PlanningCase, floor_search: FloorSearch) -> bool:
     return bool(case.request.tools) and any(row.rule == "context" for row in floor_search.found.refused)
 
 
-def _losing_less(case: PlanningCase, left: EligibleEndpoints, floor_search: FloorSearch) -> FloorSearch:
+def _search_with_less_loss(case: PlanningCase, left: EligibleEndpoints, floor_search: FloorSearch) -> FloorSearch:
     """Search again if the best route loses an aspect that another route would keep with more room in its context.
 
     Room is gained by an answer shorter than the stated limit, and by counting images of unknown token count at their
@@ -202,14 +202,14 @@ def _losing_less(case: PlanningCase, left: EligibleEndpoints, floor_search: Floo
         if before == (case.tight, case.hopeful_images):
             continue
         other = search_with_floors(case, left)
-        if _loses_less(other, floor_search):
+        if _loses_less_than(other, floor_search):
             floor_search = other
         else:
             case.tight, case.hopeful_images = before
     return floor_search
 
 
-def _loses_less(other: FloorSearch, floor_search: FloorSearch) -> bool:
+def _loses_less_than(other: FloorSearch, floor_search: FloorSearch) -> bool:
     mine, now = other.found.routes, floor_search.found.routes
     return bool(mine) and (not now or mine[0].loss < now[0].loss)
 
@@ -228,10 +228,10 @@ def _fallbacks(case: PlanningCase, routes: list[Route], chosen_route: Route) -> 
         if id != chosen_route.endpoint.id and id not in good:
             (good if route.loss <= loss else rest).setdefault(id, route)
     found = [*good.values(), *(route for name, route in rest.items() if name not in good)][:FALLBACKS]
-    if found and all(_leans_on(route, chosen_route) for route in found):
+    if found and all(_converts_with_answering_endpoint(route, chosen_route) for route in found):
         # All of them use the endpoint of the chosen route, and would fail with it.
         others = (route for route in routes if route.endpoint.id != chosen_route.endpoint.id)
-        alone = next((route for route in others if not _leans_on(route, chosen_route)), None)
+        alone = next((route for route in others if not _converts_with_answering_endpoint(route, chosen_route)), None)
         if alone is not None:
             found = _with_route(found, alone)
     if case.job == "transcribe" and (better := _better_transcriber(case, routes, chosen_route)) is not None:
@@ -256,7 +256,7 @@ def _better_transcriber(case: PlanningCase, routes: list[Route], chosen_route: R
     return max(usable_routes, key=lambda route: (route.own_tier, -route.score), default=None)
 
 
-def _leans_on(route: Route, chosen_route: Route) -> bool:
+def _converts_with_answering_endpoint(route: Route, chosen_route: Route) -> bool:
     """Return whether a route uses the answering endpoint of the chosen route as a converter."""
     return any(used.id == chosen_route.endpoint.id for option in route.assignment.options for used in option.converters)
 
@@ -392,7 +392,7 @@ def compare_routes(case: PlanningCase, route: Route, chosen_route: Route) -> str
     if route.key < chosen_route.key:
         return "better by the objective, but the conversation stays with the endpoint of its last turn"
     if route.loss > chosen_route.loss:
-        return _loses_more(case, route, chosen_route)
+        return _greater_loss_text(case, route, chosen_route)
     objective = case.policy.objective
     mine, best = route, chosen_route
     if objective == "fastest" and mine.seconds != best.seconds:
@@ -401,7 +401,7 @@ def compare_routes(case: PlanningCase, route: Route, chosen_route: Route) -> str
         return f"{TIERS[mine.tier]} < {TIERS[best.tier]}"
     if objective == "best" and route.demand.missed != chosen_route.demand.missed:
         return "loses more of what the question seems to need"
-    if objective == "best" and (why := _stands_behind(case, route, chosen_route)):
+    if objective == "best" and (why := _distinction_from_chosen(case, route, chosen_route)):
         return why
     if objective == "fastest":
         return _same_time(mine, best)
@@ -409,20 +409,20 @@ def compare_routes(case: PlanningCase, route: Route, chosen_route: Route) -> str
         return "its price is not known, so it sorts last"
     if objective == "default":
         return (
-            f"{_sum(case, route)} > {_money(chosen_route.score)}"
+            f"{_objective_text(case, route)} > {_money(chosen_route.score)}"
             if route.score > chosen_route.score
-            else _tie(route, chosen_route)
+            else _tie_reason(route, chosen_route)
         )
     if mine.cost != best.cost:
         return f"{_money(mine.cost)} > {_money(best.cost)}"
-    if objective == "cheapest" and (why := _not_at_home(case, route, chosen_route)):
+    if objective == "cheapest" and (why := _affinity_loss_text(case, route, chosen_route)):
         return why
     if mine.seconds != best.seconds:
         return f"same cost, {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
-    return _tie(route, chosen_route)
+    return _tie_reason(route, chosen_route)
 
 
-def _tie(mine: Route, best: Route) -> str:
+def _tie_reason(mine: Route, best: Route) -> str:
     """Return what decided between two routes with equal objective values."""
     if mine.seconds > best.seconds:
         return f"a tie, and slower: {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
@@ -433,10 +433,10 @@ def _tie(mine: Route, best: Route) -> str:
     return "a tie; the first by name was taken"
 
 
-def _stands_behind(case: PlanningCase, route: Route, chosen_route: Route) -> str:
+def _distinction_from_chosen(case: PlanningCase, route: Route, chosen_route: Route) -> str:
     """Return what distinguishes two routes of the same tier; "" if only time and cost do."""
     mine, best = (
-        case.index.standing(each.endpoint.id, answering_task(case, each.demand)) for each in (route, chosen_route)
+        case.index.tie_break_key(each.endpoint.id, answering_task(case, each.demand)) for each in (route, chosen_route)
     )
     if mine[0] != best[0]:
         return f"as strong, by weaker evidence ({_evidence(case, route)} and not {_evidence(case, chosen_route)})"
@@ -444,10 +444,10 @@ def _stands_behind(case: PlanningCase, route: Route, chosen_route: Route) -> str
         return f"as strong by the same evidence, and sold for less (${-mine[1]:g} < ${-best[1]:g} a million tokens)"
     if mine[2] != best[2]:
         return "as strong by the same evidence, and smaller"
-    return _not_at_home(case, route, chosen_route)
+    return _affinity_loss_text(case, route, chosen_route)
 
 
-def _not_at_home(case: PlanningCase, route: Route, chosen_route: Route) -> str:
+def _affinity_loss_text(case: PlanningCase, route: Route, chosen_route: Route) -> str:
     third_party = case.index.third_party_rank(route.endpoint.id) > case.index.third_party_rank(chosen_route.endpoint.id)
     return "equal, and not served by the model's own vendor" if third_party else ""
 
@@ -471,7 +471,7 @@ def _same_time(mine: Route, best: Route) -> str:
     return f"same time, {_money(mine.cost)} > {_money(best.cost)}"
 
 
-def _loses_more(case: PlanningCase, route: Route, chosen_route: Route) -> str:
+def _greater_loss_text(case: PlanningCase, route: Route, chosen_route: Route) -> str:
     """Return the loss that ranks a route lower, regardless of price and speed."""
     pairs = zip(case.bundles, route.assignment.options, chosen_route.assignment.options, strict=True)
     for bundle, option, better in pairs:
@@ -483,7 +483,7 @@ def _loses_more(case: PlanningCase, route: Route, chosen_route: Route) -> str:
     return "loses more of what the question seems to need"
 
 
-def _sum(case: PlanningCase, route: Route) -> str:
+def _objective_text(case: PlanningCase, route: Route) -> str:
     parts = [_money(route.cost), _seconds(route.seconds)]
     if route.demand.penalty:
         parts.append(f"{_money(route.demand.penalty)} for what is lost")
@@ -507,4 +507,4 @@ def rejected_rows(refused: list[EndpointRejection]) -> tuple[Rejected, ...]:
     )
 
 
-__all__ = ["Candidate", "PlanDecision", "plan_without_id", "decide", "plan_of_decision", "with_id", "plan"]
+__all__ = ["Candidate", "PlanDecision", "plan_without_id", "search_and_choose", "plan_of_decision", "with_id", "plan"]

@@ -48,7 +48,7 @@ from intermodal.errors import UsageError
 from intermodal.planner.catalog_index import ENCODER as _ENCODER
 from intermodal.planner.catalog_index import CatalogIndex, EndpointGroup, Job, canonical_json, catalog_index
 from intermodal.planner.conversion.page_relevance import named_pages
-from intermodal.planner.eligibility.privacy_labels import covers, is_private, same_name
+from intermodal.planner.eligibility.privacy_labels import is_private, label_matches, same_name
 from intermodal.planner.part_bundles import Bundle, make_bundles
 from intermodal.planner.route_estimates.image_generation import check_image_settings, drawing_memory
 from intermodal.planner.route_estimates.voice import Voice
@@ -57,7 +57,7 @@ from intermodal.plans.machine import Machine
 from intermodal.plans.plan import INPUTS_VERSION
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.plans.verdict import Judged, joined_names
-from intermodal.questions.keyword_needs import needs_from_keywords, words_of
+from intermodal.questions.keyword_needs import lower_words, needs_from_keywords
 from intermodal.questions.word_requests import with_words_alone
 
 TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)  # parts of a conversation that are sent unchanged
@@ -232,7 +232,7 @@ class PlanningCase(Struct):
         """Return whether this is a detected script that no local reader supports."""
         return bool(script) and (self.facts.scripts is None or script not in self.facts.scripts.read)
 
-    def text(self, vocabulary: Vocabulary) -> Levels:
+    def text_tokens(self, vocabulary: Vocabulary) -> Levels:
         """Return the tokens of all text parts under a vocabulary."""
         found = self.text_cache.get(vocabulary)
         if found is None:
@@ -362,7 +362,7 @@ def check_labels(policy: Policy, facts: Facts) -> None:
         if not colon or kind not in KINDS:
             raise UsageError(f"{pair} releases nothing", where=setting("release"), todo="write it as audio:text")
         pairs.append((setting("release"), label))
-    fits = {setting("private"): covers, setting("release"): same_name}
+    fits = {setting("private"): label_matches, setting("release"): same_name}
     for option, label in [*((setting("private"), label) for label in policy.private), *pairs]:
         if label not in KINDS and not any(fits[option](label, name) for name in names):
             raise UsageError(
@@ -465,7 +465,7 @@ def _question_parts(request: Request, facts: Facts) -> list[PartFacts]:
 
 
 def question_words(case: PlanningCase) -> tuple[str, ...]:
-    return words_of(case.question)
+    return lower_words(case.question)
 
 
 def _split_parts(

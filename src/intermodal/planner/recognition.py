@@ -41,7 +41,7 @@ from intermodal.planner.conversion.fidelity import in_aspect_order, medium_of
 from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, needed_jobs
 from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR
 from intermodal.planner.explanation.notes import file_notes
-from intermodal.planner.explanation.plan_text import falls_short, loss_reason, part_needs, policy_line
+from intermodal.planner.explanation.plan_text import loss_reason, lossy_verdict, part_needs, policy_line
 from intermodal.planner.explanation.verdict_builder import part_judgements
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase, make_case
@@ -138,7 +138,7 @@ def asks_for_properties(case: PlanningCase) -> bool:
         return False
     question_facts = case.question_facts
     return all(
-        each.properties and question_facts.of(medium_of(each.parts[0])).properties_answer for each in case.bundles
+        each.properties and question_facts.needs_of(medium_of(each.parts[0])).properties_answer for each in case.bundles
     )
 
 
@@ -150,15 +150,15 @@ def plan_recognition(case: PlanningCase, plan_of: Callable[[PlanningCase], tuple
     try:
         route, plan = plan_of(case)
     except NoRoute as error:
-        found = _best(case)
+        found = _best_recognition(case)
         if found is None:
             raise
         # With a named model, no alternative is searched.
         return _plan(found, None, error if case.named_endpoints is None else None)
-    found = _best(case)
+    found = _best_recognition(case)
     if found is None:
         return plan
-    why = _why_not(found, route)
+    why = _reason_for_model(found, route)
     if why:
         return msgspec.structs.replace(plan, outranked=(_outranked_route(found, why), *plan.outranked))
     return _plan(found, plan, None)
@@ -166,19 +166,23 @@ def plan_recognition(case: PlanningCase, plan_of: Callable[[PlanningCase], tuple
 
 def recognition_candidate(case: PlanningCase) -> Candidate | None:
     """Return the route of recognition alone if it may answer this request; None otherwise."""
-    found = _best(case) if asks_for_recognition(case) else None
+    found = _best_recognition(case) if asks_for_recognition(case) else None
     return None if found is None else _candidate(found)
 
 
-def _best(case: PlanningCase) -> _Recognition | None:
+def _best_recognition(case: PlanningCase) -> _Recognition | None:
     """Return the best route of recognition alone within the limits of the request; None if there is none."""
     if case.named_endpoints is not None:
         request = case.request
         free = msgspec.structs.replace(request, policy=msgspec.structs.replace(case.policy, model=""))
         unnamed = make_case(free, case.facts, case.index.catalog, case.machine, case.statistics, case.as_of)
-        found = [each for each in _all(unnamed) if set() < _recognizers(each.assignment) <= case.named_endpoints]
+        found = [
+            each
+            for each in _recognition_routes(unnamed)
+            if set() < _recognizers(each.assignment) <= case.named_endpoints
+        ]
     else:
-        found = _all(case)
+        found = _recognition_routes(case)
     return min(filter(_is_within_limits, found), key=lambda each: each.order, default=None)
 
 
@@ -187,7 +191,7 @@ def _recognizers(assignment: Assignment) -> set[str]:
     return {used.id for option in assignment.options for used in option.converters}
 
 
-def _all(case: PlanningCase) -> list[_Recognition]:
+def _recognition_routes(case: PlanningCase) -> list[_Recognition]:
     """Return the routes under the highest floors at which every file has one."""
     jobs, required_tier = needed_jobs(case), case.policy.at_least
     left = eligible_endpoints(case, jobs)
@@ -200,7 +204,7 @@ def _all(case: PlanningCase) -> list[_Recognition]:
             return [
                 _recognition(case, conversions, chosen)
                 for pair in itertools.product(*([*conversions.get(job, []), None] for job in _JOBS))
-                if (chosen := _by(pair, options)) is not None
+                if (chosen := _options_using(pair, options)) is not None
             ]
     return []
 
@@ -222,7 +226,7 @@ def _without_times(option: ConversionOption) -> ConversionOption:
     return msgspec.structs.replace(option, keeps=keeps, loses=loses, refused={}, weighted_scores={}, options={})
 
 
-def _by(
+def _options_using(
     used: tuple[Endpoint | None, ...], options: list[list[ConversionOption]]
 ) -> tuple[ConversionOption, ...] | None:
     """Return the option of each bundle with the least loss that uses these endpoints.
@@ -284,7 +288,7 @@ def _is_within_limits(recognition: _Recognition) -> bool:
     )
 
 
-def _why_not(recognition: _Recognition, route: Route) -> str:
+def _reason_for_model(recognition: _Recognition, route: Route) -> str:
     """Return why a route with an answering model is better; "" if it is not."""
     case, assignment = recognition.case, recognition.assignment
     if assignment.loss != route.loss:
@@ -329,7 +333,7 @@ def _total(recognition: _Recognition) -> StepEstimate:
 
 def _candidate(recognition: _Recognition) -> Candidate:
     case, assignment = recognition.case, recognition.assignment
-    before, total = StepBuilder(case, recognition.conversions).before(assignment), _total(recognition)
+    before, total = StepBuilder(case, recognition.conversions).preparation_steps(assignment), _total(recognition)
     steps = _answering_steps(case, before)
     names = ",".join(step.id for step in steps)
     hashed = hashlib.sha256(msgspec.json.encode((names, recognition.summary, total, recognition.number)))
@@ -377,7 +381,7 @@ def _verdict(recognition: _Recognition, beside: Other | None, keeps: Other | Non
 def _plan(recognition: _Recognition, plan: Plan | None, error: NoRoute | None) -> Plan:
     """Return the plan of recognition alone. ``plan``: the plan of an answering model; ``error``: why there is none."""
     case, chosen = recognition.case, _candidate(recognition)
-    beside = _beside(plan, error)
+    beside = _model_alternative(plan, error)
     # If the other route loses it too, its plan knows what would keep it.
     verdict = _verdict(recognition, beside, beside if plan is None else plan.verdict.keeps)
     others = () if plan is None else (plan.chosen, *plan.fallbacks)
@@ -400,7 +404,7 @@ def _plan(recognition: _Recognition, plan: Plan | None, error: NoRoute | None) -
     )
 
 
-def _beside(plan: Plan | None, error: NoRoute | None) -> Other:
+def _model_alternative(plan: Plan | None, error: NoRoute | None) -> Other:
     """Return the route with an answering model and its figures, or why there is none."""
     if plan is not None:
         total = plan.chosen.total
@@ -422,7 +426,7 @@ def _headline(recognition: _Recognition, beside: Other, verdict: Verdict) -> str
     words = "the words and properties" if _adds_properties(recognition.case) else "the words"
     asked_for = "properties" if asks_for_properties(recognition.case) else words
     what = f"only {asked_for} of {joined_names(bundle.title for bundle in recognition.case.bundles)} are asked for"
-    short = falls_short(verdict, loss_reason(recognition.case, verdict))
+    short = lossy_verdict(verdict, loss_reason(recognition.case, verdict))
     text = hint("no language model needed: {}, as {}{}", recognition.summary, what, short)
     if not beside.endpoint or beside.seconds is None:
         return hint("{}; no model that answers is open: {}", text, beside.kept_out) if beside.kept_out else text

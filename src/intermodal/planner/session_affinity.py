@@ -42,7 +42,7 @@ def prefer_previous_endpoint(
         if not alone.routes and case.policy.at_least is None:  # the default floor is not a stated need
             alone = Search(case, left, StrengthFloors(0, 0, 0), EndpointFilter(previous, case.job)).run()
         if not alone.routes:
-            return best, [hint("switches from {}: {}", previous, _why(alone.refused, previous, case))]
+            return best, [hint("switches from {}: {}", previous, _switch_reason(alone.refused, previous, case))]
         mine = alone.routes[0]
         floor_search.found.routes.append(mine)
         floor_search.found.routes.sort(key=lambda route: route.key)
@@ -79,7 +79,7 @@ def _saving(case: PlanningCase, mine: Route, best: Route) -> str:
     return f"saves ${mine.score - best.score:.3g}{aside}"
 
 
-def _why(refused: list[EndpointRejection], previous: str, case: PlanningCase) -> str:
+def _switch_reason(refused: list[EndpointRejection], previous: str, case: PlanningCase) -> str:
     reason = rules.endpoint_rejection(case.index.group_of[previous], case.job, case)
     if reason is not None:
         return reason[1]

@@ -130,12 +130,12 @@ def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningC
     case = kinds[0]
     found, errors = plan_each(kinds, plan_of)
     if not found:
-        raise _neither(case, errors)
+        raise _no_route_of_either_kind(case, errors)
     (_, plan), *others = sorted(found, key=lambda each: translation_order(case, each[0]))
     plan = msgspec.structs.replace(plan, policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]))
     if plan.verdict.instead == "speech translation":
         beside = (
-            _beside(others[0][1].chosen)
+            _language_model_alternative(others[0][1].chosen)
             if others
             else Other(endpoint="", summary="", kept_out=_closed_reason(errors[0]))
         )
@@ -154,7 +154,7 @@ def _closed_reason(error: NoRoute) -> str:
     return error.hints.reasons[0] if error.hints.reasons else error.hints.what
 
 
-def _beside(candidate: Candidate) -> Other:
+def _language_model_alternative(candidate: Candidate) -> Other:
     """Return the figures of a language model's route, to compare with a translating transcriber."""
     total = candidate.total
     return Other(endpoint=candidate.endpoint, summary=candidate.summary, cost=total.cost, seconds=total.seconds)
@@ -179,7 +179,7 @@ def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
     mine_, other_ = _comparison(case, plan.chosen), _comparison(case, other.chosen)
     options = [f"two routes into {case.into}: {mine_}; then {other_}: {why}"]
     return msgspec.structs.replace(
-        plan, fallbacks=tuple(fallbacks), outranked=tuple(_unlike(rows)),
+        plan, fallbacks=tuple(fallbacks), outranked=tuple(_distinct_rows(rows)),
         rejected=_own_rejections(plan, other), notes=(*plan.notes, *options),
     )  # fmt: skip
 
@@ -219,7 +219,7 @@ def _score(case: PlanningCase, candidate: Candidate) -> str:
     )
 
 
-def _unlike(rows: list[Outranked]) -> list[Outranked]:
+def _distinct_rows(rows: list[Outranked]) -> list[Outranked]:
     return list({(row.endpoint, row.summary): row for row in rows}.values())
 
 
@@ -230,7 +230,7 @@ def _own_rejections(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
     return tuple({(row.rule, row.reason): row for row in rows}.values())
 
 
-def _neither(case: PlanningCase, errors: list[NoRoute]) -> NoRoute:
+def _no_route_of_either_kind(case: PlanningCase, errors: list[NoRoute]) -> NoRoute:
     """Return the error with the reasons against both kinds."""
     every = dict.fromkeys(reason for error in errors for reason in error.hints.reasons)
     reasons = tuple(each for each in every if not str(each).endswith(_ANOTHER_KIND)) or tuple(every)

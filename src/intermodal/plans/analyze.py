@@ -30,7 +30,7 @@ def explain_analyze(plan: Plan, result: Result) -> str:
     errors: list[float] = []
     for step in steps:
         actual = actuals.get(step.id)
-        head = f"{step.op.replace('_', ' ').capitalize()}  {_who(step)}"
+        head = f"{step.op.replace('_', ' ').capitalize()}  {_step_actor(step)}"
         if actual is None:
             lines.append(f"{head}  did not run")
         elif actual.cached:
@@ -39,7 +39,7 @@ def explain_analyze(plan: Plan, result: Result) -> str:
             rows = _rows(step, actual)
             errors += [row[3] for row in rows if row[3] is not None]
             lines.append(head)
-            lines += [_line(row) for row in rows]
+            lines += [_row_line(row) for row in rows]
     step_of_id = {step.id: step for candidate in (plan.chosen, *plan.fallbacks) for step in candidate.steps}
     for actual in result.actuals:
         if actual.step not in {step.id for step in steps}:
@@ -136,7 +136,7 @@ def _replanning_lines(plan: Plan, result: Result) -> list[str]:
     return lines
 
 
-def _who(step: Step) -> str:
+def _step_actor(step: Step) -> str:
     if isinstance(step, Call):
         return f"{step.endpoint}  {step.title}".rstrip()
     return step.title
@@ -167,7 +167,9 @@ def _rows(step: Step, actual: Actual) -> list[Row]:
     if estimate.cost.high or actual.cost or not estimate.cost.known:
         spent = "unknown" if actual.cost is None else f"${numbers.plain_money(actual.cost)}"
         error = None if actual.cost is None else _middle_q_error(estimate.cost, actual.cost)
-        found.append(("cost", numbers.money(estimate.cost), spent, error, _outside(estimate.cost, actual.cost, _CENT)))
+        found.append(
+            ("cost", numbers.money(estimate.cost), spent, error, _range_remark(estimate.cost, actual.cost, _CENT))
+        )
     if actual.peak_memory:
         found.append(("memory", numbers.memory(estimate.memory), f"{actual.peak_memory / 2**30:.1f} GiB", None, ""))
     return found
@@ -178,10 +180,10 @@ def _tokens(rows: list[Row], name: str, estimate: Quantity, actual: int | None) 
         return
     text = "not reported" if actual is None else f"{actual:,}"
     error = None if actual is None else _middle_q_error(estimate, float(actual))
-    rows.append((name, numbers.count(estimate), text, error, _outside(estimate, actual, 0.5)))
+    rows.append((name, numbers.count(estimate), text, error, _range_remark(estimate, actual, 0.5)))
 
 
-def _outside(estimate: Quantity, actual: float | None, slack: float) -> str:
+def _range_remark(estimate: Quantity, actual: float | None, slack: float) -> str:
     """Return "above the range" or "below the range" for an actual outside the estimate, "" otherwise."""
     if actual is None or not estimate.known or not estimate.high:
         return ""
@@ -198,7 +200,7 @@ def _middle_q_error(estimate: Quantity, actual: float) -> float | None:
     return error if error < math.inf else None
 
 
-def _line(row: Row) -> str:
+def _row_line(row: Row) -> str:
     name, estimate, actual, error, outside = row
     grade = ", ".join(word for word in (f"q {error:.2f}" if error is not None else "", outside) if word)
     return f"    {name:<11}{estimate:<28}-> {actual:<14}{grade}".rstrip()

@@ -104,12 +104,12 @@ def place_of_send(send: Send) -> str:
     return f"{where} ({send.host}, {send.zone})" if _NEAR.match(where) else where
 
 
-def brief(candidate: Candidate) -> str:
+def fallback_line(candidate: Candidate) -> str:
     """Return a fallback on one line: endpoint, route, losses, cost, time, destinations."""
     figures = f"{numbers.money(candidate.total.cost)}  {numbers.seconds(candidate.total.seconds)}"
     destinations = _destinations(candidate)
     sends = f"  sends to {destinations}" if destinations else ""
-    return f"{candidate.endpoint}  {candidate.summary}{missing(candidate)}  {figures}{sends}"
+    return f"{candidate.endpoint}  {candidate.summary}{lost_needs_suffix(candidate)}  {figures}{sends}"
 
 
 def one_line(candidate: Candidate) -> str:
@@ -127,7 +127,7 @@ def _destinations(candidate: Candidate) -> str:
     return ", ".join(dict.fromkeys(map(place_of_send, candidate.sends)))
 
 
-def missing(candidate: Candidate) -> str:
+def lost_needs_suffix(candidate: Candidate) -> str:
     """Return the needs that a route loses, as a suffix for its summary; "" if it loses none."""
     lost = dict.fromkeys(warning.split(" ", 2)[1] for warning in candidate.warnings if warning.startswith("loses "))
     fewer = "; leaves out pages" if any(warning.startswith("leaves out ") for warning in candidate.warnings) else ""
@@ -136,15 +136,15 @@ def missing(candidate: Candidate) -> str:
 
 def _needs_lines(part_needs: PartNeeds) -> str:
     """Return the question's needs for a part, with evidence: 'call.wav: tone (0.92, like "Is she angry?")'."""
-    words = [_need(need) for need in part_needs.needed]
+    words = [_need_text(need) for need in part_needs.needed]
     if part_needs.properties is not None:
         words.append(f"properties of the file ({_evidence(part_needs.properties)})")
     if part_needs.unsure:
-        words.append(f"unsure: {', '.join(map(_need, part_needs.unsure))}")
+        words.append(f"unsure: {', '.join(map(_need_text, part_needs.unsure))}")
     return f"{part_needs.title}: {', '.join(words)}"
 
 
-def _need(need: Need) -> str:
+def _need_text(need: Need) -> str:
     return f"{need.aspect} ({_evidence(need)})"
 
 
@@ -221,7 +221,7 @@ def explain(plan: Plan, *, runs: bool = False) -> str:
 
     ``runs``: whether to add the line that says if a gateway can pass the call through unchanged.
     """
-    return _lines(plan, everything=False, runs=runs)
+    return _plan_lines(plan, everything=False, runs=runs)
 
 
 def explain_all(plan: Plan, frontier: tuple[Candidate, ...] = ()) -> str:
@@ -229,11 +229,11 @@ def explain_all(plan: Plan, frontier: tuple[Candidate, ...] = ()) -> str:
 
     The frontier is over cost, seconds, strength and loss.
     """
-    text = _lines(plan, everything=True, runs=True)
+    text = _plan_lines(plan, everything=True, runs=True)
     return f"{text}\n{_frontier(plan, frontier)}" if frontier else text
 
 
-def _lines(plan: Plan, *, everything: bool, runs: bool) -> str:
+def _plan_lines(plan: Plan, *, everything: bool, runs: bool) -> str:
     lines = wrap_text(plan.headline, "")
     lines += wrap_text(f"policy: {plan.policy_line}", "        ")
     lines.append(
@@ -243,7 +243,7 @@ def _lines(plan: Plan, *, everything: bool, runs: bool) -> str:
     weakest = f"weakest link {plan.chosen.tier}" if plan.chosen.endpoint else "no model"
     lines.append(f"total: {total_line(plan.chosen)}   {weakest}")
     if runs:
-        lines += wrap_text(f"runs: {_how_it_runs(plan)}", "      ")
+        lines += wrap_text(f"runs: {_execution_line(plan)}", "      ")
     for text in plan.chosen.counted:
         lines += wrap_text(f"counted: {text}", "         ")
     for needs in plan.needs:
@@ -253,7 +253,7 @@ def _lines(plan: Plan, *, everything: bool, runs: bool) -> str:
     for note in plan.notes:
         lines += wrap_text(f"note: {note}", "      ")
     for place, candidate in enumerate(plan.fallbacks, 1):
-        lines += _labelled_lines(f"fallback {place}", brief(candidate))
+        lines += _labelled_lines(f"fallback {place}", fallback_line(candidate))
     for other in plan.outranked:
         lines += _labelled_lines("not chosen", outranked_text(other))
     for row in plan.rejected if everything else fold_rejections(plan.rejected):
@@ -262,7 +262,7 @@ def _lines(plan: Plan, *, everything: bool, runs: bool) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _how_it_runs(plan: Plan) -> str:
+def _execution_line(plan: Plan) -> str:
     if plan.not_direct:
         return f"step by step, because {plan.not_direct}"
     return "as one call; a gateway can pass it on as it came if its client speaks the API of the host"
@@ -324,7 +324,7 @@ def _root(step: Transform | Call, candidate: Candidate, more: bool) -> list[str]
     bar = "│" if more else " "
     if isinstance(step, Transform):
         details = [f"{bar}{' ' * (len(head) - 1)}{'  '.join(_details(step))}"] if _details(step) else []
-        return [f"{head}{_what(step, candidate)}", *details]
+        return [f"{head}{_step_action(step, candidate)}", *details]
     figures = []
     if estimate.input_tokens.high or not estimate.input_tokens.known:
         figures.append(f"in {numbers.count(estimate.input_tokens)}")
@@ -345,7 +345,7 @@ def _root(step: Transform | Call, candidate: Candidate, more: bool) -> list[str]
         lines.append(f"{bar}{' ' * (len(head) - 1)}asks for a context of {step.room:,} tokens")
     if corrected := _correction_note(step):
         lines += wrap_text(f"{bar}{' ' * (len(head) - 1)}{corrected}", f"{bar}{' ' * (len(head) + 8)}")
-    if step.op == "generate" and (delivery := GenerateAnswer.of(step).json):
+    if step.op == "generate" and (delivery := GenerateAnswer.parameters_of(step).json):
         lines.append(f"{bar}{' ' * (len(head) - 1)}JSON {_JSON[delivery]}")
     return lines
 
@@ -366,12 +366,12 @@ def _correction_note(step: Call) -> str:
 def _node(child: Child, by_id: dict[str, Step], candidate: Candidate, indent: str, *, last: bool) -> list[str]:
     branch, rail = ("└─ ", "   ") if last else ("├─ ", "│  ")
     if isinstance(child, list):
-        return [f"{indent}{branch}{_many(child)}"]
+        return [f"{indent}{branch}{_count_text(child)}"]
     if isinstance(child, NativeInput):
         return [f"{indent}{branch}As it is  {child.title} -> {numbers.tokens(child.tokens)}"]
     below = _children(child, by_id, candidate)
     head = f"{child.op.replace('_', ' ').capitalize()}  "
-    lines = [f"{indent}{branch}{head}{_what(child, candidate)}"]
+    lines = [f"{indent}{branch}{head}{_step_action(child, candidate)}"]
     pad = f"{indent}{rail}{'│' if below else ' '}{' ' * (len(head) - 1)}"
     details = _details(child)
     one_line = f"{pad}{'  '.join(details)}"
@@ -384,7 +384,7 @@ def _node(child: Child, by_id: dict[str, Step], candidate: Candidate, indent: st
     return lines
 
 
-def _what(step: Step, candidate: Candidate) -> str:
+def _step_action(step: Step, candidate: Candidate) -> str:
     output_tokens = step.estimate.output_tokens
     if isinstance(step, Call):
         return f"{step.endpoint}  {step.title} -> {numbers.tokens(output_tokens)}"
@@ -430,7 +430,7 @@ def _cost_and_time(step: Step) -> list[str]:
     return found
 
 
-def _many(steps: list[Step]) -> str:
+def _count_text(steps: list[Step]) -> str:
     output_tokens = total([step.estimate.output_tokens for step in steps])
     time = total([step.estimate.seconds for step in steps])
     cost = total([step.estimate.cost for step in steps])
@@ -490,7 +490,7 @@ def _frontier(plan: Plan, frontier: tuple[Candidate, ...]) -> str:
                 f"{numbers.plain_seconds(total.seconds.mid)} s" if total.seconds.known else "unknown",
                 candidate.tier,
                 candidate.endpoint,
-                f"{candidate.summary}{missing(candidate)}{mark}",
+                f"{candidate.summary}{lost_needs_suffix(candidate)}{mark}",
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(4)]

@@ -312,7 +312,7 @@ class QuestionFacts(Value):
     media: tuple[MediumNeeds, ...] = ()
     words_alone: tuple[Kind, ...] = ()
 
-    def of(self, medium: Medium) -> MediumNeeds:
+    def needs_of(self, medium: Medium) -> MediumNeeds:
         """Return the needs for one medium; empty needs if they are unknown."""
         for each in self.media:
             if each.medium == medium:
@@ -327,7 +327,7 @@ def needs_looks(question: QuestionFacts) -> bool:
     ``words`` are covered by it. Without ``words``, they refer to the visual appearance. English keywords do not
     distinguish the two cases.
     """
-    needed = {need.aspect for need in question.of("document").needed}
+    needed = {need.aspect for need in question.needs_of("document").needed}
     return "appearance" in needed or bool(question.by and needed & {"layout", "figures"} and "words" not in needed)
 
 

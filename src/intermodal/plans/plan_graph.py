@@ -140,7 +140,7 @@ def _with_prompt(paths: Paths, by_id: dict[str, Step], candidate: Candidate) -> 
     inputs = {str(PartRef(each.part)) for each in candidate.takes}
     loose = [
         path for path in paths
-        if _is_part(path[0]) and path[0] not in inputs and by_id[path[1]].op in _ANSWERING
+        if _is_part_key(path[0]) and path[0] not in inputs and by_id[path[1]].op in _ANSWERING
     ]  # fmt: skip
     starts = {path[0] for path in paths}
     others = sum(each.count - 1 for each in candidate.takes if str(PartRef(each.part)) in starts)
@@ -157,11 +157,11 @@ def _merge_paths(paths: Paths, by_id: dict[str, Step]) -> dict[str, str]:
     """Return the key of the merged node for each key of a part whose path many parts share."""
     ways: dict[str, Paths] = {}
     for path in paths:
-        if _is_part(path[0]):
+        if _is_part_key(path[0]):
             ways.setdefault(path[0], []).append(path)
     shapes: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     for part, part_paths in ways.items():
-        shape = tuple(tuple(_what(by_id[key]) for key in path[1:] if key in by_id) for path in part_paths)
+        shape = tuple(tuple(_step_action(by_id[key]) for key in path[1:] if key in by_id) for path in part_paths)
         shapes.setdefault(shape, []).append(part)
     found: dict[str, str] = {}
     for parts in shapes.values():
@@ -175,11 +175,11 @@ def _merge_paths(paths: Paths, by_id: dict[str, Step]) -> dict[str, str]:
     return found
 
 
-def _is_part(key: str) -> bool:
+def _is_part_key(key: str) -> bool:
     return key.startswith("part:")
 
 
-def _what(step: Step) -> str:
+def _step_action(step: Step) -> str:
     return f"{step.op} {step.endpoint}" if isinstance(step, Call) else step.op
 
 
@@ -213,17 +213,17 @@ class _Maker:
     def node(self, key: str, keys: list[str], column: int) -> GraphNode:
         if keys == [PROMPT]:
             return GraphNode(key=key, shape="part", kind="text", title=PROMPT, column=column, hint="what is asked")
-        if _is_part(keys[0]):
-            return self._part(key, keys, column)
+        if _is_part_key(keys[0]):
+            return self._part_node(key, keys, column)
         return self._step(key, [self._by_id[each] for each in keys], column)
 
-    def _part(self, key: str, keys: list[str], column: int) -> GraphNode:
+    def _part_node(self, key: str, keys: list[str], column: int) -> GraphNode:
         native = self._native_inputs.get(keys[0])
         titles = [self._title(each) for each in keys]
         kind = self._kind(keys[0], native)
         if len(keys) > 1:
             names = [_split_title(title)[0] for title in titles]
-            hint = _several(names)
+            hint = _names_text(names)
             return GraphNode(
                 key=key, shape="part", kind=kind, title=f"{len(keys):,} more like these", column=column, hint=hint,
                 count=len(keys), lines=(CardLine(text=f"{names[0]} … {names[-1]}"),),
@@ -291,10 +291,10 @@ class _Maker:
         return GraphNode(
             key=key, shape="last" if first is self._last else "step", title=_times(title, len(steps)), host=host,
             lines=tuple(lines), column=column, count=len(steps), hint=_hint(steps),
-            checks=self._under(steps),
+            checks=self._checks_below(steps),
         )  # fmt: skip
 
-    def _under(self, steps: list[Step]) -> tuple[Check, ...]:
+    def _checks_below(self, steps: list[Step]) -> tuple[Check, ...]:
         """Return the checks to draw below a card.
 
         The size check is excluded because it covers all steps; the list has it.
@@ -348,7 +348,7 @@ def _tokens(steps: list[Step]) -> Quantity:
 def _hint(steps: list[Step]) -> str:
     first = steps[0]
     who = f" {first.endpoint}" if isinstance(first, Call) else ""
-    titles = _several([step.title for step in steps if step.title])
+    titles = _names_text([step.title for step in steps if step.title])
     words = [f"{first.op}{who}", titles]
     words += [f"{name} {value}" for name, value in getattr(first, "params", ())]
     words += [line.text for line in figures(steps, last=False)]
@@ -357,7 +357,7 @@ def _hint(steps: list[Step]) -> str:
     return "; ".join(word for word in words if word)
 
 
-def _several(names: list[str]) -> str:
+def _names_text(names: list[str]) -> str:
     """Return the names for a tooltip: at most ``LISTED``, then the number of the others."""
     more = [f"and {len(names) - LISTED:,} more"] if len(names) > LISTED else []
     return ", ".join([*names[:LISTED], *more])

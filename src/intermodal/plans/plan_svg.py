@@ -11,9 +11,9 @@ from intermodal.core.content import Value
 from intermodal.plans import svg
 from intermodal.plans import svg as drawing
 from intermodal.plans.explain import (
-    brief,
     condition,
     explain,
+    fallback_line,
     fold_rejections,
     outranked_text,
     rejection_text,
@@ -130,7 +130,7 @@ class _Layout:
         lefts, widths = self._placed_columns()
         axes, end = self._placed_lanes()
         cards = self._cards_here(lefts, widths, axes)
-        bottom = max([end, *(card.top + _full(card) for card in cards.values())])
+        bottom = max([end, *(card.top + _card_height(card) for card in cards.values())])
         right = max(left + wide for left, wide in zip(lefts, widths, strict=True)) + _EDGE
         boxes = [HostBox(host="", left=0, top=0, wide=right, high=bottom + _EDGE)]
         for host in dict.fromkeys([node.host for node in self._graph.nodes if node.host] + list(self._sends_by_host)):
@@ -147,11 +147,11 @@ class _Layout:
         room = _width(node) - 2 * _PAD
         return _wrap_lines(node.lines, room), tuple((check, _check_words(check, room)) for check in node.checks)
 
-    def _high(self, node: GraphNode) -> float:
+    def _node_height(self, node: GraphNode) -> float:
         return _PAD * 1.6 + TITLE * svg.LINE + self._words[node.key][0].height
 
     def _with_checks(self, node: GraphNode) -> float:
-        return self._high(node) + sum(words.height + _PAD + _CHECK_GAP for _, words in self._words[node.key][1])
+        return self._node_height(node) + sum(words.height + _PAD + _CHECK_GAP for _, words in self._words[node.key][1])
 
     # ---- columns and lanes ----------------------------------------------------------------------
 
@@ -192,13 +192,13 @@ class _Layout:
         below = [1.5 * _ROW] * len(self._lanes)
         local_nodes = [node for node in self._graph.nodes if not node.host]
         for node in local_nodes:
-            lanes, half = self._lanes_of(node.key), self._high(node) / 2
+            lanes, half = self._lanes_of(node.key), self._node_height(node) / 2
             if len(lanes) == 1:
                 above[lanes[0]] = max(above[lanes[0]], half)
                 below[lanes[0]] = max(below[lanes[0]], self._with_checks(node) - half)
         for node in local_nodes:
             lanes = self._lanes_of(node.key)
-            first, last, half = lanes[0], lanes[-1], self._high(node) / 2
+            first, last, half = lanes[0], lanes[-1], self._node_height(node) / 2
             if len(lanes) > 1:  # it is centred between its outer lanes
                 distance = sum(above[first : last + 1]) + sum(below[first : last + 1]) + _ROOM * (last - first)
                 reach = (distance - above[first] - below[last]) / 2
@@ -218,7 +218,7 @@ class _Layout:
                 continue
             lanes = self._lanes_of(node.key)
             middle = (axes[lanes[0]] + axes[lanes[-1]]) / 2
-            top = max(middle - self._high(node) / 2, free[node.column])
+            top = max(middle - self._node_height(node) / 2, free[node.column])
             free[node.column] = top + self._with_checks(node) + _ROOM
             wide = _width(node)
             cards[node.key] = self._card(node, lefts[node.column] + (widths[node.column] - wide) / 2, top)
@@ -229,7 +229,7 @@ class _Layout:
 
     def _card(self, node: GraphNode, left: float, top: float) -> Card:
         words, checks = self._words[node.key]
-        high, wide = self._high(node), _width(node)
+        high, wide = self._node_height(node), _width(node)
         check_top = top + high + _CHECK_GAP
         placed = []
         for check, lines in checks:
@@ -281,7 +281,13 @@ class _Layout:
             corners += [(turn, y), (turn, end_card.middle), (end_card.left, end_card.middle)]
             cross = _crossings(corners, border) if leaves_machine else ()
             found.append(
-                Edge(start=start, end=end, corners=_plain(corners), leaves_machine=leaves_machine, crossings=cross)
+                Edge(
+                    start=start,
+                    end=end,
+                    corners=_simplify_corners(corners),
+                    leaves_machine=leaves_machine,
+                    crossings=cross,
+                )
             )
         return tuple(found)
 
@@ -295,7 +301,7 @@ def _crossings(corners: list[tuple[float, float]], border: float) -> tuple[tuple
     return tuple(dict.fromkeys(found))
 
 
-def _plain(corners: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+def _simplify_corners(corners: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     """Remove duplicate corners, and corners on a straight horizontal line."""
     found: list[tuple[float, float]] = []
     for corner in corners:
@@ -307,7 +313,7 @@ def _plain(corners: list[tuple[float, float]]) -> tuple[tuple[float, float], ...
     return tuple(found)
 
 
-def _full(card: Card) -> float:
+def _card_height(card: Card) -> float:
     return card.high + sum(box[3] + _CHECK_GAP for _, _, box in card.checks)
 
 
@@ -345,7 +351,7 @@ def plan_svg(plan: Plan, name: str = "") -> str:
     lists = _lists(plan, wide)
     top = _MARGIN + head.high + 12
     picture = drawing.Drawing(
-        name or f"im-plan-{_safe(plan.id)}", wide, top + plan_layout.high + 16 + lists.high + _MARGIN
+        name or f"im-plan-{_css_identifier(plan.id)}", wide, top + plan_layout.high + 16 + lists.high + _MARGIN
     )
     head.draw(picture, _MARGIN)
     mover = _Moved(picture, _MARGIN + (max(plan_layout.wide, _NARROWEST) - plan_layout.wide) / 2, top)
@@ -359,7 +365,7 @@ def plan_svg(plan: Plan, name: str = "") -> str:
     return picture.render(plan.headline, explain(plan))
 
 
-def _safe(text: str) -> str:
+def _css_identifier(text: str) -> str:
     """Return the ASCII letters and digits of an id, for use as a CSS class name."""
     return "".join(char for char in text if char.isascii() and char.isalnum())
 
@@ -387,21 +393,21 @@ class _Moved:
         side, picture = ("away" if box.host else "here"), self._picture
         picture.rect((left, top, box.wide, box.high), f"{side}-box {side}-line thick", radius=10)
         if box.host:
-            picture.text(left + _EDGE, top + 20, f"elsewhere: {box.host}", "away bold", size=12)
+            picture.add_text(left + _EDGE, top + 20, f"elsewhere: {box.host}", "away bold", size=12)
         else:
-            picture.text(left + _EDGE, top + 20, "this machine", "ink bold", size=12)
+            picture.add_text(left + _EDGE, top + 20, "this machine", "ink bold", size=12)
             if not leaves:
-                picture.text(left + _EDGE + 92, top + 20, "nothing leaves it", "soft", size=TEXT)
+                picture.add_text(left + _EDGE + 92, top + 20, "nothing leaves it", "soft", size=TEXT)
         for place, line in enumerate(box.notes.lines):
-            picture.text(left + _EDGE, top + 44 + place * _ROW, line.text, line.style)
+            picture.add_text(left + _EDGE, top + 44 + place * _ROW, line.text, line.style)
 
     def draw_edge(self, way: Edge) -> None:
         kind = "away" if way.leaves_machine else "edge"
         line = "away-line thick" if way.leaves_machine else "edge"
         self._picture.path(_rounded_path(way.corners, self._left, self._top), f"line {line}")
         x, y = way.corners[-1][0] + self._left, way.corners[-1][1] + self._top
-        tip, up, down = (drawing.number(each) for each in (x, y - 4, y + 4))
-        back, mid = drawing.number(x - 7), drawing.number(y)
+        tip, up, down = (drawing.coordinate(each) for each in (x, y - 4, y + 4))
+        back, mid = drawing.coordinate(x - 7), drawing.coordinate(y)
         self._picture.path(f"M{back} {up}L{tip} {mid}L{back} {down}Z", f"{kind}-head")
         for over in way.crossings:
             self._picture.circle(over[0] + self._left, over[1] + self._top, 4.5, "away-head")
@@ -420,48 +426,53 @@ class _Moved:
             picture.path(_moved_icon(node.kind, left + _PAD, top + _PAD - 1), "line edge")
         room = card.wide - 2 * _PAD - shift
         title = drawing.shorten_text(node.title, TITLE, room, bold=True)
-        picture.text(left + _PAD + shift, top + _PAD + TITLE * 0.85, title, "ink bold", size=TITLE)
+        picture.add_text(left + _PAD + shift, top + _PAD + TITLE * 0.85, title, "ink bold", size=TITLE)
         baseline = top + _PAD + TITLE * drawing.LINE + TEXT
         for line in card.words.lines:
-            picture.text(left + _PAD, baseline, line.text, line.style)
+            picture.add_text(left + _PAD, baseline, line.text, line.style)
             baseline += _ROW
         picture.close()
         for check, words, (x, y, wide, high) in card.checks:
             x, y = x + self._left, y + self._top
-            middle = drawing.number(x + wide / 2)
-            picture.path(f"M{middle} {drawing.number(y - 9)}V{drawing.number(y)}", "line maybe-line", dashed=True)
+            middle = drawing.coordinate(x + wide / 2)
+            picture.path(
+                f"M{middle} {drawing.coordinate(y - 9)}V{drawing.coordinate(y)}",
+                "line maybe-line",
+                dashed=True,
+            )
             picture.open(f"check {check.op}: {check.title} {check.note}".rstrip(": "), "check")
             picture.rect((x, y, wide, high), "page maybe-line", radius=7, dashed=True)
             for place, line in enumerate(words.lines):
-                picture.text(x + _PAD, y + _PAD / 2 + TEXT + place * _ROW, line.text, line.style)
+                picture.add_text(x + _PAD, y + _PAD / 2 + TEXT + place * _ROW, line.text, line.style)
             picture.close()
 
 
 def _rounded_path(corners: tuple[tuple[float, float], ...], left: float, top: float) -> str:
     """Return a path with rounded corners."""
     moved = [(x + left, y + top) for x, y in corners]
-    data = [f"M{_pair(moved[0])}"]
+    data = [f"M{_point_text(moved[0])}"]
     for before, corner, after in zip(moved, moved[1:], moved[2:], strict=False):
-        radius = min(8.0, _apart(before, corner) / 2, _apart(corner, after) / 2)
+        radius = min(8.0, _distance(before, corner) / 2, _distance(corner, after) / 2)
         data.append(
-            f"L{_pair(_towards(corner, before, radius))}Q{_pair(corner)} {_pair(_towards(corner, after, radius))}"
+            f"L{_point_text(_point_towards(corner, before, radius))}Q{_point_text(corner)} "
+            f"{_point_text(_point_towards(corner, after, radius))}"
         )
-    data.append(f"L{_pair(moved[-1])}")
+    data.append(f"L{_point_text(moved[-1])}")
     return "".join(data)
 
 
-def _apart(point: tuple[float, float], other: tuple[float, float]) -> float:
+def _distance(point: tuple[float, float], other: tuple[float, float]) -> float:
     return abs(point[0] - other[0]) + abs(point[1] - other[1])
 
 
-def _towards(corner: tuple[float, float], other: tuple[float, float], far: float) -> tuple[float, float]:
+def _point_towards(corner: tuple[float, float], other: tuple[float, float], far: float) -> tuple[float, float]:
     """Return the point at distance ``far`` from a corner, on the horizontal or vertical line to ``other``."""
-    distance = _apart(corner, other) or 1.0
+    distance = _distance(corner, other) or 1.0
     return (corner[0] + (other[0] - corner[0]) * far / distance, corner[1] + (other[1] - corner[1]) * far / distance)
 
 
-def _pair(point: tuple[float, float]) -> str:
-    return f"{drawing.number(point[0])} {drawing.number(point[1])}"
+def _point_text(point: tuple[float, float]) -> str:
+    return f"{drawing.coordinate(point[0])} {drawing.coordinate(point[1])}"
 
 
 def _moved_icon(kind: str, left: float, top: float) -> str:
@@ -475,7 +486,7 @@ def _moved_icon(kind: str, left: float, top: float) -> str:
             values = [values[0] + top]
         elif letter != "Z":
             values = [value + (top if place % 2 else left) for place, value in enumerate(values)]
-        found.append(letter + " ".join(map(drawing.number, values)))
+        found.append(letter + " ".join(map(drawing.coordinate, values)))
     return "".join(found)
 
 
@@ -511,8 +522,8 @@ class _Text:
         for label, line, style, size in self._lines:
             bottom += size * drawing.LINE + 1
             if label.strip():
-                picture.text(_MARGIN, bottom - 3, label, "soft bold", size=size)
-            picture.text(_MARGIN + (_LABEL if label else 0), bottom - 3, line, style, size=size)
+                picture.add_text(_MARGIN, bottom - 3, label, "soft bold", size=size)
+            picture.add_text(_MARGIN + (_LABEL if label else 0), bottom - 3, line, style, size=size)
 
 
 def _with_dots(words: str) -> str:
@@ -541,7 +552,7 @@ def _lists(plan: Plan, wide: float) -> _Text:
     for note in plan.notes:
         text.add(note, "warn", TEXT, "note", most=4)
     for place, candidate in enumerate(plan.fallbacks[:MOST], 1):
-        text.add(_with_dots(brief(candidate)), "ink", TEXT, f"fallback {place}", most=3)
+        text.add(_with_dots(fallback_line(candidate)), "ink", TEXT, f"fallback {place}", most=3)
     for other in plan.outranked[:ROUTES]:
         text.add(_with_dots(outranked_text(other)), "soft", TEXT, "not chosen", most=3)
     rows = [row for row in fold_rejections(plan.rejected) if row.rule not in _HIDDEN]

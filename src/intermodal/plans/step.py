@@ -211,7 +211,7 @@ def _read_size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:
+def _one_of_words(words: tuple[str, ...]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in words:
             raise ValueError(text)
@@ -222,14 +222,14 @@ def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:
 
 def _flag(word: str) -> ParameterFormat:
     """Return the format of a boolean: ``word`` if true, omitted if false."""
-    return ParameterFormat(lambda on: word if on else None, lambda text: bool(_one_of((word,))(text)), repr(word))
+    return ParameterFormat(lambda on: word if on else None, lambda text: bool(_one_of_words((word,))(text)), repr(word))
 
 
-def _choice(literal: Any, usual: str = "") -> ParameterFormat:
+def _literal_format(literal: Any, usual: str = "") -> ParameterFormat:
     """Return the format of a ``Literal``; the value ``usual`` is omitted."""
     words = get_args(literal)
     return ParameterFormat(
-        lambda word: None if word == usual else word, _one_of(words), f"one of {', '.join(filter(None, words))}"
+        lambda word: None if word == usual else word, _one_of_words(words), f"one of {', '.join(filter(None, words))}"
     )
 
 
@@ -275,7 +275,7 @@ class StepParameters(Struct, frozen=True, kw_only=True, gc=False):
         return tuple(found)
 
     @classmethod
-    def of(cls, step: Transform | Call) -> Self:
+    def parameters_of(cls, step: Transform | Call) -> Self:
         """Return the parameters of a step of this operator. Raises PlanStale if they cannot be decoded."""
         found = parameters_of(step)
         if not isinstance(found, cls):
@@ -336,7 +336,7 @@ class ResizeImage(StepParameters, frozen=True):
     """``max_side``: pixels of the longer side. ``detail``: the detail level requested from the host."""
 
     max_side: Number
-    detail: Annotated[ImageDetail, _choice(ImageDetail, "auto")] = "auto"
+    detail: Annotated[ImageDetail, _literal_format(ImageDetail, "auto")] = "auto"
 
 
 class StateProperties(StepParameters, frozen=True):
@@ -393,7 +393,7 @@ class GenerateAnswer(StepParameters, frozen=True):
     """
 
     max_tokens: OptionalNumber = None
-    json: Annotated[JsonDelivery, _choice(JsonDelivery)] = ""
+    json: Annotated[JsonDelivery, _literal_format(JsonDelivery)] = ""
     repairs: OptionalNumber = field(default=None, name="repair")
     voice: StatedText = None
     format: Word = ""
@@ -429,14 +429,14 @@ class DrawImage(StepParameters, frozen=True):
     """The settings of generated images, from the request or the planner; None or "" leaves them to the host."""
 
     size: Annotated[tuple[int, int] | None, _SIZE] = None
-    quality: Annotated[Quality | Literal[""], _choice(Quality)] = ""
+    quality: Annotated[Quality | Literal[""], _literal_format(Quality)] = ""
     count: OptionalNumber = None
     steps: OptionalNumber = None
     guidance: OptionalDecimal = None
-    sampler: Annotated[Sampler | Literal[""], _choice(Sampler)] = ""
+    sampler: Annotated[Sampler | Literal[""], _literal_format(Sampler)] = ""
     strength: OptionalDecimal = None
     negative: Word = ""
-    format: Annotated[ImageFormat | Literal[""], _choice(ImageFormat)] = ""
+    format: Annotated[ImageFormat | Literal[""], _literal_format(ImageFormat)] = ""
 
 
 PARAMETERS: Mapping[TransformOp | CallOp, type[StepParameters]] = {

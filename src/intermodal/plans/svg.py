@@ -109,18 +109,18 @@ def wrap_lines(text: str, size: float, room: float, most: int = 0) -> list[str]:
             lines.append(shorten_text(word, size, room))
     if most and len(lines) > most:
         rest = f"{' '.join(lines[most - 1 :])}"
-        lines = [*lines[: most - 1], _cut(rest, size, room)]
+        lines = [*lines[: most - 1], _truncate(rest, size, room)]
     return lines
 
 
-def _cut(text: str, size: float, room: float) -> str:
+def _truncate(text: str, size: float, room: float) -> str:
     text = text[: int(room / (size * _NARROWEST))]
     while text and width(f"{text}…", size) > room:
         text = text[:-1]
     return f"{text.rstrip()}…"
 
 
-def number(value: float) -> str:
+def coordinate(value: float) -> str:
     """Format a coordinate, rounded to a tenth of a pixel."""
     return f"{value:.1f}".rstrip("0").rstrip(".") if abs(value) >= 0.05 else "0"
 
@@ -144,8 +144,8 @@ class Drawing:
         self, box: tuple[float, float, float, float], classes: str, *, radius: float = 0, dashed: bool = False
     ) -> None:
         """Draw a box: ``box`` is its left, top, width and height."""
-        left, top, wide, high = map(number, box)
-        round_ = f' rx="{number(radius)}"' if radius else ""
+        left, top, wide, high = map(coordinate, box)
+        round_ = f' rx="{coordinate(radius)}"' if radius else ""
         dash = ' stroke-dasharray="4 3"' if dashed else ""
         self._shapes.append(
             f'<rect x="{left}" y="{top}" width="{wide}" height="{high}"{round_} class="{classes}"{dash}/>'
@@ -156,13 +156,15 @@ class Drawing:
         self._shapes.append(f'<path d="{data}" class="{classes}"{dash}/>')
 
     def circle(self, x: float, y: float, radius: float, classes: str) -> None:
-        self._shapes.append(f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}" class="{classes}"/>')
+        self._shapes.append(
+            f'<circle cx="{coordinate(x)}" cy="{coordinate(y)}" r="{coordinate(radius)}" class="{classes}"/>'
+        )
 
-    def text(self, x: float, y: float, words: str, classes: str, *, size: float = 11, end: str = "") -> None:
+    def add_text(self, x: float, y: float, words: str, classes: str, *, size: float = 11, end: str = "") -> None:
         """Write one line of text. ``end`` is "middle" or "end" if x is the middle or the end of the line."""
         anchor = f' text-anchor="{end}"' if end else ""
         self._shapes.append(
-            f'<text x="{number(x)}" y="{number(y)}" font-size="{number(size)}" class="{classes}"{anchor}>'
+            f'<text x="{coordinate(x)}" y="{coordinate(y)}" font-size="{coordinate(size)}" class="{classes}"{anchor}>'
             f"{escape(clean(words))}</text>"
         )
 
@@ -176,7 +178,7 @@ class Drawing:
 
     def render(self, title: str, description: str) -> str:
         """Return the SVG text, with a title and a description for screen readers."""
-        name, wide, high = self._name, number(self._width), number(self._height)
+        name, wide, high = self._name, coordinate(self._width), coordinate(self._height)
         described = "\n".join(map(clean, description.split("\n")))
         return "\n".join(
             [

@@ -97,8 +97,8 @@ def timeline(plan: Plan, result: Result) -> Timeline:
     ours = {step.id for step in planned}
     for actual in result.actuals:
         if actual.step not in ours:
-            rows.append(_other(actual, step_of_id.get(actual.step), actuals[actual.step], result))
-    marks = _marks(rows, result, plan)
+            rows.append(_row_of_other_step(actual, step_of_id.get(actual.step), actuals[actual.step], result))
+    marks = _timeline_marks(rows, result, plan)
     return Timeline(
         rows=tuple(_merge_alike(rows)), marks=marks, planned=max([span.end for span in spans.values()], default=0.0),
         took=result.seconds, measured=measured,
@@ -172,7 +172,7 @@ def _row(step: Step, planned: TimelineSpan, actual: TimelineSpan | None, result:
     )  # fmt: skip
 
 
-def _other(actual: Actual, step: Step | None, span: TimelineSpan, result: Result) -> TimelineRow:
+def _row_of_other_step(actual: Actual, step: Step | None, span: TimelineSpan, result: Result) -> TimelineRow:
     """Return the row of a step outside the chosen route: from a fallback, or from a plan made during the run."""
     op, who, what = unplanned_label(actual, step, result)
     return TimelineRow(
@@ -197,7 +197,7 @@ def _retries(step: str, result: Result) -> int:
     return sum(each.step == step for each in result.retries)
 
 
-def _marks(rows: list[TimelineRow], result: Result, plan: Plan) -> tuple[TimelineMark, ...]:
+def _timeline_marks(rows: list[TimelineRow], result: Result, plan: Plan) -> tuple[TimelineMark, ...]:
     ends = {row.step: row.actual.end for row in rows if row.actual is not None}
     found = [
         TimelineMark(
@@ -246,11 +246,11 @@ def _merge_alike(rows: list[TimelineRow]) -> list[TimelineRow]:
         if len(same_rows) <= ALIKE or place < SHOWN:
             found.append(row)
         elif place == SHOWN:
-            found.append(_together(same_rows[SHOWN:]))
+            found.append(_merge_rows(same_rows[SHOWN:]))
     return found
 
 
-def _together(rows: list[TimelineRow]) -> TimelineRow:
+def _merge_rows(rows: list[TimelineRow]) -> TimelineRow:
     ran = sum(row.actual is not None for row in rows)
     cached = sum(row.cached for row in rows)
     state: State = (
@@ -258,12 +258,12 @@ def _together(rows: list[TimelineRow]) -> TimelineRow:
     )
     return TimelineRow(
         step=rows[0].step, op=rows[0].op, who=rows[0].who, what=f"{len(rows):,} more like these", state=state,
-        planned=_around([row.planned for row in rows]), actual=_around([row.actual for row in rows]),
+        planned=_enclosing_span([row.planned for row in rows]), actual=_enclosing_span([row.actual for row in rows]),
         count=len(rows), cached=cached, retries=sum(row.retries for row in rows),
     )  # fmt: skip
 
 
-def _around(spans: list[TimelineSpan | None]) -> TimelineSpan | None:
+def _enclosing_span(spans: list[TimelineSpan | None]) -> TimelineSpan | None:
     """Return the span from the first start to the last end, without loading, which belongs to single steps."""
     known_spans = [span for span in spans if span is not None]
     if not known_spans:
@@ -341,7 +341,7 @@ def timeline_as_text(timeline: Timeline, width: int = 116, *, plain: bool = Fals
         width: terminal width in columns.
         plain: use ASCII characters only.
     """
-    return "\n".join(_Sheet(timeline, max(width, LEAST), PLAIN if plain else BLOCKS).lines())
+    return "\n".join(_Sheet(timeline, max(width, LEAST), PLAIN if plain else BLOCKS).render())
 
 
 class _Sheet:
@@ -355,7 +355,7 @@ class _Sheet:
         tail = min(_TAIL, max([len(outcome(row)) for row in timeline.rows] + [11]))
         self._bar = max(width - self._label - len("plan ") - tail - 1, 8)
 
-    def lines(self) -> list[str]:
+    def render(self) -> list[str]:
         sheet = self._timeline
         glyphs = self._glyphs
         planned, took = numbers.plain_seconds(sheet.planned), numbers.plain_seconds(sheet.took)
@@ -368,7 +368,7 @@ class _Sheet:
         found += [
             line
             for letter, mark in zip(self._letters(), sheet.marks, strict=False)
-            for line in self._mark(letter, mark)
+            for line in self._render_mark(letter, mark)
         ]
         legend = f"{glyphs.planned} planned  {glyphs.planned_load} planned loading  "
         legend += f"{glyphs.took} took  {glyphs.took_load} loading"
@@ -380,31 +380,33 @@ class _Sheet:
     # ---- rows -----------------------------------------------------------------------------------
 
     def _row(self, row: TimelineRow) -> list[str]:
-        name = _cut(label(row), self._width if self._stacked else self._label - 2)
+        name = _truncate(label(row), self._width if self._stacked else self._label - 2)
         found = [name] if self._stacked else []
         first = "" if self._stacked else name
         if row.planned is not None:
-            found.append(self._line(first, "plan", self._bars(row.planned, planned=True), span_words(row.planned)))
+            found.append(
+                self._render_row(first, "plan", self._bars(row.planned, planned=True), span_words(row.planned))
+            )
             first = ""
         bars = self._bars(row.actual, planned=False) if row.actual is not None else ""
-        found.append(self._line(first, "took", bars, outcome(row)))
+        found.append(self._render_row(first, "took", bars, outcome(row)))
         return found
 
-    def _line(self, name: str, what: str, bars: str, words: str) -> str:
+    def _render_row(self, name: str, what: str, bars: str, words: str) -> str:
         pad = " " * (self._label - _columns(name))
-        return _cut(f"{name}{pad}{what} {bars:<{self._bar}} {words}", self._width)
+        return _truncate(f"{name}{pad}{what} {bars:<{self._bar}} {words}", self._width)
 
     def _bars(self, span: TimelineSpan, *, planned: bool) -> str:
         glyphs = self._glyphs
         run, load = (glyphs.planned, glyphs.planned_load) if planned else (glyphs.took, glyphs.took_load)
         if not span.known:
-            return " " * self._at(span.start) + glyphs.unknown
-        start = self._at(span.start)
-        end = max(self._at(span.end), start + 1)  # every step gets at least one column
-        loaded = min(max(self._at(span.start + span.load), start + 1 if span.load else start), end)
+            return " " * self._column_of(span.start) + glyphs.unknown
+        start = self._column_of(span.start)
+        end = max(self._column_of(span.end), start + 1)  # every step gets at least one column
+        loaded = min(max(self._column_of(span.start + span.load), start + 1 if span.load else start), end)
         return " " * start + load * (loaded - start) + run * (end - loaded)
 
-    def _at(self, seconds: float) -> int:
+    def _column_of(self, seconds: float) -> int:
         """Return the column of a time. The last column is reserved for spans that reach the end."""
         return min(round(seconds / self._timeline.end * self._bar), self._bar - 1 if seconds <= 0 else self._bar)
 
@@ -421,7 +423,7 @@ class _Sheet:
         for letter, mark in zip(self._letters(), self._timeline.marks, strict=True):
             if mark.at is None or len(letter) > 1:
                 continue
-            place = self._at(mark.at)
+            place = self._column_of(mark.at)
             while place < len(cells) and cells[place] != " ":
                 place += 1
             if place < len(cells):
@@ -434,7 +436,7 @@ class _Sheet:
         marks = ticks(end, max(self._bar // 9, 2))
         cells, words = [" "] * (self._bar + 1), ""
         for moment in marks:
-            place = self._at(moment)
+            place = self._column_of(moment)
             name = f"{moment:g} s"
             cells[place] = self._glyphs.tick
             if len(words) <= place and place + len(name) <= self._bar + _TAIL:
@@ -442,7 +444,7 @@ class _Sheet:
         pad = " " * (self._label + len("plan "))
         return [pad + "".join(cells), pad + words]
 
-    def _mark(self, letter: str, mark: TimelineMark) -> list[str]:
+    def _render_mark(self, letter: str, mark: TimelineMark) -> list[str]:
         when = f" {numbers.plain_seconds(mark.at)} s " if mark.at is not None else ""
         return self._wrap(f"{letter} {when} {clean(mark.text)}".replace("   ", "  "), "  ")
 
@@ -467,7 +469,7 @@ def _columns(words: str) -> int:
     )
 
 
-def _cut(words: str, room: int) -> str:
+def _truncate(words: str, room: int) -> str:
     """Return the text, truncated with "..." if it does not fit."""
     words = clean(words)
     if _columns(words) <= room:

@@ -148,10 +148,10 @@ def joined_names(names: Iterable[str]) -> str:
     every = list(names)
     if len(every) > MAX_NAMED_HOSTS:
         return f"{', '.join(every[: MAX_NAMED_HOSTS - 1])} and {len(every) - MAX_NAMED_HOSTS + 1} more"
-    return _all(every)
+    return _join_all(every)
 
 
-def _all(every: Sequence[str]) -> str:
+def _join_all(every: Sequence[str]) -> str:
     return " and ".join([", ".join(every[:-1]), every[-1]]) if len(every) > 1 else "".join(every)
 
 
@@ -165,18 +165,22 @@ def aspects_of(pairs: Iterable[tuple[str, Iterable[Aspect]]]) -> str:
     for title, aspects in pairs:
         if part_aspects := tuple(aspects):
             by_aspects.setdefault(part_aspects, []).append(title)
-    phrases = [f"{_all(part_aspects)} of {joined_names(titles)}" for part_aspects, titles in by_aspects.items()]
+    phrases = [f"{_join_all(part_aspects)} of {joined_names(titles)}" for part_aspects, titles in by_aspects.items()]
     return ", ".join(phrases)
 
 
 def needed_losses(verdict: Verdict) -> str:
     """Return the needed aspects that this route loses."""
-    return aspects_of((part.title, _both(part.needs, part.loses)) for part in verdict.parts if part.needs_known)
+    return aspects_of(
+        (part.title, _merge_aspects(part.needs, part.loses)) for part in verdict.parts if part.needs_known
+    )
 
 
 def needed_beyond_text(verdict: Verdict) -> str:
     """Return the needed aspects that a language model would lose."""
-    return aspects_of((part.title, _both(part.needs, part.as_text)) for part in verdict.parts if part.needs_known)
+    return aspects_of(
+        (part.title, _merge_aspects(part.needs, part.as_text)) for part in verdict.parts if part.needs_known
+    )
 
 
 def possible_losses(verdict: Verdict) -> str:
@@ -194,5 +198,5 @@ def lost_as_text(verdict: Verdict) -> str:
     return aspects_of((part.title, part.as_text) for part in verdict.parts)
 
 
-def _both(first: Sequence[Aspect], others: Sequence[Aspect]) -> list[Aspect]:
+def _merge_aspects(first: Sequence[Aspect], others: Sequence[Aspect]) -> list[Aspect]:
     return [aspect for aspect in first if aspect in others]

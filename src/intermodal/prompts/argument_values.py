@@ -38,7 +38,7 @@ def bind_values(file: PromptFile, given: Given, *, missing: Mapping[str, Any] | 
     Media arguments become ``MediaValue``. Raises PromptError with the argument's line.
     """
     _check_names(file, given)
-    values = {name: _plain(file, name, given[name], 1) for name in given if file.argument(name) is None}
+    values = {name: _to_json_data(file, name, given[name], 1) for name in given if file.argument(name) is None}
     for argument in file.arguments:
         value = given.get(argument.name)
         if value is None:
@@ -106,7 +106,7 @@ def _value(file: PromptFile, argument: Argument, value: Any) -> Any:
             todo = f"give it as {argument.description or argument.words}"
             raise file.error(f"argument {argument.name!r}: {error}", argument.line, todo) from None
     if not argument.is_media:
-        return _check_schema(file, argument, _plain(file, argument.name, value, argument.line))
+        return _check_schema(file, argument, _to_json_data(file, argument.name, value, argument.line))
     several = isinstance(value, list) or (isinstance(value, tuple) and tuple(map(type, value)) != (str, bytes))
     if argument.many:
         return [_medium(file, argument, each) for each in (value if several else [value])]
@@ -156,14 +156,14 @@ def _name(source: BytesSource | PathSource | UrlSource) -> str:
     return "" if source.url[:5].lower() == "data:" else source.url
 
 
-def _plain(file: PromptFile, name: str, value: Any, line: int, depth: int = 0) -> Any:
+def _to_json_data(file: PromptFile, name: str, value: Any, line: int, depth: int = 0) -> Any:
     """Convert a value to plain JSON data. Raises PromptError for other types."""
     if value is None or type(value) in (str, int, float, bool):
         return value
     if isinstance(value, Mapping) and depth < _MOST_DEEP:
-        return {str(key): _plain(file, name, each, line, depth + 1) for key, each in value.items()}
+        return {str(key): _to_json_data(file, name, each, line, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple) and depth < _MOST_DEEP:
-        return [_plain(file, name, each, line, depth + 1) for each in value]
+        return [_to_json_data(file, name, each, line, depth + 1) for each in value]
     if isinstance(value, str | int | float):
         return str(value) if isinstance(value, str) else float(value) if isinstance(value, float) else int(value)
     raise file.error(f"argument {name!r} is {type(value).__name__}, not text or JSON", line, "pass plain data")
@@ -201,13 +201,13 @@ async def check_media(file: PromptFile, values: Mapping[str, Any]) -> None:
         source = medium.part.source
         if argument is None or argument.kind == "file" or isinstance(source, UrlSource):
             continue  # a URL is fetched once, when the request is opened (``call.check_kinds``)
-        shown, data = await fetcher.read(source)
+        shown, data = await fetcher.read_source(source)
         kind, media_type = await sniff_loaded(data, shown)
-        if not fits(medium.kinds or argument.media, kind):
+        if not kind_fits(medium.kinds or argument.media, kind):
             raise wrong_kind(file, argument, medium, shown, kind, media_type)
 
 
-def fits(takes: tuple[ArgumentKind, ...], kind: Kind) -> bool:
+def kind_fits(takes: tuple[ArgumentKind, ...], kind: Kind) -> bool:
     """Return whether a file of this modality is accepted for these kinds. A document may be plain text."""
     return kind in takes or "file" in takes or ("document" in takes and kind == "text")
 
@@ -242,7 +242,7 @@ def parse_assignments(file: PromptFile, pairs: Iterable[str]) -> dict[str, Any]:
             raise UsageError(f"{pair!r} is no argument", where=setting("arg"), todo="write name=value, or name=@file")
         name = name.strip()
         argument = file.argument(name) or Argument(name=name, kind="text")
-        value = _word(file, argument, word)
+        value = _word_value(file, argument, word)
         if argument.many and (argument.is_media or not isinstance(value, list)):
             found.setdefault(name, []).append(value)
         elif name in found:
@@ -252,7 +252,7 @@ def parse_assignments(file: PromptFile, pairs: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def _word(file: PromptFile, argument: Argument, word: str) -> Any:
+def _word_value(file: PromptFile, argument: Argument, word: str) -> Any:
     if argument.is_media or (
         argument.holds and word[:1] == "@" != word[1:2] and media_references.is_medium(argument.schema)
     ):
@@ -330,7 +330,7 @@ def arguments_from_schema(
         arguments.append(
             Argument(
                 name=name,
-                kind=kind or _plain_kind(kinds, told),
+                kind=kind or _kind_of_schema(kinds, told),
                 required=name in required and default_value is None,
                 many=many,
                 description=str(told.get("description") or ""),
@@ -368,7 +368,7 @@ def _types(schema: Mapping[str, Any]) -> set[str]:
     return {kind} if isinstance(kind, str) else set(kind) - {"null"} if isinstance(kind, list) else set()
 
 
-def _plain_kind(kinds: set[str], schema: Mapping[str, Any]) -> ArgumentKind:
+def _kind_of_schema(kinds: set[str], schema: Mapping[str, Any]) -> ArgumentKind:
     if not kinds and all(isinstance(value, str | None) for value in schema.get("enum", (0,))):
         return "text"
     return TYPES.get(next(iter(kinds)), "json") if len(kinds) == 1 else "json"

@@ -27,7 +27,7 @@ _OURS: Mapping[str, str] = {
 
 
 @cache
-def _ours(module: str) -> PromptFormat:
+def _shipped_format(module: str) -> PromptFormat:
     found: PromptFormat = importlib.import_module(f"intermodal.prompts.{module}").FORMAT
     return found
 
@@ -80,19 +80,19 @@ def format_of(path: Path) -> PromptFormat | None:
     name = path.name
     fitting = [ending for ending in _OURS if name.endswith(ending) and name != ending]
     if fitting:
-        return _ours(_OURS[max(fitting, key=len)])
+        return _shipped_format(_OURS[max(fitting, key=len)])
     found = [(len(end), each) for each in _plugins() for end in each.endings if name.endswith(end)]
     return max(found, key=lambda each: each[0])[1] if found else None
 
 
-def endings() -> tuple[str, ...]:
+def file_endings() -> tuple[str, ...]:
     """Return the file name endings that some format reads."""
     return tuple(dict.fromkeys((*_OURS, *(end for each in _plugins() for end in each.endings))))
 
 
 def ending_of(name: str) -> str:
     """Return the longest known ending of a file name, "" for none."""
-    return max((ending for ending in endings() if name.endswith(ending)), key=len, default="")
+    return max((ending for ending in file_endings() if name.endswith(ending)), key=len, default="")
 
 
 def stem_of(name: str) -> str:
@@ -104,7 +104,7 @@ def of_name(path: Path) -> PromptFormat:
     """Return the format of a file name. Raises PromptError if no format reads it."""
     made = format_of(path)
     if made is None:
-        raise PromptError("is no prompt file", where=str(path), todo=f"names end with {', '.join(endings())}")
+        raise PromptError("is no prompt file", where=str(path), todo=f"names end with {', '.join(file_endings())}")
     return made
 
 
@@ -152,7 +152,7 @@ def files_in(folder: Path) -> Iterator[Path]:
 
     Names that begin with a dot or underscore are skipped.
     """
-    known = tuple(endings())
+    known = tuple(file_endings())
     count = 0
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(each for each in folders if not each.startswith("."))

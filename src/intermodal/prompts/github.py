@@ -65,7 +65,7 @@ def substitute(text: str, values: Mapping[str, Any], most: int) -> tuple[str, in
     pieces: list[str] = []
     length = at = 0
     for found in NAME.finditer(text):
-        value = _words(values[found[1]]) if found[1] in values else found[0]
+        value = _value_text(values[found[1]]) if found[1] in values else found[0]
         pieces += (text[at : found.start()], value)
         length += found.start() - at + len(value)
         at = found.end()
@@ -75,7 +75,7 @@ def substitute(text: str, values: Mapping[str, Any], most: int) -> tuple[str, in
     return "".join(pieces), length + len(text) - at
 
 
-def _words(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -190,7 +190,7 @@ class _Reader:
                 )
             )
         if made:
-            self._not_run()
+            self._list_ignored()
         return tuple(made)
 
     def _checks(self, data: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
@@ -223,7 +223,7 @@ class _Reader:
             )
         return said
 
-    def _not_run(self) -> None:
+    def _list_ignored(self) -> None:
         for number, each in enumerate(self._evaluators()):
             if "string" not in each:
                 who = str(each.get("uses") or "llm")

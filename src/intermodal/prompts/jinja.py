@@ -113,7 +113,7 @@ class MarkedTemplate:
     first: int
 
     @classmethod
-    def of(
+    def parse(
         cls, path: Path, text: str, first: int, marks: Placeholders[Slot], slots: Mapping[str, Slot] | None = None
     ) -> Self:
         """Parse and check the body. Raises PromptError with file and line."""
@@ -131,7 +131,7 @@ class MarkedTemplate:
         except TemplateError as error:
             raise locate_error(self.path, self.first, error) from None
         for piece in rendered:
-            yield from self.marks.cut(piece) if isinstance(piece, str) else (piece,)
+            yield from self.marks.split_at_marks(piece) if isinstance(piece, str) else (piece,)
 
 
 def _join_texts(pieces: list[str | Slot]) -> Iterator[str | Slot]:
@@ -203,7 +203,7 @@ class _Walk:
 
     def _branch(self, node: Any, names: dict[str, Any]) -> list[Any]:
         for each in (node, *node.elif_):
-            if _truth(self.value(each.test, names)):
+            if _is_truthy(self.value(each.test, names)):
                 body: list[Any] = each.body
                 return body
         other: list[Any] = node.else_
@@ -225,7 +225,7 @@ class _Walk:
             inner["loop"] = {"index": number + 1, "index0": number, "first": number == 0,
                              "last": number == len(items) - 1, "length": len(items)}  # fmt: skip
             _bind(node.target, item, inner)
-            if node.test is None or _truth(self.value(node.test, inner)):
+            if node.test is None or _is_truthy(self.value(node.test, inner)):
                 self.nodes(node.body, inner)
 
     def _render(self, node: Any, names: dict[str, Any]) -> None:
@@ -240,7 +240,7 @@ class _Walk:
             if isinstance(each, MediaValue):
                 self.pieces.append(Slot("media", each))
             else:
-                self._text(_words(each))
+                self._text(_value_text(each))
 
     def _text(self, text: str) -> None:
         self._budget.step(1, len(text))
@@ -257,7 +257,7 @@ class _Walk:
         if isinstance(value, str) and kind in _MAKES:
             self._budget.step(0, len(value))
         if kind in ("List", "Tuple", "Dict"):
-            self._budget.weigh(value)
+            self._budget.consume_value(value)
         return value
 
 
@@ -270,17 +270,19 @@ def _bind(target: Any, item: Any, names: dict[str, Any]) -> None:
         _bind(each, several[place] if place < len(several) else _MISSING, names)
 
 
-def _words(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if value is _MISSING or value is None:
         return "" if value is _MISSING else "None"
     if isinstance(value, str):
         return str.__str__(value)
     return (
-        str(value) if isinstance(value, bool | int | float) else json.dumps(value, ensure_ascii=False, default=_nothing)
+        str(value)
+        if isinstance(value, bool | int | float)
+        else json.dumps(value, ensure_ascii=False, default=_missing_value_json)
     )
 
 
-def _nothing(value: Any) -> str:
+def _missing_value_json(value: Any) -> str:
     """Return the JSON form of a missing value inside another value."""
     return ""
 
@@ -314,17 +316,17 @@ def _compare(walk: _Walk, node: Any, names: Mapping[str, Any]) -> bool:
     return True
 
 
-def _in(one: Any, other: Any) -> bool:
+def _contains_item(one: Any, other: Any) -> bool:
     return other is not _MISSING and isinstance(other, str | list | tuple | Mapping) and one in other
 
 
 _COMPARES: Mapping[str, Callable[[Any, Any], Any]] = {
     "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "lteq": operator.le, "gt": operator.gt,
-    "gteq": operator.ge, "in": _in, "notin": lambda one, other: not _in(one, other),
+    "gteq": operator.ge, "in": _contains_item, "notin": lambda one, other: not _contains_item(one, other),
 }  # fmt: skip
 
 
-def _sum(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
+def _render_sum(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
     left, right = walk.value(node.left, names), walk.value(node.right, names)
     both_texts = isinstance(left, str) and isinstance(right, str)
     both_numbers = all(isinstance(each, int | float) for each in (left, right))
@@ -349,7 +351,7 @@ def _apply_filter(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
 
 
 def _text_of(value: Any) -> str:
-    return _words(value)
+    return _value_text(value)
 
 
 _FILTERS: Mapping[str, Callable[..., Any]] = {
@@ -362,18 +364,20 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "count": len,
     "first": lambda value: value[0] if value else _MISSING,
     "last": lambda value: value[-1] if value else _MISSING,
-    "join": lambda value, by="": _text_of(by).join(map(_words, value)),
+    "join": lambda value, by="": _text_of(by).join(map(_value_text, value)),
     "default": lambda value, other="", empty=False: other if value is _MISSING or (empty and not value) else value,
     "d": lambda value, other="", empty=False: other if value is _MISSING or (empty and not value) else value,
-    "replace": lambda value, old, new: _replace(_text_of(value), _text_of(old), _text_of(new)),
-    "tojson": lambda value, indent=None: json.dumps(value, indent=indent, ensure_ascii=False, default=_nothing),
+    "replace": lambda value, old, new: _bounded_replace(_text_of(value), _text_of(old), _text_of(new)),
+    "tojson": lambda value, indent=None: json.dumps(
+        value, indent=indent, ensure_ascii=False, default=_missing_value_json
+    ),
     "int": lambda value, other=0: int(value) if str(value).lstrip("-").isdecimal() else other,
     "string": _text_of,
     "safe": lambda value: value,
 }
 
 
-def _replace(text: str, old: str, new: str) -> str:
+def _bounded_replace(text: str, old: str, new: str) -> str:
     """Return the text with ``old`` replaced. Raises ValueError if that would make it many times longer."""
     if len(text) + text.count(old) * len(new) > 4 * len(text) + (1 << 20):
         raise ValueError
@@ -391,22 +395,22 @@ _TESTS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def _truth(value: Any) -> bool:
+def _is_truthy(value: Any) -> bool:
     return value is not _MISSING and bool(value)
 
 
-def _both(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
+def _render_and(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
     left = walk.value(node.left, names)
-    return walk.value(node.right, names) if _truth(left) else left
+    return walk.value(node.right, names) if _is_truthy(left) else left
 
 
-def _one_of(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
+def _render_or(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
     left = walk.value(node.left, names)
-    return left if _truth(left) else walk.value(node.right, names)
+    return left if _is_truthy(left) else walk.value(node.right, names)
 
 
 def _conditional(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
-    if _truth(walk.value(node.test, names)):
+    if _is_truthy(walk.value(node.test, names)):
         return walk.value(node.expr1, names)
     return walk.value(node.expr2, names) if node.expr2 is not None else _MISSING
 
@@ -424,19 +428,19 @@ _VALUES: Mapping[str, Callable[[_Walk, Any, Mapping[str, Any]], Any]] = {
     "Getattr": _attribute,
     "Getitem": _attribute,
     "Compare": _compare,
-    "Add": _sum,
+    "Add": _render_sum,
     "Filter": _apply_filter,
     "Test": _apply_test,
-    "And": _both,
-    "Or": _one_of,
+    "And": _render_and,
+    "Or": _render_or,
     "CondExpr": _conditional,
-    "Not": lambda walk, node, names: not _truth(walk.value(node.node, names)),
+    "Not": lambda walk, node, names: not _is_truthy(walk.value(node.node, names)),
     "Neg": lambda walk, node, names: -walk.value(node.node, names),
-    "Concat": lambda walk, node, names: "".join(_words(walk.value(each, names)) for each in node.nodes),
+    "Concat": lambda walk, node, names: "".join(_value_text(walk.value(each, names)) for each in node.nodes),
     "List": lambda walk, node, names: [walk.value(each, names) for each in node.items],
     "Tuple": lambda walk, node, names: [walk.value(each, names) for each in node.items],
     "Dict": lambda walk, node, names: {
-        _words(walk.value(each.key, names)): walk.value(each.value, names) for each in node.items
+        _value_text(walk.value(each.key, names)): walk.value(each.value, names) for each in node.items
     },
 }
 _MAKES = frozenset({"Concat", "Add", "Filter"})  # texts that were not there before

@@ -65,7 +65,7 @@ def lint(places: Iterable[Path]) -> LintReport:
             continue
         prompts += len(some)
         for each in some:
-            found += _findings(each)
+            found += _prompt_findings(each)
     return LintReport(
         files=files, prompts=prompts, found=tuple(dict.fromkeys(found))
     )  # files of one BAML project share findings
@@ -81,7 +81,7 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
             yield place
 
 
-def _findings(file: PromptFile) -> Iterator[LintFinding]:
+def _prompt_findings(file: PromptFile) -> Iterator[LintFinding]:
     for each in file.findings:
         yield LintFinding(file=file.path, line=each.line, level=each.level, what=each.what, todo=each.todo)
     rows = _rows(file)

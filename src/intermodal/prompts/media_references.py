@@ -62,12 +62,12 @@ def media_part(url: str, media_type: str, folder: Path | None) -> MediaPart:
     if folder is None:
         raise ValueError(f"{url[:80]!r} is no URL", "give a file to an argument that goes into {{media url=…}} itself")
     place = folder / url
-    if not within(folder, place):
+    if not is_within_folder(folder, place):
         raise ValueError(f"{url[:80]!r} is not in the folder of the prompt", "move it there, or give it as an argument")
     return part_of(PathSource(path=str(place)), kind)
 
 
-def within(folder: Path, place: Path) -> bool:
+def is_within_folder(folder: Path, place: Path) -> bool:
     """Return whether a path stays in a folder after links are resolved."""
     try:
         return place.resolve().is_relative_to(folder.resolve())

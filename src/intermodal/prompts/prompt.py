@@ -325,7 +325,7 @@ class Prompt:
         answering = plan.chosen.answering
         if not isinstance(output, JsonOutput) or answering.op != "generate":
             return []
-        if GenerateAnswer.of(answering).json != "prompted":
+        if GenerateAnswer.parameters_of(answering).json != "prompted":
             return []
         named = is_closable(output.schema)
         endpoints = [e.id for e in inputs.catalog.endpoints if e.ready and schema_delivery(e.host, named) != "asked"]
@@ -354,7 +354,7 @@ def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = 
         if declared not in KINDS or not isinstance(source, UrlSource) or (urls is not None and source.url not in urls):
             continue
         argument = next((each for each in file.arguments if declared in each.media), None)
-        if argument is not None and not argument_values.fits(argument.media, facts.kind):
+        if argument is not None and not argument_values.kind_fits(argument.media, facts.kind):
             raise argument_values.wrong_kind(file, argument, None, facts.name, facts.kind, facts.media_type)
 
 
@@ -377,16 +377,16 @@ async def choose_plan(
                 why[model] = hints.reasons[0] if isinstance(error, NoRoute) and hints.reasons else hints.what
         else:
             why.pop(model, None)
-            return pinned, chosen, _not_taken(file, why)
+            return pinned, chosen, _ignored_settings(file, why)
     try:
-        return inputs, await plan(inputs), _not_taken(file, why)
+        return inputs, await plan(inputs), _ignored_settings(file, why)
     except NoRoute as error:
         if not error.where:
             error.where = _setting_place(file, error)
         raise
 
 
-def _not_taken(file: PromptFile, why: Mapping[str, str]) -> tuple[str, ...]:
+def _ignored_settings(file: PromptFile, why: Mapping[str, str]) -> tuple[str, ...]:
     where = file.where("model")
     return tuple(hint("{}: {} is not taken: {}", where, model, reason) for model, reason in why.items())
 

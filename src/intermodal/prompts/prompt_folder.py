@@ -23,7 +23,7 @@ from intermodal.config.tables import PROMPT
 from intermodal.core.content import Value
 from intermodal.errors import InputMissing, IntermodalError, PromptError, UnknownModel
 from intermodal.prompts import formats, sample_arguments, source_text
-from intermodal.prompts.media_references import within
+from intermodal.prompts.media_references import is_within_folder
 from intermodal.prompts.prompt_file import PromptFile, error_location
 
 MOST_PLACES = 20_000  # files and folders to scan, at most
@@ -90,7 +90,7 @@ class _Read(NamedTuple):
 
 
 class PromptFolder:
-    """The prompts of a folder. ``look`` reads changed files and runs in a thread; everything else is fast.
+    """The prompts of a folder. ``reload_changed`` reads changed files and runs in a thread; everything else is fast.
 
     Attributes:
         prompts: by name, in order. unreadable: files that cannot be used.
@@ -129,7 +129,7 @@ class PromptFolder:
 
     # ---- detection of changes ---------------------------------------------------------------------
 
-    def look(self) -> bool:
+    def reload_changed(self) -> bool:
         """Read the files that changed since the last call; return whether any did.
 
         Raises InputMissing if the folder does not exist, PromptError if it contains too much; earlier prompts stay
@@ -147,7 +147,7 @@ class PromptFolder:
         read: dict[str, _Read] = {}
         for place, path in files.items():
             before = self._read.get(place)
-            same = before is not None and not self._is_touched(path, before, changed, folders)
+            same = before is not None and not self._must_reread(path, before, changed, folders)
             read[place] = before if before is not None and same else self._reading(place, path, before, texts)
         self._stamps, self._looked, self._read = stamps, now, read
         self._name()
@@ -191,7 +191,7 @@ class PromptFolder:
                     yield path
 
     @staticmethod
-    def _is_touched(path: Path, before: _Read, changed: set[str], folders: set[str]) -> bool:
+    def _must_reread(path: Path, before: _Read, changed: set[str], folders: set[str]) -> bool:
         """Return whether a file must be read again. Any change may have repaired a broken file.
 
         ``folders``: parents of changed files that are not prompts, since a prompt there may use them.
@@ -201,28 +201,28 @@ class PromptFolder:
 
     def _reading(self, place: str, path: Path, before: _Read | None, texts: dict[str, str]) -> _Read:
         """Read a file; on failure return its earlier version, with the error."""
-        good = before if before is not None and before.prompts and _is_good(before) else None
+        good = before if before is not None and before.prompts and _is_renderable(before) else None
         try:
-            made = self._read_now(place, path, texts)
+            made = self._read_file(place, path, texts)
             if made.error is None or good is None:
                 return made
             wrong = made.error
         except IntermodalError as error:
-            wrong = self._wrong(place, error)
+            wrong = self._unreadable_prompt(place, error)
         except Exception as error:  # of a third party's format
             wrong = UnreadablePrompt(file=place, line=0, error=f"its reader failed ({type(error).__name__})")
         if good is not None:
             return good._replace(error=replace(wrong, kept=True))
         return _Read((), _NO_TEXTS, "", wrong)
 
-    def _wrong(self, place: str, error: IntermodalError) -> UnreadablePrompt:
+    def _unreadable_prompt(self, place: str, error: IntermodalError) -> UnreadablePrompt:
         file, line = error_location(error)
         shown = self.relative_place(file) or place
         where = "" if shown == place else f"{shown}: "
         return UnreadablePrompt(file=place, line=0 if where else line, error=f"{where}{error.what}", todo=error.todo)
 
-    def _read_now(self, place: str, path: Path, texts: dict[str, str]) -> _Read:
-        if not within(self.path, path):
+    def _read_file(self, place: str, path: Path, texts: dict[str, str]) -> _Read:
+        if not is_within_folder(self.path, path):
             raise PromptError(
                 "is a link that leads out of the folder", where=str(path), todo="put the file itself there"
             )
@@ -233,7 +233,7 @@ class PromptFolder:
                 try:
                     sample_arguments.render_sample(each)
                 except IntermodalError as error:
-                    wrong = wrong or self._wrong(place, error)
+                    wrong = wrong or self._unreadable_prompt(place, error)
         texts.update(asked)
         said = hashlib.sha256()
         for name, text in sorted(asked.items()):
@@ -261,7 +261,7 @@ class PromptFolder:
         self.unreadable = tuple(read.error for read in self._read.values() if read.error is not None)
 
 
-def _is_good(read: _Read) -> bool:
+def _is_renderable(read: _Read) -> bool:
     """Return whether its prompts can be rendered, in their current version or an earlier one."""
     return read.error is None or read.error.kept
 

@@ -31,7 +31,7 @@ class PromptOptions:
     lines: Mapping[str, int] = field(default_factory=dict)
 
 
-def read(front: FrontMatter) -> PromptOptions:
+def read_options(front: FrontMatter) -> PromptOptions:
     """Return the options of a file, written either as keys under ``ext`` or with dots. Raises PromptError.
 
     An unknown key is an error: a privacy option that is ignored would protect nothing.
@@ -91,19 +91,19 @@ def _media(front: FrontMatter, at: Path, value: Any) -> Mapping[str, ArgumentKin
 Check = Callable[[Any], Any]
 
 
-def _one_of(*words: str) -> Check:
+def _one_of_choices(*words: str) -> Check:
     return lambda value: value if value in words else None
 
 
-def _some_of(*words: str) -> Check:
+def _list_of_choices(*words: str) -> Check:
     def check(value: Any) -> Any:
-        listed = _words(value)
+        listed = _tuple_of_words(value)
         return listed if listed is not None and (not words or set(listed) <= set(words)) else None
 
     return check
 
 
-def _words(value: Any) -> tuple[str, ...] | None:
+def _tuple_of_words(value: Any) -> tuple[str, ...] | None:
     listed = [value] if isinstance(value, str) else value
     if isinstance(listed, list) and listed and all(isinstance(each, str) and each for each in listed):
         return tuple(listed)
@@ -121,20 +121,20 @@ def _count(value: Any) -> Any:
 
 # Option in the file -> the policy field, its check, and its syntax.
 OPTIONS: Mapping[str, tuple[str, Check, str]] = {
-    "objective": ("objective", _one_of(*OBJECTIVES), " or ".join(OBJECTIVES)),
-    "strength": ("at_least", _one_of(*TIERS), " or ".join(TIERS)),
-    "keep": ("keep", _some_of(*ASPECTS), f"a list of {', '.join(ASPECTS)}"),
-    "private": ("private", _words, "a list of kinds and arguments: [audio, photo]"),
-    "release": ("release", _words, "a list as [audio:text]"),
+    "objective": ("objective", _one_of_choices(*OBJECTIVES), " or ".join(OBJECTIVES)),
+    "strength": ("at_least", _one_of_choices(*TIERS), " or ".join(TIERS)),
+    "keep": ("keep", _list_of_choices(*ASPECTS), f"a list of {', '.join(ASPECTS)}"),
+    "private": ("private", _tuple_of_words, "a list of kinds and arguments: [audio, photo]"),
+    "release": ("release", _tuple_of_words, "a list as [audio:text]"),
     "max_cost": ("max_cost", _amount, "USD, 0 or more"),
     "deadline": ("deadline", _amount, "seconds, 0 or more"),
     "resends": ("resends", _count, "a whole number, 0 or more"),
     "local": ("farthest", lambda value: {True: "machine", False: "internet"}.get(value), "true or false"),
     "language": ("language", lambda value: value if isinstance(value, str) and value else None, "a code as en"),
     "translate": ("translate", lambda value: value if isinstance(value, str) and value else None, "a code as en"),
-    "licence": ("licence", _one_of(*LICENCES), " or ".join(LICENCES)),
-    "regions": ("regions", _words, "a list as [eu]"),
-    "retention": ("retention", _one_of(*RETENTIONS), " or ".join(RETENTIONS)),
+    "licence": ("licence", _one_of_choices(*LICENCES), " or ".join(LICENCES)),
+    "regions": ("regions", _tuple_of_words, "a list as [eu]"),
+    "retention": ("retention", _one_of_choices(*RETENTIONS), " or ".join(RETENTIONS)),
 }
 
 # ---- config ----------------------------------------------------------------------------------------

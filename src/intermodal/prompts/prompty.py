@@ -56,7 +56,7 @@ class PromptyTemplate(MarkedTemplate):
             if isinstance(piece, str):
                 parts.append(Text(text=piece))
             elif piece.kind == "media":
-                parts.append(piece.value.part if isinstance(piece.value, MediaValue) else self._picture(piece.value))
+                parts.append(piece.value.part if isinstance(piece.value, MediaValue) else self._image_part(piece.value))
             else:
                 messages += _message(role, parts)
                 parts = []
@@ -66,7 +66,7 @@ class PromptyTemplate(MarkedTemplate):
         messages += _message(role, parts)
         return tuple(messages) if has_history else with_history(messages, history)
 
-    def _picture(self, url: str) -> MediaPart:
+    def _image_part(self, url: str) -> MediaPart:
         try:
             return media_part(url, "image/*", self.path.parent)
         except ValueError as error:
@@ -170,7 +170,7 @@ class _Reader:
         text = ROLE.sub(lambda found: marks.add(Slot("role", found[1].lower())), self._body)
         if self._old:
             text = _PICTURE.sub(lambda found: marks.add(Slot("media", found[1])), text)
-        return PromptyTemplate.of(self._path, text, self._first, marks, slots)
+        return PromptyTemplate.parse(self._path, text, self._first, marks, slots)
 
     # ---- front matter ---------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class Placeholders(Generic[M]):
         self.kept.append(what)
         return f"{self._word}:{len(self.kept) - 1};"
 
-    def cut(self, text: str) -> list[str | M]:
+    def split_at_marks(self, text: str) -> list[str | M]:
         """Split a text at its marks: the result alternates between texts and parts, and begins and ends with a text."""
         pieces = re.split(f"{self._word}:(\\d+);", text)
         return [self.kept[int(piece)] if number % 2 else piece for number, piece in enumerate(pieces)]
@@ -73,7 +73,7 @@ class RenderingBudget:
             what = f"makes more than {MOST_LETTERS >> 20} MiB of text"
             raise TemplateError(what, todo="put a long value into it once")
 
-    def weigh(self, value: Any, depth: int = 0) -> None:
+    def consume_value(self, value: Any, depth: int = 0) -> None:
         """Consume a step for everything that a value contains. Raises TemplateError.
 
         A value that contains the same object repeatedly is large when rendered.
@@ -82,7 +82,7 @@ class RenderingBudget:
         if depth > MOST_NESTED:
             raise TemplateError("holds lists within lists too deep", todo="use fewer")
         for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
-            self.weigh(each, depth + 1)
+            self.consume_value(each, depth + 1)
 
 
 def locate_error(path: Path, first: int, error: TemplateError) -> PromptError:

@@ -111,7 +111,7 @@ def _with_media(samples: SampleArguments, argument: Argument) -> tuple[Any, str]
         notes.append(f"{at} {note}")
         return media
 
-    value = _Sample(argument.schema, create_media).of(argument.schema, argument.name)
+    value = _Sample(argument.schema, create_media).sample_of(argument.schema, argument.name)
     return value, f"a value of its schema, each text a line: {', '.join(notes)}"
 
 
@@ -123,7 +123,7 @@ def sample_value(argument: Argument) -> tuple[Any, str]:
     if argument.kind in _PLAIN:
         return _PLAIN[argument.kind]
     if argument.kind == "json" and argument.schema:
-        return _Sample(argument.schema).of(argument.schema), "a value of its schema, each text a line"
+        return _Sample(argument.schema).sample_of(argument.schema), "a value of its schema, each text a line"
     text = (_SENTENCE * (LETTERS // len(_SENTENCE) + 1))[:LETTERS]
     return text, f"{LETTERS:,} letters"
 
@@ -139,7 +139,7 @@ class _Sample:
         self._create_media = create_media
         self._made: list[str] = []  # places of media
 
-    def of(self, schema: Any, at: str = "", depth: int = 0) -> Any:
+    def sample_of(self, schema: Any, at: str = "", depth: int = 0) -> Any:
         if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
             schema = resolve_reference(self._root, schema["$ref"])
         if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
@@ -150,7 +150,7 @@ class _Sample:
         if values := schema.get("enum"):
             return values[0]
         if choices := schema.get("anyOf"):
-            return self.of(self._choose(choices, depth), at, depth + 1)
+            return self.sample_of(self._choose(choices, depth), at, depth + 1)
         kind = schema.get("type")
         if isinstance(kind, list):
             kind = next((each for each in kind if each != "null"), None)
@@ -161,7 +161,7 @@ class _Sample:
             more = schema.get("additionalProperties")
             if self._create_media is not None and isinstance(more, Mapping):
                 fields = {**fields, "name": more}  # a map: one entry shows its contents
-            return {name: self.of(each, f"{at}.{name}", depth + 1) for name, each in fields.items()}
+            return {name: self.sample_of(each, f"{at}.{name}", depth + 1) for name, each in fields.items()}
         return {"number": 1.5, "integer": 1, "boolean": True, "null": None}.get(str(kind), _SENTENCE)
 
     def _choose(self, choices: Any, depth: int) -> Any:
@@ -174,7 +174,7 @@ class _Sample:
         if depth >= _MOST_DEEP:
             return []
         before = len(self._made)
-        item = self.of(schema.get("items"), f"{at}[]", depth + 1)
+        item = self.sample_of(schema.get("items"), f"{at}[]", depth + 1)
         return [item] * (1 if len(self._made) > before else 3)
 
 
@@ -256,7 +256,7 @@ def check_files(file: PromptFile, messages: Iterable[Message], bound: Mapping[st
             raise file.error(f"{place.name} is not there", line(), "put it beside the prompt")
         declared: Any = type(part).__name__.lower()
         found = _kind_of(place)
-        if found is not None and not argument_values.fits((declared,), found):
+        if found is not None and not argument_values.kind_fits((declared,), found):
             what = f"{place.name} is {argument_values.A[found]}, and the prompt says {argument_values.A[declared]}"
             raise file.error(what, line(), "name another file, or state its kind")
 

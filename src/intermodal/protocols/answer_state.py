@@ -86,14 +86,14 @@ def most_words(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass").translate(None, _INSIDE)) + len(text) // 64 + 2
 
 
-def _most(limit: int | None) -> float:
+def _largest_count(limit: int | None) -> float:
     return math.inf if limit is None else limit + max(16, limit // 8)
 
 
 @lru_cache(maxsize=256)
 def free_room(limit: int | None) -> float:
     """Return the number of characters that an answer within this limit may have, whatever they are."""
-    return 2 * _most(limit) - 2
+    return 2 * _largest_count(limit) - 2
 
 
 class TokenLimiter:
@@ -106,7 +106,7 @@ class TokenLimiter:
     """
 
     def __init__(self, limit: int | None) -> None:
-        self._most = _most(limit)
+        self._most = _largest_count(limit)
         self.stopped = False  # the limit was exceeded
         self.least_tokens = 0  # minimum number of tokens so far
         self._words = 0
@@ -115,7 +115,7 @@ class TokenLimiter:
         self._last = ["", ""]  # the unfinished word at the end of the text, and of the output beside it
         self.room = free_room(limit)
 
-    def over(self, text: str, *, beside: bool = False) -> bool:
+    def exceeds_limit(self, text: str, *, beside: bool = False) -> bool:
         """Return True if the answer exceeds its limit with this text.
 
         ``beside``: it is reasoning or arguments, not text.
@@ -148,7 +148,7 @@ class TokenLimiter:
             start = cut
         return count
 
-    def within(self, text: str) -> str:
+    def allowed_part(self, text: str) -> str:
         """Return the part of the text checked last that is still within the limit."""
         if self._most == math.inf:
             return text
@@ -231,8 +231,8 @@ class AnswerState:
     """One answer while it arrives: its content so far, and whether it continues.
 
     The reader of an answer reports each piece before it is shown: the executor its decoded events (``record_event``),
-    the direct path the text that it found in an event of its host (``say``). Both are stopped at the same place, so
-    that an answer does not depend on which of them made the call.
+    the direct path the text that it found in an event of its host (``record_text``). Both are stopped at the same
+    place, so that an answer does not depend on which of them made the call.
 
     Args:
         limit: the requested token limit. guarded: stop the answer if it repeats itself.
@@ -303,7 +303,7 @@ class AnswerState:
         """True if the model's answer is empty on purpose."""
         return is_refusal(self.finish, self.text, called=bool(self.calls))
 
-    def say(self, words: str, beside: str = "") -> bool:
+    def record_text(self, words: str, beside: str = "") -> bool:
         """Record a piece of the answer; return True if the answer ends with it.
 
         Of a piece that exceeds the limit only the ``allowed`` part is recorded and shown.
@@ -313,10 +313,10 @@ class AnswerState:
                 if words:
                     self.text.append(words)
                     self._checked = self._metered = len(self.text)
-                return self._blank(len(words))
+                return self._is_too_blank(len(words))
             self._begun = True
         self._room -= len(words) + len(beside)
-        if self._room < 0 and self._exceeds(words, beside):
+        if self._room < 0 and self._exceeds_limit(words, beside):
             self.stopped = "limit"
             words, beside = self.allowed
         if beside:
@@ -325,7 +325,7 @@ class AnswerState:
             self.text.append(words)
             if not self.worded:
                 if words.isspace():
-                    return self._blank(len(words))
+                    return self._is_too_blank(len(words))
                 self.worded = True
             if self._guard is not None and not self.stopped and self._guard.record_piece(words):
                 self.stopped = "loop"
@@ -336,7 +336,7 @@ class AnswerState:
 
         It counts against the limit, and is cut, as reasoning is.
         """
-        ends = self.say("", words)
+        ends = self.record_text("", words)
         if allowed_words := self.allowed[1] if self.overran else words:
             self.refusal.append(allowed_words)
         return ends
@@ -348,9 +348,9 @@ class AnswerState:
 
     def may_exceed(self, answer: str) -> bool:
         """Return True if an unstreamed answer may exceed its token limit, so that it must be counted."""
-        return len(answer) > self._room and most_words(answer) > _most(self.limit)
+        return len(answer) > self._room and most_words(answer) > _largest_count(self.limit)
 
-    def _exceeds(self, words: str, beside: str) -> bool:
+    def _exceeds_limit(self, words: str, beside: str) -> bool:
         """Bound the words since the last check; count them if the bound does not settle it."""
         since = "".join([*self.text[self._checked :], *self.beside[self._checked_beside :], words, beside])
         self._at_most += most_words(since)
@@ -361,17 +361,17 @@ class AnswerState:
     def _count_words(self, words: str, beside: str) -> bool:
         """Count the pieces that were not counted yet, and then this piece."""
         meter = self._meter = self._meter or TokenLimiter(self.limit)
-        meter.over("".join(self.text[self._metered :]))
-        meter.over("".join(self.beside[self._metered_beside :]), beside=True)
+        meter.exceeds_limit("".join(self.text[self._metered :]))
+        meter.exceeds_limit("".join(self.beside[self._metered_beside :]), beside=True)
         self._metered, self._metered_beside = self._checked, self._checked_beside
-        if beside and meter.over(beside, beside=True):
-            self.allowed = ("", meter.within(beside))
-        elif words and meter.over(words):
-            self.allowed = (meter.within(words), beside)
+        if beside and meter.exceeds_limit(beside, beside=True):
+            self.allowed = ("", meter.allowed_part(beside))
+        elif words and meter.exceeds_limit(words):
+            self.allowed = (meter.allowed_part(words), beside)
         self._at_most, self._room = meter.least_tokens, meter.room
         return meter.stopped
 
-    def _blank(self, size: int) -> bool:
+    def _is_too_blank(self, size: int) -> bool:
         self._blanks += size
         if self._blanks > MOST_BLANKS and self._streamed and not self.stopped:
             self.stopped = "blanks"
@@ -389,7 +389,7 @@ class AnswerState:
         elif not isinstance(event, Error) and self.stopped:
             return None
         elif isinstance(event, WireTextDelta):
-            if self.say(event.text) and self.overran:
+            if self.record_text(event.text) and self.overran:
                 return replace(event, text=self.allowed[0]) if self.allowed[0] else None
         elif isinstance(event, ReasoningDelta | RefusalDelta | ToolCallDelta):
             return self._kept_beside(event)
@@ -399,7 +399,7 @@ class AnswerState:
         if isinstance(event, RefusalDelta):
             ends = self.refuse(event.text)
         else:
-            ends = self.say("", event.arguments if isinstance(event, ToolCallDelta) else event.text)
+            ends = self.record_text("", event.arguments if isinstance(event, ToolCallDelta) else event.text)
         if not ends or not self.overran:
             return event
         if isinstance(event, ToolCallDelta):

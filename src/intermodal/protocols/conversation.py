@@ -64,7 +64,7 @@ def valid_utf8_part(part: WirePart) -> WirePart:
     return msgspec.structs.replace(part, **changes) if changes else part
 
 
-def is_plain(message: WireMessage) -> bool:
+def is_single_text(message: WireMessage) -> bool:
     """Return True if a message is a single text that needs no replacement, as nearly all messages are."""
     part = message.parts[0] if len(message.parts) == 1 else None
     return isinstance(part, WireText) and part.text.isascii() and not part.text.isspace() and bool(part.text)
@@ -297,7 +297,7 @@ def collect_turn(events: Iterable[WireEvent]) -> AssistantTurn:
     builder = TurnBuilder()
     for event in events:
         builder.add(event)
-    return builder.turn()
+    return builder.build()
 
 
 class _Growing:
@@ -324,7 +324,7 @@ class _Growing:
 
 
 class TurnBuilder:
-    """Collects events one by one; ``turn`` returns what has arrived so far."""
+    """Collects events one by one; ``build`` returns what has arrived so far."""
 
     def __init__(self) -> None:
         self._parts: list[_Growing | Opaque] = []
@@ -336,11 +336,11 @@ class TurnBuilder:
 
     def add(self, event: WireEvent) -> None:
         if isinstance(event, WireTextDelta):
-            self._grow(WireText, event.text)
+            self._append_to(WireText, event.text)
         elif isinstance(event, RefusalDelta):
-            self._grow(Refusal, event.text)
+            self._append_to(Refusal, event.text)
         elif isinstance(event, ReasoningDelta):
-            self._grow(Reasoning, event.text).signature = event.signature
+            self._append_to(Reasoning, event.text).signature = event.signature
             self._open = not event.signature
         elif isinstance(event, OpaqueBlock):
             self._parts.append(Opaque(wire=event.wire, body=event.body))
@@ -356,7 +356,7 @@ class TurnBuilder:
         elif isinstance(event, Error):
             self._error = event.error
 
-    def turn(self) -> AssistantTurn:
+    def build(self) -> AssistantTurn:
         return AssistantTurn(
             parts=tuple(part.build() if isinstance(part, _Growing) else part for part in self._parts),
             usage=self._usage,
@@ -365,7 +365,7 @@ class TurnBuilder:
             speech=b"".join(self._speech),
         )
 
-    def _grow(self, kind: type[WireText | Refusal | Reasoning], piece: str) -> _Growing:
+    def _append_to(self, kind: type[WireText | Refusal | Reasoning], piece: str) -> _Growing:
         last = self._parts[-1] if self._open else None
         if isinstance(last, _Growing) and last.kind is kind:
             last.pieces.append(piece)

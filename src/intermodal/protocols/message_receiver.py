@@ -18,20 +18,20 @@ from intermodal.protocols.request_validation import image_from_url
 class MessageReceiver(Protocol):
     """Receives the messages of a conversation in order. It raises if it cannot accept a part.
 
-    ``begin`` begins a message; ``says`` begins one with a text, as nearly all do; ``end_answer`` ends an assistant
-    message. ``part`` takes what the other methods do not. An ``id`` of None is from a client that sends none: its
-    result names the ``tool``.
+    ``begin`` begins a message; ``begin_turn`` begins one with a text, as nearly all do; ``end_answer`` ends an
+    assistant message. ``add_part`` takes what the other methods do not. An ``id`` of None is from a client that sends
+    none: its result names the ``tool``.
     """
 
     def begin(self, role: Role) -> None: ...
-    def says(self, role: Role, text: str) -> None: ...
-    def words(self, text: str) -> None: ...
+    def begin_turn(self, role: Role, text: str) -> None: ...
+    def add_text(self, text: str) -> None: ...
     def file_text(self, name: str, text: str) -> None: ...
     def image_url(self, url: str, detail: Any) -> None: ...
     def image_data(self, coded: str, media_type: str) -> None: ...
     def call(self, id: str | None, tool: str, arguments: str) -> None: ...
     def result(self, id: str | None, text: str, *, tool: str = "", is_error: bool = False) -> None: ...
-    def part(self, part: WirePart) -> None: ...
+    def add_part(self, part: WirePart) -> None: ...
     def end_answer(self) -> None: ...
 
 
@@ -51,11 +51,11 @@ class MessageBuilder:
         self.parts = []
         self._messages.append((role, self.parts))
 
-    def says(self, role: Role, text: str) -> None:
+    def begin_turn(self, role: Role, text: str) -> None:
         self.begin(role)
-        self.words(text)
+        self.add_text(text)
 
-    def words(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         self.parts.append(WireText(text=text))
 
     def file_text(self, name: str, text: str) -> None:
@@ -74,7 +74,7 @@ class MessageBuilder:
         name = self._ids.result(None, tool) if id is None else id
         self.parts.append(ToolResult(id=name, text=text, is_error=is_error))
 
-    def part(self, part: WirePart) -> None:
+    def add_part(self, part: WirePart) -> None:
         self.parts.append(part)
 
     def end_answer(self) -> None:

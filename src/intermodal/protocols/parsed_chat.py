@@ -52,7 +52,7 @@ class TextSizes(NamedTuple):
 class TextMeasurer(Protocol):
     """Measures the properties of text that a plan depends on."""
 
-    def sizes(self, text: str) -> TextSizes: ...
+    def sizes_of(self, text: str) -> TextSizes: ...
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
         """Return the kind of answer requested and, if ``pictured``, the needed aspects of images."""
@@ -89,7 +89,7 @@ class ParsedChat(msgspec.Struct, frozen=True):
     plain: bool = True
     question: str = ""
 
-    def words(self) -> Iterator[str]:
+    def strings_in_fields(self) -> Iterator[str]:
         """Yield all strings in the fields, without field names. For rare cases: the fields are parsed again."""
         left: list[object] = [msgspec.json.decode(field) for field in self.fields.values()]
         while left:
@@ -195,18 +195,18 @@ class ConversationReader:
         self.shapes.append(role)
         self._turns.append([])
 
-    def says(self, role: Role, text: str) -> None:
+    def begin_turn(self, role: Role, text: str) -> None:
         """Begin a new turn with a text, as nearly all do."""
         identity = text_identity(text)
         if not identity or len(text) > LONG:
             raise NotDirect
-        found = self._measure.sizes(text)
+        found = self._measure.sizes_of(text)
         self.digest.update(TEXT_BEGINNINGS[role] + identity)
         self.shapes += (role, found.shape)
         self._turns.append([text])
         self._sizes.append(found)
 
-    def words(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         identity = text_identity(text)
         if not identity or len(text) > LONG:
             raise NotDirect
@@ -214,7 +214,7 @@ class ConversationReader:
         if turn:
             self._joined = True
         turn.append(text)
-        found = self._measure.sizes(text)
+        found = self._measure.sizes_of(text)
         self._sizes.append(found)
         self.shapes.append(found.shape)
         self.digest.update(PART + identity)
@@ -222,17 +222,17 @@ class ConversationReader:
     def file_text(self, name: str, text: str) -> None:
         """Measure the text of a document, which is forwarded unchanged."""
         if name:
-            self.words(name)
-        self.words(text)
+            self.add_text(name)
+        self.add_text(text)
 
     def image_url(self, url: str, detail: str) -> None:
-        self._picture(image_in_data_url(url.encode(), self._body.media), detail)
+        self._add_image(image_in_data_url(url.encode(), self._body.media), detail)
 
     def image_data(self, coded: str, media_type: str | None = None) -> None:
         raw_media_type = None if media_type is None else media_type.encode()
-        self._picture(image_in_base64(self._body.media(memoryview(coded.encode())), raw_media_type), "auto")
+        self._add_image(image_in_base64(self._body.media(memoryview(coded.encode())), raw_media_type), "auto")
 
-    def _picture(self, image_facts: ImageFacts | None, detail: str) -> None:
+    def _add_image(self, image_facts: ImageFacts | None, detail: str) -> None:
         if image_facts is None:
             raise NotDirect
         self.digest.update(PART + image_facts.digest)
@@ -249,7 +249,7 @@ class ConversationReader:
         self.digest.update(PART + exact_identity(text))
         self._calls("result", text)
 
-    def part(self, part: WirePart) -> None:
+    def add_part(self, part: WirePart) -> None:
         """Record a part that is neither text, image, call nor result. Only reasoning is accepted."""
         if isinstance(part, Reasoning):
             self._calls("thought", part.text)
@@ -267,9 +267,9 @@ class ConversationReader:
             raise NotDirect
         self.plain = False
         self._calling.add(len(self._turns) - 1)
-        self.shapes += ((what, *more), self._measure.sizes(text).shape)
+        self.shapes += ((what, *more), self._measure.sizes_of(text).shape)
 
-    def take(self, messages: Iterable[WireMessage], image: Callable[[CodedImage], None]) -> list[WireMessage]:
+    def add_messages(self, messages: Iterable[WireMessage], image: Callable[[CodedImage], None]) -> list[WireMessage]:
         """Record messages that the server side read.
 
         Return them with neighbouring texts joined, as they are sent to a host. ``image`` records an image.
@@ -279,14 +279,14 @@ class ConversationReader:
             role, parts = message.role, message.parts
             only = parts[0] if len(parts) == 1 else None
             if isinstance(only, WireText):
-                self.says(role, only.text)
+                self.begin_turn(role, only.text)
             else:
                 self.begin(role)
                 kinds = set(map(type, parts))
                 if kinds <= {CodedImage}:
                     raise NotDirect
                 for part in parts:
-                    self._take(role, part, image)
+                    self._add_wire_part(role, part, image)
                 if kinds == {WireText}:
                     message = WireMessage(role=role, parts=(WireText(text="\n\n".join(self._turns[-1])),))
             if role == "assistant":
@@ -296,9 +296,9 @@ class ConversationReader:
             raise NotDirect
         return recorded
 
-    def _take(self, role: Role, part: WirePart, image: Callable[[CodedImage], None]) -> None:
+    def _add_wire_part(self, role: Role, part: WirePart, image: Callable[[CodedImage], None]) -> None:
         if isinstance(part, WireText):
-            self.words(part.text)
+            self.add_text(part.text)
         elif isinstance(part, CodedImage) and role == "user":
             image(part)
         elif isinstance(part, ToolResult):
@@ -306,7 +306,7 @@ class ConversationReader:
         elif isinstance(part, ToolCall) and role == "assistant":
             self.call(part.id, part.name, part.arguments)
         elif role == "assistant":
-            self.part(part)
+            self.add_part(part)
         else:
             raise NotDirect
 
@@ -323,7 +323,7 @@ class ConversationReader:
         return ParsedChat(
             body=body, fields=fields, model=model, stream=stream, usage=usage,
             shape=(name, model, stream, settings, question, *self.shapes),
-            pictures=pictures, texts=self._texts(), messages=len(self._turns),
+            pictures=pictures, texts=self._text_sizes_by_turn(), messages=len(self._turns),
             before=None if self._answered_digest is None else self._answered_digest.digest(),
             conversation_digest=self.digest,
             rewritten_fields=rewritten_fields, plain=self.plain, question=question_text if pictures else "",
@@ -336,8 +336,8 @@ class ConversationReader:
             last -= 1
         return " ".join(self._turns[last]) if last >= 0 else ""
 
-    def _texts(self) -> tuple[TextSizes, ...]:
+    def _text_sizes_by_turn(self) -> tuple[TextSizes, ...]:
         """Return the sizes of each turn's text."""
         if not self._joined:
             return tuple(self._sizes)
-        return tuple([self._measure.sizes("\n\n".join(words)) for words in self._turns if words])
+        return tuple([self._measure.sizes_of("\n\n".join(words)) for words in self._turns if words])

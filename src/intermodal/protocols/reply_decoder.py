@@ -148,7 +148,7 @@ class ReplyDecoder:
         self._headers = headers or {}
         self._started = False
         self._document: bytearray | None = None  # set once the reply proves to be one JSON document
-        self._reader: SseReader | NdjsonReader = self._lines()
+        self._reader: SseReader | NdjsonReader = self._new_event_reader()
         self._reason = ""
         self._refused = False
         self._usage: WireUsage | None = None
@@ -157,7 +157,7 @@ class ReplyDecoder:
         self._halves: EventSurrogateJoiner | None = None  # set once a surrogate pair arrived cut in half
 
     @property
-    def waits(self) -> bool:
+    def holds_half_surrogate(self) -> bool:
         """True if half of a surrogate pair is held back until the next piece."""
         return self._halves is not None and self._halves.pending
 
@@ -181,7 +181,7 @@ class ReplyDecoder:
         """True if the reply reported usage."""
         return self._usage is not None
 
-    def _lines(self) -> SseReader | NdjsonReader:
+    def _new_event_reader(self) -> SseReader | NdjsonReader:
         """Return the reader that splits a stream of this protocol into events."""
         return SseReader()
 
@@ -205,7 +205,7 @@ class ReplyDecoder:
                 self._started = True
                 if classification.begins_with_markup(chunk):
                     self._end(Error(error=classification.markup_error(self._endpoint)))
-                    return self._take()
+                    return self._decode_events()
                 # No event stream begins like JSON; a stream of JSON lines always does.
                 is_document = chunk[:1] in b"{[" and isinstance(self._reader, SseReader)
                 self._document = bytearray() if is_document else None
@@ -215,12 +215,12 @@ class ReplyDecoder:
             try:
                 self._read_events(self._reader.feed(chunk))
             except LineTooLong:
-                self._fail("sent a line without end")
+                self._raise_invalid("sent a line without end")
         elif len(self._document) + len(chunk) > MAX_DOCUMENT:
-            self._fail("sent a reply without end")
+            self._raise_invalid("sent a reply without end")
         else:
             self._document += chunk
-        return self._take()
+        return self._decode_events()
 
     def close(self) -> list[WireEvent]:
         """Process the end of the body.
@@ -236,10 +236,10 @@ class ReplyDecoder:
             if self.complete:
                 self._finish()
             else:
-                self._fail(UNFINISHED)
-        return self._take()
+                self._raise_invalid(UNFINISHED)
+        return self._decode_events()
 
-    def _take(self) -> list[WireEvent]:
+    def _decode_events(self) -> list[WireEvent]:
         out, self._out = self._out, []
         return out if self._halves is None else self._halves.join(out)
 
@@ -267,7 +267,7 @@ class ReplyDecoder:
         try:
             found = self._parse(data, is_document=is_document)
         except ValueError:
-            self._fail("the stream broke: what came is not whole JSON")
+            self._raise_invalid("the stream broke: what came is not whole JSON")
             return
         for number, (reply, valid, halved) in enumerate(found):
             if self.done:
@@ -275,16 +275,16 @@ class ReplyDecoder:
             if halved and self._halves is None:
                 self._halves = EventSurrogateJoiner()
             if name == "error" or _is_error(reply):
-                self._out_usage()
+                self._emit_usage()
                 tree = _trees(data)[number]
                 self._end(Error(error=classification.classify(200, self._headers, tree, self._endpoint)))
             elif self.complete and not is_document:
-                self._read_more(reply, name)
+                self._read_after_end(reply, name)
             elif valid:
                 self._read_answer(reply, name, is_document=is_document)
             else:
                 self._read_counts(reply)
-                self._fail(NO_ANSWER)
+                self._raise_invalid(NO_ANSWER)
 
     def _read_answer(self, reply: Any, name: str, *, is_document: bool) -> None:
         try:
@@ -293,9 +293,9 @@ class ReplyDecoder:
             else:
                 self._read_event(reply, name)
         except InvalidContent:
-            self._fail(NO_ANSWER)
+            self._raise_invalid(NO_ANSWER)
 
-    def _read_more(self, reply: Any, name: str) -> None:
+    def _read_after_end(self, reply: Any, name: str) -> None:
         """Read an event after the finish reason: usage and errors count, content is dropped."""
         before, reason, refused = len(self._out), self._reason, self._refused
         with suppress(InvalidContent):
@@ -321,17 +321,17 @@ class ReplyDecoder:
         if self.complete or self.reasonless:
             self._finish()
         else:
-            self._fail(UNEXPLAINED)
+            self._raise_invalid(UNEXPLAINED)
 
     def _finish(self) -> None:
-        self._out_usage()
+        self._emit_usage()
         self._end(Finish(reason="content_filter" if self._refused else self._reason or "stop"))
 
-    def _fail(self, what: str) -> None:
-        self._out_usage()
+    def _raise_invalid(self, what: str) -> None:
+        self._emit_usage()
         self._end(Error(error=errors.StreamCut(what, where=self._endpoint, todo="ask again")))
 
-    def _out_usage(self) -> None:
+    def _emit_usage(self) -> None:
         if self._usage is not None and not self._usage.is_empty:
             self._out.append(self._usage)
 

@@ -57,7 +57,7 @@ def _setting(**nouns: str) -> dict[str, RequestField]:
     return {name: RequestField("setting", noun=noun) for name, noun in nouns.items()}
 
 
-def _own(to: tuple[str, ...], *names: str) -> dict[str, RequestField]:
+def _fields_of_protocol(to: tuple[str, ...], *names: str) -> dict[str, RequestField]:
     return dict.fromkeys(names, RequestField("own", to=to))
 
 
@@ -83,8 +83,8 @@ _CHATS: Mapping[str, Mapping[str, RequestField]] = {
             "functions", "function_call", "response_format", "modalities", "audio", "intermodal", *_PROMPT,
         ),
         **_setting(**{name: name for name in _SAME}, reasoning_effort="effort", verbosity="verbosity"),
-        **_own(("openai",), "logit_bias", "repetition_penalty", "min_tokens"),
-        **_own(OPENAI, "prompt_cache_key", "safety_identifier"),
+        **_fields_of_protocol(("openai",), "logit_bias", "repetition_penalty", "min_tokens"),
+        **_fields_of_protocol(OPENAI, "prompt_cache_key", "safety_identifier"),
         **_ignored_fields(_PROBABLE, "logprobs", "top_logprobs", "prompt_logprobs", "top_prompt_logprobs",
                    nothing=(False, 0)),
         **_ignored_fields(_WHO, "user", "metadata"),
@@ -102,8 +102,10 @@ _CHATS: Mapping[str, Mapping[str, RequestField]] = {
             *_PROMPT,
         ),
         **_setting(**{"reasoning.effort": "effort", "text.verbosity": "verbosity"}),
-        **_own(("openai-responses",), "reasoning.summary", "reasoning.generate_summary", "reasoning.context"),
-        **_own(OPENAI, "prompt_cache_key", "safety_identifier"),
+        **_fields_of_protocol(
+            ("openai-responses",), "reasoning.summary", "reasoning.generate_summary", "reasoning.context"
+        ),
+        **_fields_of_protocol(OPENAI, "prompt_cache_key", "safety_identifier"),
         **dict.fromkeys(("previous_response_id", "conversation"),
                         RequestField("refused", why="nothing is kept here: the whole conversation is to be sent",
                               nothing=("", False))),
@@ -138,7 +140,7 @@ _CHATS: Mapping[str, Mapping[str, RequestField]] = {
         ),
         **_setting(**{f"options.{name}": name for name in _SAME}),
         "think": RequestField("setting", noun="effort", to=("ollama",)),
-        **_own(
+        **_fields_of_protocol(
             ("ollama",), "options.repeat_last_n", "options.mirostat", "options.mirostat_eta", "options.mirostat_tau",
             "options.penalize_newline", "options.tfs_z",
         ),
@@ -217,7 +219,7 @@ def read_settings(tree: Mapping[str, Any], protocol: str) -> Settings:
     found: dict[str, Any] = {}
     own: list[tuple[str, Any]] = []
     for path, steps, field in _READ[protocol]:
-        value = _at(tree, steps)
+        value = _value_at(tree, steps)
         if value is None:
             continue
         read = _READERS.get((protocol, field.noun))
@@ -229,7 +231,7 @@ def read_settings(tree: Mapping[str, Any], protocol: str) -> Settings:
     return Settings(protocol=protocol, own=tuple(own), **found)
 
 
-def _at(tree: Any, steps: tuple[str, ...]) -> Any:
+def _value_at(tree: Any, steps: tuple[str, ...]) -> Any:
     for step in steps:
         if not isinstance(tree, dict):
             return None
@@ -284,12 +286,12 @@ def _split_settings(settings: Settings, protocol: str, quirks: tuple[str, ...]) 
         if value is None:
             continue
         found = (
-            _same(noun, value, protocol, quirks)
+            _copy_field(noun, value, protocol, quirks)
             if same
             else _translate_setting(noun, value, settings, protocol, quirks)
         )
         sent_settings |= found
-        if not found and not _says_nothing(noun, value):
+        if not found and not _has_no_effect(noun, value):
             lost.add(words.get(noun, noun))
     own_fields = []
     for path, value in settings.own:
@@ -304,12 +306,12 @@ def _split_settings(settings: Settings, protocol: str, quirks: tuple[str, ...]) 
     return Settings(protocol=protocol, own=tuple(own_fields), **sent_settings), lost
 
 
-def _same(noun: str, value: Any, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
+def _copy_field(noun: str, value: Any, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
     unsaid = noun not in SETTING_PATHS.get(protocol, {}) or (noun in _BEYOND and "openai_settings" in quirks)
     return {} if unsaid else {noun: value}
 
 
-def _says_nothing(noun: str, value: Any) -> bool:
+def _has_no_effect(noun: str, value: Any) -> bool:
     return noun in ("presence_penalty", "frequency_penalty") and value == 0
 
 
@@ -320,7 +322,7 @@ def _translate_setting(
 
     A protocol supports it if it has a field for it, a host if its row states so.
     """
-    if noun not in SETTING_PATHS.get(protocol, {}) or _says_nothing(noun, value):
+    if noun not in SETTING_PATHS.get(protocol, {}) or _has_no_effect(noun, value):
         return {}
     if noun == "thinking":
         return translate_budget(value, quirks)
@@ -435,7 +437,9 @@ def ignored_fields(
     """
     table_fields = FIELDS[table]
     lost = _split_settings(settings, PROTOCOL_OF_LOCAL_SERVER.get(host, host), quirks)[1]
-    return tuple(name for name, raw in _each(fields, table) if _is_ignored(table_fields.get(name), name, raw, lost))
+    return tuple(
+        name for name, raw in _fields_by_name(fields, table) if _is_ignored(table_fields.get(name), name, raw, lost)
+    )
 
 
 def _is_ignored(field: RequestField | None, name: str, raw: bytes | memoryview, lost: set[str]) -> bool:
@@ -448,7 +452,7 @@ def _is_ignored(field: RequestField | None, name: str, raw: bytes | memoryview, 
     return field.fate == "ignored" and not (field.nothing and msgspec.json.decode(raw) in field.nothing)
 
 
-def _each(fields: Mapping[str, msgspec.Raw], table: str) -> Iterator[tuple[str, memoryview]]:
+def _fields_by_name(fields: Mapping[str, msgspec.Raw], table: str) -> Iterator[tuple[str, memoryview]]:
     """Yield fields by their names in the table, nested fields included."""
     for name, raw in fields.items():
         if name in _HOLDERS[table]:

@@ -94,7 +94,7 @@ def read_typed(value: Any, kind: type[T] | Any, unknown: Mapping[str, str], plac
         if typed := re.fullmatch("Expected `(.+?)`(?:, got `(.+?)`)?", text):
             expected_types = [_JSON.get(name, name) for name in typed[1].split(" | ") if name != "null"]
             found = f", not {_JSON.get(typed[2], typed[2])}" if typed[2] else ""
-            raise ValueError(f"{place} must be {_either(expected_types)}{found}") from None
+            raise ValueError(f"{place} must be {_words_joined_by_or(expected_types)}{found}") from None
         raise ValueError(f"{place}: {text[:1].lower()}{text[1:]}") from None
 
 
@@ -212,10 +212,12 @@ def require_one_of(value: Any, name: str, words: Sequence[W]) -> W:
     for word in words:
         if value == word:
             return word
-    raise ValueError(f"{name} is {quote_value(value)}, and may be {_either([word for word in words if word])}")
+    raise ValueError(
+        f"{name} is {quote_value(value)}, and may be {_words_joined_by_or([word for word in words if word])}"
+    )
 
 
-def _either(words: Sequence[str]) -> str:
+def _words_joined_by_or(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 

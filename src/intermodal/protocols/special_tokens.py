@@ -129,13 +129,13 @@ def without_special_tokens(call: ChatCall, marks: SpecialTokens) -> ChatCall:
     For local servers, where only the template may begin a turn.
     """
     messages = tuple(
-        msgspec.structs.replace(message, parts=tuple(_part(part, marks) for part in message.parts))
+        msgspec.structs.replace(message, parts=tuple(_escape_part(part, marks) for part in message.parts))
         for message in call.messages
     )
     return msgspec.structs.replace(call, messages=messages, tools=tuple(_tool(tool, marks) for tool in call.tools))
 
 
-def _part(part: WirePart, marks: SpecialTokens) -> WirePart:
+def _escape_part(part: WirePart, marks: SpecialTokens) -> WirePart:
     if isinstance(part, WireText | Reasoning | Refusal | ToolResult):
         return msgspec.structs.replace(part, text=marks.break_tokens(part.text))
     if isinstance(part, ToolCall):

@@ -38,12 +38,12 @@ class TranscodedStream(StreamedResponse):
         self._writer: ReplyEncoder | None = None
         self._called = TurnBuilder()
 
-    def _take(self, data: bytes) -> None:
-        self._hear(self._decoding.feed(data))
+    def _receive(self, data: bytes) -> None:
+        self._process_events(self._decoding.feed(data))
 
     def _on_body_end(self) -> None:
         if not self.over:
-            self._hear(self._decoding.close())
+            self._process_events(self._decoding.close())
 
     @property
     def _decoding(self) -> ReplyDecoder:
@@ -55,38 +55,38 @@ class TranscodedStream(StreamedResponse):
     @property
     def _writing(self) -> ReplyEncoder:
         if self._writer is None:
-            self._writer = self._fresh()
+            self._writer = self._new_encoder()
         return self._writer
 
-    def _fresh(self) -> ReplyEncoder:
+    def _new_encoder(self) -> ReplyEncoder:
         return self._reader.encoder(self._model)
 
-    def _hear(self, events: Iterable[WireEvent]) -> None:
+    def _process_events(self, events: Iterable[WireEvent]) -> None:
         through: list[bytes] = []
         end = self._pass_decoded(events, through)
         if not self.over:
-            self._pass(through, end)
+            self._forward(through, end)
 
     def _pass_decoded(self, events: Iterable[WireEvent], through: list[bytes]) -> End:
         for event in events:
             if isinstance(event, Error):
                 if through:
-                    self._pass(through, "")
-                self._fail(event.error)
+                    self._forward(through, "")
+                self._fail_with(event.error)
                 return ""
-            end = self._tell(event, through)
+            end = self._process_event(event, through)
             if end:
                 return end
         return ""
 
-    def _tell(self, event: WireEvent, through: list[bytes]) -> End:
+    def _process_event(self, event: WireEvent, through: list[bytes]) -> End:
         """Process an event; append its encoding to ``through`` if it is forwarded."""
         self.output_seen = self.output_seen or is_output(event)
         answer_event = self.record_event(event)
         if isinstance(event, Finish):
             return "done"
         if self.stopped == "blanks":
-            self._fail(self.blanks_error())
+            self._fail_with(self.blanks_error())
             return ""
         if isinstance(answer_event, ToolCallDelta):
             self._called.add(answer_event)
@@ -98,7 +98,7 @@ class TranscodedStream(StreamedResponse):
                 self.first_at = self._clock.monotonic()
         return "stopped" if self.stopped else ""
 
-    def _part(self, words: str, thoughts: str) -> bytes:
+    def _encode_delta(self, words: str, thoughts: str) -> bytes:
         return self._writing.feed(WireTextDelta(text=words) if words else ReasoningDelta(text=thoughts))
 
     def _join_events(self, through: list[bytes]) -> bytes:
@@ -113,16 +113,16 @@ class TranscodedStream(StreamedResponse):
         about = loads(self._teller.metadata(self))
         writing = self._writing
         if not stopped:
-            for place, call in enumerate(self._called.turn().calls):
+            for place, call in enumerate(self._called.build().calls):
                 delta = ToolCallDelta(index=place, id=call.id, name=call.name, arguments=call.arguments)
                 data += writing.feed(delta)
         end = writing.feed(replace(usage or WireUsage(), about=about)) + writing.feed(Finish(reason=self.finish))
-        self._reply.last(data + self._ending(end))
+        self._reply.write_last(data + self._final_bytes(end))
         self._succeed()
 
-    def _ending(self, data: bytes) -> bytes:
+    def _final_bytes(self, data: bytes) -> bytes:
         return data
 
     def failure_event(self, error: BaseException) -> bytes:
-        writing = self._writing if self.begun else self._fresh()  # held output was not shown
+        writing = self._writing if self.begun else self._new_encoder()  # held output was not shown
         return writing.feed(Error(error=error))  # type: ignore[arg-type]

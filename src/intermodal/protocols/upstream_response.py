@@ -49,7 +49,7 @@ class ClientWriter(Protocol):
         ...
 
     @property
-    def behind(self) -> bool:
+    def is_reader_behind(self) -> bool:
         """True if the reader is slow and enough data is waiting for it."""
         ...
 
@@ -61,7 +61,7 @@ class ClientWriter(Protocol):
         """Write a piece of a stream without waiting for a slow reader."""
         ...
 
-    def last(self, data: bytes) -> None:
+    def write_last(self, data: bytes) -> None:
         """Write the last piece of a stream, and end it."""
         ...
 
@@ -86,7 +86,7 @@ class HostSide(Protocol):
     wordless: bool
 
     @property
-    def behind(self) -> bool:
+    def is_reader_behind(self) -> bool:
         """True if more has arrived than was read."""
         ...
 
@@ -161,7 +161,7 @@ class UpstreamResponse(AnswerState):
 
     # ---- for the waiting client
 
-    def then(self, do: Callable[[errors.IntermodalError | None], None]) -> None:
+    def call_at_end(self, do: Callable[[errors.IntermodalError | None], None]) -> None:
         """Call ``do`` once when the reply is over. It must not raise."""
         self._then = do
 
@@ -170,15 +170,15 @@ class UpstreamResponse(AnswerState):
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         self._status, self._headers = status, headers
         if 200 <= status < 300 and classification.announces_web_page(headers):
-            self._fail(classification.web_page_error(self._endpoint, status))
+            self._fail_with(classification.web_page_error(self._endpoint, status))
             self._run_callback()
 
     def data(self, data: bytes) -> None:
         if not 200 <= self._status < 300:
             if self._size < MAX_ERROR:
-                self._gather(data)
+                self._collect(data)
         elif not self.over and not self.judging:
-            self._take(data)
+            self._receive(data)
             if self.over:
                 self._run_callback()
 
@@ -188,7 +188,7 @@ class UpstreamResponse(AnswerState):
         if 200 <= self._status < 300:
             self._on_body_end()
         else:
-            self._fail(self._classify(b"".join(self._body)[:MAX_ERROR]))
+            self._fail_with(self._classify(b"".join(self._body)[:MAX_ERROR]))
         self._run_callback()
 
     def on_failure(self, error: errors.CallError) -> None:
@@ -196,7 +196,7 @@ class UpstreamResponse(AnswerState):
             return
         if not 200 <= self._status < 300 and self._status:  # only the status is available
             error = self._classify(b"".join(self._body)[:MAX_ERROR])
-        self._broke(error)
+        self._on_broken_reply(error)
         self._run_callback()
 
     def _run_callback(self) -> None:
@@ -211,13 +211,13 @@ class UpstreamResponse(AnswerState):
 
     # ---- for the two kinds
 
-    def _take(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         raise NotImplementedError
 
     def _on_body_end(self) -> None:
         raise NotImplementedError
 
-    def _gather(self, data: bytes) -> None:
+    def _collect(self, data: bytes) -> None:
         self._size += len(data)
         self._body.append(data)
 
@@ -245,7 +245,7 @@ class UpstreamResponse(AnswerState):
             self._status, self._headers, body, self._endpoint, secrets=secrets, now=self._clock.time()
         )
 
-    def _fail(self, error: errors.IntermodalError) -> None:
+    def _fail_with(self, error: errors.IntermodalError) -> None:
         if not self.over:
             self._end(self.mark_billed(error))
 
@@ -260,11 +260,11 @@ class UpstreamResponse(AnswerState):
         """Return the decoded events of the answer, once it is over."""
         raise NotImplementedError
 
-    def _broke(self, error: errors.CallError) -> None:
+    def _on_broken_reply(self, error: errors.CallError) -> None:
         """Handle a reply that broke off or timed out."""
-        self._fail(error)
+        self._fail_with(error)
 
-    def _reread(self, data: bytes, *, part: bool = False) -> list[WireEvent] | None:
+    def _decode_unusual(self, data: bytes, *, part: bool = False) -> list[WireEvent] | None:
         """Decode a reply in an unusual format with the protocol's codec; None if it failed.
 
         ``part``: it is one event of a stream, and need not have an end.
@@ -277,7 +277,7 @@ class UpstreamResponse(AnswerState):
         now = decoder.feed(data)
         later = [event for event in decoder.close() if not (part and isinstance(event, Error))]
         if (error := self._error_in([*now, *later])) is not None:
-            self._fail(error)
+            self._fail_with(error)
             return None
         return [*now, *later]
 
@@ -287,7 +287,7 @@ class UpstreamResponse(AnswerState):
         decoder.complete = bool(self.finish)
         return decoder
 
-    def _wrong(self, data: bytes) -> errors.CallError:
+    def _invalid_reply_error(self, data: bytes) -> errors.CallError:
         """Return the error for an invalid reply, according to the protocol's codec."""
         decoder = self._reader.decoder(self._endpoint, self._headers)
         error = self._error_in([*decoder.feed(data), *decoder.close()])
@@ -311,22 +311,22 @@ class BufferedResponse(UpstreamResponse):
     raw = b""
     raw_usage = b""  # its usage, unchanged
 
-    def _take(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         if not self._body:
             data = data.lstrip(BLANK)  # some servers send blanks while their model works
             if not data:
                 return
         self.output_seen = True
-        self._gather(data)
+        self._collect(data)
         if self._size > MAX_REPLY:
             what = f"sent more than {MAX_REPLY >> 20} MiB"
-            self._fail(errors.StreamCut(what, where=self._endpoint, todo="ask for less"))
+            self._fail_with(errors.StreamCut(what, where=self._endpoint, todo="ask for less"))
 
     def _on_body_end(self) -> None:
         self.raw = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         piece = self._reader.read(self.raw)
         if piece is None or not piece.finish or len(piece.indexes) > 1:
-            events = self._reread(self.raw)
+            events = self._decode_unusual(self.raw)
             if events is None:
                 return
             self.raw = self._reader.encode_reply(events)
@@ -341,7 +341,7 @@ class BufferedResponse(UpstreamResponse):
         self._succeed()
 
     def events(self) -> Sequence[WireEvent]:
-        return self._reread(self.raw) or ()
+        return self._decode_unusual(self.raw) or ()
 
     def _cut_to_limit(self, piece: ReplyChunk) -> ReplyChunk:
         """Return the answer with its text and reasoning cut to the limit, and its counts unchanged, since they are
@@ -352,7 +352,7 @@ class BufferedResponse(UpstreamResponse):
         state = AnswerState(self._endpoint, limit=self.limit, streamed=False)
         events = [
             answer_event
-            for event in self._reread(self.raw) or ()
+            for event in self._decode_unusual(self.raw) or ()
             if (answer_event := state.record_event(event)) is not None
         ]
         if not state.overran:
@@ -420,7 +420,7 @@ class StreamedResponse(UpstreamResponse):
         """Process an event; append the part of it to forward to ``through``."""
         raise NotImplementedError
 
-    def _part(self, words: str, thoughts: str) -> bytes:
+    def _encode_delta(self, words: str, thoughts: str) -> bytes:
         """Return an event with this text or reasoning."""
         raise NotImplementedError
 
@@ -428,19 +428,19 @@ class StreamedResponse(UpstreamResponse):
         """Write the end of the answer after ``data``. ``stopped``: we ended it."""
         raise NotImplementedError
 
-    def _come_whole(self, data: bytes) -> None:
+    def _stream_whole_reply(self, data: bytes) -> None:
         """Send a whole answer as a stream."""
         raise NotImplementedError
 
     def _end_without_reason(self, through: list[bytes]) -> End:
         """Return the end of a stream that did not state why it ended."""
         self._pass_before_failure(through)
-        self._fail(self._cut(UNEXPLAINED))
+        self._fail_with(self._truncated_error(UNEXPLAINED))
         return ""
 
     # ---- for all of them
 
-    def _take(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         if self._is_document is None:  # decided by its first byte: headers are not reliable
             data = (self._first + data).lstrip(BLANK)
             self._first = b""
@@ -448,22 +448,22 @@ class StreamedResponse(UpstreamResponse):
                 self._first = data
                 return
             if classification.begins_with_markup(data):
-                self._fail(classification.markup_error(self._endpoint))
+                self._fail_with(classification.markup_error(self._endpoint))
                 return
             self._is_document = data[:1] in b"{["
         if self._is_document:  # a stream was requested
-            self._gather(data)
+            self._collect(data)
             if self._size > MAX_REPLY:
-                self._fail(self._cut(f"sent more than {MAX_REPLY >> 20} MiB"))
+                self._fail_with(self._truncated_error(f"sent more than {MAX_REPLY >> 20} MiB"))
             return
-        self._go_through(data, self._event)
+        self._process_bytes(data, self._event)
 
-    def _go_through(self, data: bytes, look: Callable[[bytes, list[bytes]], End]) -> None:
+    def _process_bytes(self, data: bytes, look: Callable[[bytes, list[bytes]], End]) -> None:
         """Process each event that the bytes complete, and pass on the forwarded parts."""
         try:
             events = self._splitter.feed(data)
         except PieceTooLong:
-            self._fail(self._cut(f"sent {self._piece} without end"))
+            self._fail_with(self._truncated_error(f"sent {self._piece} without end"))
             return
         if not events:
             return
@@ -474,15 +474,15 @@ class StreamedResponse(UpstreamResponse):
             if end or self.over:
                 break
         if not self.over:
-            self._pass(through, end)
+            self._forward(through, end)
 
-    def _cuts(self, through: list[bytes], *, called: bool = False) -> bool:
+    def _is_cut(self, through: list[bytes], *, called: bool = False) -> bool:
         """Return True if the last piece of the answer is not forwarded unchanged, but only its allowed part.
 
         ``called``: it has arguments, which are useless if truncated.
         """
         if self.stopped == "blanks":
-            self._fail(self.blanks_error())
+            self._fail_with(self.blanks_error())
             return True
         if not self.overran:
             return False
@@ -491,7 +491,7 @@ class StreamedResponse(UpstreamResponse):
             self.beside.pop()
             beside = ""
         if words or beside:
-            through.append(self._part(words, beside))
+            through.append(self._encode_delta(words, beside))
             self.first_at = self.first_at or self._clock.monotonic()
         return True
 
@@ -499,13 +499,13 @@ class StreamedResponse(UpstreamResponse):
         super()._note(piece)
         self.output_seen |= piece.alive
 
-    def _pass(self, through: list[bytes], end: End) -> None:
+    def _forward(self, through: list[bytes], end: End) -> None:
         if not self.begun:
             if self.first_at is None and not self.finish and not end:  # nothing visible yet
                 self._pending += through
                 self._size += sum(map(len, through))
                 if self._size > MAX_PIECE:
-                    self._fail(self.blanks_error())
+                    self._fail_with(self.blanks_error())
                 return
             if end == "stopped" and self.refusal and self.wordless:
                 self._count_stopped_output()
@@ -527,7 +527,7 @@ class StreamedResponse(UpstreamResponse):
             return
         if data:
             self._reply.write_unbuffered(data)
-            if self._reply.behind and self.connection is not None:
+            if self._reply.is_reader_behind and self.connection is not None:
                 self.connection.pause()
         if self.finish and not self.over:
             self._wait_for_more()
@@ -544,7 +544,7 @@ class StreamedResponse(UpstreamResponse):
     def _pass_before_failure(self, through: list[bytes]) -> None:
         """Pass on the content that arrived before and with a failure."""
         if self.begun or self.first_at is not None:
-            self._pass(through, "")
+            self._forward(through, "")
             through.clear()
 
     def _join_events(self, through: list[bytes]) -> bytes:
@@ -561,7 +561,9 @@ class StreamedResponse(UpstreamResponse):
 
     def _on_wait_over(self) -> None:
         self._timer = None
-        if self.connection is not None and self.connection.behind:  # the end may have arrived without having been read
+        if (
+            self.connection is not None and self.connection.is_reader_behind
+        ):  # the end may have arrived without having been read
             self._wait_for_more()
         else:
             self.end()
@@ -590,7 +592,7 @@ class StreamedResponse(UpstreamResponse):
         if data:
             self._reply.write_unbuffered(data)
         if isinstance(wrong, errors.IntermodalError):
-            self._fail(wrong)
+            self._fail_with(wrong)
         else:
             self.judging = True
             if self._timer is not None:
@@ -605,7 +607,7 @@ class StreamedResponse(UpstreamResponse):
             return
         wrong = verdict.result()
         if wrong is not None:
-            self._fail(wrong)
+            self._fail_with(wrong)
         else:
             self._finish(b"")
         self._run_callback()
@@ -614,30 +616,30 @@ class StreamedResponse(UpstreamResponse):
         if self.over:
             return
         if self._splitter.pending and not self._is_document:  # the last line may lack its line end
-            self._take(b"\n\n")
+            self._receive(b"\n\n")
             if self.over:
                 return
         if self._is_document:
-            self._come_whole(b"".join(self._body))
+            self._stream_whole_reply(b"".join(self._body))
         elif self.finish and self.begun:
             self._finish(b"")
         elif self.refused or (self.finish and self._unsaid):
             self._succeed()
         else:
-            self._fail(self._cut(UNFINISHED))
+            self._fail_with(self._truncated_error(UNFINISHED))
 
-    def _broke(self, error: errors.CallError) -> None:
+    def _on_broken_reply(self, error: errors.CallError) -> None:
         if self.finish and (self.begun or self.refused or self._unsaid):
             self._on_body_end()
         else:
-            self._fail(error)
+            self._fail_with(error)
 
-    def _fail(self, error: errors.IntermodalError) -> None:
+    def _fail_with(self, error: errors.IntermodalError) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        super()._fail(error)
+        super()._fail_with(error)
 
-    def _cut(self, what: str) -> errors.CallError:
+    def _truncated_error(self, what: str) -> errors.CallError:
         return errors.StreamCut(what, where=self._endpoint, todo="ask again")
 
 

@@ -246,7 +246,7 @@ def _without_accents(text: str) -> str:
 
 
 @cache
-def _signs(latin: bool) -> tuple[_Cue, ...]:
+def _compiled_patterns(latin: bool) -> tuple[_Cue, ...]:
     """Return the compiled patterns. Compiled on first use, because this takes a tenth of the package's import time."""
     end = r"\b" if latin else ""  # in Latin script a word boundary ends each verb
     found = []
@@ -269,11 +269,11 @@ def answer_kind(start: str, latin: bool) -> str | None:
     ``latin``: whether most of the text is in Latin script. Other texts are matched against their own script first.
     """
     plain = fold_text(start)
-    found = None if latin else _first(plain, _signs(latin=False), _ORDER_ELSEWHERE)
-    return found or _first(plain, _signs(latin=True), _ORDER)
+    found = None if latin else _first_match(plain, _compiled_patterns(latin=False), _ORDER_ELSEWHERE)
+    return found or _first_match(plain, _compiled_patterns(latin=True), _ORDER)
 
 
-def _first(plain: str, signs: tuple[_Cue, ...], begins: re.Pattern[str]) -> str | None:
+def _first_match(plain: str, signs: tuple[_Cue, ...], begins: re.Pattern[str]) -> str | None:
     places = [found.end() for found in begins.finditer(plain)]
     for sign in signs:
         order = sign.order

@@ -49,7 +49,7 @@ MEDIA: tuple[Medium, ...] = ("photo", "page", "image", "audio", "video", "docume
 _WORD = re.compile(r"[^\W_]+")
 
 
-def words_of(text: str) -> tuple[str, ...]:
+def lower_words(text: str) -> tuple[str, ...]:
     """Return the words of a text in order, in lower case."""
     return tuple(_WORD.findall(text.lower()))
 

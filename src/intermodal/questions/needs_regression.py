@@ -108,7 +108,7 @@ class NeedsNetwork(Struct, frozen=True):
     more: Reals
     base: Reals
 
-    def says(self, vectors: Reals, medium: Medium) -> Reals:
+    def evaluate(self, vectors: Reals, medium: Medium) -> Reals:
         """Return the output for each vector of length 1: about 1 if words are not enough, about -1 if they are."""
         place = EXAMPLED.index(medium)
         excited = np.maximum(vectors @ self.units + self.of_media[place], 0)
@@ -248,7 +248,7 @@ def scores(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -
         return np.asarray(both / 2, np.float32)
     outputs = np.exp(KERNEL * (cosines - 1)) @ examples.weights[medium] + examples.base
     if examples.nets:
-        learned = np.mean([net.says(vectors, medium) for net in examples.nets], axis=0)
+        learned = np.mean([net.evaluate(vectors, medium) for net in examples.nets], axis=0)
         outputs[:, _MORE] += NETS * (learned - outputs[:, _MORE])
     return np.asarray((outputs + 1) / 2, np.float32)
 
@@ -269,15 +269,15 @@ def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Example
     best: dict[str, float] = dict(zip(OUTPUTS, map(float, by_sentence.max(axis=0)), strict=True))
     near = cosines.max(axis=0)
     needed, unsure = _decide_aspects(medium, best)
-    far = near[_needing(medium, "", examples)].max(initial=-1.0) < NEAR
+    far = near[_examples_needing(medium, "", examples)].max(initial=-1.0) < NEAR
     if far:
         unsure += needed
         needed.clear()
     asks_properties = best["properties"] >= PROPERTIES and not far
     return MediumNeeds(
         medium=medium,
-        needed=_needs(needed, medium, best, near, examples),
-        unsure=_needs(unsure, medium, best, near, examples),
+        needed=_scored_needs(needed, medium, best, near, examples),
+        unsure=_scored_needs(unsure, medium, best, near, examples),
         properties=PropertiesNeed(**_evidence("properties", medium, best, near, examples)) if asks_properties else None,
     )
 
@@ -300,38 +300,38 @@ def _decide_aspects(medium: Medium, best: Mapping[str, float]) -> tuple[list[Asp
 
     If words are not enough, at least one aspect beyond words is among the needs; if they are, none is.
     """
-    beyond = BEYOND[_like(medium)]
+    beyond = BEYOND[_similar_medium(medium)]
     others: list[Aspect] = [aspect for aspect in ASPECTS if aspect not in beyond]
     own: list[Aspect] = [aspect for aspect in ASPECTS if aspect in beyond]
-    needed, unsure = _from(NEEDED, others, best), _from(UNSURE, others, best, below=NEEDED)
+    needed, unsure = _aspects_below(NEEDED, others, best), _aspects_below(UNSURE, others, best, below=NEEDED)
     first: list[Aspect] = [max(own, key=lambda aspect: best[aspect])]
     if best["more"] >= MORE[medium]:
-        needed += _from(NEEDED, own, best) or first
-        unsure.extend(aspect for aspect in _from(UNSURE, own, best, below=NEEDED) if aspect not in needed)
+        needed += _aspects_below(NEEDED, own, best) or first
+        unsure.extend(aspect for aspect in _aspects_below(UNSURE, own, best, below=NEEDED) if aspect not in needed)
     elif best["more"] >= MORE[medium] - DOUBT:
-        unsure += _from(UNSURE, own, best) or first
+        unsure += _aspects_below(UNSURE, own, best) or first
     elif not needed and "words" in unsure and best["properties"] < PROPERTIES:  # no other need remains
         unsure.remove("words")
         needed.append("words")
     return needed, unsure
 
 
-def _from(
+def _aspects_below(
     least: float, aspects: Iterable[Aspect], best: Mapping[str, float], *, below: float = math.inf
 ) -> list[Aspect]:
     return [aspect for aspect in aspects if least <= best[aspect] < below]
 
 
-def _like(medium: Medium) -> Medium:
+def _similar_medium(medium: Medium) -> Medium:
     return "photo" if medium == "image" else medium
 
 
-def _needing(medium: Medium, aspect: str, examples: Examples) -> Places:
+def _examples_needing(medium: Medium, aspect: str, examples: Examples) -> Places:
     media = ("photo", "page") if medium == "image" else (medium,)
     return np.concatenate([examples.needing[each].get(aspect, np.zeros(0, np.intp)) for each in media])
 
 
-def _needs(
+def _scored_needs(
     aspects: Collection[Aspect], medium: Medium, best: Mapping[str, float], near: Reals, examples: Examples
 ) -> tuple[Need, ...]:
     """Return the needs with their scores, and the nearest example of each as evidence."""
@@ -344,7 +344,7 @@ def _needs(
 
 def _evidence(output: str, medium: Medium, best: Mapping[str, float], near: Reals, examples: Examples) -> _Evidence:
     """Return the score of an output, and the nearest example with that output."""
-    places = _needing(medium, output, examples)
+    places = _examples_needing(medium, output, examples)
     like = examples.texts[places[near[places].argmax()]] if len(places) else ""
     return {"score": round(min(max(best[output], 0.0), 1.0), 2), "like": like}
 
@@ -396,7 +396,7 @@ def load_examples(path: Path = VECTORS) -> Examples:
     line, _, numbers = path.read_bytes().partition(b"\n")
     head = msgspec.json.decode(line, type=ExamplesHeader)
     texts, pairs = texts_of(head.rows), pairs_of(head.rows)
-    mean, directions, axes, base, weights, *layers, text_vectors = _parts(
+    mean, directions, axes, base, weights, *layers, text_vectors = _split_vectors(
         numbers,
         ("<f2", (1, head.dimension)), ("<f2", (head.directions, head.dimension)), ("<f2", (head.axes, head.dimension)),
         ("<f2", (1, len(OUTPUTS))), ("<f2", (len(pairs), len(OUTPUTS))),
@@ -414,7 +414,7 @@ def load_examples(path: Path = VECTORS) -> Examples:
         needing=_texts_needing(head.rows, places),
         weights=spread_weights(weights, np.array([places[text] for text, _ in pairs]), [medium for _, medium in pairs]),
         base=base[0],
-        nets=tuple(_net(layers[first : first + 4]) for first in range(0, len(layers), 4)),
+        nets=tuple(_build_network(layers[first : first + 4]) for first in range(0, len(layers), 4)),
     )
 
 
@@ -423,12 +423,12 @@ def _layers(dimension: int, units: int) -> tuple[tuple[str, tuple[int, int]], ..
     return ("<f2", (dimension, units)), ("<f2", (media, units)), ("<f2", (media, units)), ("<f2", (1, media))
 
 
-def _net(layers: list[Reals]) -> NeedsNetwork:
+def _build_network(layers: list[Reals]) -> NeedsNetwork:
     units, of_media, more, base = layers
     return NeedsNetwork(units=units, of_media=of_media, more=more, base=base[0])
 
 
-def _parts(numbers: bytes, *shapes: tuple[str, tuple[int, int]]) -> list[Reals]:
+def _split_vectors(numbers: bytes, *shapes: tuple[str, tuple[int, int]]) -> list[Reals]:
     found: list[Reals] = []
     for dtype, (rows, columns) in shapes:
         size = np.dtype(dtype).itemsize * rows * columns

@@ -11,7 +11,7 @@ from intermodal.core.bounded_cache import BoundedCache
 from intermodal.core.content import Kind
 from intermodal.errors import IntermodalError
 from intermodal.plans.facts import Medium, QuestionFacts
-from intermodal.questions.word_requests import with_words_alone, with_words_and_properties, words_beside
+from intermodal.questions.word_requests import split_word_request, with_words_alone, with_words_and_properties
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -60,18 +60,18 @@ class QuestionReader:
         """
         if not any(map(str.isalnum, question)) or not any(kind in _MEDIA for kind in kinds):
             return None
-        found = self._cache.get(question) or await self._read(question)
+        found = self._cache.get(question) or await self._read_question(question)
         if found is None:
             return None
         self._cache[question] = found
         return _of(found, kinds)
 
-    async def _read(self, question: str) -> QuestionFacts | None:
+    async def _read_question(self, question: str) -> QuestionFacts | None:
         """Return the needs of a question; of one that asks for words and for something else, read clause by clause."""
         found = await self._ask_model(question)
         if found is None or found.words_alone or not any(each.properties for each in found.media):
             return found
-        clauses = words_beside(question)
+        clauses = split_word_request(question)
         other = await self._ask_model(clauses[0]) if clauses is not None else None
         return found if clauses is None or other is None else with_words_and_properties(found, clauses[1], other)
 

@@ -278,15 +278,15 @@ def _request(sentences: str) -> re.Pattern[str]:
 
 
 @cache
-def _noun_phrase(source: Source) -> re.Pattern[str]:
+def _noun_phrase_pattern(source: Source) -> re.Pattern[str]:
     """Return the expression for the noun phrases that denote a file of a source."""
     nouns = f"{_NOUNS[source]}|{_NOUNS['recording']}" if source == "film" else _NOUNS[source]
     return re.compile(f"{_BEFORE}(?:{nouns}|{_FILE})")
 
 
-def _asks(plain: str, source: Source) -> bool:
+def _is_word_request(plain: str, source: Source) -> bool:
     """Return whether a folded question is a sentence about a source, with or without a noun phrase for the file."""
-    sentences, phrase = _sentences(source), _noun_phrase(source)
+    sentences, phrase = _sentences(source), _noun_phrase_pattern(source)
     if sentences.fullmatch(plain):
         return True
     words = plain.split(" ")
@@ -316,7 +316,7 @@ def kinds_asked_for_words(question: str) -> tuple[Kind, ...]:
         return ()
     found: tuple[Kind, ...] = ()
     for source, kinds in _KINDS.items():
-        if _asks(plain, source):
+        if _is_word_request(plain, source):
             found = (*found, *kinds)
     return found
 
@@ -325,12 +325,12 @@ def kinds_asked_for_words(question: str) -> tuple[Kind, ...]:
 _AND = re.compile(r"(?:[,;] ?|[.?!] | )(?:and|und|et|y|e|ed|и|以及|和|そして|و) |[.?!;] ", re.IGNORECASE)
 
 
-def words_beside(question: str) -> tuple[str, tuple[Kind, ...]] | None:
+def split_word_request(question: str) -> tuple[str, tuple[Kind, ...]] | None:
     """Split a question of two clauses, one of which asks for words alone; None for any other question.
 
     Returns the other clause, and the kinds of files whose words alone are asked for.
 
-    >>> words_beside("How long is it and what does it say?")
+    >>> split_word_request("How long is it and what does it say?")
     ('How long is it', ('image', 'document', 'audio'))
     """
     if len(question) > MOST:
@@ -352,11 +352,11 @@ def with_words_and_properties(
     ``properties``: the facts of the clause beside the one that asks for words.
     """
     alone: list[Kind] = [
-        kind for kind in kinds if all(properties.of(medium).properties_answer for medium in _MEDIA[kind])
+        kind for kind in kinds if all(properties.needs_of(medium).properties_answer for medium in _MEDIA[kind])
     ]
     media: list[Medium] = [medium for kind in alone for medium in _MEDIA[kind]]
     both = tuple(
-        MediumNeeds(medium=medium, needed=(Need(aspect="words"),), properties=properties.of(medium).properties)
+        MediumNeeds(medium=medium, needed=(Need(aspect="words"),), properties=properties.needs_of(medium).properties)
         for medium in media
     )
     others = tuple(each for each in facts.media if each.medium not in media)
@@ -374,4 +374,4 @@ def with_words_alone(facts: QuestionFacts, question: str) -> QuestionFacts:
     return QuestionFacts(by=facts.by, media=(*needed, *others), words_alone=kinds)
 
 
-__all__ = ["kinds_asked_for_words", "with_words_alone", "with_words_and_properties", "words_beside"]
+__all__ = ["kinds_asked_for_words", "with_words_alone", "with_words_and_properties", "split_word_request"]

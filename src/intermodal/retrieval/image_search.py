@@ -149,7 +149,7 @@ class ImageFinder:
             look_up = await anyio.to_thread.run_sync(self._look_up, query, paths, top)
         digests, left_out, looked_at = await self._update_index(look_up, progress)
         if left_out and not digests:
-            raise _none_taken(left_out)
+            raise _no_image_error(left_out)
         if look_up.picture:
             query_vector, cut = await self._of_image(look_up.picture), False
             digests.pop(look_up.picture, None)
@@ -166,7 +166,7 @@ class ImageFinder:
             )
         if top < 1:
             raise errors.UsageError(f"{top} images cannot be asked for", where="top", todo="ask for 1 or more")
-        picture = _picture(query)
+        picture = _image_query_path(query)
         if not picture:
             in_utf8(query, "query")
         stamps = list_images(paths)
@@ -183,8 +183,8 @@ class ImageFinder:
 
         Files are removed only now, so that a moved file keeps its embedding.
         """
-        self._forget(look_up.paths, look_up.stamps, look_up.files)
-        nearest, compared = self._nearest(query_vector, digests, look_up.top)
+        self._forget_missing(look_up.paths, look_up.stamps, look_up.files)
+        nearest, compared = self._nearest_images(query_vector, digests, look_up.top)
         return FindResult(
             query=look_up.query, by="picture" if look_up.picture else "words", endpoint=self._endpoint.id,
             nearest=nearest, pictures=compared,
@@ -202,13 +202,13 @@ class ImageFinder:
 
     # ---- the index ------------------------------------------------------------------------------
 
-    def _forget(
+    def _forget_missing(
         self, paths: Sequence[str | Path], stamps: Mapping[str, FileStamp], files: Iterable[IndexedFile]
     ) -> None:
         """Remove index entries of files in these folders that no longer exist."""
         folders = tuple(f"{canonical_path(Path(path).expanduser())}{os.sep}" for path in paths)
         missing = [path for path, *_ in files if path not in stamps and path.startswith(folders)]
-        self._vectors.drop(path for path in missing if not os.path.lexists(path))
+        self._vectors.remove_files(path for path in missing if not os.path.lexists(path))
 
     async def _update_index(
         self, look_up: _LookUp, progress: Progress | None
@@ -229,7 +229,7 @@ class ImageFinder:
                     try:
                         digest, data = await self._decode(path, stored_digests)
                     except (errors.InputError, errors.NotInstalled) as error:  # its own fault, or one of its kind
-                        left_out.append(SkippedFile(file=path, why=_why(error)))
+                        left_out.append(SkippedFile(file=path, why=_skip_reason(error)))
                         digest, data = "", b""
                     try:
                         await out.send((path, digest, data))
@@ -249,7 +249,7 @@ class ImageFinder:
                         await self._embed(digest, data)
                         stored_digests.add(digest)
                         looked_at += 1
-                    await anyio.to_thread.run_sync(self._vectors.saw, [(path, stamps[path], digest)])
+                    await anyio.to_thread.run_sync(self._vectors.record_files, [(path, stamps[path], digest)])
                     digests[path] = digest
 
         from intermodal.executor.concurrency import run_all  # the executor is only imported where something is embedded
@@ -262,16 +262,16 @@ class ImageFinder:
         loaded = await _load(path)
         if loaded.digest in stored_digests:
             return loaded.digest, b""
-        return loaded.digest, await self._small(loaded)
+        return loaded.digest, await self._thumbnail(loaded)
 
-    async def _small(self, loaded: LoadedFile) -> bytes:
+    async def _thumbnail(self, loaded: LoadedFile) -> bytes:
         picture = await self._media().picture(loaded.data, min_side=CONTRASTIVE_SIDE, name=loaded.name)
         return picture.data
 
     async def _embed(self, digest: str, picture: bytes) -> bytes:
         """Return the model's embedding of an image, and store it."""
-        embedded = await self._runtimes().look(self._endpoint, picture)
-        return await self._keep(digest, embedded.vectors[0])
+        embedded = await self._runtimes().embed_image(self._endpoint, picture)
+        return await self._store_vector(digest, embedded.vectors[0])
 
     # ---- the query --------------------------------------------------------------------------------
 
@@ -279,33 +279,35 @@ class ImageFinder:
         """Return the embedding of words as a caption, and whether they were truncated."""
         text = caption(words)
         digest = _words_digest(text)
-        stored = await self._kept(digest)
+        stored = await self._cached_vector(digest)
         if stored is not None:
             return stored, False
-        found = await self._runtimes().place(self._endpoint, (text,))
+        found = await self._runtimes().embed_texts_contrastive(self._endpoint, (text,))
         if found.cut:  # not cached, so that every search reports the truncation
             return pack_vector(found.vectors[0]), True
-        return await self._keep(digest, found.vectors[0]), False
+        return await self._store_vector(digest, found.vectors[0]), False
 
     async def _of_image(self, path: str) -> bytes:
         loaded = await _load(path)
-        stored = await self._kept(loaded.digest)
-        return stored if stored is not None else await self._embed(loaded.digest, await self._small(loaded))
+        stored = await self._cached_vector(loaded.digest)
+        return stored if stored is not None else await self._embed(loaded.digest, await self._thumbnail(loaded))
 
-    async def _kept(self, digest: str) -> bytes | None:
+    async def _cached_vector(self, digest: str) -> bytes | None:
         return await anyio.to_thread.run_sync(self._vectors.vector, self._model, digest)
 
-    async def _keep(self, digest: str, vector: Sequence[float]) -> bytes:
+    async def _store_vector(self, digest: str, vector: Sequence[float]) -> bytes:
         return await anyio.to_thread.run_sync(self._vectors.store, self._model, digest, vector)
 
-    def _nearest(self, query_vector: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[FoundImage, ...], int]:
+    def _nearest_images(
+        self, query_vector: bytes, digests: Mapping[str, str], top: int
+    ) -> tuple[tuple[FoundImage, ...], int]:
         """Return the nearest images, and the number compared.
 
         Embeddings of another length than the query's are skipped.
         """
         scores: dict[str, float] = {}
         compare = _comparison(query_vector, len(digests))
-        for some in self._vectors.of(self._model, set(digests.values())):
+        for some in self._vectors.vectors_of(self._model, set(digests.values())):
             fit = [(digest, vector) for digest, vector in some if len(vector) == len(query_vector)]
             scores.update(zip((digest for digest, _ in fit), compare([vector for _, vector in fit]), strict=True))
         ranked = [(-scores[digest], path) for path, digest in digests.items() if digest in scores]
@@ -328,7 +330,7 @@ def _comparison(query_vector: bytes, count: int) -> Callable[[Sequence[bytes]], 
     return lambda vectors: (numpy.frombuffer(b"".join(vectors), dtype="float32").reshape(-1, row.size) @ row).tolist()
 
 
-def _none_taken(left_out: Sequence[SkippedFile]) -> InputBroken:
+def _no_image_error(left_out: Sequence[SkippedFile]) -> InputBroken:
     """Return the error of a search in which every image was skipped, with the reason of the first."""
     first, more = left_out[0], len(left_out) - 1
     others = f", and {with_noun(more, 'other image')} cannot be taken either" if more else ""
@@ -345,12 +347,12 @@ async def _load(path: str) -> LoadedFile:
     return await fetch.load(PathSource(path=path))
 
 
-def _why(error: errors.IntermodalError) -> str:
+def _skip_reason(error: errors.IntermodalError) -> str:
     wording = error.wording_for("command line")
     return f"{wording.what} ({wording.todo})" if wording.todo else wording.what
 
 
-def _picture(query: str) -> str:
+def _image_query_path(query: str) -> str:
     """Return the path of the file that a query names; "" if the query is words."""
     try:
         path = Path(query).expanduser()

@@ -51,7 +51,7 @@ from intermodal.planner.route_search.objectives import objective_number
 from intermodal.plans.facts import Facts, PageFacts, PageRanking, PartFacts
 from intermodal.plans.step import Call, StepEstimate
 from intermodal.plans.verdict import Instead, Other, Verdict
-from intermodal.questions.keyword_needs import words_of
+from intermodal.questions.keyword_needs import lower_words
 from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
 from intermodal.store.learned_figures import TOKENS_PER_LETTER
 from intermodal.store.rows import AttemptOutcome, Range, Reservation, Work
@@ -192,7 +192,7 @@ def ranking_endpoints(
         raise NoRoute(hint("{} may not rank: {}", able[0].id, what), todo=todo)
     local = [each for each in free if each.host.zone == "process"]
     hosted = [each for each in free if each.host.zone != "process"]
-    order = partial(_order, policy, work)
+    order = partial(_endpoint_order, policy, work)
     best = [max(local, key=lambda each: (_rank(each), tier_strength(each), each.id))] if local else []
     best += [min(hosted, key=order)] if hosted else []
     return sorted(best, key=order)
@@ -221,7 +221,7 @@ def _exclusion_reason(
     return None
 
 
-def _order(policy: Policy | None, work: RankingWork | None, endpoint: Endpoint) -> tuple[float | str, ...]:
+def _endpoint_order(policy: Policy | None, work: RankingWork | None, endpoint: Endpoint) -> tuple[float | str, ...]:
     """Return the sort key of a permitted endpoint: rerankers first, then the objective."""
     cost, seconds = 0.0, 0.0
     if work is not None:
@@ -394,10 +394,10 @@ def _passages_to_read(query: str, passages: Sequence[Passage], most: int = _READ
     if len(places) <= most:
         return places
     pages = [
-        PageFacts(number=index + 1, width=0.0, height=0.0, words=tuple(set(words_of(passages[index].text))))
+        PageFacts(number=index + 1, width=0.0, height=0.0, words=tuple(set(lower_words(passages[index].text))))
         for index in places
     ]
-    worth = by_words(pages, words_of(query), frozenset())
+    worth = by_words(pages, lower_words(query), frozenset())
     return [places[index] for index in select_pages([1.0] * len(places), worth, most)]
 
 
@@ -542,7 +542,7 @@ async def with_page_scores(
     if deadline is not None and not (expected.known and expected.mid <= patience):
         return facts  # a request with a deadline has no time for this
     try:
-        page_scores = await _read(
+        page_scores = await _score_pages(
             endpoint, question, [pages[index] for index in picked], opened_request, media, runtimes
         )
     except IntermodalError:
@@ -558,7 +558,7 @@ async def with_page_scores(
     return replace(facts, parts=parts, ranking=ranking)
 
 
-async def _read(
+async def _score_pages(
     endpoint: Endpoint, question: str, pages: list[tuple[PartFacts, PageFacts]], opened_request: OpenedRequest,
     media: MediaWorker,
     runtimes: LocalRuntimesLike,

@@ -155,7 +155,7 @@ class _Builder:
 
     def build(self) -> TensorGraph:
         g, shape = self.graph, self.shape
-        layers = _few(shape.layers)
+        layers = _representative_layers(shape.layers)
         current = self._build_inputs()
         if shape.architecture.startswith("gemma"):
             current = g.op(g.dims(current), current, over=True)
@@ -212,13 +212,13 @@ class _Builder:
             self.masks[window] = g.leaf(cells, self.tokens // streams, 1, streams, width=width)
             values = 1 if self.flash else max(each.kv_heads * each.value for each in self.shape.layers)
             self.places[window] = (g.leaf(self.tokens, width=8), g.leaf(self.tokens * values, width=8))
-            self.turns[window] = self._turn(layer, window)
+            self.turns[window] = self._rotation_sizes(layer, window)
         if any(layer.recurrent for layer in layers):
             self.copied = g.leaf(self.settings.slots)
         if any(layer.kv_heads for layer in layers):
             self.positions = g.leaf(self.tokens * (4 if self.shape.architecture in _FOUR_POSITIONS else 1))
 
-    def _turn(self, layer: Layer, window: bool) -> tuple[int, int]:
+    def _rotation_sizes(self, layer: Layer, window: bool) -> tuple[int, int]:
         """Return the rotation matrices applied to keys and values before they are quantized; EXTERNAL for none."""
         same = len({each.key for each in self.shape.layers if each.kv_heads and bool(each.window) == window}) == 1
 
@@ -541,7 +541,7 @@ class _Builder:
         return g.op((shape.embd, tokens), summed) if used == 1 else summed
 
 
-def _few(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+def _representative_layers(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return layers if len(layers) <= _MOST_LAYERS + 2 else (*layers[:_MOST_LAYERS], *layers[-2:])
 
 
@@ -641,7 +641,7 @@ class TensorGraph:
 
     def _layout(self, first: list[int], order: list[int]) -> int:
         sizes = [self._aligned_size(node) for node in range(len(self._sizes))]
-        return _Layout(sizes, self._dims, self._sources, self._roots, self._over).run(first, order, self._outputs)
+        return _Layout(sizes, self._dims, self._sources, self._roots, self._over).allocate(first, order, self._outputs)
 
     def _aligned_size(self, tensor: int) -> int:
         return -(-self._sizes[tensor] // self._align) * self._align
@@ -677,10 +677,10 @@ class _Layout:
         self._most = 0
         self._outputs: set[int] = set()
 
-    def run(self, leafs: list[int], order: list[int], outputs: set[int]) -> int:
+    def allocate(self, leafs: list[int], order: list[int], outputs: set[int]) -> int:
         self._outputs = outputs
         for leaf in leafs:
-            self._place(leaf)
+            self._place_node(leaf)
         for node in order:
             root = self._roots[node]
             if root not in (node, EXTERNAL):
@@ -690,21 +690,21 @@ class _Layout:
                     self._children[source] += 1
         for node in order:
             if self._roots[node] == node:
-                self._place(node)
+                self._place_node(node)
             for source in self._sources[node]:
                 if source != EXTERNAL:
                     self._release_use(source)
         return self._most
 
-    def _place(self, node: int) -> None:
+    def _place_node(self, node: int) -> None:
         if self._over[node]:
             for source in self._sources[node]:
-                if self._gives_way(source, node):
+                if self._is_reusable(source, node):
                     self._places[node] = self._places.pop(source)
                     return
-        self._places[node] = self._take(self._sizes[node])
+        self._places[node] = self._take_block(self._sizes[node])
 
-    def _gives_way(self, source: int, node: int) -> bool:
+    def _is_reusable(self, source: int, node: int) -> bool:
         """Return whether a result may reuse the memory of ``source``. A view owns no memory that could be reused."""
         return (
             source in self._places
@@ -728,7 +728,7 @@ class _Layout:
         if root in self._places and root not in self._outputs:
             self._give(self._places.pop(root), self._sizes[root])
 
-    def _take(self, size: int) -> int:
+    def _take_block(self, size: int) -> int:
         gaps = self._gaps
         best, fit = len(gaps) - 1, _ENDLESS
         for index in range(len(gaps) - 1):

@@ -34,7 +34,7 @@ def config_shape(
     count = counts.count("num_hidden_layers", "n_layer", "num_layers")
     if count > MAX_LAYERS:
         raise WeightsError(f"claims {count:,} layers", where=name, todo="fetch the file again")
-    embeddings, output, routed, total_bytes, numbers = _sums(tensors, weights, counts, config)
+    embeddings, output, routed, total_bytes, numbers = _tensor_totals(tensors, weights, counts, config)
     experts = counts.count("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts")
     used = min(counts.count("num_experts_per_tok", "num_experts_per_token", "moe_topk"), experts)
     layers, problems = _layers(counts, count, total_bytes - embeddings - output, routed)
@@ -77,7 +77,7 @@ class _ConfigCounts:
         return _BYTES.get(kind.removeprefix("torch."), 2)
 
 
-def _sums(
+def _tensor_totals(
     tensors: Sequence[SafeTensor], weights: int, counts: _ConfigCounts, config: Mapping[str, Any]
 ) -> tuple[int, int, int, int, int]:
     """Return the bytes of the token embeddings, output matrix, routed experts and all tensors, and the value count."""

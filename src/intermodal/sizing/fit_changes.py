@@ -22,13 +22,13 @@ from intermodal.sizing.machines import GIB, card, find_card
 from intermodal.sizing.memory import Correction
 from intermodal.sizing.placement import (
     PlacedModel,
-    largest,
     largest_context,
+    largest_fitting,
     place_again,
     place_quantized,
     with_context,
 )
-from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, bits, requantize
+from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, average_bits, requantize
 from intermodal.sizing.server_command import ModelReference, format_context, server_command
 from intermodal.sizing.shape import ALL, ModelShape, ServingSettings
 from intermodal.sizing.speed import model_speed
@@ -97,16 +97,16 @@ def fit_changes(
 
 def _change(subject: ModelReference, now: PlacedModel, before: Quantity, tried: _Attempt, prompt: int) -> FitChange:
     settings = tried.placed.settings
-    past = min(prompt, _each(settings))
+    past = min(prompt, _context_per_slot(settings))
     decode = model_speed(tried.placed.shape, settings, tried.machine, prompt=past, users=settings.slots).decode
     slower = max(0.0, 1 - decode.mid / before.mid) if decode.known and before.known and before.mid else 0.0
-    shorter = max(0.0, 1 - _each(tried.placed.settings) / _each(now.settings))
+    shorter = max(0.0, 1 - _context_per_slot(tried.placed.settings) / _context_per_slot(now.settings))
     words = [*tried.words]
     if slower > 0.05:
         words.append(f"{slower:.0%} of its speed")
     if shorter > 0:
-        words.append(f"{format_context(_each(now.settings) - _each(settings))} of context")
-    tight = tried.placed.tightest
+        words.append(f"{format_context(_context_per_slot(now.settings) - _context_per_slot(settings))} of context")
+    tight = tried.placed.deciding_check
     return FitChange(
         what=tried.what,
         gives_up=", ".join(words) or "nothing that is measured",
@@ -119,7 +119,7 @@ def _change(subject: ModelReference, now: PlacedModel, before: Quantity, tried: 
     )
 
 
-def _each(settings: ServingSettings) -> int:
+def _context_per_slot(settings: ServingSettings) -> int:
     return settings.context // settings.slots
 
 
@@ -128,8 +128,8 @@ def _each(settings: ServingSettings) -> int:
 
 def _attempts(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
     yield from _caches(subject, now, machine)
-    yield from _shorter(subject, now, machine)
-    yield from _smaller(subject, now, machine)
+    yield from _shorter_contexts(subject, now, machine)
+    yield from _smaller_quantization(subject, now, machine)
     yield from _fewer_slots(subject, now, machine)
     if machine.gpus and not any(gpu.unified for gpu in machine.gpus):
         yield from _on_host(subject, now, machine)
@@ -165,11 +165,11 @@ def _cache_words(kind: str) -> str:
     return "about no quality" if CACHE_LOSS[kind] < 0.01 else "some quality, more at long contexts"
 
 
-def _shorter(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
+def _shorter_contexts(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
     for kind in ("", "q8_0") if now.settings.type_k == "f16" and _divides(now) else ("",):
         settings = _with_cache_type(now.settings, kind) if kind else now.settings
         tried = place_again(now, settings, machine)
-        most = min(largest_context(tried, machine), _each(now.settings) - 1) // 256 * 256
+        most = min(largest_context(tried, machine), _context_per_slot(now.settings) - 1) // 256 * 256
         if most >= LEAST_CONTEXT:
             beside = f", and keep keys and values as {kind}" if kind else ""
             yield _Attempt(
@@ -182,7 +182,7 @@ def _shorter(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
             )  # fmt: skip
 
 
-def _smaller(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
+def _smaller_quantization(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
     """Yield the best usual quantization that is smaller than the current one and fits.
 
     A second one is yielded if quantizing the cache too allows a better quantization.
@@ -192,7 +192,7 @@ def _smaller(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
         settings = _with_cache_type(now.settings, kind) if kind else now.settings
         for name in USUAL:
             to = QUANTIZATIONS[name]
-            if to.bits >= bits(now.shape) * 0.98 or name == best:
+            if to.bits >= average_bits(now.shape) * 0.98 or name == best:
                 continue
             placed = place_quantized(now, settings, machine, to)
             if placed.verdict == "fits":
@@ -215,12 +215,12 @@ def _loss(now: str, to: Quantization) -> tuple[float, tuple[str, ...]]:
 
 
 def _fewer_slots(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
-    slots, each = now.settings.slots, _each(now.settings)
+    slots, each = now.settings.slots, _context_per_slot(now.settings)
 
     def with_slots(count: int) -> PlacedModel:
         return place_again(now, replace(now.settings, slots=count, context=each * count), machine)
 
-    most = largest(slots - 1, lambda count: with_slots(count).verdict == "fits") if slots > 1 else 0
+    most = largest_fitting(slots - 1, lambda count: with_slots(count).verdict == "fits") if slots > 1 else 0
     if most:
         yield _Attempt(
             what=f"serve {with_noun(most, 'text')} at once", placed=with_slots(most), machine=machine,
@@ -238,7 +238,7 @@ def _on_host(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
             return place_again(now, replace(now.settings, host_experts=layers - on_card), machine)
         return place_again(now, replace(now.settings, gpu_layers=on_card), machine)
 
-    layers_on_card = largest(layers, lambda count: place_with(count).verdict == "fits")
+    layers_on_card = largest_fitting(layers, lambda count: place_with(count).verdict == "fits")
     if now.shape.routed:
         what = f"keep the experts of {layers - layers_on_card} of {layers} layers in memory"
     else:
@@ -373,13 +373,13 @@ def _vllm_attempts(shape: ModelShape, serving: VllmSettings, judge: Judge) -> It
                       cost=_FP8_CACHE, gives_up=("about no quality",))  # fmt: skip
     yield from _in_eight_bits(shape, serving, judge)
     yield from _vllm_shorter(shape, serving, judge)
-    yield from _fewer(shape, serving, judge)
+    yield from _fewer_sequences(shape, serving, judge)
     yield from _cards(shape, serving, judge)
 
 
 def _in_eight_bits(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Iterator[VllmAttempt]:
     """Yield 16-bit weights quantized to fp8 at load, and if that is not enough, with an fp8 cache as well."""
-    if bits(shape) < 12:
+    if average_bits(shape) < 12:
         return
     smaller = requantize(shape, FP8)
     yield VllmAttempt(what="make its weights fp8 when it loads", serving=serving, shape=smaller, cost=_FP8_WEIGHTS,
@@ -396,7 +396,9 @@ def _vllm_shorter(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Ite
     def at(length: int) -> VllmSettings:
         return replace(serving, length=length)
 
-    most = largest(serving.length - 1, lambda length: fits_all_requests(judge(shape, at(length)), serving.slots), _STEP)
+    most = largest_fitting(
+        serving.length - 1, lambda length: fits_all_requests(judge(shape, at(length)), serving.slots), _STEP
+    )
     if most >= LEAST_CONTEXT:
         lost = 1 - most / serving.length
         yield VllmAttempt(
@@ -408,9 +410,9 @@ def _vllm_shorter(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Ite
         )
 
 
-def _fewer(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Iterator[VllmAttempt]:
+def _fewer_sequences(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Iterator[VllmAttempt]:
     most = (
-        largest(serving.slots - 1, lambda slots: fits_all_requests(judge(shape, serving), slots))
+        largest_fitting(serving.slots - 1, lambda slots: fits_all_requests(judge(shape, serving), slots))
         if serving.slots > 1
         else 0
     )

@@ -41,29 +41,29 @@ def gguf_shape(headers: Sequence[GgufHeader], *, name: str = "") -> ModelShape:
     first = headers[0]
     _complete(headers, name)
     facts = _Facts(first, name)
-    if first.architecture == "clip" or facts.text("general.type") == "mmproj":
+    if first.architecture == "clip" or facts.read_text("general.type") == "mmproj":
         return _projector(headers, facts, name)
     tensors = [tensor for header in headers for tensor in header.tensors]
     groups = _Groups(tensors, facts)
     layers, problems = _layers(facts, groups)
     extra = min(facts.count("nextn_predict_layers"), len(layers))
     trunk = len(layers) - extra
-    experts, used = facts.count("expert_count"), facts.most("expert_used_count")
+    experts, used = facts.count("expert_count"), facts.read_largest("expert_used_count")
     if experts > MAX_EXPERTS or used > MAX_USED or (experts and used > experts):
-        raise facts.wrong(f"claims {experts:,} experts, of which {used:,} answer one token")
+        raise facts.invalid_metadata(f"claims {experts:,} experts, of which {used:,} answer one token")
     return ModelShape(
-        name=name or facts.text("general.name"),
+        name=name or facts.read_text("general.name"),
         architecture=first.architecture,
         memorizing=_memorizing(first.architecture, problems),
         layers=layers[:trunk],
         extra_layers=layers[trunk:],
         embd=facts.count("embedding_length"),
-        ff=facts.most("feed_forward_length"),
+        ff=facts.read_largest("feed_forward_length"),
         vocab=groups.vocab or facts.count("vocab_size"),
         context=first.context_length,
         experts=experts,
         experts_used=used,
-        expert_ff=facts.most("expert_feed_forward_length"),
+        expert_ff=facts.read_largest("expert_feed_forward_length"),
         embd_in=facts.count("embedding_length") * (1 + facts.count("n_deepstack_layers")),
         index_key=facts.count("attention.indexer.key_length"),
         embeddings=groups.embeddings,
@@ -89,7 +89,7 @@ def _complete(headers: Sequence[GgufHeader], name: str) -> None:
         )  # fmt: skip
 
 
-def parts(name: str) -> tuple[str, ...]:
+def part_names(name: str) -> tuple[str, ...]:
     """Return the names of all parts of a split file, given any of them; otherwise the name itself."""
     found = re.fullmatch(r"(.*-)(\d{5})-of-(\d{5})(\.gguf|\.safetensors)", name)
     if found is None or not 1 <= int(found[3]) <= MAX_LAYERS:
@@ -109,7 +109,7 @@ def is_model(name: str) -> bool:
     (True, False)
     """
     base = name.rpartition("/")[2]
-    return name.endswith(".gguf") and not is_projector(name) and parts(base)[0] == base
+    return name.endswith(".gguf") and not is_projector(name) and part_names(base)[0] == base
 
 
 class _Facts:
@@ -120,17 +120,17 @@ class _Facts:
         self._prefix = header.architecture
         self._where = where
 
-    def wrong(self, what: str) -> WeightsError:
+    def invalid_metadata(self, what: str) -> WeightsError:
         return WeightsError(what, where=self._where, todo="fetch the file again")
 
-    def text(self, key: str) -> str:
+    def read_text(self, key: str) -> str:
         found = self._metadata.get(key)
         return found if isinstance(found, str) else ""
 
     def raw(self, key: str) -> Any:
         return self._metadata.get(f"{self._prefix}.{key}")
 
-    def has(self, key: str) -> bool:
+    def has_key(self, key: str) -> bool:
         return f"{self._prefix}.{key}" in self._metadata
 
     def count(self, key: str, otherwise: int = 0) -> int:
@@ -138,27 +138,27 @@ class _Facts:
         found = self.raw(key)
         if isinstance(found, tuple):
             found = found[0] if found else None
-        return self.number(found, otherwise)
+        return self.to_int(found, otherwise)
 
-    def most(self, key: str) -> int:
+    def read_largest(self, key: str) -> int:
         """Return a scalar, or the largest element of a list."""
         found = self.raw(key)
-        return max(map(self.number, found), default=0) if isinstance(found, tuple) else self.number(found)
+        return max(map(self.to_int, found), default=0) if isinstance(found, tuple) else self.to_int(found)
 
-    def each(self, key: str, layers: int, otherwise: Sequence[int]) -> tuple[int, ...]:
+    def read_per_layer(self, key: str, layers: int, otherwise: Sequence[int]) -> tuple[int, ...]:
         """Return one number per layer, from a scalar or a list."""
         found = self.raw(key)
         if isinstance(found, tuple):
             if len(found) < layers:
-                raise self.wrong(f"has {len(found)} of {key} for {layers} layers")
-            return tuple(map(self.number, found[:layers]))
-        return (self.number(found),) * layers if found is not None else tuple(otherwise)
+                raise self.invalid_metadata(f"has {len(found)} of {key} for {layers} layers")
+            return tuple(map(self.to_int, found[:layers]))
+        return (self.to_int(found),) * layers if found is not None else tuple(otherwise)
 
-    def number(self, found: Any, otherwise: int = 0) -> int:
+    def to_int(self, found: Any, otherwise: int = 0) -> int:
         if isinstance(found, bool) or not isinstance(found, int | float):
             return int(found) if isinstance(found, bool) else otherwise
         if not 0 <= found < MAX_NUMBER:  # also rejects NaN and infinity
-            raise self.wrong(f"has the impossible count {found} in its header")
+            raise self.invalid_metadata(f"has the impossible count {found} in its header")
         return int(found)
 
 
@@ -182,7 +182,7 @@ class _Groups:
             if block is not None:
                 index = int(block[1])
                 if index >= max(blocks, 1):
-                    raise facts.wrong(f"has tensors of layer {index}, and says it has {blocks} layers")
+                    raise facts.invalid_metadata(f"has tensors of layer {index}, and says it has {blocks} layers")
                 self.weights[index] += tensor.size
                 self.tensors.setdefault(index, []).append((block[2].removesuffix(".weight"), tensor.dims))
                 if _ROUTED.match(block[2]):
@@ -209,24 +209,24 @@ class _Groups:
 def _layers(facts: _Facts, groups: _Groups) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     count = facts.count("block_count")
     if count > MAX_LAYERS:
-        raise facts.wrong(f"claims {count:,} layers")
-    architecture = facts.text("general.architecture")
-    heads = facts.each("attention.head_count", count, (0,) * count)
-    kv_heads = facts.each("attention.head_count_kv", count, heads)
+        raise facts.invalid_metadata(f"claims {count:,} layers")
+    architecture = facts.read_text("general.architecture")
+    heads = facts.read_per_layer("attention.head_count", count, (0,) * count)
+    kv_heads = facts.read_per_layer("attention.head_count_kv", count, heads)
     problems = [] if is_known(architecture) else [f"the architecture {architecture or '(none)'} is not known here"]
     windows, doubt = _windows(facts, count)
     problems += [doubt] if doubt else []
     widths = _Widths(facts, heads[0] if heads else 0)
     recurrent, conv, state = _recurrent(facts, count, kv_heads)
     shared_from = _shared_from(facts, count)
-    ff = facts.each("feed_forward_length", count, (0,) * count)
+    ff = facts.read_per_layer("feed_forward_length", count, (0,) * count)
     kind = RECURRENT.get(architecture, "")
     layers: list[Layer] = []
     for index in range(count):
         attends = heads[index] > 0 and (not recurrent[index] or kind == "beside")
         if kind == "kv_ff" and ff[index] > 0:
             attends = False
-        key, value = widths.of(windows[index] > 0)
+        key, value = widths.widths_of(windows[index] > 0)
         layers.append(
             Layer(
                 heads=heads[index],
@@ -258,7 +258,7 @@ class _Widths:
         # one latent vector per token replaces the keys and values of all heads
         self.latent = facts.count("attention.key_length_mla") > 0 and facts.count("attention.value_length_mla") > 0
 
-    def of(self, window: bool) -> tuple[int, int]:
+    def widths_of(self, window: bool) -> tuple[int, int]:
         return (self.key_window, self.value_window) if window else (self.key, self.value)
 
 
@@ -267,7 +267,7 @@ def _windows(facts: _Facts, count: int) -> tuple[tuple[int, ...], str]:
 
     A window of 0 is full attention.
     """
-    architecture = facts.text("general.architecture")
+    architecture = facts.read_text("general.architecture")
     if architecture in ("lfm2", "lfm2moe"):
         return (facts.count("attention.sliding_window"),) * count, ""
     row = WINDOWS.get(architecture)
@@ -283,10 +283,12 @@ def _windows(facts: _Facts, count: int) -> tuple[tuple[int, ...], str]:
         return (0,) * count, "the size of its sliding window is not in the file"
     pattern = facts.raw("attention.sliding_window_pattern")
     if isinstance(pattern, tuple):
-        return tuple(size if flag else 0 for flag in facts.each("attention.sliding_window_pattern", count, ())), ""
+        return tuple(
+            size if flag else 0 for flag in facts.read_per_layer("attention.sliding_window_pattern", count, ())
+        ), ""
     if row.needs:
         return (0,) * count, "which layers have a sliding window is not in the file"
-    return tuple(size if _slides(row, index, facts.number(pattern, row.every)) else 0 for index in range(count)), ""
+    return tuple(size if _slides(row, index, facts.to_int(pattern, row.every)) else 0 for index in range(count)), ""
 
 
 def _slides(row: SlidingWindow, index: int, every: int) -> bool:
@@ -300,14 +302,14 @@ def _recurrent(facts: _Facts, count: int, kv_heads: Sequence[int]) -> tuple[tupl
 
     The parts are ``n_embd_r`` and ``n_embd_s`` of llama.cpp.
     """
-    architecture = facts.text("general.architecture")
+    architecture = facts.read_text("general.architecture")
     kind = RECURRENT.get(architecture, "")
     if not kind:
         return (False,) * count, 0, 0
     trunk = count - facts.count("nextn_predict_layers")
     every = facts.count("full_attention_interval", INTERVALS.get(architecture, 4))
     listed = facts.raw("attention.recurrent_layers")
-    ff = facts.each("feed_forward_length", count, (0,) * count)
+    ff = facts.read_per_layer("feed_forward_length", count, (0,) * count)
     if kind in ("all", "beside"):
         found = (True,) * count
     elif kind == "kv":
@@ -323,7 +325,7 @@ def _recurrent(facts: _Facts, count: int, kv_heads: Sequence[int]) -> tuple[tupl
 
 
 def _state_numbers(facts: _Facts, architecture: str) -> tuple[int, int]:
-    embd, heads = facts.count("embedding_length"), facts.most("attention.head_count")
+    embd, heads = facts.count("embedding_length"), facts.read_largest("attention.head_count")
     kernel, inner = facts.count("ssm.conv_kernel"), facts.count("ssm.inner_size")
     if head := facts.count("wkv.head_size"):
         return facts.count("token_shift_count", 2) * embd, embd * head
@@ -341,7 +343,7 @@ def _state_numbers(facts: _Facts, architecture: str) -> tuple[int, int]:
 
 def _shared_from(facts: _Facts, count: int) -> int:
     """Return the index of the first layer that uses keys and values of an earlier layer."""
-    architecture = facts.text("general.architecture")
+    architecture = facts.read_text("general.architecture")
     if architecture == "gemma3n":
         return min(20, count)
     return count - facts.count("attention.shared_kv_layers") if architecture == "gemma4" else count
@@ -385,7 +387,7 @@ def _projector(headers: Sequence[GgufHeader], facts: _Facts, name: str) -> Model
         )
     numbers = sum(prod(tensor.dims) for tensor in tensors)
     return ModelShape(
-        name=name or facts.text("general.name"), role="projector", architecture=headers[0].architecture,
+        name=name or facts.read_text("general.name"), role="projector", architecture=headers[0].architecture,
         memorizing="none", rest=sum(tensor.size for tensor in tensors), parameters=numbers, active=numbers,
         types=tuple(types.most_common()), encoders=tuple(encoders),
         problems=() if encoders else ("it describes no encoder",),
@@ -487,4 +489,4 @@ def is_known(architecture: str) -> bool:
     )
 
 
-__all__ = ["SlidingWindow", "gguf_shape", "is_known", "parts"]
+__all__ = ["SlidingWindow", "gguf_shape", "is_known", "part_names"]

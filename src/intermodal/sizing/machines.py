@@ -142,7 +142,7 @@ def find_card(
     name = parse_card_name(words)
     found = _match_rows(name, rows)
     if not found:
-        raise UsageError(f"no graphics card is known as {words!r}", where=where, todo=_nearest(words, rows))
+        raise UsageError(f"no graphics card is known as {words!r}", where=where, todo=_nearest_row_names(words, rows))
     sizes = sorted({size for row in found for size in row.memory})
     if name.memory:
         of_memory = tuple(row for row in found if name.memory in row.memory)
@@ -150,11 +150,11 @@ def find_card(
             have = ", ".join(f"{size / GIB:g} GB" for size in sizes)
             raise UsageError(f"{found[0].title} has {have}, not {name.memory / GIB:g} GB", where=where,
                              todo="name one of these")  # fmt: skip
-        return _slowest(of_memory), name.memory
+        return _slowest_row(of_memory), name.memory
     if len(sizes) > 1:
-        names = ", ".join(f'"{_plain(words)} {size / GIB:g}GB"' for size in sizes)
+        names = ", ".join(f'"{_normalize_name(words)} {size / GIB:g}GB"' for size in sizes)
         raise UsageError(f"{words!r} is sold with different memory", where=where, todo=f"write one of {names}")
-    return _slowest(found), sizes[0]
+    return _slowest_row(found), sizes[0]
 
 
 def card_of_driver(name: str, memory: int) -> Accelerator | None:
@@ -167,7 +167,7 @@ def card_of_driver(name: str, memory: int) -> Accelerator | None:
         for row in _match_rows(parse_card_name(name), accelerators())
         if any(0.93 * size <= memory <= 1.01 * size for size in row.memory)
     ]
-    return _slowest(near) if near else None
+    return _slowest_row(near) if near else None
 
 
 def _match_rows(name: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
@@ -175,7 +175,7 @@ def _match_rows(name: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelera
 
     Only named variants are required to match. A name without its series ("4090") matches if it fits one series only.
     """
-    also = tuple(row for row in rows if any(_means(each, name, row) for each in row.also))
+    also = tuple(row for row in rows if any(_names_row(each, name, row) for each in row.also))
     if also:
         return also
     same = [row for row in rows if parse_card_name(row.name).key == name.key]
@@ -189,7 +189,7 @@ def _match_rows(name: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelera
     return tuple(same)
 
 
-def _means(also: str, name: CardName, row: Accelerator) -> bool:
+def _names_row(also: str, name: CardName, row: Accelerator) -> bool:
     alias = parse_card_name(also)
     fits = name.memory in (0, alias.memory) if alias.memory else name.memory in (0, *row.memory)
     return fits and (alias.key, alias.variants) == (name.key, name.variants)
@@ -201,7 +201,7 @@ def _variants_of(row: Accelerator) -> set[str]:
     return {*variants, *(each.rstrip("23456") for each in variants if each.startswith("sxm"))}
 
 
-def _slowest(rows: Iterable[Accelerator]) -> Accelerator:
+def _slowest_row(rows: Iterable[Accelerator]) -> Accelerator:
     """Return the slowest of the rows, to estimate conservatively if a name matches several."""
     return min(rows, key=lambda row: (row.bandwidth, row.compute))
 
@@ -211,7 +211,7 @@ def _name_key(name: str) -> tuple[str, tuple[str, ...], int]:
     return parsed.key, parsed.variants, parsed.memory
 
 
-def _plain(words: str) -> str:
+def _normalize_name(words: str) -> str:
     return _MEMORY.sub("", words).strip()
 
 
@@ -224,17 +224,17 @@ def complete_card_name(words: str) -> tuple[str, ...]:
     ('RTX-4090', 'RTX-4090-D', 'RTX-4090-Max-Q', 'RTX-4090-Mobile')
     """
     letters = re.sub(r"[^a-z0-9]", "", words.lower())
-    names = {_short(row.name): None for row in accelerators()}
+    names = {_short_name(row.name): None for row in accelerators()}
     return tuple(sorted(name for name in names if name.lower().replace("-", "").startswith(letters)))
 
 
-def _short(name: str) -> str:
+def _short_name(name: str) -> str:
     """Return a name without brands, with hyphens for spaces."""
     plain = re.sub(_BRANDS.pattern, " ", name, flags=re.IGNORECASE)
     return "-".join(re.findall(r"[A-Za-z0-9+.]+", plain))
 
 
-def _nearest(words: str, rows: tuple[Accelerator, ...]) -> str:
+def _nearest_row_names(words: str, rows: tuple[Accelerator, ...]) -> str:
     if _SHARED.search(words.lower()):
         return hint(
             "a graphics part without memory of its own is about as fast as the machine's memory: write {gpu=} {ram=}",
@@ -245,12 +245,12 @@ def _nearest(words: str, rows: tuple[Accelerator, ...]) -> str:
         _name_key(a)[0]: row.title for row in rows for a in row.also
     }
     key = parse_card_name(words).key
-    near = get_close_matches(key, keys, _NEAR, 0.6) or _alike(key, words, rows)
+    near = get_close_matches(key, keys, _NEAR, 0.6) or _suggest_gpus(key, words, rows)
     names = list(dict.fromkeys(keys.get(each, each) for each in near))
     return f"nearest are {', '.join(names)}" if names else hint("write its memory instead: {gpu=}", "24GB")
 
 
-def _alike(key: str, words: str, rows: tuple[Accelerator, ...]) -> list[str]:
+def _suggest_gpus(key: str, words: str, rows: tuple[Accelerator, ...]) -> list[str]:
     """Suggest GPUs when no name is spelled similarly.
 
     Returns the newest ones whose names differ only in their numbers, or the newest of a vendor if only that was named.
@@ -361,11 +361,11 @@ def with_assumptions(machine: Machine, measured: Quantity | None = None) -> Mach
     shared = [gpu for gpu in machine.gpus if gpu.unified]
     assumed = between(*_bandwidth_range(2), _ASSUMED_BASIS)
     bandwidth = measured or (_chip(shared) if shared else assumed)
-    gpus = tuple(_with_free(gpu, machine) for gpu in machine.gpus)
+    gpus = tuple(_with_free_memory(gpu, machine) for gpu in machine.gpus)
     return replace(machine, gpus=gpus, bandwidth=bandwidth)
 
 
-def _with_free(gpu: Gpu, machine: Machine) -> Gpu:
+def _with_free_memory(gpu: Gpu, machine: Machine) -> Gpu:
     if not gpu.unified or gpu.free is not None:
         return gpu
     memory = gpu.memory or machine.memory

@@ -74,7 +74,7 @@ class Correction(Value):
     def words(self) -> str:
         return f"as {self.build or 'a server'} took here on {self.taken}"
 
-    def of(self, name: str, device: Device) -> CorrectionRatio | None:
+    def ratio_of(self, name: str, device: Device) -> CorrectionRatio | None:
         found = (ratio for ratio in self.ratios if (ratio.name, ratio.device) == (name, device))
         return next(found, None)
 
@@ -120,9 +120,9 @@ def corrected_amount(name: str, device: Device, amount: Quantity, correction: Co
     Terms without a ratio of their own use the ratio of all buffers, except for those of the process and the driver.
     Returns ``amount`` unchanged if no ratio was measured, or if it is exact and its ratio is 1.
     """
-    ratio = correction.of(name, device)
+    ratio = correction.ratio_of(name, device)
     if ratio is None and name not in _TERMS_BESIDE:
-        ratio = correction.of(BUFFERS, device)
+        ratio = correction.ratio_of(BUFFERS, device)
     if ratio is None or not amount.known:
         return amount
     if amount.certainty == "exact" and ratio.mid == 1:
@@ -175,7 +175,7 @@ class ModelMemory(Value):
         """Return the bytes on ``device``, or on all devices if it is None."""
         return total([term.amount for term in self.terms if device in (None, term.device)])
 
-    def of(self, name: str, device: Device | None = None) -> Quantity:
+    def bytes_of(self, name: str, device: Device | None = None) -> Quantity:
         """Return the bytes of all terms called ``name``; exactly 0 if there is none."""
         return total([term.amount for term in self.terms if term.name == name and device in (None, term.device)])
 
@@ -279,7 +279,7 @@ class LayerPlacement:
         self.any_on_device = gpu_layers > 0
         self.all_on_device = self.first == 0 and not settings.host_experts
 
-    def of(self, index: int) -> Device:
+    def device_of(self, index: int) -> Device:
         return "device" if self.any_on_device and index >= self.first else "host"
 
 
@@ -289,7 +289,7 @@ def _weights(shape: ModelShape, settings: ServingSettings, place: LayerPlacement
     for index, layer in enumerate(layers):
         experts_on_host = layer.experts if index < settings.host_experts else 0
         sums["host"] += experts_on_host
-        sums[place.of(index)] += layer.weights - experts_on_host
+        sums[place.device_of(index)] += layer.weights - experts_on_host
     # tied embeddings: the GPU has a second copy of the token embeddings
     output = (shape.output or shape.embeddings) if place.any_on_device else shape.output
     sums["device" if place.any_on_device else "host"] += output + shape.rest
@@ -305,7 +305,7 @@ def _cache(shape: ModelShape, settings: ServingSettings, place: LayerPlacement, 
     states: dict[Device, int] = {"host": 0, "device": 0}
     index = 0
     for number, layer in enumerate(shape.layers):
-        device: Device = "host" if settings.cache_on_host else place.of(number)
+        device: Device = "host" if settings.cache_on_host else place.device_of(number)
         cache_bytes[device] += layer_bytes(shape, layer, settings)
         states[device] += state_bytes(layer, settings.slots)
         index += index_bytes(shape, settings) if layer.cached and layer.kv_heads else 0
@@ -490,7 +490,7 @@ class TermComparison(Value):
         return abs(self.real - self.predicted.mid) <= _DIGITS
 
     @property
-    def inside(self) -> bool:
+    def is_within_range(self) -> bool:
         """Return whether the measurement is within the predicted range, to the precision of the log."""
         return self.predicted.known and self.predicted.low - _DIGITS <= self.real <= self.predicted.high + _DIGITS
 
@@ -529,6 +529,6 @@ def compare_terms(memory: ModelMemory, log: str) -> tuple[TermComparison, ...]:
     for key in names:
         device: Device = key[1]
         found[key] = TermComparison(
-            name=key[0], device=device, predicted=memory.of(key[0], device), real=logged.get(key, 0.0)
+            name=key[0], device=device, predicted=memory.bytes_of(key[0], device), real=logged.get(key, 0.0)
         )
     return tuple(found.values())

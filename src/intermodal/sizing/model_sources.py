@@ -23,7 +23,7 @@ from intermodal.local.weights.gguf import MAX_HEADER, GgufHeader, HeaderCut, par
 from intermodal.local.weights.hub import MIRROR, Hub, HubFile, HubListing, hub_of
 from intermodal.local.weights.transfer import SourceFailed
 from intermodal.sizing.config_shape import config_shape
-from intermodal.sizing.gguf_shape import gguf_shape, is_model, is_projector, parts
+from intermodal.sizing.gguf_shape import gguf_shape, is_model, is_projector, part_names
 from intermodal.sizing.quantizations import names_quantization, quantization_in_name
 from intermodal.sizing.shape import ModelShape
 
@@ -82,7 +82,7 @@ def local_model(path: Path) -> SizedModel:
         return _folder(path)
     if not path.is_file():
         raise InputMissing("there is no such file", where=str(path), todo="check the path")
-    files = [path.with_name(name) for name in parts(path.name)]
+    files = [path.with_name(name) for name in part_names(path.name)]
     for file in files:
         if not file.is_file():
             raise InputMissing("a part of the model is missing", where=str(file), todo="put all parts into one folder")
@@ -162,7 +162,7 @@ class _RemoteReader:
         name = path.rsplit("/", 1)[-1]
         if name.endswith(".safetensors"):
             return await self._tensors(address, name, {})
-        names = parts(name)
+        names = part_names(name)
         return await self._gguf([address.replace(name, part) for part in names], names, address)
 
     async def repository(self, reference: HubReference) -> SizedModel:
@@ -179,7 +179,7 @@ class _RemoteReader:
 
     async def _files(self, reference: HubReference, file: str) -> SizedModel:
         folder, _, name = file.rpartition("/")
-        names = [f"{folder}/{part}" if folder else part for part in parts(name)]
+        names = [f"{folder}/{part}" if folder else part for part in part_names(name)]
         addresses = [self._hub.address(reference.repo, reference.revision, path) for path in names]
         return await self._gguf(addresses, tuple(names), f"hf:{reference.repo}/{file}")
 
@@ -406,7 +406,7 @@ def _hub(env: Mapping[str, str], home: Path) -> Iterator[StoredModel]:
             yield from found
             tensors = [file for file in _files(snapshot, depth=1) if file.suffix == ".safetensors"]
             if not found and tensors and (snapshot / "config.json").is_file():
-                yield StoredModel(name=repo, store="hub", path=str(snapshot), size=sum(map(_size, tensors)))
+                yield StoredModel(name=repo, store="hub", path=str(snapshot), size=sum(map(_file_size, tensors)))
 
 
 def _ggufs(root: Path, store: _StoreName, *, depth: int, prefix: str = "") -> Iterator[StoredModel]:
@@ -418,18 +418,19 @@ def _ggufs(root: Path, store: _StoreName, *, depth: int, prefix: str = "") -> It
     for folder, files in folders.items():
         projectors = [file for file in files if is_projector(file.name)]
         for file in files:
-            pieces = parts(file.name)
+            pieces = part_names(file.name)
             if not is_model(file.name):
                 continue
             part_paths = [folder / piece for piece in pieces]
             if all(piece.is_file() for piece in part_paths):
                 yield StoredModel(
                     name=prefix + "/".join(file.relative_to(root).parts), store=store, path=str(file),
-                    size=sum(map(_size, part_paths)), projector=str(_beside(file, projectors)) if projectors else "",
+                    size=sum(map(_file_size, part_paths)),
+                    projector=str(_projector_beside(file, projectors)) if projectors else "",
                 )  # fmt: skip
 
 
-def _beside(file: Path, projectors: list[Path]) -> Path:
+def _projector_beside(file: Path, projectors: list[Path]) -> Path:
     """Return the projector whose name shares the longest prefix with the model's; the first of equals."""
 
     def alike(projector: Path) -> int:
@@ -467,7 +468,7 @@ def _folders(root: Path) -> list[Path]:
         return []
 
 
-def _size(file: Path) -> int:
+def _file_size(file: Path) -> int:
     try:
         return file.stat().st_size
     except OSError:

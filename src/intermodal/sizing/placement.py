@@ -83,7 +83,7 @@ class PlacedModel(Value):
         return max(verdicts, key=_WORST.index) if verdicts else "unknown"
 
     @property
-    def tightest(self) -> CapacityCheck | None:
+    def deciding_check(self) -> CapacityCheck | None:
         """Return the check that decides the verdict; None if no device was checked."""
         return max(self.checks, key=lambda check: (_WORST.index(check.verdict), check.share), default=None)
 
@@ -99,7 +99,7 @@ def place_model(
         shape, model_memory(shape, settings, corrections), len(machine.gpus) if settings.gpu_layers else 0
     )
     if estimated:
-        needed = replace(needed, terms=tuple(map(_roughly, needed.terms)))
+        needed = replace(needed, terms=tuple(map(_as_estimate, needed.terms)))
     checks = _checks(needed, settings, machine)
     return PlacedModel(
         shape=shape,
@@ -125,7 +125,7 @@ def place_quantized(
     return place_model(requantize(placed.shape, to), settings, machine, estimated=True)
 
 
-def largest(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
+def largest_fitting(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
     """Return the largest multiple of ``step`` up to ``most`` for which ``fits`` is true, 0 if there is none.
 
     ``fits`` must be monotonic: if a count does not fit, no larger one does.
@@ -145,7 +145,7 @@ def largest_context(placed: PlacedModel, machine: Machine) -> int:
     def fits(tokens: int) -> bool:
         return place_again(placed, with_context(settings, tokens), machine).verdict == "fits"
 
-    return most if fits(most) else largest(most, fits, _STEP)
+    return most if fits(most) else largest_fitting(most, fits, _STEP)
 
 
 def table_contexts(shape: ModelShape, contexts: tuple[int, ...]) -> tuple[int, ...]:
@@ -165,7 +165,7 @@ def with_context(settings: ServingSettings, tokens: int) -> ServingSettings:
     return replace(settings, context=tokens * settings.slots)
 
 
-def _roughly(term: MemoryTerm) -> MemoryTerm:
+def _as_estimate(term: MemoryTerm) -> MemoryTerm:
     """Widen weights that are not from a file to the range of an estimate; return other terms unchanged."""
     if not term.name.endswith("weights"):
         return term

@@ -105,14 +105,14 @@ def quantization_of(name: str, shape: ModelShape) -> str:
     return shape.types[0][0] if shape.types else ""
 
 
-def bits(shape: ModelShape) -> float:
+def average_bits(shape: ModelShape) -> float:
     """Return the average bits per weight; 0 if the shape has no tensors."""
     return shape.weights * 8 / shape.parameters if shape.parameters else 0.0
 
 
 def requantize(shape: ModelShape, to: Quantization) -> ModelShape:
     """Return the shape of the model in another quantization, with estimated weights (range: ``OFF``)."""
-    now = bits(shape)
+    now = average_bits(shape)
     if not now:
         return shape
     factor = to.bits / now

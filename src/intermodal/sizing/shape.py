@@ -118,7 +118,7 @@ class ModelShape(Value):
         return layers + self.embeddings + self.output + self.per_layer_embeddings + self.rest
 
     @property
-    def tied(self) -> bool:
+    def has_tied_embeddings(self) -> bool:
         """Return whether the token embeddings also serve as output matrix."""
         return self.output == 0 and self.embeddings > 0
 

@@ -139,7 +139,7 @@ def device_work(
     place = LayerPlacement(shape, settings)
     sums: dict[str, list[float]] = {"host": [0.0] * 5, "device": [0.0] * 5}  # see _split
     for index, layer in enumerate(shape.layers):
-        device = place.of(index)
+        device = place.device_of(index)
         used, all_experts = _experts(shape, layer, users), float(layer.experts)
         experts = sums["host" if index < settings.host_experts else device]
         experts[0] += used
@@ -203,12 +203,17 @@ def _split(shape: ModelShape, machine: Machine, sums: dict[str, list[float]], us
 def _shares(machine: Machine) -> list[tuple[str, float, Quantity, Quantity]]:
     memory = sum(gpu.memory for gpu in machine.gpus) or 1
     return [
-        (gpu.name, gpu.memory / memory if memory > 1 else 1 / len(machine.gpus), _of(gpu.bandwidth), _of(gpu.compute))
+        (
+            gpu.name,
+            gpu.memory / memory if memory > 1 else 1 / len(machine.gpus),
+            _levels_of(gpu.bandwidth),
+            _levels_of(gpu.compute),
+        )
         for gpu in machine.gpus
     ]
 
 
-def _of(amount: float) -> Quantity:
+def _levels_of(amount: float) -> Quantity:
     return Quantity(low=amount, mid=amount, high=amount)
 
 
@@ -230,9 +235,9 @@ def _decode(parts: tuple[DeviceWork, ...], shares: _Three) -> Quantity:
     for level, share in enumerate(shares):
         seconds = 0.0
         for part in parts:
-            read_seconds = (part.weights + part.cache) / (_at(part.bandwidth, level) * share)
+            read_seconds = (part.weights + part.cache) / (_value_at(part.bandwidth, level) * share)
             compute_seconds = (
-                part.operations / (_at(part.compute, level) * READS_DENSE[level]) if part.compute.mid else 0.0
+                part.operations / (_value_at(part.compute, level) * READS_DENSE[level]) if part.compute.mid else 0.0
             )
             launch_seconds = part.layers * KERNELS[level] + read_seconds * share / shares[_BEST]
             small |= level != _BEST and launch_seconds > read_seconds
@@ -258,15 +263,15 @@ def _reads(parts: tuple[DeviceWork, ...], tokens: int, ubatch: int, sparse: bool
         for part in parts:
             work = part.operations * tokens + part.attention * tokens * tokens / 2
             batches = math.ceil(tokens / ubatch)
-            moved = part.total_weights * batches / (_at(part.bandwidth, level) * DENSE[level])
+            moved = part.total_weights * batches / (_value_at(part.bandwidth, level) * DENSE[level])
             moved = max(moved, part.layers * batches * KERNELS[level])
-            seconds += max(work / (_at(part.compute, level) * share), moved)
+            seconds += max(work / (_value_at(part.compute, level) * share), moved)
         found.append(seconds)
     high, mid, low = found
     return between(low, mid, high, "a share of what its products allow, and all weights once per batch")
 
 
-def _at(quantity: Quantity, level: int) -> float:
+def _value_at(quantity: Quantity, level: int) -> float:
     return (quantity.low, quantity.mid, quantity.high)[level]
 
 

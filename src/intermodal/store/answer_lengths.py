@@ -84,7 +84,7 @@ def learn_lengths(answers: Sequence[ObservedAnswer], pause: Pause = no_pause) ->
         seen = sum(kind in (each.kind, base_kind(each.kind)) for each in answers)
         basis = f"{seen} runs here" if seen == len(answers) else f"{seen} of {len(answers)} runs here"
         middle = max(_LEAST, typical_length(kind).mid * math.exp(longer[kind]))
-        reach = math.exp(_REACH * _deviation(logs, longer, kind))
+        reach = math.exp(_REACH * _deviation_of_class(logs, longer, kind))
         mean = max(middle, typical_length(kind).mean * (1.0 + dearer[kind]))
         found[f"{LENGTH_FIGURE}_{kind}"] = round_range(max(_LEAST, middle / reach), middle, middle * reach, basis)
         found[f"{MEAN_FIGURE}_{kind}"] = round_range(mean, mean, mean, basis)
@@ -107,8 +107,8 @@ def _estimates(values: Sequence[ObservedAnswer], kinds: Sequence[AnswerKind]) ->
     """
     leaves = {kind: _leaf([each for each in values if each.kind == kind]) for kind in kinds}
     bases = sorted({base_kind(kind) for kind in kinds})
-    by_base = {base: _above([leaves[kind] for kind in kinds if base_kind(kind) == base]) for base in bases}
-    endpoint = _credible_mean(_above(list(by_base.values())), 0.0)
+    by_base = {base: _parent_class([leaves[kind] for kind in kinds if base_kind(kind) == base]) for base in bases}
+    endpoint = _credible_mean(_parent_class(list(by_base.values())), 0.0)
     expected = {base: _credible_mean(by_base[base], endpoint) for base in bases}
     return {kind: _credible_mean(leaves[kind], expected[base_kind(kind)]) for kind in kinds}
 
@@ -119,7 +119,7 @@ def _leaf(values: Sequence[ObservedAnswer]) -> _Class:
     return _Class(mean, weight / (weight + LEVELS * ENOUGH))
 
 
-def _above(classes: Sequence[_Class]) -> _Class:
+def _parent_class(classes: Sequence[_Class]) -> _Class:
     """Return the parent of these classes.
 
     Parents are assumed to differ among themselves as much as their classes do.
@@ -133,7 +133,7 @@ def _credible_mean(own: _Class, other: float) -> float:
     return own.credibility * own.mean + (1.0 - own.credibility) * other
 
 
-def _deviation(logs: Sequence[ObservedAnswer], longer: Mapping[AnswerKind, float], kind: AnswerKind) -> float:
+def _deviation_of_class(logs: Sequence[ObservedAnswer], longer: Mapping[AnswerKind, float], kind: AnswerKind) -> float:
     """Return the standard deviation of the logarithm of a further answer.
 
     It combines the deviation of the kind and that of the estimate.

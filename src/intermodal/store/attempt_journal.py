@@ -96,7 +96,7 @@ class AttemptJournal:
         _SLOT.pack_into(self._map, slot * _SLOT.size, started, attempt, run, sort + 1)
         return slot
 
-    def wipe(self, slot: int) -> None:
+    def free_slot(self, slot: int) -> None:
         """Free the slot of an attempt whose row is written."""
         place = slot * _SLOT.size + _NUMBER
         self._map[place : place + 8] = bytes(8)
@@ -112,21 +112,24 @@ class AttemptJournal:
         self._map.close()
         self._sorts.close()
         if self.empty:
-            remove(self._path)
+            remove_journal(self._path)
 
 
 def orphaned_attempts(folder: Path) -> Iterator[tuple[Path, list[OpenAttempt]]]:
-    """Yield the journals of dead processes with their open attempts; ``remove`` each once its rows are written."""
+    """Yield the journals of dead processes with their open attempts.
+
+    Call ``remove_journal`` for each once its rows are written.
+    """
     found: list[Path] = []
     with suppress(OSError):  # no descriptor left: the next process that opens the store finds them
         found = sorted(folder.glob("*.process"))
     for named in found:
         with suppress(OSError):
             if is_dead(named.read_text()):
-                yield named.with_suffix(".slate"), _read(named)
+                yield named.with_suffix(".slate"), _read_open_attempts(named)
 
 
-def _read(named: Path) -> list[OpenAttempt]:
+def _read_open_attempts(named: Path) -> list[OpenAttempt]:
     sorts = list(_sorts(named.with_suffix(".sorts").read_bytes()))
     data = named.with_suffix(".slate").read_bytes()
     whole = len(data) // _SLOT.size * _SLOT.size
@@ -172,7 +175,7 @@ def uuid_of(data: bytes) -> str:
 _PARTS = struct.Struct("8s4s4s4s12s").unpack
 
 
-def remove(path: Path) -> None:
+def remove_journal(path: Path) -> None:
     """Remove a journal whose rows have been written."""
     for suffix in (".slate", ".sorts", ".process"):
         path.with_suffix(suffix).unlink(missing_ok=True)

@@ -65,7 +65,7 @@ class WrongState(ValueError):
     """A programming error: a row was moved to a state that is not reachable from its current state."""
 
 
-def now() -> str:
+def utc_now_text() -> str:
     from datetime import UTC, datetime
 
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -74,7 +74,7 @@ def now() -> str:
 def reserve(database: Database, reservation: Reservation) -> str:
     """Write the row of an attempt before the call; return its id, a UUID."""
     key = str(uuid.uuid4())
-    attempt = AttemptRow(id=key, state="reserved", reservation=reservation, started=now())
+    attempt = AttemptRow(id=key, state="reserved", reservation=reservation, started=utc_now_text())
     row: dict[str, Any] = {
         "id": key,
         "run": reservation.run,
@@ -117,7 +117,7 @@ def _range(row: sqlite3.Row, name: str) -> Range | None:
     return None if low is None or high is None else Range(low=low, high=high)
 
 
-def move(database: Database, key: str, state: AttemptState, outcome: AttemptOutcome | None = None) -> None:
+def move_row(database: Database, key: str, state: AttemptState, outcome: AttemptOutcome | None = None) -> None:
     """Move a row to ``state``; a closing state assigns its sequence number and records its outcome."""
     with database.writing() as connection:
         found = connection.execute("SELECT * FROM attempts WHERE id = ?", (key,)).fetchone()
@@ -146,7 +146,7 @@ def _close(connection: sqlite3.Connection, row: sqlite3.Row, state: AttemptState
            told_image = ?, told_audio = ?, bench = ?, cut = ?
            WHERE id = ?""",
         (
-            state, now(), outcome.usage.input_tokens, outcome.usage.output_tokens, cost, outcome.seconds,
+            state, utc_now_text(), outcome.usage.input_tokens, outcome.usage.output_tokens, cost, outcome.seconds,
             outcome.first_seconds, outcome.load_seconds, outcome.load_seconds > 0, outcome.cached, outcome.error,
             outcome.provider_id, closed.size_bucket, outcome.reasoning_tokens, outcome.busy,
             outcome.told_image, outcome.told_audio, outcome.bench, outcome.cut, row["id"],
@@ -269,7 +269,7 @@ def add_made(database: Database, transform_row: TransformRow) -> None:
                 transform_row.run, transform_row.step, transform_row.op, transform_row.amount, transform_row.seconds,
                 transform_row.expected,
                 expected.low if expected else None, expected.high if expected else None, transform_row.busy,
-                transform_row.started or now(),
+                transform_row.started or utc_now_text(),
             ),
         )  # fmt: skip
 
@@ -372,7 +372,7 @@ def start_run(database: Database, row: RunRow) -> None:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 row.id, row.plan, row.inputs, row.endpoint, row.objective,
-                msgspec.json.encode(row.parts).decode(), row.started or now(), row.outcome, identity(),
+                msgspec.json.encode(row.parts).decode(), row.started or utc_now_text(), row.outcome, identity(),
             ),
         )  # fmt: skip
 
@@ -381,7 +381,7 @@ def finish_run(database: Database, row: RunRow) -> None:
     with database.writing() as connection:
         connection.execute(
             "UPDATE runs SET finished = ?, outcome = ?, endpoint = ?, cost = ?, seconds = ? WHERE id = ?",
-            (row.finished or now(), row.outcome, row.endpoint, row.cost, row.seconds, row.id),
+            (row.finished or utc_now_text(), row.outcome, row.endpoint, row.cost, row.seconds, row.id),
         )
 
 
@@ -408,7 +408,7 @@ def recover_runs(database: Database) -> int:
     with database.writing() as connection:
         return connection.executemany(
             "UPDATE runs SET finished = ?, outcome = ? WHERE id = ? AND outcome = 'running'",
-            [(now(), DIED, key) for key in gone],
+            [(utc_now_text(), DIED, key) for key in gone],
         ).rowcount
 
 
@@ -478,14 +478,14 @@ def add_direct(database: Database, rows: Sequence[DirectAttemptRow], *, insert: 
         number: int = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
         moments = [(_moment(row.started), _moment(row.finished)) for row in rows]
         timed = list(zip(rows, moments, strict=True))
-        connection.executemany(_RUN, [_run(row, when) for row, when in timed if row.runs])
+        connection.executemany(_RUN, [_run_values(row, when) for row, when in timed if row.runs])
         alike: dict[int, tuple[Any, ...]] = {}
         values: list[tuple[Any, ...]] = []
         for place, (row, when) in enumerate(timed, 1):
             common = alike.get(id(row.sort))
             if common is None:
                 common = alike[id(row.sort)] = _common(row.sort.attempt, me)
-            values.append((*common, *_own(row, when, number + place)))
+            values.append((*common, *_attempt_values(row, when, number + place)))
         connection.executemany(insert, values)
 
 
@@ -501,7 +501,7 @@ def recover_journal(database: Database, folder: Path) -> int:
         ]
         if rows:
             add_direct(database, rows, insert=_ONCE)
-        attempt_journal.remove(path)
+        attempt_journal.remove_journal(path)
         made += len(rows)
     return made
 
@@ -529,7 +529,7 @@ def _moment(seconds: float) -> str:
 _parts = lru_cache(maxsize=256)(lambda parts: msgspec.json.encode(parts).decode())
 
 
-def _run(row: DirectAttemptRow, when: tuple[str, str]) -> tuple[Any, ...]:
+def _run_values(row: DirectAttemptRow, when: tuple[str, str]) -> tuple[Any, ...]:
     run = row.sort.run
     return (
         row.run, run.plan, run.inputs, run.endpoint, run.objective, _parts(run.parts), *when,
@@ -550,12 +550,12 @@ def _common(reservation: Reservation, process: str) -> tuple[Any, ...]:
         reservation.step, reservation.op, reservation.task, reservation.endpoint, reservation.zone, process,
         reservation.output, reservation.input_tokens,
         reservation.output_tokens, reservation.cost, reservation.seconds, reservation.load_seconds,
-        reservation.cost_high, *_ends(reservation.input_range),
-        *_ends(reservation.output_range), *_ends(reservation.seconds_range),
+        reservation.cost_high, *_started_and_ended(reservation.input_range),
+        *_started_and_ended(reservation.output_range), *_started_and_ended(reservation.seconds_range),
     )  # fmt: skip
 
 
-def _own(row: DirectAttemptRow, when: tuple[str, str], sequence: int) -> tuple[Any, ...]:
+def _attempt_values(row: DirectAttemptRow, when: tuple[str, str], sequence: int) -> tuple[Any, ...]:
     out, work = row.outcome, row.work or row.sort.attempt.work
     return (
         row.attempt, row.run, row.state, sequence, *when, size_bucket_of(row.sort.attempt, out), out.usage.input_tokens,
@@ -565,5 +565,5 @@ def _own(row: DirectAttemptRow, when: tuple[str, str], sequence: int) -> tuple[A
     )  # fmt: skip
 
 
-def _ends(found: Range | None) -> tuple[float | None, float | None]:
+def _started_and_ended(found: Range | None) -> tuple[float | None, float | None]:
     return (None, None) if found is None or not math.isfinite(found.high) else (found.low, found.high)

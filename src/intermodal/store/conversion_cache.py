@@ -97,7 +97,7 @@ class ConversionCache:
         self.capacity = capacity
 
     def get(self, key: str) -> CachedConversion | None:
-        value = self.look(key)
+        value = self.peek(key)
         if value is not None:
             with suppress(OSError):
                 os.utime(self._path(key))  # marks it as recently used, so it is evicted later
@@ -117,7 +117,7 @@ class ConversionCache:
         found = [CacheEntry(key=path.stem, size=size, used=used) for used, size, path in self._files()]
         return sorted(found, key=lambda entry: (-entry.used, entry.key))
 
-    def look(self, key: str) -> CachedConversion | None:
+    def peek(self, key: str) -> CachedConversion | None:
         """Return a value like ``get``, but without marking it as used."""
         try:
             return msgspec.json.decode(self._path(key).read_bytes(), type=CachedConversion)

@@ -29,7 +29,7 @@ def cpu_moment() -> CpuMoment | None:
     except (OSError, ValueError):
         return None
     idle = fields[3] + fields[4]  # idle and waiting for a disk
-    return CpuMoment(all=sum(fields), working=sum(fields) - idle, own=_own())
+    return CpuMoment(all=sum(fields), working=sum(fields) - idle, own=_own_jiffies())
 
 
 def share_of_others(start: CpuMoment | None, end: CpuMoment | None) -> float | None:
@@ -44,7 +44,7 @@ def share_of_others(start: CpuMoment | None, end: CpuMoment | None) -> float | N
     return min(1.0, max(0.0, used / (end.all - start.all)))
 
 
-def _own() -> int:
+def _own_jiffies() -> int:
     """Return the jiffies of this process and everything it started, running or ended."""
     waiting, spent = [os.getpid()], 0
     while waiting:
@@ -57,7 +57,7 @@ def _own() -> int:
                     waiting += map(int, file.read().split())
         except FileNotFoundError:
             if process == os.getpid():
-                return _own_of_all()  # a kernel without CONFIG_PROC_CHILDREN
+                return _own_jiffies_by_scan()  # a kernel without CONFIG_PROC_CHILDREN
         except OSError:
             continue  # the process has ended
     return spent
@@ -67,8 +67,8 @@ def _process_jiffies(stat: bytes) -> int:
     return sum(map(int, stat.rpartition(b")")[2].split()[11:15]))
 
 
-def _own_of_all() -> int:
-    """Return the same number as ``_own`` by inspecting every process, which takes milliseconds."""
+def _own_jiffies_by_scan() -> int:
+    """Return the same number as ``_own_jiffies`` by inspecting every process, which takes milliseconds."""
     parents: dict[int, int] = {}
     jiffies: dict[int, int] = {}
     for name in os.listdir("/proc"):

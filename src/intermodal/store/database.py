@@ -62,14 +62,14 @@ class Store:
         self._reader = Database(path)  # a second connection, so that reads do not wait for our writes
         self._recovered = False
         self._learned = False
-        self._together = GroupCommitter(self._database, self._once, self._learn_beside)
+        self._together = GroupCommitter(self._database, self._open_once, self._learn_beside)
         self._learning = threading.Lock()  # one at a time: of two that start together, the later result would be lost
         self._ended = False  # a write asked to recompute the statistics
         self.bench: Bench = ""  # the purpose of ending runs: see ``rows.Outcome``
         self._learn_at = 0.0  # on the monotonic clock
         self._began: dict[str, cpu_contention.CpuMoment | None] = {}  # of rows that are open: how busy the machine was
 
-    def together(self, write: Callable[[], T], *, later: bool = False) -> Future[T]:
+    def write_in_group(self, write: Callable[[], T], *, later: bool = False) -> Future[T]:
         """Run ``write`` in one commit that is shared with other runs: all of its changes are applied, or none.
 
         Does not block. ``later``: does not wait for the disk.
@@ -80,7 +80,7 @@ class Store:
 
     def reserve(self, reservation: Reservation) -> str:
         """Write the row of an attempt before anything is sent; return its id."""
-        self._once()
+        self._open_once()
         key = attempts.reserve(self._database, reservation)
         if reservation.zone in NEAR:  # elsewhere this machine's load does not matter
             self._began[key] = cpu_contention.cpu_moment()
@@ -88,7 +88,7 @@ class Store:
 
     def mark_sent(self, attempt: str) -> None:
         """Record that the first byte is about to be sent. Raises WrongState unless the row is reserved."""
-        attempts.move(self._database, attempt, "sent")
+        attempts.move_row(self._database, attempt, "sent")
 
     def settle(self, attempt: str, outcome: AttemptOutcome) -> None:
         """Close an attempt whose cost is known."""
@@ -110,7 +110,7 @@ class Store:
             outcome = msgspec.structs.replace(
                 outcome, busy=cpu_contention.share_of_others(began, cpu_contention.cpu_moment())
             )
-        attempts.move(self._database, attempt, state, outcome)
+        attempts.move_row(self._database, attempt, state, outcome)
         self._learn()
 
     def record_transform(self, transform_row: TransformRow) -> None:
@@ -120,7 +120,7 @@ class Store:
 
     def learn(self) -> Statistics:
         """Recompute the statistics now, not after more rows: a benchmark needs them in the next plan."""
-        self._work_out(at_once=True)
+        self._learn_later(at_once=True)
         return self.statistics()
 
     def _learn(self) -> None:
@@ -128,7 +128,7 @@ class Store:
         if self._together.writes:
             self._ended = True
         else:
-            self._work_out()
+            self._learn_later()
 
     def _learn_beside(self, pause: Pause) -> None:
         """Recompute the statistics if a write asked for it.
@@ -138,9 +138,9 @@ class Store:
         if self._ended:
             self._ended = False
             with suppress(StoreError):
-                self._work_out(pause)
+                self._learn_later(pause)
 
-    def _work_out(self, pause: Pause = no_pause, *, at_once: bool = False) -> None:
+    def _learn_later(self, pause: Pause = no_pause, *, at_once: bool = False) -> None:
         with self._learning:
             began = time.thread_time()
             epochs.learn(self._database, at_once=at_once, pause=pause)
@@ -157,7 +157,7 @@ class Store:
 
     def attempt_journal(self) -> AttemptJournal:
         """Return the journal in which this process records direct attempts before it sends them. Raises StoreError."""
-        self._once()
+        self._open_once()
         self._database.ready()
         try:
             return AttemptJournal(self._journal_folder, identity())
@@ -177,7 +177,7 @@ class Store:
 
     def attempts(self, limit: int = 100) -> tuple[AttemptRow, ...]:
         """Return the newest attempts, newest first."""
-        self._once()
+        self._open_once()
         return attempts.newest(self._database, limit)
 
     def transforms(self, limit: int = 100) -> tuple[TransformRow, ...]:
@@ -200,7 +200,7 @@ class Store:
 
     def summary(self) -> Summary:
         """Return the totals of the store, for ``intermodal usage``."""
-        self._once()
+        self._open_once()
         totals = pruning.totals(self._database)
         newest, first = epochs.newest(self._database), epochs.oldest(self._database)
         rows = attempts.recent(self._database, learned_figures.READ)
@@ -213,7 +213,7 @@ class Store:
 
     def drifts(self) -> tuple[Drift, ...]:
         """Return the values and rules that are off by more than their stated range, for ``intermodal doctor``."""
-        self._once()
+        self._open_once()
         newest = epochs.newest(self._database)
         rows = attempts.recent(self._database, estimate_accuracy.LOOKED_AT)
         return estimate_accuracy.drifts(rows, self.transforms(estimate_accuracy.LOOKED_AT), newest)
@@ -224,7 +224,7 @@ class Store:
         Works concurrently with writers, over its own connection; takes seconds if there are many rows. Returns None if
         another process is pruning. ``rest``: waits between two batches.
         """
-        self._once()
+        self._open_once()
         if not self.path.exists():
             return PruneResult()
         database = Database(self.path)
@@ -244,7 +244,7 @@ class Store:
 
     def runs(self, limit: int = 100) -> tuple[RunRow, ...]:
         """Return the newest runs, newest first."""
-        self._once()
+        self._open_once()
         return attempts.newest_runs(self._database, limit)
 
     # ---- the last conversation ----------------------------------------------------------------
@@ -256,7 +256,7 @@ class Store:
             return False
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO conversation VALUES (1, ?, ?, ?)", (body, endpoint, attempts.now())
+                "INSERT OR REPLACE INTO conversation VALUES (1, ?, ?, ?)", (body, endpoint, attempts.utc_now_text())
             )
         return True
 
@@ -290,7 +290,7 @@ class Store:
         self._database.close()
         self._reader.close()
 
-    def _once(self) -> None:
+    def _open_once(self) -> None:
         if not self._recovered:
             self.recover()
 

@@ -46,12 +46,12 @@ class Epoch(Value, frozen=True):
 
 def newest(database: Database) -> Epoch:
     """Return the epoch that plans use; number 0 if there is none, or if another version wrote it."""
-    return _read(database, "SELECT * FROM epochs ORDER BY number DESC LIMIT 1")
+    return _read_epoch(database, "SELECT * FROM epochs ORDER BY number DESC LIMIT 1")
 
 
 def oldest(database: Database) -> Epoch:
     """Return the first epoch: rows before it were planned without learned statistics."""
-    return _read(database, "SELECT * FROM epochs WHERE number > 0 ORDER BY number LIMIT 1")
+    return _read_epoch(database, "SELECT * FROM epochs WHERE number > 0 ORDER BY number LIMIT 1")
 
 
 def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause) -> None:
@@ -85,10 +85,10 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
     begin, looked = "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)", ended + made
     with database.writing(later=True) as connection:
         if has_changed(last.statistics, found):
-            row = (found.epoch, ended, made, looked, msgspec.json.encode(found), attempts.now())
+            row = (found.epoch, ended, made, looked, msgspec.json.encode(found), attempts.utc_now_text())
             connection.execute(begin, row)
         elif not connection.execute("UPDATE epochs SET looked = ? WHERE number = ?", (looked, last.number)).rowcount:
-            connection.execute(begin, (0, 0, 0, looked, msgspec.json.encode(Statistics()), attempts.now()))
+            connection.execute(begin, (0, 0, 0, looked, msgspec.json.encode(Statistics()), attempts.utc_now_text()))
 
 
 def rows_until_update(looked: int) -> int:
@@ -105,17 +105,17 @@ def has_changed(before: Statistics, after: Statistics) -> bool:
 
 def _has_moved(before: Quantity, after: Quantity) -> bool:
     return (
-        _apart(before.mid, after.mid) > _MID_MOVED
-        or _apart(before.low, after.low) > _RANGE_MOVED
-        or _apart(before.high, after.high) > _RANGE_MOVED
+        _log_difference(before.mid, after.mid) > _MID_MOVED
+        or _log_difference(before.low, after.low) > _RANGE_MOVED
+        or _log_difference(before.high, after.high) > _RANGE_MOVED
     )
 
 
-def _apart(one: float, other: float) -> float:
+def _log_difference(one: float, other: float) -> float:
     return abs(math.log(one / other)) if one > 0 and other > 0 else (0.0 if one == other else math.inf)
 
 
-def _read(database: Database, sql: str) -> Epoch:
+def _read_epoch(database: Database, sql: str) -> Epoch:
     with database.reading() as connection:
         row = connection.execute(sql).fetchone() if connection is not None else None
     if row is None:

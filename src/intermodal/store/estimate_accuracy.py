@@ -68,12 +68,12 @@ class EstimatePair(NamedTuple):
     day: str
     call: bool = True
 
-    def after(self, epoch: Epoch) -> bool:
+    def is_after(self, epoch: Epoch) -> bool:
         """Return whether it was made after an epoch began; attempts and transforms are numbered separately."""
         return self.number > (epoch.ended if self.call else epoch.made)
 
     @property
-    def outside(self) -> bool:
+    def is_outside_range(self) -> bool:
         """Whether the actual lies outside the promised range, by more than rounding and clock resolution."""
         if self.promised is None:
             return False
@@ -96,8 +96,8 @@ def summary(
     attempts = sum(each.attempts for each in every)
     return Summary(
         endpoints=tuple(_usage(each) for each in every),
-        grades=tuple(_grades([*pairs(rows), *transform_pairs(transform_rows)], first)),
-        beside=tuple(_beside(each, newest) for each in every if each.compared),
+        grades=tuple(_grade_estimates([*pairs(rows), *transform_pairs(transform_rows)], first)),
+        beside=tuple(_endpoint_comparison(each, newest) for each in every if each.compared),
         attempts=attempts,
         runs=totals.runs,
         running=totals.running,
@@ -109,7 +109,7 @@ def summary(
     )
 
 
-def _beside(total: EndpointTotal, newest: Epoch) -> EstimateComparison:
+def _endpoint_comparison(total: EndpointTotal, newest: Epoch) -> EstimateComparison:
     """Return estimate and actual of an endpoint, over rows whose input tokens were both estimated and reported."""
     return EstimateComparison(
         endpoint=total.endpoint, runs=total.compared,
@@ -138,13 +138,13 @@ def _reported_count(tokens: int, unreported: int) -> int | None:
     return None if unreported and not tokens else tokens
 
 
-def _grades(every: Iterable[EstimatePair], first: Epoch) -> Iterator[EstimateGrade]:
+def _grade_estimates(every: Iterable[EstimatePair], first: Epoch) -> Iterator[EstimateGrade]:
     graded: dict[tuple[str, str, str], list[EstimatePair]] = {}
     for pair in every:
         graded.setdefault((pair.endpoint, pair.op, pair.figure), []).append(pair)
     for (endpoint, op, figure), some in sorted(graded.items()):
-        learned = [pair for pair in some if first.number and pair.after(first)]
-        before = [pair for pair in some if not first.number or not pair.after(first)]
+        learned = [pair for pair in some if first.number and pair.is_after(first)]
+        before = [pair for pair in some if not first.number or not pair.is_after(first)]
         judged = learned or before
         errors = [q_error(pair.estimate, pair.actual) for pair in judged]
         promised = [pair for pair in judged if pair.promised is not None]
@@ -152,7 +152,7 @@ def _grades(every: Iterable[EstimatePair], first: Epoch) -> Iterator[EstimateGra
             endpoint=endpoint, op=op, figure=figure, count=len(judged),
             median=percentile(errors, 0.5), p90=percentile(errors, 0.9),
             before=percentile([q_error(pair.estimate, pair.actual) for pair in before], 0.5) if before else None,
-            inside=sum(not pair.outside for pair in promised) / len(promised) if promised else None,
+            inside=sum(not pair.is_outside_range for pair in promised) / len(promised) if promised else None,
         )  # fmt: skip
 
 
@@ -216,7 +216,7 @@ def drifts(rows: Sequence[AttemptRow], transform_rows: Sequence[TransformRow], n
     for pair in (*pairs(without_contention(rows)), *transform_pairs(transform_rows)):
         by_kind.setdefault((pair.endpoint, pair.op, pair.figure), []).append(pair)
     for key in sorted(by_kind):
-        promise = _promise_off(by_kind[key], newest)
+        promise = _range_drift(by_kind[key], newest)
         if promise is not None:
             found.append(promise)
     return tuple(found)
@@ -236,7 +236,7 @@ def _figures_off(rows: Sequence[AttemptRow], newest: Epoch) -> Iterator[Drift]:
                 continue
             errors = list(_stated_errors(endpoint, figure, stated, some))
             if len(errors) >= _ENOUGH:
-                yield _drift(endpoint, figure, stated, seen, errors, min(row.started[:10] for row in some))
+                yield _drift_of(endpoint, figure, stated, seen, errors, min(row.started[:10] for row in some))
 
 
 def _stated_errors(endpoint: str, figure: str, stated: Quantity, rows: Sequence[AttemptRow]) -> Iterator[float]:
@@ -271,10 +271,10 @@ def _media_off(transform_rows: Sequence[TransformRow], newest: Epoch) -> Iterato
             continue
         worker = MEDIA["worker"].mid
         errors = [q_error(worker + stated.mid * row.amount, row.seconds) for row in rows]
-        yield _drift("media", figure, stated, seen, errors, min(row.started[:10] for row in rows))
+        yield _drift_of("media", figure, stated, seen, errors, min(row.started[:10] for row in rows))
 
 
-def _drift(
+def _drift_of(
     endpoint: str, figure: str, stated: Quantity, seen: Quantity, errors: Sequence[float], since: str
 ) -> Drift:  # fmt: skip
     return Drift(
@@ -284,7 +284,7 @@ def _drift(
     )  # fmt: skip
 
 
-def _promise_off(every: Sequence[EstimatePair], newest: Epoch) -> Drift | None:
+def _range_drift(every: Sequence[EstimatePair], newest: Epoch) -> Drift | None:
     """Return the drift of one value of one op at one endpoint, if most of its actuals lay outside the promised range.
 
     Judged by promises since the newest epoch if there are enough, else by all, in which case the epoch may already have
@@ -292,9 +292,9 @@ def _promise_off(every: Sequence[EstimatePair], newest: Epoch) -> Drift | None:
     """
     promised = [pair for pair in every if pair.promised is not None]
     first = every[0]
-    since = [pair for pair in promised if pair.after(newest)]
+    since = [pair for pair in promised if pair.is_after(newest)]
     judged = since if len(since) >= _ENOUGH else promised
-    if len(judged) < _ENOUGH or sum(pair.outside for pair in judged) <= _MOST_OUTSIDE * len(judged):
+    if len(judged) < _ENOUGH or sum(pair.is_outside_range for pair in judged) <= _MOST_OUTSIDE * len(judged):
         return None
     actuals = [pair.actual for pair in judged]
     ranges = [pair.promised for pair in judged if pair.promised is not None]

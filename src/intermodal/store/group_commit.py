@@ -127,11 +127,11 @@ class GroupCommitter:
                 self._came.clear()
             if not taken:
                 return
-            if len(taken) == 1 or not self._all(taken):
+            if len(taken) == 1 or not self._commit_together(taken):
                 for each in taken:
-                    self._one(each)
+                    self._commit_alone(each)
 
-    def _one(self, write: _Write) -> None:
+    def _commit_alone(self, write: _Write) -> None:
         try:
             self._before()
             with self._database.writing(later=write.later):
@@ -141,12 +141,12 @@ class GroupCommitter:
         else:
             write.done.set_result(result)
 
-    def _all(self, writes: list[_Write]) -> bool:
+    def _commit_together(self, writes: list[_Write]) -> bool:
         """Write all in one commit; return False if nothing was applied."""
         try:
             self._before()
             with self._database.writing(later=all(each.later for each in writes)) as connection:
-                made = [_within(connection, each) for each in writes]
+                made = [_run_in_savepoint(connection, each) for each in writes]
         except StoreError:
             return False
         except BaseException as error:
@@ -161,7 +161,7 @@ class GroupCommitter:
         return True
 
 
-def _within(connection: sqlite3.Connection, write: _Write) -> tuple[Any, Exception | None]:
+def _run_in_savepoint(connection: sqlite3.Connection, write: _Write) -> tuple[Any, Exception | None]:
     """Run one write of a commit in a savepoint, so that an error undoes only this write.
 
     Returns its result and its error. Raises StoreError if the file cannot be used.

@@ -67,24 +67,24 @@ class ImageVectors:
         """Return the digests of the images for which a model's vectors are stored."""
         return {digest for (digest,) in self._read("SELECT digest FROM vectors WHERE model = ?", model)}
 
-    def of(self, model: str, digests: Collection[str]) -> Iterator[list[tuple[str, bytes]]]:
+    def vectors_of(self, model: str, digests: Collection[str]) -> Iterator[list[tuple[str, bytes]]]:
         """Yield batches of digests and vectors, in the format of ``pack_vector``.
 
         If more than a quarter of a model's vectors are requested, they are read in storage order, otherwise by digest.
         """
         ((here,),) = self._read("SELECT COUNT(*) FROM vectors WHERE model = ?", model) or [(0,)]
         if len(digests) * _SCANNED < here:
-            return self._of_few(model, sorted(digests))
-        return self._of_many(model, frozenset(digests))
+            return self._vectors_by_digest(model, sorted(digests))
+        return self._vectors_by_scan(model, frozenset(digests))
 
-    def _of_few(self, model: str, digests: Sequence[str]) -> Iterator[list[tuple[str, bytes]]]:
+    def _vectors_by_digest(self, model: str, digests: Sequence[str]) -> Iterator[list[tuple[str, bytes]]]:
         for start in range(0, len(digests), _AT_ONCE):
             some = digests[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
             sql = f"SELECT digest, vector FROM vectors WHERE model = ? AND digest IN ({marks})"
             yield self._read(sql, model, *some)
 
-    def _of_many(self, model: str, digests: frozenset[str]) -> Iterator[list[tuple[str, bytes]]]:
+    def _vectors_by_scan(self, model: str, digests: frozenset[str]) -> Iterator[list[tuple[str, bytes]]]:
         sql = (
             "SELECT rowid, digest, vector FROM vectors NOT INDEXED WHERE model = ? AND rowid > ? ORDER BY rowid LIMIT ?"
         )
@@ -95,7 +95,7 @@ class ImageVectors:
 
     def vector(self, model: str, digest: str) -> bytes | None:
         """Return one vector; None if it is not stored."""
-        return next((vector for _, vector in next(self._of_few(model, [digest]))), None)
+        return next((vector for _, vector in next(self._vectors_by_digest(model, [digest]))), None)
 
     def store(self, model: str, digest: str, vector: Sequence[float]) -> bytes:
         """Store a vector; return it as stored."""
@@ -103,7 +103,7 @@ class ImageVectors:
         self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", [(model, digest, kept)])
         return kept
 
-    def saw(self, files: Iterable[tuple[str, FileStamp, str]]) -> None:
+    def record_files(self, files: Iterable[tuple[str, FileStamp, str]]) -> None:
         """Record path, stamp and digest of files, by which they are recognised later."""
         rows = [(path, *stamp, digest) for path, stamp, digest in files]
         before = [
@@ -114,7 +114,7 @@ class ImageVectors:
         if before:  # the image has changed, so its old vector is unused
             self._write(_ALONE, before)
 
-    def drop(self, paths: Iterable[str]) -> int:
+    def remove_files(self, paths: Iterable[str]) -> int:
         """Remove files, and the vectors that only they used; return the number of files."""
         gone = list(paths)
         for start in range(0, len(gone), _AT_ONCE):
@@ -128,7 +128,7 @@ class ImageVectors:
     def close(self) -> None:
         self._database.close()
 
-    def forget(self) -> bool:
+    def delete_cache(self) -> bool:
         """Delete the cache; return whether it existed."""
         self.close()
         there = self._path.exists()

@@ -58,15 +58,15 @@ from intermodal.store.speed_regression import (
     CoefficientPrior,
     FittedCoefficient,
     Observation,
-    deviation,
     fit_coefficients,
     lognormal_prior,
     media_priors,
     percentile,
     priors,
-    reach,
     residual,
     round_range,
+    shrunk_deviation,
+    spread_factors,
     states_decode_speed,
 )
 
@@ -231,9 +231,9 @@ def of_endpoints(
     for endpoint, figures in priors.items():
         other = _best_known(endpoint, sizes)
         if other is not None and (window := _window(rows_of(endpoint), failed)):
-            theirs = _shared(priors[other], zones[endpoint], zones[other])
+            theirs = _shareable_figures(priors[other], zones[endpoint], zones[other])
             own = _figures(endpoint, window, theirs, pause)
-            figures = _together(own, theirs, _same(own, theirs, window, sizes[other]))
+            figures = _combine_figures(own, theirs, _equal_within_chance(own, theirs, window, sizes[other]))
         for figure, quantity in figures.items():
             found[f"{endpoint}|{figure}"] = quantity
     for figure, quantity in _media([row for row in transforms if row.amount > 0 and row.seconds > 0], pause).items():
@@ -272,7 +272,7 @@ def _best_known(endpoint: str, sizes: Mapping[str, int]) -> str | None:
     return best if best != endpoint and model else None
 
 
-def _shared(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[str, Quantity]:
+def _shareable_figures(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[str, Quantity]:
     """Return the values of another endpoint that apply to this one.
 
     These are the values of the model, and the speeds if the zone is similar.
@@ -285,7 +285,7 @@ def _shared(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[st
     }
 
 
-def _together(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Set[str]) -> dict[str, Quantity]:
+def _combine_figures(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Set[str]) -> dict[str, Quantity]:
     """Return the endpoint's own values; those in ``same`` get the other endpoint's mid, clipped to the own range."""
     found: dict[str, Quantity] = {}
     for name, mine in own.items():
@@ -294,7 +294,7 @@ def _together(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Se
     return found
 
 
-def _same(
+def _equal_within_chance(
     own: Mapping[str, Quantity], theirs: Mapping[str, Quantity], rows: Sequence[AttemptRow], others: int
 ) -> set[str]:
     """Return the values that differ from another endpoint's by no more than chance.
@@ -309,7 +309,7 @@ def _same(
         for name, mine in own.items()
         if name in theirs and name not in SPEEDS and min(mine.low, theirs[name].low) > 0
         and abs(math.log(mine.mid / theirs[name].mid))
-        <= _BY_CHANCE * math.hypot(_deviation(mine) / len(rows) ** 0.5, _deviation(theirs[name]) / others**0.5)
+        <= _BY_CHANCE * math.hypot(_log_deviation(mine) / len(rows) ** 0.5, _log_deviation(theirs[name]) / others**0.5)
     }  # fmt: skip
     logs = {
         name: math.log(1 / theirs[name].mid if name in _PER_SECOND else theirs[name].mid)
@@ -322,12 +322,12 @@ def _same(
             off.setdefault(names, []).append(residual(observation, logs))
     like, unlike = set[str](), set[str]()
     for names, found in off.items():
-        error = deviation(found) * math.sqrt(1 / len(found) + 1 / others)
+        error = shrunk_deviation(found) * math.sqrt(1 / len(found) + 1 / others)
         (like if abs(percentile(found, 0.5)) <= _BY_CHANCE * error else unlike).update(names)
     return same | (like - unlike)
 
 
-def _deviation(quantity: Quantity) -> float:
+def _log_deviation(quantity: Quantity) -> float:
     """Return the standard deviation of the logarithm of one run, from its 80 % range."""
     return math.log(quantity.high / quantity.low) / 2.56
 
@@ -387,7 +387,7 @@ def _weight(age: int) -> float:
 def _speeds(rows: Sequence[AttemptRow], before: dict[str, CoefficientPrior], pause: Pause) -> dict[str, Quantity]:
     weighted = [one for age, row in in_slices(_with_age(rows), pause) for one in observations(row, _weight(age))]
     found: dict[str, Quantity] = {}
-    for figure, result in _fit(weighted, before, pause).items():
+    for figure, result in _fit_coefficients(weighted, before, pause).items():
         found[figure] = _quantity(result, per_second=figure in _PER_SECOND)
     return found
 
@@ -461,10 +461,10 @@ def _media(rows: Sequence[TransformRow], pause: Pause) -> dict[str, Quantity]:
             Observation((("worker", 1.0), (figure, row.amount)), row.seconds, _weight(len(usual) - 1 - index))
             for index, row in enumerate(usual)
         ]
-    return {figure: _quantity(result) for figure, result in _fit(weighted, media_priors(), pause).items()}
+    return {figure: _quantity(result) for figure, result in _fit_coefficients(weighted, media_priors(), pause).items()}
 
 
-def _fit(
+def _fit_coefficients(
     weighted: Sequence[Observation], before: Mapping[str, CoefficientPrior], pause: Pause
 ) -> dict[str, FittedCoefficient]:
     """Return the values with enough observations; if there are too few, nothing is computed."""
@@ -483,7 +483,7 @@ def _counting(rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity], pause:
     """Return how the server counts inputs, relative to our rules."""
     equations = weighted_equations([(row, _weight(age)) for age, row in in_slices(_with_age(rows), pause)])
     before = {name: lognormal_prior(theirs[name]) if name in theirs else usual for name, usual in PRIORS.items()}
-    return {figure: _quantity(result) for figure, result in _fit(equations, before, pause).items()}
+    return {figure: _quantity(result) for figure, result in _fit_coefficients(equations, before, pause).items()}
 
 
 def _add_films(found: dict[str, Quantity], rows: Sequence[AttemptRow]) -> None:
@@ -522,7 +522,7 @@ def weighted_median(values: Sequence[tuple[float, float]], basis: str, rule: flo
     if rule is not None:
         share = len(values) / (len(values) + _SHRUNK)
         middle = math.exp(share * math.log(middle) + (1 - share) * math.log(rule))
-    low, high = reach([math.log(value / middle) for value, _ in values])
+    low, high = spread_factors([math.log(value / middle) for value, _ in values])
     return round_range(middle * low, middle, middle * high, basis)
 
 

@@ -43,7 +43,7 @@ class MeasuredFile(Value):
     version: int = VERSION
 
 
-def read(folder: Path) -> tuple[MeasuredFile, ...]:
+def read_results(folder: Path) -> tuple[MeasuredFile, ...]:
     """Return the results of every data set, ordered by file name. Raises StoreError for an unusable file."""
     found = []
     for path in sorted((folder / FOLDER).glob("*.json")):
@@ -67,7 +67,7 @@ def strengths(folder: Path) -> dict[str, tuple[Strength, ...]]:
     Raises StoreError.
     """
     best: dict[tuple[str, str], tuple[int, str, Strength]] = {}
-    for file in read(folder):
+    for file in read_results(folder):
         for row in file.rows:
             key = (row.endpoint, row.strength.task)
             mine = (row.items, file.date, row.strength)
@@ -83,7 +83,7 @@ def remember(folder: Path, data: Path, date: str, rows: Iterable[MeasuredStrengt
     """Store the results of a data set, replacing earlier ones. Raises StoreError."""
     path = _path(folder, data)
     kept = tuple(rows)
-    before = next((file for file in read(folder) if file.data == str(data.resolve())), None)
+    before = next((file for file in read_results(folder) if file.data == str(data.resolve())), None)
     if before is not None:  # endpoints that were not measured this time keep their figures
         named = {(row.endpoint, row.strength.task) for row in kept}
         kept += tuple(row for row in before.rows if (row.endpoint, row.strength.task) not in named)
@@ -92,7 +92,7 @@ def remember(folder: Path, data: Path, date: str, rows: Iterable[MeasuredStrengt
     return path
 
 
-def forget(folder: Path, data: Path | None = None) -> int:
+def delete_results(folder: Path, data: Path | None = None) -> int:
     """Delete the results of a data set, or all; return the number of files removed. Reads none of them."""
     paths = [_path(folder, data)] if data is not None else sorted((folder / FOLDER).glob("*.json"))
     count = 0

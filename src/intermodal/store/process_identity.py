@@ -21,7 +21,7 @@ def identity(pid: int | None = None) -> str:
     Raises StoreError if the system does not report it.
     """
     try:
-        return _identity_of(pid) if pid is not None and pid != os.getpid() else _own(os.getpid())
+        return _identity_of(pid) if pid is not None and pid != os.getpid() else _own_identity(os.getpid())
     except OSError as error:
         raise StoreError(
             f"its start time cannot be read ({(error.strerror or type(error).__name__).lower()})",
@@ -32,15 +32,15 @@ def identity(pid: int | None = None) -> str:
 
 def is_dead(known: str) -> bool:
     """Return whether the process with this identity has certainly ended. Always False for processes of another host."""
-    return _runs(known) is False
+    return _is_process_running(known) is False
 
 
 def is_alive(known: str) -> bool:
     """Return whether exactly this process is certainly running, so that it may be signalled by its id."""
-    return _runs(known) is True
+    return _is_process_running(known) is True
 
 
-def _runs(known: str) -> bool | None:
+def _is_process_running(known: str) -> bool | None:
     """Return whether the process is running; None if that is uncertain."""
     where, _, rest = known.partition("/")
     if where != host():
@@ -66,7 +66,7 @@ def host() -> str:
 
 
 @cache
-def _own(pid: int) -> str:
+def _own_identity(pid: int) -> str:
     """Return the identity of this process, cached so that it is known even without free descriptors.
 
     ``pid`` is a parameter because a fork is another process.

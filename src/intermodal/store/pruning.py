@@ -119,7 +119,7 @@ class EndpointTotal(NamedTuple):
     pico_estimated: int
     pico_billed: int
 
-    def plus(self, other: EndpointTotal) -> EndpointTotal:
+    def add(self, other: EndpointTotal) -> EndpointTotal:
         return EndpointTotal._make((self.endpoint, *(one + two for one, two in zip(self[1:], other[1:], strict=True))))
 
     @property
@@ -150,7 +150,7 @@ def totals(database: Database) -> UsageTotals:
         upto = _last_summed_row(connection)
         found: dict[str, EndpointTotal] = {}
         for row in _totals(connection, upto):
-            found[row.endpoint] = found[row.endpoint].plus(row) if row.endpoint in found else row
+            found[row.endpoint] = found[row.endpoint].add(row) if row.endpoint in found else row
         runs, running, interrupted = connection.execute(_RUNS, (DIED,)).fetchone()
         pruned_attempts, open_ = connection.execute(
             f"SELECT (SELECT COUNT(*) FROM attempts), (SELECT COUNT(*) FROM attempts WHERE {_OPEN})"
@@ -263,7 +263,7 @@ def prune(
     batch = _Batch(database, rest)
     return PruneResult(
         attempts=_attempts(batch, keep, before, attempt_journal.journaled_attempts(journal_folder)),
-        runs=_runs(batch, keep, before),
+        runs=_delete_runs(batch, keep, before),
         transforms=_transforms(batch, keep, before),
         epochs=_epochs(batch, before),
     )
@@ -295,7 +295,9 @@ class _Batch:
         return deleted
 
 
-def _old(database: Database, select: str, upto: int, old: Callable[[sqlite3.Row], bool]) -> Iterator[list[sqlite3.Row]]:
+def _old_rows(
+    database: Database, select: str, upto: int, old: Callable[[sqlite3.Row], bool]
+) -> Iterator[list[sqlite3.Row]]:
     """Yield batches of old rows in the order of their numbers (the first column); stop at a batch without any."""
     at = 0
     while True:
@@ -323,7 +325,7 @@ def _attempts(batch: _Batch, keep: RetentionPolicy, before: str, noted: frozense
         " ORDER BY sequence LIMIT ?"
     )
     deleted = 0
-    for old in _old(batch.database, select, upto, lambda row: row["sequence"] <= much or row["finished"] < before):
+    for old in _old_rows(batch.database, select, upto, lambda row: row["sequence"] <= much or row["finished"] < before):
         keys = [
             (row["sequence"],) for row in old
             if row["id"] not in noted
@@ -366,14 +368,14 @@ def _ranges(keys: Sequence[tuple[Any, ...]]) -> list[tuple[int, int]]:
 
 
 # ---- runs -----------------------------------------------------------------------------------------
-def _runs(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
+def _delete_runs(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
     with batch.database.reading() as connection:
         assert connection is not None
         newest = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM runs").fetchone()[0]
     much = newest - keep.rows if keep.rows else 0
     select = "SELECT rowid, id, started, finished FROM runs WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"
     upto, deleted = newest - learned_figures.READ, 0
-    for old in _old(batch.database, select, upto, lambda row: row["rowid"] <= much or row["started"] < before):
+    for old in _old_rows(batch.database, select, upto, lambda row: row["rowid"] <= much or row["started"] < before):
         ended = [
             (row["id"],) for row in old if row["finished"] and (row["rowid"] <= much or row["finished"] < before)
         ]  # fmt: skip

@@ -41,7 +41,7 @@ def remember_hearing(cache: ConversionCache, part: PartFacts, *, by: str, sure: 
     if sure[1]:
         cache.store(key, CachedConversion(name=part.name, op="doubted", maker=by, sure=sure))
         return
-    kept = cache.look(key)
+    kept = cache.peek(key)
     if kept is not None and kept.maker == by:
         cache.remove(key)
 
@@ -57,7 +57,7 @@ def with_recognition_quality(facts: Facts, cache: ConversionCache, readers: str,
 
 def _recall_quality(part: PartFacts, cache: ConversionCache, readers: str, language: str) -> PartFacts:
     if part.kind in ("audio", "video"):
-        heard = cache.look(_heard_key(part, language))
+        heard = cache.peek(_heard_key(part, language))
         return part if heard is None else replace(part, read_before=heard.sure, read_by=heard.maker)
     if part.kind == "image":
         return _with_recognition(part, part, 0, cache, readers)
@@ -72,9 +72,9 @@ def _recall_quality(part: PartFacts, cache: ConversionCache, readers: str, langu
 
 
 def _with_recognition(facts: T, part: PartFacts, page: int, cache: ConversionCache, readers: str) -> T:
-    if not facts.script and cache.look(_key(part, page, "script", readers)) is not None:
+    if not facts.script and cache.peek(_key(part, page, "script", readers)) is not None:
         return replace(facts, script=UNKNOWN_SCRIPT)
-    doubted = cache.look(_key(part, page, "doubted", readers))
+    doubted = cache.peek(_key(part, page, "doubted", readers))
     return facts if doubted is None else replace(facts, read_before=doubted.sure)
 
 

@@ -121,10 +121,10 @@ def _step(
         pull = (scale / priors[name].spread) ** 2
         matrix[index][index] += pull
         right[index] += pull * (math.log(priors[name].typical) - logs[name])
-    return _solved(matrix, right)
+    return _solve_linear(matrix, right)
 
 
-def _solved(matrix: list[list[float]], right: list[float]) -> list[float]:
+def _solve_linear(matrix: list[list[float]], right: list[float]) -> list[float]:
     """Solve a linear system by Gaussian elimination with pivoting.
 
     The matrix is positive definite, since every prior adds to its diagonal.
@@ -158,7 +158,7 @@ def _coefficient(name: str, observations: Sequence[Observation], logs: Mapping[s
     value = math.exp(logs[name])
     ratios = [residual(observation, logs) for observation in observations if dict(observation.amounts).get(name)]
     mostly = [residual(observation, logs) for observation in observations if _share(name, observation, logs) >= 1 / 3]
-    low, high = reach(mostly if len(mostly) >= 5 else ratios)
+    low, high = spread_factors(mostly if len(mostly) >= 5 else ratios)
     return FittedCoefficient(value=value, low=low, high=high, times=len(ratios))
 
 
@@ -167,7 +167,7 @@ def _share(name: str, observation: Observation, logs: Mapping[str, float]) -> fl
     return math.exp(logs[name]) * dict(observation.amounts).get(name, 0.0) / whole
 
 
-def reach(logarithms: Sequence[float]) -> tuple[float, float]:
+def spread_factors(logarithms: Sequence[float]) -> tuple[float, float]:
     """Return the factors around 1 between which 80 % of further values are expected.
 
     From 20 values on, these are their 10th and 90th percentiles. Fewer values do not show the tails: then the range is
@@ -177,12 +177,12 @@ def reach(logarithms: Sequence[float]) -> tuple[float, float]:
     if count >= 20:
         low, high = percentile(logarithms, 0.1), percentile(logarithms, 0.9)
     else:
-        half = deviation(logarithms) * next((times for most, times in _REACH if count <= most), _FARTHEST)
+        half = shrunk_deviation(logarithms) * next((times for most, times in _REACH if count <= most), _FARTHEST)
         low, high = -half, half
     return math.exp(min(low, -_LEAST_SPREAD)), math.exp(max(high, _LEAST_SPREAD))
 
 
-def deviation(logarithms: Sequence[float]) -> float:
+def shrunk_deviation(logarithms: Sequence[float]) -> float:
     """Return the standard deviation of runs, shrunk towards the usual one, since a few runs do not show it."""
     squares = sum(value**2 for value in logarithms) + _USUAL_WEIGHT * _USUAL_SPREAD**2
     return math.sqrt(squares / (len(logarithms) + _USUAL_WEIGHT))

@@ -265,7 +265,7 @@ class Database:
         if found < newest:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                self._grow(connection, self._version(connection))  # another process may have been first
+                self._migrate_schema(connection, self._version(connection))  # another process may have been first
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -284,7 +284,7 @@ class Database:
         found: int = connection.execute("SELECT version FROM schema").fetchone()[0]
         return found
 
-    def _grow(self, connection: sqlite3.Connection, found: int) -> None:
+    def _migrate_schema(self, connection: sqlite3.Connection, found: int) -> None:
         newest = max(self._changes)
         for version in range(found + 1, newest + 1):
             for statement in _statements(self._changes[version]):

@@ -155,7 +155,7 @@ class Signals:
             attributes["intermodal.cached"] = True
         elif call.endpoint is not None:
             about = endpoint_attributes(call)
-            attributes |= about | _took(call) | dict(call.content)
+            attributes |= about | _duration_attributes(call) | dict(call.content)
             name = f"{about['gen_ai.operation.name']} {about['gen_ai.request.model']}"
             kind = SpanKind.INTERNAL if call.endpoint.host.zone == "process" else SpanKind.CLIENT
             self._record_metrics(call, about)
@@ -198,11 +198,11 @@ def endpoint_attributes(call: ModelCall) -> Attributes:
     }
     if call.model:
         found["gen_ai.response.model"] = call.model
-    address, port = _place(endpoint.host.base_url)
+    address, port = _server_address(endpoint.host.base_url)
     return found | ({"server.address": address, "server.port": port} if address else {})
 
 
-def _took(call: ModelCall) -> Attributes:
+def _duration_attributes(call: ModelCall) -> Attributes:
     found: Attributes = {}
     for name, counted in COUNTED.items():
         if (tokens := getattr(call.usage, counted)) is not None:
@@ -214,7 +214,7 @@ def _took(call: ModelCall) -> Attributes:
 
 
 @lru_cache(256)
-def _place(base_url: str) -> tuple[str, int]:
+def _server_address(base_url: str) -> tuple[str, int]:
     parts = urlsplit(base_url)
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
@@ -341,12 +341,12 @@ async def trace_run(
                 run.feed(event)
                 yield event
     except BaseException as error:
-        run.close(error.code if isinstance(error, IntermodalError) else _word(error))
+        run.close(error.code if isinstance(error, IntermodalError) else _error_word(error))
         raise
     run.close()
 
 
-def _word(error: BaseException) -> str:
+def _error_word(error: BaseException) -> str:
     return "internal" if isinstance(error, Exception) else "cancelled"
 
 
@@ -420,7 +420,7 @@ class RunSpans:
                 step.first = time.time()
 
     def _on_step_finished(self, event: StepFinished) -> None:
-        self._let_go()
+        self._release_spans()
         actual = event.actual
         step = self._open.pop(actual.step, None) or self._step_from_plan(actual.step)
         began = self._zero + actual.began
@@ -437,11 +437,11 @@ class RunSpans:
         if step is not None and event.then == "resend":
             step.failures.append(event)
             return
-        self._let_go()
+        self._release_spans()
         found = self._open.pop(event.step, None) or self._step_from_plan(event.step)
         ended = self._zero + event.at
         began = min(found.began, ended - event.seconds)
-        self._tell(
+        self._record_call(
             ModelCall(
                 op=found.op, step=event.step, endpoint=self._catalog.by_id.get(event.endpoint), began=began,
                 seconds=ended - began, cost=event.cost, error=event.code, failures=tuple(found.failures),
@@ -461,7 +461,7 @@ class RunSpans:
             if self._asked:
                 held = replace(held, content=message_attributes_of(self._asked, "".join(self._words), event))
             self._held = held
-        self._let_go()
+        self._release_spans()
         if self._own is not None:
             self._own.set_attribute("intermodal.route", event.endpoint)
             if event.cost is not None:
@@ -481,21 +481,21 @@ class RunSpans:
             told = {"intermodal.step.id": event.step, "intermodal.plan.id": event.plan}
             span.add_event("intermodal.replanned", told | {"intermodal.route": event.endpoint})
 
-    def _let_go(self) -> None:
+    def _release_spans(self) -> None:
         held, self._held = self._held, None
         if held is not None:
-            self._tell(held)
+            self._record_call(held)
 
-    def _tell(self, call: ModelCall) -> None:
+    def _record_call(self, call: ModelCall) -> None:
         self._signals.record_call(call, self._below, self._plan)
 
     def close(self, error: str = "") -> None:
         """End the span, with an error code if there is one."""
-        self._let_go()
+        self._release_spans()
         now = time.time()
         for name, step in self._open.items():
             endpoint = self._catalog.by_id.get(step.endpoint)
-            self._tell(
+            self._record_call(
                 ModelCall(
                     op=step.op, step=name, endpoint=endpoint, began=step.began, seconds=now - step.began, cost=None,
                     first=None if step.first is None else step.first - step.began, error=error or "cancelled",
@@ -524,7 +524,7 @@ def input_messages(inputs: Inputs) -> str:
     for message in inputs.request.messages:
         parts: list[dict[str, Any]] = []
         for part in message.parts:
-            said = _part(part)
+            said = _message_part(part)
             if said is None:
                 known = facts.get(index)
                 said = {"type": "file", "modality": known.kind if known else "unknown"}
@@ -538,26 +538,26 @@ def input_messages(inputs: Inputs) -> str:
 
 def message_attributes_of(given: str, words: str, finished: Finished) -> tuple[tuple[str, str], ...]:
     """Return the content attributes of the call that answered."""
-    parts: list[dict[str, Any]] = [{"type": "text", "content": _short(words)}] if words else []
-    parts += [said for part in finished.tool_calls if (said := _part(part)) is not None]
+    parts: list[dict[str, Any]] = [{"type": "text", "content": _shorten(words)}] if words else []
+    parts += [said for part in finished.tool_calls if (said := _message_part(part)) is not None]
     answer = [{"role": "assistant", "parts": parts, "finish_reason": finished.finish_reason}]
     return ((_INPUT, given), (_OUTPUT, _json(answer)))
 
 
-def _part(part: Part) -> dict[str, Any] | None:
+def _message_part(part: Part) -> dict[str, Any] | None:
     """Return a message part as defined by the conventions; None for a file."""
     if isinstance(part, Text):
-        return {"type": "text", "content": _short(part.text)}
+        return {"type": "text", "content": _shorten(part.text)}
     if isinstance(part, (Reasoning, Refusal)):
-        return {"type": "reasoning" if isinstance(part, Reasoning) else "refusal", "content": _short(part.text)}
+        return {"type": "reasoning" if isinstance(part, Reasoning) else "refusal", "content": _shorten(part.text)}
     if isinstance(part, ToolCall):
-        return {"type": "tool_call", "id": part.id, "name": part.name, "arguments": _short(part.arguments)}
+        return {"type": "tool_call", "id": part.id, "name": part.name, "arguments": _shorten(part.arguments)}
     if isinstance(part, ToolResult):
-        return {"type": "tool_call_response", "id": part.id, "response": _short(part.text)}
+        return {"type": "tool_call_response", "id": part.id, "response": _shorten(part.text)}
     return {"type": "opaque"} if isinstance(part, Opaque) else None
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

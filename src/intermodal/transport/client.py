@@ -186,7 +186,7 @@ class Transport:
                 )
                 await reply.wait_for_headers()
             if deadline.over:
-                raise exchange.silent()
+                raise exchange.timeout_error()
             exchange.begin_waiting()  # a host may answer before it has received everything
             yield Response(reply.status, reply.headers, reply, exchange)
         finally:
@@ -208,7 +208,7 @@ class Transport:
                     await exchange.record.before()
                     noted = True
             except BaseException:
-                pool.give_back(connection) if kept else connection.abort()
+                pool.release(connection) if kept else connection.abort()
                 raise
             if connection.open and not (kept and connection.has_input()):
                 return connection

@@ -143,7 +143,7 @@ class ConnectionPool:
             connection.abort()
         return None
 
-    def give_back(self, connection: HostConnection) -> None:
+    def release(self, connection: HostConnection) -> None:
         """Return an unused connection to the pool."""
         self.reused -= 1
         self.free(connection)
@@ -179,7 +179,7 @@ class ConnectionPool:
         self.opened += 1
         return connection
 
-    def watch(self, now: float) -> None:
+    def fail_silent_hosts(self, now: float) -> None:
         """Fail requests whose host has been silent for too long.
 
         Covers requests sent with ``timed``; call it regularly.
@@ -188,18 +188,18 @@ class ConnectionPool:
             if connection.deadline < now:
                 connection.expire()
 
-    def _end_unused(self) -> None:
+    def _close_unused(self) -> None:
         self._timer = None
         now = monotonic()
         for waiting in tuple(self._idle.values()):
             for connection in tuple(waiting):
                 if now - connection.since >= KEEP_ALIVE:
                     connection.abort()
-        self._look_again()
+        self._schedule_check()
 
-    def _look_again(self) -> None:
+    def _schedule_check(self) -> None:
         if self._timer is None and any(self._idle.values()):
-            self._timer = asyncio.get_running_loop().call_later(KEEP_ALIVE, self._end_unused)
+            self._timer = asyncio.get_running_loop().call_later(KEEP_ALIVE, self._close_unused)
 
     def close(self) -> None:
         if self._timer is not None:
@@ -220,9 +220,9 @@ class ConnectionPool:
 
     def free(self, connection: HostConnection) -> None:
         self._idle.setdefault(connection.key, []).append(connection)
-        self._look_again()
+        self._schedule_check()
 
-    def forget(self, connection: HostConnection) -> None:
+    def remove(self, connection: HostConnection) -> None:
         self._all.discard(connection)
         waiting = self._idle.get(connection.key)
         if waiting and connection in waiting:
@@ -308,8 +308,8 @@ class HostConnection(asyncio.Protocol):
         """Write a request; its reply goes to ``listener``.
 
         Args:
-            timed: keep a deadline, which the pool's ``watch`` enforces; otherwise the caller keeps its own once the
-                request is written.
+            timed: keep a deadline, which the pool's ``fail_silent_hosts`` enforces; otherwise the caller keeps its own
+                once the request is written.
             written: called when the last byte has been passed to the socket.
         """
         self.listener, self._where, self._timeouts = listener, where, target.timeouts
@@ -329,22 +329,22 @@ class HostConnection(asyncio.Protocol):
             self._pool.writer.write(self._transport, b"".join((head, *body)))
         else:
             self._left = [memoryview(head), *(memoryview(piece) for piece in body)]
-            self._write()
-        self._wait_for_it()
+            self._write_body()
+        self._start_waiting()
 
     @property
     def sent(self) -> bool:
         """True if the whole request may have arrived: a partial body is not processed, and not billed."""
         return not self._left
 
-    def _write(self) -> None:
+    def _write_body(self) -> None:
         """Write as much of the body as there is room for, in slices: asyncio copies what a socket does not accept.
 
         After a few slices other work gets its turn: a local host accepts twenty megabytes without a pause.
         """
         for _ in range(_AT_ONCE):
             if not self._left or self._paused or not self.open:
-                self._wait_for_it()
+                self._start_waiting()
                 return
             first = self._left[0]
             self._transport.write(first[:_SLICE])
@@ -352,9 +352,9 @@ class HostConnection(asyncio.Protocol):
                 self._left[0] = first[_SLICE:]
             else:
                 self._left.pop(0)
-        self._loop.call_soon(self._write)
+        self._loop.call_soon(self._write_body)
 
-    def _wait_for_it(self) -> None:
+    def _start_waiting(self) -> None:
         """Start the host's time when the last byte was sent; until then the host must keep reading the request."""
         if not self._left and self._written is not None:
             written, self._written = self._written, None
@@ -375,7 +375,7 @@ class HostConnection(asyncio.Protocol):
             self._timer = None
 
     @property
-    def behind(self) -> bool:
+    def is_reader_behind(self) -> bool:
         """True if reading is paused because the reader of the answer is behind."""
         return self._behind
 
@@ -394,8 +394,8 @@ class HostConnection(asyncio.Protocol):
             self._transport.resume_reading()
         if self._timed:
             now = monotonic()
-            self._silence.word(now)  # words were arriving, otherwise the reader would not be behind
-            self.deadline = self._silence.until(now)
+            self._silence.record_answer_piece(now)  # words were arriving, otherwise the reader would not be behind
+            self.deadline = self._silence.deadline_after(now)
 
     def abort(self) -> None:
         """Close the connection immediately: a host stops working, and charging, for an abandoned request."""
@@ -408,13 +408,13 @@ class HostConnection(asyncio.Protocol):
         """Fail the request: the host has been silent for too long."""
         if self._left and not self._answering:
             what = FAILURES["WriteTimeout"][1]
-            self._fail(unanswered_error(what, self._where, sent=False, kept=self._kept, seconds=math.inf))
+            self._fail_with(unanswered_error(what, self._where, sent=False, kept=self._kept, seconds=math.inf))
             return
-        self._fail(silent_host_error(
+        self._fail_with(silent_host_error(
             self._where, self._timeouts, sent=self.sent, answering=self._answering, wordless=self.wordless
         ))  # fmt: skip
 
-    def _fail(self, error: errors.CallError) -> None:
+    def _fail_with(self, error: errors.CallError) -> None:
         listener = self.listener
         self.abort()
         if listener is not None:
@@ -428,7 +428,7 @@ class HostConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._paused = False
         if self._left:
-            self._write()
+            self._write_body()
 
     def data_received(self, data: bytes) -> None:
         if self.listener is None:
@@ -439,48 +439,48 @@ class HostConnection(asyncio.Protocol):
             self._before += len(data)
             self._head += data
         try:
-            self._feed(data)
+            self._feed_parser(data)
         except (httptools.HttpParserUpgrade, httptools.HttpParserError):
-            self._hand_on()
+            self._deliver_pieces()
             if self._whole:
                 self._more = True  # the rest is not part of the reply
                 self._on_reply_end()
             else:
-                self._fail(self._break_off_error(UNREADABLE))
+                self._fail_with(self._break_off_error(UNREADABLE))
         else:
             if self._whole and not self._more:
-                self._more = self._goes_beyond(data)
-            self._hand_on()
+                self._more = self._has_data_beyond_reply(data)
+            self._deliver_pieces()
             if self._whole:
                 self._on_reply_end()
             elif self.listener is None:
                 if self._more:
                     self.abort()  # an unsolicited reply
             elif not self._answering and self._before > _HEAD:
-                self._fail(self._break_off_error(UNREADABLE))
+                self._fail_with(self._break_off_error(UNREADABLE))
             elif self._timed and not self._behind:
-                self._goes_on(self.listener)
+                self._extend_deadline(self.listener)
 
-    def _goes_beyond(self, data: bytes) -> bool:
+    def _has_data_beyond_reply(self, data: bytes) -> bool:
         """Return True if blank lines, which llhttp skips, follow the end of a reply. ``data``: the latest data."""
         if self._headers.get("transfer-encoding"):
             return data.endswith(b"\r\n\r\n\r\n")
         return bool(self._got) and not data.endswith(self._got[-1])
 
-    def _goes_on(self, listener: Listener) -> None:
+    def _extend_deadline(self, listener: Listener) -> None:
         """Extend the deadline after data arrived."""
         now = monotonic()
         if listener.output_seen:
             listener.output_seen = False
             if listener.waits:
-                self._silence.word(now)
+                self._silence.record_answer_piece(now)
             elif self.wordless:  # in a single document the first byte counts, then the time for the whole
                 self.wordless = False
-                self._silence.word(now)
+                self._silence.record_answer_piece(now)
         if not self.wordless:
-            self.deadline = self._silence.until(now)
+            self.deadline = self._silence.deadline_after(now)
 
-    def _feed(self, data: bytes) -> None:
+    def _feed_parser(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -496,7 +496,7 @@ class HostConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
         self._stop_timer()
-        self._pool.forget(self)
+        self._pool.remove(self)
         del self._parser  # it holds methods of this connection: a cycle that only the garbage collector would free
         listener, self.listener = self.listener, None
         if listener is None:
@@ -547,7 +547,7 @@ class HostConnection(asyncio.Protocol):
         if not self._whole:
             self._got.append(data)
 
-    def _hand_on(self) -> None:
+    def _deliver_pieces(self) -> None:
         """Pass on pieces that arrived together in one call: the client is written to once for fifty words, not fifty
         times.
         """
@@ -566,7 +566,7 @@ class HostConnection(asyncio.Protocol):
                     return
                 self.listener.data(piece)
         except DecompressionError as error:
-            self._fail(errors.StreamCut(str(error), where=self._where, todo="ask again"))
+            self._fail_with(errors.StreamCut(str(error), where=self._where, todo="ask again"))
 
     def on_message_complete(self) -> None:
         if not self._answering:  # 100 Continue, 103 Early Hints

@@ -67,7 +67,7 @@ class Proxies:
             with exchange.deadline:
                 raw = await self._client.send(built, stream=True)
             if raw is None:
-                raise exchange.silent()
+                raise exchange.timeout_error()
             exchange.begin_waiting()  # a host may answer before it has received everything
             said = {name.lower(): value for name, value in raw.headers.items()}
             async with aclosing(_Body(raw, said, progress)) as body:

@@ -54,11 +54,11 @@ class PendingRequest:
         self.sent = True
         if self.first_byte_deadline == math.inf:
             self.first_byte_deadline = monotonic() + self.timeouts.first_byte
-            self.deadline.until(self.first_byte_deadline)
+            self.deadline.set_deadline(self.first_byte_deadline)
             if self.record is not None:
                 self.record.after()
 
-    def silent(self, *, wordless: bool = False) -> errors.CallError:
+    def timeout_error(self, *, wordless: bool = False) -> errors.CallError:
         """Return the error for a host that did not answer in time."""
         return silent_host_error(self.where, self.timeouts, sent=self.sent, answering=self.answering, wordless=wordless)
 
@@ -70,7 +70,7 @@ class Response:
         status: HTTP status.
         headers: with lower-case names.
         wordless: no word of the answer has arrived, whatever else did: the time until the first word keeps running.
-        by_words: the reader reports words (``word``); otherwise every byte is a sign of progress.
+        by_words: the reader reports words (``record_answer_piece``); otherwise every byte is a sign of progress.
         document: the reply is a single document, which may pause for as long as the wait for its first byte.
     """
 
@@ -84,10 +84,10 @@ class Response:
         self._source = source
         self._exchange = exchange
 
-    def word(self) -> None:
+    def record_answer_piece(self) -> None:
         """Record that the latest data contained a piece of the answer."""
         self.wordless = False
-        self._silence.word(monotonic())
+        self._silence.record_answer_piece(monotonic())
 
     def _silent_at(self, now: float) -> float:
         """Return the deadline for the next chunk."""
@@ -97,8 +97,8 @@ class Response:
         if self.wordless:
             return min(exchange.first_byte_deadline, now + exchange.timeouts.idle if self.document else math.inf)
         if not self.by_words:
-            self._silence.word(now)
-        return self._silence.until(now)
+            self._silence.record_answer_piece(now)
+        return self._silence.deadline_after(now)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body as it arrives. Raises StreamCut, and Unreachable if none of it arrived in time."""
@@ -111,7 +111,7 @@ class Response:
             with Deadline(self._silent_at(now)) as deadline:
                 chunk = await self._source.receive()
             if deadline.over:
-                raise exchange.silent(wordless=self.wordless and not self.document)
+                raise exchange.timeout_error(wordless=self.wordless and not self.document)
             if chunk is None:
                 return
             given_at = monotonic()
@@ -119,7 +119,7 @@ class Response:
                 exchange.answering = True
                 yield chunk
 
-    async def read(self, limit: int = MAX_ERROR_BODY) -> bytes:
+    async def read_body(self, limit: int = MAX_ERROR_BODY) -> bytes:
         """Return the body, truncated to ``limit`` bytes."""
         body = bytearray()
         async for chunk in self.chunks():

@@ -52,7 +52,7 @@ class Timeouts(Value, frozen=True):
         """Return these timeouts for a trial or probe of an endpoint while another route is left."""
         return replace(self, connect=min(self.connect, self.trial), first_byte=min(self.first_byte, self.trial))
 
-    def within(self, seconds: float) -> Timeouts:
+    def limited_to(self, seconds: float) -> Timeouts:
         """Return these timeouts, each limited to ``seconds``."""
         return Timeouts(
             connect=min(self.connect, seconds), first_byte=min(self.first_byte, seconds),
@@ -85,10 +85,10 @@ class Deadline:
 
         self._scope = anyio.CancelScope()
         self._scope.__enter__()
-        self.until(self._deadline)
+        self.set_deadline(self._deadline)
         return self
 
-    def until(self, deadline: float) -> None:
+    def set_deadline(self, deadline: float) -> None:
         """Set the deadline. Has no effect after the context was left."""
         self._deadline = deadline
         if self._scope is None:
@@ -97,7 +97,7 @@ class Deadline:
         if deadline < math.inf:
             import asyncio  # a program that only reads addresses starts without an event loop
 
-            self._timer = asyncio.get_running_loop().call_at(deadline, self._up)
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._on_expiry)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -109,7 +109,7 @@ class Deadline:
         self.over = scope.cancelled_caught
         return swallowed
 
-    def _up(self) -> None:
+    def _on_expiry(self) -> None:
         """Cancel in the next turn of the event loop: timers run after received data, so the data is read first."""
         import asyncio
 
@@ -140,7 +140,7 @@ class IdleTimeout:
         self._thinking = max(idle, thinking)
         self._said_at = -math.inf
 
-    def word(self, now: float) -> None:
+    def record_answer_piece(self, now: float) -> None:
         """Record that a piece of the answer arrived."""
         self._said_at = now
 
@@ -148,6 +148,6 @@ class IdleTimeout:
         """Record that nothing was read for ``seconds`` because the reader of the answer was behind."""
         self._said_at += seconds
 
-    def until(self, now: float) -> float:
+    def deadline_after(self, now: float) -> float:
         """Return the time at which the host has been silent for too long, given that a byte arrived ``now``."""
         return min(now + self._idle, self._said_at + self._thinking)

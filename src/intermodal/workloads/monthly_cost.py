@@ -41,7 +41,7 @@ from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.numbers import format_table, plain_seconds
 from intermodal.plans.plan import Candidate, Inputs, Plan, input_steps
 from intermodal.plans.step import Call, Check, Step
-from intermodal.plans.svg import Colour, number
+from intermodal.plans.svg import Colour, coordinate
 from intermodal.workloads.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanSpec, Workload, hypothetical_part
 
 if TYPE_CHECKING:
@@ -121,10 +121,10 @@ class MonthlyCost(Value):
     @property
     def modalities(self) -> tuple[str, ...]:
         """Return the modalities in which any plan has a cost."""
-        return tuple(name for name in _MODALITIES if any(_is_there(plan.usd.get(name)) for plan in self.plans))
+        return tuple(name for name in _MODALITIES if any(_is_positive(plan.usd.get(name)) for plan in self.plans))
 
 
-def _is_there(quantity: Quantity | None) -> bool:
+def _is_positive(quantity: Quantity | None) -> bool:
     return quantity is not None and (not quantity.known or quantity.high > 0)
 
 
@@ -471,9 +471,9 @@ class _Chart:
     def render(self) -> str:
         picture, cost = self._picture, self._cost
         title = drawing.shorten_text(cost.name, 15, self._wide - 2 * MARGIN, bold=True)
-        picture.text(MARGIN, 32, title, "ink bold", size=15)
+        picture.add_text(MARGIN, 32, title, "ink bold", size=15)
         subtitle = f"{cost.requests:,.0f} requests a month, prices of {cost.day}"
-        picture.text(MARGIN, 51, subtitle, "soft", size=12)
+        picture.add_text(MARGIN, 51, subtitle, "soft", size=12)
         self._legend()
         self._grid()
         for place, plan in enumerate(cost.plans):
@@ -488,41 +488,44 @@ class _Chart:
         x = self._left
         for modality in self._cost.modalities:
             self._picture.rect((x, 66, 12, 12), f"of-{modality}", radius=2)
-            self._picture.text(x + 17, 76, modality, "soft")
+            self._picture.add_text(x + 17, 76, modality, "soft")
             x += 34 + drawing.width(modality, _SIZE)
-        self._picture.path(f"M{number(x)} 72H{number(x + 18)}M{number(x)} 68v8M{number(x + 18)} 68v8", "line range")
-        self._picture.text(x + 23, 76, "range", "soft")
+        self._picture.path(
+            f"M{coordinate(x)} 72H{coordinate(x + 18)}M{coordinate(x)} 68v8M{coordinate(x + 18)} 68v8",
+            "line range",
+        )
+        self._picture.add_text(x + 23, 76, "range", "soft")
 
     def _grid(self) -> None:
         for place in range(math.floor(self._end / self._step + 1e-9) + 1):
             usd = place * self._step
             x = self._x(usd)
-            self._picture.path(f"M{number(x)} {number(HEAD - 8)}V{number(self._bottom)}", "line grid")
+            self._picture.path(f"M{coordinate(x)} {coordinate(HEAD - 8)}V{coordinate(self._bottom)}", "line grid")
             label = f"${_plain_dollars(usd) if usd < 10 and self._step < 1 else f'{usd:,.0f}'}" if usd else "$0"
-            self._picture.text(x, self._bottom + 18, label, "soft", end="middle")
+            self._picture.add_text(x, self._bottom + 18, label, "soft", end="middle")
         middle = self._left + AXIS / 2
-        self._picture.text(middle, self._bottom + 38, "USD a month", "soft", end="middle")
+        self._picture.add_text(middle, self._bottom + 38, "USD a month", "soft", end="middle")
 
     def _row(self, plan: PlanBill, top: float) -> None:
         picture = self._picture
         middle = top + BAR / 2
         picture.open(_hint(plan))
-        picture.text(MARGIN, middle, drawing.shorten_text(plan.name, 12, NAME - 14, bold=True), "ink bold", size=12)
+        picture.add_text(MARGIN, middle, drawing.shorten_text(plan.name, 12, NAME - 14, bold=True), "ink bold", size=12)
         who = plan.endpoint.rpartition("/")[2]
-        picture.text(MARGIN, middle + 16, drawing.shorten_text(who, _SIZE, NAME - 14), "soft")
+        picture.add_text(MARGIN, middle + 16, drawing.shorten_text(who, _SIZE, NAME - 14), "soft")
         tail = self._left + AXIS + 14
         if plan.refused:
-            picture.text(self._left + 6, middle + 4, "no route is allowed", "bad")
+            picture.add_text(self._left + 6, middle + 4, "no route is allowed", "bad")
         elif not plan.total.known:
             picture.rect((self._left, top, AXIS * 0.3, BAR), "card edge", radius=2, dashed=True)
-            picture.text(self._left + 8, middle + 4, "one of its endpoints has no known price", "warn")
-            picture.text(tail, middle + 4, "unknown", "warn bold", size=12)
+            picture.add_text(self._left + 8, middle + 4, "one of its endpoints has no known price", "warn")
+            picture.add_text(tail, middle + 4, "unknown", "warn bold", size=12)
         else:
             self._bar(plan, top)
             amount, _, spread = _whole_dollars(plan.total).partition(" ")
-            picture.text(tail, middle, amount, "ink bold", size=12)
+            picture.add_text(tail, middle, amount, "ink bold", size=12)
             hours = f"{plan.hours.mid:,.0f} h here" if plan.hours.known and plan.hours.mid >= 0.5 else ""
-            picture.text(tail, middle + 16, ", ".join(word for word in (spread, hours) if word), "soft")
+            picture.add_text(tail, middle + 16, ", ".join(word for word in (spread, hours) if word), "soft")
         picture.close()
 
     def _bar(self, plan: PlanBill, top: float) -> None:
@@ -533,14 +536,18 @@ class _Chart:
                 self._picture.rect((x, top, wide, BAR), f"of-{modality}")
             x += wide
         if plan.total.high == 0:
-            self._picture.path(f"M{number(self._left)} {number(top)}v{number(BAR)}", "line thick edge")
+            self._picture.path(f"M{coordinate(self._left)} {coordinate(top)}v{coordinate(BAR)}", "line thick edge")
             return
         low, high, y = self._x(plan.total.low), self._x(plan.total.high), top + BAR + 8
         if high - low < 1:
             return
         beyond = plan.total.high > self._end
-        end = f"M{number(high - 5)} {number(y - 4)}l5 4l-5 4" if beyond else f"M{number(high)} {number(y - 4)}v8"
-        data = f"M{number(low)} {number(y)}H{number(high)}M{number(low)} {number(y - 4)}v8{end}"
+        end = (
+            f"M{coordinate(high - 5)} {coordinate(y - 4)}l5 4l-5 4"
+            if beyond
+            else f"M{coordinate(high)} {coordinate(y - 4)}v8"
+        )
+        data = f"M{coordinate(low)} {coordinate(y)}H{coordinate(high)}M{coordinate(low)} {coordinate(y - 4)}v8{end}"
         self._picture.path(data, "line range")
 
 

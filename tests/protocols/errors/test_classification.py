@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intermodal import errors
-from intermodal.executor.attempt.retry import RetryLimits, decide
+from intermodal.executor.attempt.retry import RetryLimits, decide_retry
 from intermodal.protocols.errors.classification import MAX_QUOTE, classify, quote
 from intermodal.protocols.errors.retry_after import MAX_RETRY_AFTER, retry_after
 
@@ -51,7 +51,7 @@ def test_A10_a_kind_that_is_not_taken_is_said_and_not_sent_again(status: int, bo
     error = of(status, body)
     assert type(error) is errors.UnsupportedModality
     settings: dict[str, Any] = {"committed": False, "allowed": RetryLimits(), "remaining": None, "jitter": 0.0}
-    assert decide(error, attempt=1, **settings).kind == "reroute"
+    assert decide_retry(error, attempt=1, **settings).kind == "reroute"
 
 
 @pytest.mark.parametrize(

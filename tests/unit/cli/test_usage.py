@@ -35,7 +35,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
             store.settle(key, AttemptOutcome(cost=0.1))
             store.finish_run(RunRow(id=run.id, plan="p", outcome="finished"))
 
-    store.together(write).result()
+    store.write_in_group(write).result()
     return store
 
 

@@ -18,7 +18,7 @@ from intermodal.client.async_client import AsyncClient
 from intermodal.config import config_file
 from intermodal.config.config_file import data_dir
 from intermodal.core.request import Zone
-from intermodal.store.measured_strengths import read
+from intermodal.store.measured_strengths import read_results
 from intermodal.testing import FakeHost
 
 __all__ = ["cli"]  # the fixture, for pytest
@@ -151,7 +151,7 @@ def test_what_was_measured_becomes_the_strength_plans_go_by(cli: Cli, fake: Fake
     before = AsyncClient().catalog.by_id["wise:acme/wise"].tier("text-generation")
     assert before is not None and before.evidence.level != "measured"
     assert cli("eval", data, *BOTH, "--no-remember").code == 0
-    assert read(data_dir(os.environ)) == ()
+    assert read_results(data_dir(os.environ)) == ()
     done = cli("eval", data, *BOTH)
     assert "right on 20 of 20, 95 % interval 84% to 100%: a lower end of 80% or more is large" in done.out
     catalog = AsyncClient().catalog
@@ -172,7 +172,7 @@ def test_few_items_measure_nothing_and_say_so(cli: Cli, fake: FakeHost, tmp_path
     done = cli("eval", labelled(tmp_path, 19), *BOTH)
     assert "19 items are too few to give a tier, it takes 20" in done.out
     assert "1 item is too few to give a tier" in cli("eval", labelled(tmp_path, 1), *BOTH).out
-    assert read(data_dir(os.environ)) == ()
+    assert read_results(data_dir(os.environ)) == ()
 
 
 def test_a_measured_file_that_is_broken_is_said_with_what_to_do(cli: Cli, tmp_path: Path) -> None:

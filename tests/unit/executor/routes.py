@@ -190,7 +190,7 @@ class FakeRuntimes:
         heard = Transcript(language="en" if self.transcript else "", seconds=11.0, segments=segments)
         return SpeechResult(transcript=heard, seconds=1.0, load_seconds=0.5, peak_memory=1000)
 
-    async def read(self, endpoint: Endpoint, png: bytes) -> OcrResult:
+    async def recognize_text(self, endpoint: Endpoint, png: bytes) -> OcrResult:
         await self._work(f"read {png.decode()}")
         text = self.lines.get(png.decode(), f"read from {png.decode()}")
         lines = tuple(ReadLine(text=line, confidence=self.confidence) for line in text.splitlines())

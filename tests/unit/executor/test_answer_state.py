@@ -36,11 +36,11 @@ def test_only_a_piece_of_the_answer_is_a_sign_of_life(event: WireEvent, alive: b
 def test_bytes_that_say_nothing_make_no_wait_longer_but_where_a_host_thinks_unseen() -> None:
     for thinking, until in ((0.0, 160.0), (300.0, 218.0)):
         silence = IdleTimeout(60.0, thinking)
-        silence.word(100.0)
-        assert silence.until(100.0) == 160.0
-        assert silence.until(158.0) == until
+        silence.record_answer_piece(100.0)
+        assert silence.deadline_after(100.0) == 160.0
+        assert silence.deadline_after(158.0) == until
     silence.add_pause(50.0)
-    assert silence.until(449.0) == 450.0, "whoever reads was behind for 50 s"
+    assert silence.deadline_after(449.0) == 450.0, "whoever reads was behind for 50 s"
 
 
 TEXTS = {
@@ -65,20 +65,20 @@ def test_no_host_that_keeps_to_its_limit_is_cut(name: str, vocabulary: str) -> N
     assert tokens
     for size in (1, 3, 50, len(text)):
         meter = TokenLimiter(tokens)
-        assert not any(meter.over(text[at : at + size]) for at in range(0, len(text), size)), (tokens, size)
+        assert not any(meter.exceeds_limit(text[at : at + size]) for at in range(0, len(text), size)), (tokens, size)
 
 
 @pytest.mark.slow
 def test_words_without_end_are_noticed_after_few_more_than_were_allowed() -> None:
     meter, shown = TokenLimiter(100), 0
-    while not meter.over("word "):
+    while not meter.exceeds_limit("word "):
         shown += 1
         assert shown < 130
     assert shown >= 100 and meter.stopped
     meter = TokenLimiter(100)
     text = "word " * 2_000_000
-    assert meter.over(text) and 100 <= len(meter.within(text).split()) <= 130
-    assert not TokenLimiter(None).over(text)
+    assert meter.exceeds_limit(text) and 100 <= len(meter.allowed_part(text).split()) <= 130
+    assert not TokenLimiter(None).exceeds_limit(text)
 
 
 def test_thoughts_words_and_arguments_have_one_limit_together() -> None:
@@ -112,11 +112,11 @@ def test_an_answer_is_cut_after_the_same_word_however_it_is_counted(text: str) -
         pieces = [text[at : at + size] for at in range(0, len(text), size)]
         state, meter, shown = AnswerState("h:m", limit=50), TokenLimiter(50), ""
         for piece in pieces:
-            if meter.over(piece):
-                shown += meter.within(piece)
+            if meter.exceeds_limit(piece):
+                shown += meter.allowed_part(piece)
                 break
             shown += piece
-        assert any(map(state.say, pieces)) and state.overran
+        assert any(map(state.record_text, pieces)) and state.overran
         assert "".join(state.text) == shown
 
 
@@ -127,35 +127,35 @@ def test_blanks_without_end_are_no_answer_unless_a_word_came() -> None:
     assert state.stopped == "blanks" and kept[-1] is None and "blanks" in str(state.blanks_error())
     state = AnswerState("h:m")
     assert state.record_event(ReasoningDelta(text="Hm.")) and not state.worded
-    assert any(state.say(blank.text) for _ in range(MOST_BLANKS // 4096 + 2)), "a thought is no word"
-    assert not AnswerState("h:m", streamed=False).say(" " * (MOST_BLANKS + 1)), "what came whole is there"
+    assert any(state.record_text(blank.text) for _ in range(MOST_BLANKS // 4096 + 2)), "a thought is no word"
+    assert not AnswerState("h:m", streamed=False).record_text(" " * (MOST_BLANKS + 1)), "what came whole is there"
     state = AnswerState("h:m")
-    state.say("word")
-    assert not any(state.say(blank.text) for _ in range(MOST_BLANKS // 4096 + 2))
+    state.record_text("word")
+    assert not any(state.record_text(blank.text) for _ in range(MOST_BLANKS // 4096 + 2))
 
 
 def test_a_stream_that_repeats_itself_is_stopped_where_it_is_guarded_and_a_whole_answer_is_not() -> None:
     again = "What does one do with a loop? "
     state = AnswerState("h:m", guarded=True)
-    assert any(state.say(again) for _ in range(20)) and state.stopped_for_loop
-    assert not AnswerState("h:m", guarded=True, streamed=False).say(again * 60)
-    assert not AnswerState("h:m").say(again * 60)
+    assert any(state.record_text(again) for _ in range(20)) and state.stopped_for_loop
+    assert not AnswerState("h:m", guarded=True, streamed=False).record_text(again * 60)
+    assert not AnswerState("h:m").record_text(again * 60)
 
 
 def test_an_answer_that_is_told_anew_is_judged_anew() -> None:
     again = "What does one do with a loop? "
     state = AnswerState("h:m", limit=50, guarded=True)
     for _ in range(3):
-        assert not any(state.say(text) for text in (*[again] * 3, "word " * 30))
+        assert not any(state.record_text(text) for text in (*[again] * 3, "word " * 30))
         state.restart()
-    assert not state.text and not state.worded and not any(map(state.say, ["word "] * 60))
-    assert any(map(state.say, ["word "] * 20)) and state.overran
+    assert not state.text and not state.worded and not any(map(state.record_text, ["word "] * 60))
+    assert any(map(state.record_text, ["word "] * 20)) and state.overran
 
 
 @pytest.mark.parametrize("between", [" ", "\n", "\t"])
 def test_words_of_megabytes_are_counted_up_to_the_limit_and_no_further(between: str) -> None:
     limiter = TokenLimiter(4_096)
-    assert limiter.over(f"item number 1234 price 12.5,{between}" * 100_000)
+    assert limiter.exceeds_limit(f"item number 1234 price 12.5,{between}" * 100_000)
     assert 4_096 < limiter.least_tokens < 20_000
 
 
@@ -163,7 +163,7 @@ def test_words_of_megabytes_are_counted_up_to_the_limit_and_no_further(between: 
 def test_a_long_text_has_as_many_words_as_its_pieces(between: str) -> None:
     text = f"some words, and 12.5 more{between}" * 20_000
     whole, pieces = TokenLimiter(10_000_000), TokenLimiter(10_000_000)
-    whole.over(text)
+    whole.exceeds_limit(text)
     for place in range(0, len(text), 1_000):
-        pieces.over(text[place : place + 1_000])
+        pieces.exceeds_limit(text[place : place + 1_000])
     assert whole.least_tokens == pytest.approx(pieces.least_tokens, abs=1)

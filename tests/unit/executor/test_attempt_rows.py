@@ -97,14 +97,14 @@ async def test_what_may_cost_money_waits_for_the_disk_and_what_is_free_does_not(
     bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Power may fail as soon as money is spent. A price that nobody knows counts as one."""
-    commit = Store.together
+    commit = Store.write_in_group
     later_each: list[bool] = []
 
     def spied(store: Store, write: Callable[[], object], *, later: bool = False) -> Future[object]:
         later_each.append(later)
         return commit(store, write, later=later)
 
-    monkeypatch.setattr(Store, "together", spied)
+    monkeypatch.setattr(Store, "write_in_group", spied)
     (model,) = using(bench, host)
     request, opened = asked("?")
     for estimate in (PRICED, rename(PRICED, cost=unknown("nobody says")), FREE):
@@ -126,8 +126,8 @@ def test_writes_that_go_together_are_all_there_or_none(tmp_path: Path) -> None:
         store.reserve(row)
 
     with pytest.raises(RuntimeError):
-        store.together(half).result()
+        store.write_in_group(half).result()
     assert store.attempts() == ()
-    store.together(whole).result()
+    store.write_in_group(whole).result()
     assert [each.state for each in store.attempts()] == ["reserved", "sent"]
     store.close()

@@ -22,7 +22,7 @@ from intermodal.catalog.rate_cards import itemize as priced
 from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.builder import name_spellings
 from intermodal.catalog.types import Endpoint, Host, Model, Price
-from intermodal.executor.attempt.accounting import settle
+from intermodal.executor.attempt.accounting import price_of_usage
 from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.gemini import codec as gemini_codec
@@ -158,7 +158,7 @@ def compared(request: pytest.FixtureRequest) -> list[Compared]:
             mine = read(spoken, body)
             _, theirs = provider.extract_usage(body, api_flavor=spoken.flavor)
             for moment in MOMENTS:
-                ours = settle(endpoint, mine, Work(), row.dated_prices, moment)
+                ours = price_of_usage(endpoint, mine, Work(), row.dated_prices, moment)
                 when = datetime.fromisoformat(moment).replace(tzinfo=UTC)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
@@ -204,16 +204,22 @@ def of(name: str, host: str = "openai") -> tuple[Endpoint, Any]:
 
 def test_cached_tokens_cost_less_than_others() -> None:
     endpoint, tariff = of("gpt-4.1-mini")
-    plain = settle(endpoint, WireUsage(input_tokens=10_000, output_tokens=0), Work(), tariff, "2026-11-25T12:00")
+    plain = price_of_usage(
+        endpoint, WireUsage(input_tokens=10_000, output_tokens=0), Work(), tariff, "2026-11-25T12:00"
+    )
     cached = WireUsage(input_tokens=10_000, output_tokens=0, cached_tokens=8_000)
-    found = settle(endpoint, cached, Work(), tariff, "2026-11-25T12:00")
+    found = price_of_usage(endpoint, cached, Work(), tariff, "2026-11-25T12:00")
     assert plain is not None and found == pytest.approx(2_000 * 0.4e-6 + 8_000 * 0.1e-6) and found < plain
 
 
 def test_above_its_step_a_call_costs_the_dearer_price_for_every_token() -> None:
     endpoint, tariff = of("gemini-2.5-pro", "google")
-    below = settle(endpoint, WireUsage(input_tokens=200_000, output_tokens=0), Work(), tariff, "2026-11-25T12:00")
-    above = settle(endpoint, WireUsage(input_tokens=200_001, output_tokens=0), Work(), tariff, "2026-11-25T12:00")
+    below = price_of_usage(
+        endpoint, WireUsage(input_tokens=200_000, output_tokens=0), Work(), tariff, "2026-11-25T12:00"
+    )
+    above = price_of_usage(
+        endpoint, WireUsage(input_tokens=200_001, output_tokens=0), Work(), tariff, "2026-11-25T12:00"
+    )
     assert below == pytest.approx(0.25) and above == pytest.approx(0.5, rel=1e-4)
 
 
@@ -221,7 +227,7 @@ def test_a_call_that_was_served_as_a_batch_costs_the_price_of_one() -> None:
     body = chat({"prompt_tokens": 1_000_000, "completion_tokens": 0}) | {"service_tier": "batch"}
     usage = read(SPOKEN["chat"], body)
     endpoint, tariff = of("gpt-4.1-mini")
-    assert settle(endpoint, usage, Work(), tariff, "2026-11-25T12:00") == pytest.approx(0.2)
+    assert price_of_usage(endpoint, usage, Work(), tariff, "2026-11-25T12:00") == pytest.approx(0.2)
 
 
 def test_a_price_of_ones_own_is_not_replaced_by_the_hosts_list() -> None:
@@ -231,7 +237,7 @@ def test_a_price_of_ones_own_is_not_replaced_by_the_hosts_list() -> None:
         price=Price(input_mtok=3.0, output_mtok=9.0),
     )  # fmt: skip
     assert interpretation.rate_cards_of_endpoint(own, load_snapshot()) == ()
-    assert settle(own, WireUsage(input_tokens=1_000_000, output_tokens=0), Work()) == pytest.approx(3.0)
+    assert price_of_usage(own, WireUsage(input_tokens=1_000_000, output_tokens=0), Work()) == pytest.approx(3.0)
 
 
 def test_the_price_of_the_day_of_the_call_settles_it() -> None:
@@ -240,8 +246,8 @@ def test_the_price_of_the_day_of_the_call_settles_it() -> None:
         id="h:m", model=Model(id="m"), host=Host(id="h"), price=Price(input_mtok=1.0, output_mtok=1.0), later=(later,)
     )  # fmt: skip
     usage = WireUsage(input_tokens=1_000_000, output_tokens=0)
-    assert settle(endpoint, usage, Work(), (), "2026-11-30T23:59") == pytest.approx(1.0)
-    assert settle(endpoint, usage, Work(), (), "2026-12-01T00:00") == pytest.approx(4.0)
+    assert price_of_usage(endpoint, usage, Work(), (), "2026-11-30T23:59") == pytest.approx(1.0)
+    assert price_of_usage(endpoint, usage, Work(), (), "2026-12-01T00:00") == pytest.approx(4.0)
 
 
 def test_thinking_that_a_host_leaves_out_of_its_answer_is_billed() -> None:

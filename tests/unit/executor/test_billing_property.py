@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.types import Endpoint, Host, Model, Price
-from intermodal.executor.attempt.accounting import settle
+from intermodal.executor.attempt.accounting import price_of_usage
 from intermodal.protocols.calls import WireUsage
 from intermodal.store.rows import Work
 
@@ -40,7 +40,7 @@ vectors = st.dictionaries(st.sampled_from(UNITS), st.floats(0, 100), max_size=8)
 def test_whatever_is_reported_the_bill_is_a_number_or_unknown(
     usage: WireUsage, work: Work, vector: RateCard | None
 ) -> None:
-    usd = settle(ENDPOINT, usage, work, () if vector is None else (vector,), "2026-11-25T12:00")
+    usd = price_of_usage(ENDPOINT, usage, work, () if vector is None else (vector,), "2026-11-25T12:00")
     assert usd is None or usd >= 0
 
 
@@ -52,6 +52,6 @@ def test_cached_tokens_never_make_a_bill_dearer_where_they_are_cheaper(usage: Wi
     import msgspec
 
     plain = msgspec.structs.replace(usage, cached_tokens=0, cached_by_modality=())
-    with_cache, without = settle(ENDPOINT, usage, work, tariff), settle(ENDPOINT, plain, work, tariff)
+    with_cache, without = price_of_usage(ENDPOINT, usage, work, tariff), price_of_usage(ENDPOINT, plain, work, tariff)
     assert (with_cache is None) == (without is None)
     assert with_cache is None or without is None or with_cache <= without + 1e-12

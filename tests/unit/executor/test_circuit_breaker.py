@@ -105,13 +105,13 @@ def test_who_leaves_after_the_first_word_leaves_a_working_endpoint() -> None:
     upstreams = shut(EndpointHealth(), FAILURES_TO_OPEN - 1)
     call = begun(upstreams)
     call.first_word()
-    call.leave()
+    call.abandon()
     assert shut(upstreams, 1).seconds_open("h:m", 0.0) == 0
 
 
 def test_a_probe_that_is_given_up_says_nothing() -> None:
     upstreams = shut(EndpointHealth())
-    begun(upstreams, PROBE_INTERVAL).leave()
+    begun(upstreams, PROBE_INTERVAL).abandon()
     assert upstreams.seconds_open("h:m", 2 * PROBE_INTERVAL) == 0
 
 
@@ -169,7 +169,7 @@ def test_a_resend_that_was_not_sent_is_left_to_others() -> None:
     for _ in range(3):
         while upstreams.acquire("h", 0.0):
             pass
-        upstreams.give_back("h", 0.0)
+        upstreams.return_resend("h", 0.0)
         assert upstreams.acquire("h", 0.0) and not upstreams.acquire("h", 0.0)
 
 
@@ -229,7 +229,7 @@ def test_what_is_only_suspected_is_not_kept_and_forgotten_after_a_while() -> Non
     upstreams.learn(EndpointShortcoming(endpoint="near:m", context=1000, suspected=True), 10.0)
     upstreams.learn(EndpointShortcoming(endpoint="near:m", images=2), 10.0)
     assert [each.context for each in upstreams.learned] == [1000, None], "of what is suspected, the last"
-    upstreams.forget(10.0 + SUSPICION_SECONDS - 1)
+    upstreams.drop_expired(10.0 + SUSPICION_SECONDS - 1)
     assert len(upstreams.learned) == 2
-    upstreams.forget(10.0 + SUSPICION_SECONDS)
+    upstreams.drop_expired(10.0 + SUSPICION_SECONDS)
     assert upstreams.learned == tuple(kept) == (EndpointShortcoming(endpoint="near:m", images=2),)

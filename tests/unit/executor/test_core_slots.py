@@ -86,9 +86,9 @@ class Networks(FakeRuntimes):
         async with self.hall.at_work("ear", self.threads[EAR.id]):
             return await super().transcribe(*given, **options)
 
-    async def read(self, *given: Any, **options: Any) -> OcrResult:
+    async def recognize_text(self, *given: Any, **options: Any) -> OcrResult:
         async with self.hall.at_work("eye", self.threads[EYE.id]):
-            return await super().read(*given, **options)
+            return await super().recognize_text(*given, **options)
 
 
 FILES = ("call.wav", "invoice.png", "a.pdf", "b.pdf", "c.pdf", "receipt.png")
@@ -138,7 +138,7 @@ async def test_a_run_that_fails_leaves_nothing_at_work(bench: Bench, host: FakeH
     hall = Hall(meeting=3)
 
     class Broken(Networks):
-        async def read(self, *given: Any, **options: Any) -> OcrResult:
+        async def recognize_text(self, *given: Any, **options: Any) -> OcrResult:
             async with self.hall.at_work("eye", self.threads[EYE.id]):
                 raise errors.InputBroken("cannot be decoded", where="invoice.png")
 

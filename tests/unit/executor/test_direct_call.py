@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Sizes:
-    def sizes(self, text: str) -> TextSizes:
+    def sizes_of(self, text: str) -> TextSizes:
         return TextSizes((len(text),), len(text), count_scripts(text), len(text.encode()))
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
@@ -48,7 +48,7 @@ class Bytes:
     status: int = 0
     ended: bool = False
     disconnected: bool = False
-    behind: bool = False
+    is_reader_behind: bool = False
     data: bytes = b""
 
     def when_caught_up(self, do: Callable[[], None] | None) -> None: ...
@@ -56,7 +56,7 @@ class Bytes:
     def write_unbuffered(self, data: bytes) -> None:
         self.data += data
 
-    def last(self, data: bytes) -> None:
+    def write_last(self, data: bytes) -> None:
         self.data, self.ended = self.data + data, True
 
 
@@ -95,7 +95,7 @@ class Sink:
 
     def write_whole(self, body: bytes, cost: float | None) -> None:
         self.writer.status = 200
-        self.writer.last(body)
+        self.writer.write_last(body)
 
     def record_end(self, report: CallReport) -> None:
         self.report = report

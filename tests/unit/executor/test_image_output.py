@@ -12,7 +12,7 @@ from intermodal import errors
 from intermodal.catalog.types import Endpoint, Model, Price
 from intermodal.core.request import ImageOutput, Sampling
 from intermodal.events import Note
-from intermodal.executor.attempt.accounting import settle
+from intermodal.executor.attempt.accounting import price_of_usage
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
 from intermodal.store.rows import Work
@@ -117,6 +117,8 @@ def test_words_and_pictures_that_a_model_made_each_have_their_price() -> None:
         plain = painter(host, input_mtok=5.0, output_mtok=10.0)
         none = painter(host, input_mtok=5.0)
     usage = WireUsage(input_tokens=100, output_tokens=TOKENS + 20, image_tokens=TOKENS)
-    assert settle(by_token, usage, Work(), image_count=1) == pytest.approx((100 * 5 + 20 * 10 + TOKENS * 40) / 1e6)
-    assert settle(plain, usage, Work(), image_count=1) == pytest.approx((100 * 5 + (TOKENS + 20) * 10) / 1e6)
-    assert settle(none, usage, Work(), image_count=1) is None
+    assert price_of_usage(by_token, usage, Work(), image_count=1) == pytest.approx(
+        (100 * 5 + 20 * 10 + TOKENS * 40) / 1e6
+    )
+    assert price_of_usage(plain, usage, Work(), image_count=1) == pytest.approx((100 * 5 + (TOKENS + 20) * 10) / 1e6)
+    assert price_of_usage(none, usage, Work(), image_count=1) is None

@@ -15,7 +15,7 @@ from intermodal.catalog.types import Catalog, Endpoint, Host, Model, Price
 from intermodal.core.content import ReadLine, Segment, Transcript
 from intermodal.core.quantity import between
 from intermodal.core.request import Zone
-from intermodal.executor.attempt.accounting import settle
+from intermodal.executor.attempt.accounting import price_of_usage
 from intermodal.executor.attempt.ledger import count_letters
 from intermodal.executor.conversion import checks, conversions
 from intermodal.executor.outputs import json_answer
@@ -61,13 +61,13 @@ TOKENS = Price(input_mtok=1.0, output_mtok=2.0, input_image_mtok=10.0, request=0
     ],
 )
 def test_a_bill_is_usage_times_price(price: Price, usage: WireUsage, work: Work, cost: float | None) -> None:
-    found = settle(at(price), usage, work)
+    found = price_of_usage(at(price), usage, work)
     assert found == (pytest.approx(cost) if cost is not None else None)
 
 
 def test_what_runs_here_without_a_price_is_free() -> None:
-    assert settle(at(Price(), "machine"), WireUsage(), Work()) == 0.0
-    assert settle(at(Price(), "network"), WireUsage(), Work()) is None
+    assert price_of_usage(at(Price(), "machine"), WireUsage(), Work()) == 0.0
+    assert price_of_usage(at(Price(), "network"), WireUsage(), Work()) is None
 
 
 # ---- JSON answers -----------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def test_loud_seconds_without_a_word_are_said_to_be_there() -> None:
     for unheard, said in ((0.0, 0), (1.0, 0), (11.0, 1)):
         transcript = Transcript(segments=segments, seconds=23.0, unheard=unheard)
         product = StepProduct(part=0, pieces=(), transcript=transcript)
-        remarks = checks.remarks("transcribe", product, "call.wav")
+        remarks = checks.conversion_remarks("transcribe", product, "call.wav")
         assert len(remarks) == said
         assert not said or remarks[0].startswith("no words were heard in 11 of 23 s of call.wav that are as loud")
 
@@ -240,10 +240,10 @@ def test_voices_without_a_recognised_word_are_not_called_silence() -> None:
     drowned = Transcript(seconds=24.0, unheard=22.0, masked=22.0)
     product = StepProduct(part=0, pieces=(), transcript=drowned)
     said = "22 s of call.wav sound like speech, but no word of it could be recognised"
-    assert checks.remarks("transcribe", product, "call.wav") == (said,)
+    assert checks.conversion_remarks("transcribe", product, "call.wav") == (said,)
     assert checks.heard_seconds(drowned) == (0, 22)
     silent = StepProduct(part=0, pieces=(), transcript=Transcript(seconds=24.0))
-    assert checks.remarks("transcribe", silent, "call.wav") == ("no speech found in call.wav",)
+    assert checks.conversion_remarks("transcribe", silent, "call.wav") == ("no speech found in call.wav",)
     assert checks.heard_seconds(Transcript(seconds=24.0)) == (0, 0)
 
 
@@ -251,7 +251,7 @@ def test_a_transcriber_that_does_not_say_how_long_it_heard_is_not_said_to_have_m
     """A hosted one may answer with its words alone."""
     transcript = Transcript(segments=(Segment(start=0, end=0, text="We weigh the bales before noon."),))
     product = StepProduct(part=0, pieces=(), transcript=transcript)
-    assert checks.remarks("transcribe", product, "call.wav") == ()
+    assert checks.conversion_remarks("transcribe", product, "call.wav") == ()
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_text_that_goes_round_in_circles_is_told_from_a_list(text: str, stuck:
 
 def test_a_transcript_that_loops_inside_one_segment_is_noticed() -> None:
     product = StepProduct(part=0, transcript=spoken("thank you very much " * 9))
-    assert checks.remarks("transcribe", product, "a.wav") == (
+    assert checks.conversion_remarks("transcribe", product, "a.wav") == (
         "the transcript of a.wav repeats itself: speech recognition may have been stuck",
     )
 
@@ -334,7 +334,7 @@ def test_only_pages_without_text_are_named() -> None:
         pieces=(TextInput(text="a", page=1), TextInput(text="(no text)", page=2)),
         lines=((ReadLine(text="a", confidence=1.0),), ()),
     )
-    assert checks.remarks("read", product, "scan.pdf") == ("no text found on page 2 of scan.pdf",)
+    assert checks.conversion_remarks("read", product, "scan.pdf") == ("no text found on page 2 of scan.pdf",)
 
 
 # ---- pages, sound, sizes ----------------------------------------------------------------------
@@ -439,7 +439,7 @@ def test_what_is_lost_of_a_document_is_counted_and_not_its_worst_page(chars: int
     lines = tuple(ReadLine(text="CyeT Ha onnaTy", confidence=0.6, unread=True) for _ in range(8))
     origin = conversions.ImageOrigin(page=2)
     made = conversions.product_of_lines(look(1), facts, (origin,), (lines,))
-    (remark,) = checks.remarks("read", made, "letter.pdf", facts)
+    (remark,) = checks.conversion_remarks("read", made, "letter.pdf", facts)
     assert remark.endswith(f"cannot be read here: {amount} of its words arrive as they are")
 
 
@@ -456,5 +456,5 @@ def test_a_model_is_told_which_lines_it_does_not_get() -> None:
     assert words.text == "Total 5.00\n4471\n(2 of 3 lines are in a script that could not be read)"
     assert made.derived[0].text == "Total 5.00\n4471"
     only = conversions.product_of_lines(look(1), facts, (conversions.ImageOrigin(),), (lines[2:],))
-    (remark,) = checks.remarks("read", only, "bill.png")
+    (remark,) = checks.conversion_remarks("read", only, "bill.png")
     assert remark.startswith("the only line read from bill.png has letters of a script"), "not that none was found"

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.executor.attempt.retry import MAX_PAID_ATTEMPTS, RetryDecision, RetryLimits, decide
+from intermodal.executor.attempt.retry import MAX_PAID_ATTEMPTS, RetryDecision, RetryLimits, decide_retry
 
 
 def ask(error: errors.IntermodalError, **changes: Any) -> RetryDecision:
     settings: dict[str, Any] = {"attempt": 1, "committed": False, "remaining": None, "jitter": 0.5}
     leave = {name: changes.pop(name) for name in ("pay_twice", "resends") if name in changes}
-    return decide(error, allowed=RetryLimits(**leave), **(settings | changes))
+    return decide_retry(error, allowed=RetryLimits(**leave), **(settings | changes))
 
 
 def every_error() -> list[errors.IntermodalError]:

@@ -160,7 +160,7 @@ async def test_an_empty_picture_is_said(bench: Bench, host: FakeHost, monkeypatc
     async def blank(endpoint: object, png: bytes) -> OcrResult:
         return OcrResult(lines=(), seconds=0.1)
 
-    monkeypatch.setattr(bench.runtimes, "read", blank)
+    monkeypatch.setattr(bench.runtimes, "recognize_text", blank)
     (model,) = using(bench, host)
     request, opened = asked("?", "blank.png", "notes.txt")
     result = await bench.run(plan(route(look(1), say(model, "step:look1", "part:2"))), request, opened)
@@ -175,7 +175,7 @@ async def test_of_an_animation_without_words_nothing_is_asked(
     async def blank(endpoint: object, png: bytes) -> OcrResult:
         return OcrResult(lines=(), seconds=0.1)
 
-    monkeypatch.setattr(bench.runtimes, "read", blank)
+    monkeypatch.setattr(bench.runtimes, "recognize_text", blank)
     (model,) = using(bench, host)
     request, opened = asked("What does it say?", "moving.gif")
     question, picture = opened.facts.parts

@@ -11,7 +11,7 @@ from intermodal import errors
 from intermodal.catalog.types import FREE, Endpoint, Host, Model, Price
 from intermodal.core.request import SpeechOutput
 from intermodal.events import Note, StepProgress, TextDelta
-from intermodal.executor.attempt.accounting import settle
+from intermodal.executor.attempt.accounting import price_of_usage
 from intermodal.executor.outputs.speech import MAX_LINE, speech_lines, strip_markdown, unknown_letters
 from intermodal.media.audio.encoding import samples
 from intermodal.plans.step import Call
@@ -257,8 +257,8 @@ def test_letters_of_another_alphabet_are_known_from_accents() -> None:
 def test_speech_is_billed_by_characters_or_by_its_own_tokens() -> None:
     host = Host(id="h", zone="internet")
     by_characters = Endpoint(id="h:v", model=Model(id="v"), host=host, price=Price(input_mchar=15.0))
-    assert settle(by_characters, WireUsage(), Work(characters=2_000)) == pytest.approx(0.03)
+    assert price_of_usage(by_characters, WireUsage(), Work(characters=2_000)) == pytest.approx(0.03)
     price = Price(input_mtok=1.0, output_mtok=10.0, output_audio_mtok=64.0)
     native = Endpoint(id="h:n", model=Model(id="n"), host=host, price=price)
     spoken = WireUsage(input_tokens=1_000, output_tokens=1_500, audio_tokens=1_000)
-    assert settle(native, spoken, Work()) == pytest.approx(0.001 + 0.005 + 0.064)
+    assert price_of_usage(native, spoken, Work()) == pytest.approx(0.001 + 0.005 + 0.064)

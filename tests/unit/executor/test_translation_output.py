@@ -187,15 +187,15 @@ def test_a_translation_whose_lines_do_not_match_says_that_it_has_no_times(
 
 
 def test_why_not_answers_for_either_kind_of_route(rows: Any, media: Path) -> None:
-    from intermodal.planner.explanation.why_not import why_not
+    from intermodal.planner.explanation.why_not import not_chosen_reasons
 
     rows(EAR, TRANSLATES, WRITES, ENGLISH)
     request = intermodal.make_request("", media / "french.flac", **ASKED)
     with intermodal.Client() as client:
         inputs = client.prepare(request).inputs
-    assert "supports en only, so it cannot translate" in why_not(inputs, "cloud/english")
-    assert "transcribes and does not translate" in why_not(inputs, "cloud/ear")
-    assert "it is the chosen one" in why_not(inputs, "cloud/whisper")
+    assert "supports en only, so it cannot translate" in not_chosen_reasons(inputs, "cloud/english")
+    assert "transcribes and does not translate" in not_chosen_reasons(inputs, "cloud/ear")
+    assert "it is the chosen one" in not_chosen_reasons(inputs, "cloud/whisper")
 
 
 def test_eval_and_the_frontier_see_both_kinds_of_routes(rows: Any, media: Path) -> None:

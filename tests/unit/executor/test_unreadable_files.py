@@ -34,7 +34,7 @@ def reading(monkeypatch: pytest.MonkeyPatch, bench: Bench, **lines: Sequence[Rea
         name = png.decode().removeprefix("png of ").partition(".")[0]
         return OcrResult(lines=tuple(lines[name]), seconds=0.1)
 
-    monkeypatch.setattr(bench.runtimes, "read", read)
+    monkeypatch.setattr(bench.runtimes, "recognize_text", read)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ async def test_a_reader_is_told_the_language_and_what_it_reads_in_another_is_mad
         told.append(language)
         return OcrResult(lines=(WORDS,), seconds=0.1)
 
-    monkeypatch.setattr(bench.runtimes, "read", read)
+    monkeypatch.setattr(bench.runtimes, "recognize_text", read)
     (model,) = using(bench, host)
     course = plan(route(look(1), say(model, "step:look1")))
     for language in ("uk", "uk", ""):
@@ -250,7 +250,7 @@ async def test_a_reader_is_told_the_script_that_the_plan_knows(
         told.append(script)
         return OcrResult(lines=(WORDS,), seconds=0.1)
 
-    monkeypatch.setattr(bench.runtimes, "read", read)
+    monkeypatch.setattr(bench.runtimes, "recognize_text", read)
     (model,) = using(bench, host)
     request, opened = asked("What is the total?", "invoice.png", "letter.png")
     first = rename(look(1), params=(("script", "Cyrillic"),))

@@ -13,7 +13,7 @@ from intermodal.plans.facts import PartFacts, SubtitleFacts
 
 
 def told(*pieces: TextInput) -> list[str]:
-    (text,) = video_timeline.in_time(pieces)[2]
+    (text,) = video_timeline.order_by_time(pieces)[2]
     assert isinstance(text, str)
     return text.split("\n")
 

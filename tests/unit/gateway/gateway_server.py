@@ -159,7 +159,7 @@ def through_the_executor(gateway: Gateway, *, every: bool = True) -> None:
     async def refuse(*asked: object) -> None:
         return None
 
-    for name, instead in (("ready", refuse), ("at_once", lambda *asked: None)):
+    for name, instead in (("match", refuse), ("at_once", lambda *asked: None)):
         if every:
             setattr(gateway.direct, name, instead)
         else:

@@ -15,7 +15,7 @@ from intermodal.core.content import BytesSource, Text
 from intermodal.core.content import Image as ImagePart
 from intermodal.core.request import Message, Policy, Request
 from intermodal.errors import InputBroken, InputError
-from intermodal.media.expand import expand
+from intermodal.media.expand import expand_request
 from intermodal.media.fetch import CachingFetcher
 from intermodal.media.image import decoder
 from intermodal.media.request_media import open_request
@@ -65,7 +65,7 @@ async def test_a_drawing_is_drawn_and_its_words_are_words(worker: MediaWorker) -
 async def test_a_drawing_may_be_given_as_a_picture_and_is_private_as_one(worker: MediaWorker) -> None:
     part = ImagePart(source=BytesSource(data=FLOW, name="flow.svg"))
     fetcher = CachingFetcher()
-    request = await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, fetcher)
+    request = await expand_request(Request(messages=(Message(role="user", parts=(part,)),)), worker, fetcher)
     opened = await open_request(request, worker, fetcher=fetcher)
     assert [each.kind for each in opened.facts.parts] == ["text", "image"]
     assert all(is_private(Policy(private=("image",)), each) for each in opened.facts.parts)

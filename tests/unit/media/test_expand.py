@@ -27,7 +27,7 @@ from intermodal.errors import (
     NotInstalled,
     UsageError,
 )
-from intermodal.media.expand import expand
+from intermodal.media.expand import expand_request
 from intermodal.media.fetch import CachingFetcher
 from intermodal.media.request_media import open_request
 from intermodal.media.worker_client import MediaWorker
@@ -49,7 +49,7 @@ async def worker(anyio_backend: str) -> AsyncIterator[MediaWorker]:
 async def taken(worker: MediaWorker, name: str, data: bytes) -> tuple[Part, ...]:
     """The parts one file becomes."""
     part = File(source=BytesSource(data=data, name=name))
-    made = await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, CachingFetcher())
+    made = await expand_request(Request(messages=(Message(role="user", parts=(part,)),)), worker, CachingFetcher())
     return made.messages[0].parts
 
 
@@ -316,7 +316,7 @@ async def test_the_encoding_of_a_table_is_told(worker: MediaWorker, encoding: st
 async def test_words_in_utf_8_stay_the_file_they_are(worker: MediaWorker, name: str) -> None:
     part = File(source=BytesSource(data="<html>é,1\n".encode(), name=name))
     request = Request(messages=(Message(role="user", parts=(part,)),))
-    assert await expand(request, worker, CachingFetcher()) is request
+    assert await expand_request(request, worker, CachingFetcher()) is request
 
 
 async def test_a_long_table_is_said(worker: MediaWorker) -> None:
@@ -335,7 +335,7 @@ async def test_what_was_taken_out_opens_under_its_names(worker: MediaWorker) -> 
     part = File(source=BytesSource(data=documents.word(SIGN), name="report.docx"))
     request = Request(messages=(Message(role="user", parts=(part, part)),))
     fetcher = CachingFetcher()
-    opened = await open_request(await expand(request, worker, fetcher), worker, fetcher=fetcher)
+    opened = await open_request(await expand_request(request, worker, fetcher), worker, fetcher=fetcher)
     assert [(each.name, each.kind) for each in opened.facts.parts] == [
         ("report.docx", "text"), ("report.docx, image 1", "image"),
         ("report.docx (2)", "text"), ("report.docx, image 1 (2)", "image"),
@@ -448,8 +448,8 @@ async def test_deep_nesting_keeps_the_words(worker: MediaWorker) -> None:
 async def test_a_document_declared_as_a_picture_is_refused(worker: MediaWorker) -> None:
     part = Image(source=BytesSource(data=documents.word(), name="a.docx"))
     with pytest.raises(InputBroken, match="was given as an image but holds a document"):
-        await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, CachingFetcher())
-    made = await expand(
+        await expand_request(Request(messages=(Message(role="user", parts=(part,)),)), worker, CachingFetcher())
+    made = await expand_request(
         Request(messages=(Message(role="user", parts=(Document(source=part.source),)),)), worker, CachingFetcher()
     )
     assert isinstance(made.messages[0].parts[0], Text)
@@ -488,7 +488,7 @@ def fax(count: int) -> bytes:
 async def fax_of(worker: MediaWorker, count: int, *pages: int) -> tuple[Part, ...]:
     part = File(source=BytesSource(data=fax(count), name="fax.tiff"))
     request = Request(messages=(Message(role="user", parts=(part,)),), policy=Policy(pages=pages))
-    return (await expand(request, worker, CachingFetcher())).messages[0].parts
+    return (await expand_request(request, worker, CachingFetcher())).messages[0].parts
 
 
 @pytest.mark.parametrize(("pages", "found"), [((), (1, 2, 3)), ((2,), (2,)), ((1, 3, 9), (1, 3))])

@@ -145,7 +145,7 @@ def test_a_picture_on_a_turned_page_is_where_it_is_seen() -> None:
 
 
 def test_pictures_that_touch_are_one() -> None:
-    assert page_figures._apart([(0, 0, 10, 10), (20, 0, 30, 10), (5, 5, 25, 8)]) == [(0, 0, 30, 10)]
+    assert page_figures._merge_overlapping([(0, 0, 10, 10), (20, 0, 30, 10), (5, 5, 25, 8)]) == [(0, 0, 30, 10)]
 
 
 @pytest.mark.anyio

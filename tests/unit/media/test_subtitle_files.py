@@ -9,7 +9,7 @@ import pytest
 from intermodal import errors
 from intermodal.core.content import BytesSource, File, Text
 from intermodal.core.request import Message, Request
-from intermodal.media.expand import expand
+from intermodal.media.expand import expand_request
 from intermodal.media.fetch import Fetcher
 from intermodal.media.sniff import sniff
 from intermodal.media.worker_client import MediaWorker
@@ -90,7 +90,7 @@ async def worker(anyio_backend: str) -> AsyncIterator[MediaWorker]:
 
 async def read(worker: MediaWorker, name: str, data: bytes) -> Text:
     request = Request(messages=(Message(role="user", parts=(File(source=BytesSource(data=data, name=name)),)),))
-    ((part,),) = [message.parts for message in (await expand(request, worker, Fetcher())).messages]
+    ((part,),) = [message.parts for message in (await expand_request(request, worker, Fetcher())).messages]
     assert isinstance(part, Text)
     return part
 

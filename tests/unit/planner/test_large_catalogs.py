@@ -51,7 +51,7 @@ def test_an_endpoint_is_priced_once_for_all_catalogs_that_have_it(monkeypatch: p
     catalog = catalogs.many(200, hosts=2)
     for some in (catalog, without(catalog, frozenset({catalog.endpoints[0].model.id}))):
         for group in catalog_index(some).groups:
-            catalog_index(some).ideal(group, DAY, NO_THINKING_REQUEST)
+            catalog_index(some).best_rates(group, DAY, NO_THINKING_REQUEST)
     assert priced and len(priced) == len(set(priced))
 
 

@@ -9,7 +9,7 @@ from tests.unit.planner.requests import cases, inputs_of
 
 from intermodal.core.content import KINDS
 from intermodal.errors import IntermodalError, NoRoute
-from intermodal.planner import frontier, plan, why_not
+from intermodal.planner import frontier, not_chosen_reasons, plan
 from intermodal.planner.catalog_index import catalog_index
 from intermodal.planner.planning_case import is_private, make_case
 from intermodal.plans.explain import explain, explain_all
@@ -137,7 +137,7 @@ def test_why_not_has_an_answer_for_every_endpoint(case: dict[str, object]) -> No
     made = planned(inputs)
     used = {step.endpoint for step in made.chosen.steps if isinstance(step, Call)} if made else set()
     for endpoint in inputs.catalog.endpoints:
-        answer = why_not(inputs, endpoint.id)
+        answer = not_chosen_reasons(inputs, endpoint.id)
         assert answer.startswith(f"{endpoint.id}: ") and len(answer) > len(endpoint.id) + 8
         if endpoint.id in used:
             assert "chosen" in answer or "in the plan" in answer

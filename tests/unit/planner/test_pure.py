@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import pytest
 from tests.plans import runner
 
-from intermodal.planner import plan, why_not
+from intermodal.planner import not_chosen_reasons, plan
 from intermodal.plans.explain import explain_all
 
 
@@ -41,6 +41,6 @@ def test_a_plan_is_made_without_clock_environment_files_network_or_chance(monkey
         patched.setattr(socket, "getaddrinfo", refuse)
         made = plan(fresh.request, fresh.facts, fresh.catalog, fresh.machine, fresh.statistics, fresh.as_of)
         text = explain_all(made)
-        answer = why_not(fresh, "smollm2")
+        answer = not_chosen_reasons(fresh, "smollm2")
     assert made.chosen.endpoint == "desk:qwen/qwen3-8b"
     assert "Transcribe" in text and "rejected (floor)" in answer

@@ -23,7 +23,7 @@ from intermodal.planner.conversion.converters import TASKS, StrengthFloors
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, needed_jobs
 from intermodal.planner.part_bundles import Bundle
-from intermodal.planner.planner import decide
+from intermodal.planner.planner import search_and_choose
 from intermodal.planner.planning_case import PlanningCase, make_case
 from intermodal.planner.route_estimates.assignment import assign
 from intermodal.planner.route_estimates.call_demand import answering_tier, call_demand
@@ -45,7 +45,7 @@ def everything(case: PlanningCase, floors: StrengthFloors) -> Choices:
     """Every class of endpoints, with the ways of each bundle that it could take."""
     left = eligible_endpoints(case, needed_jobs(case))
     conversions: ConvertersByJob = {
-        job: [e for group in groups if group.tier(TASKS[job]) >= floors.of(job) for e in group.members]
+        job: [e for group in groups if group.tier(TASKS[job]) >= floors.floor_of(job) for e in group.members]
         for job, groups in left.by_job.items()
         if job != case.job and job in TASKS
     }
@@ -115,7 +115,7 @@ def compared_with(seeds: range, most: float = math.inf) -> Iterator[float]:
         inputs = msgspec.structs.replace(inputs_of(described), catalog=catalog)
         case = make_case(inputs.request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
         try:
-            decision = decide(case)
+            decision = search_and_choose(case)
         except NoRoute:
             continue
         if decision.chosen.assignment.left_out:
@@ -147,7 +147,7 @@ def test_a_context_that_is_nearly_full_makes_no_route_better(full_gates: bool) -
         inputs = msgspec.structs.replace(inputs_of(described), catalog=catalog)
         case = make_case(inputs.request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
         try:
-            route = decide(case).chosen
+            route = search_and_choose(case).chosen
         except NoRoute:
             continue
         needs, endpoint, remote = route.demand, route.endpoint, route.group.remote

@@ -10,7 +10,7 @@ from intermodal.catalog.types import Catalog, Price
 from intermodal.core.content import Audio, BytesSource, Text
 from intermodal.core.quantity import exact
 from intermodal.core.request import Message, Policy, Request, TranscriptOutput
-from intermodal.executor.attempt.accounting import settle
+from intermodal.executor.attempt.accounting import price_of_usage
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Plan
@@ -64,13 +64,13 @@ def test_what_a_chat_with_sound_by_the_second_cost_is_settled_like_that() -> Non
     hears = next(each for each in catalogs.acme() if each.id == "acme:acme/sonata")
     endpoint = replace(hears, price=replace(TOKENS, second=0.001))
     work, apart = Work(audio_seconds=60.0), (("text", 100), ("audio", 750))
-    assert settle(endpoint, WireUsage(input_tokens=100, output_tokens=9, seconds=60.0), work) == pytest.approx(
+    assert price_of_usage(endpoint, WireUsage(input_tokens=100, output_tokens=9, seconds=60.0), work) == pytest.approx(
         0.06 + 100e-6
     )
     told = WireUsage(input_tokens=850, output_tokens=9, input_by_modality=apart)
-    assert settle(endpoint, told, work) == pytest.approx(0.06 + 100e-6)
+    assert price_of_usage(endpoint, told, work) == pytest.approx(0.06 + 100e-6)
     unstated = replace(hears, price=replace(TOKENS, unpriced=("audio",)))
-    assert settle(unstated, told, work) is None
+    assert price_of_usage(unstated, told, work) is None
 
 
 def test_an_unknown_price_of_sound_is_said_and_is_no_reason_to_say_it_cannot_be_heard() -> None:
@@ -100,4 +100,6 @@ def test_a_short_recording_costs_the_least_that_its_host_bills(seconds: float, b
     request = Request(messages=said, output=TranscriptOutput(), policy=policy)
     found = plan(request, facts, Catalog(endpoints=(endpoint,), consent=("acme",)), catalogs.LAPTOP, Statistics(), DAY)
     assert found.chosen.total.cost.mid == pytest.approx(billed * 0.001)
-    assert settle(endpoint, WireUsage(seconds=seconds), Work(audio_seconds=seconds)) == pytest.approx(billed * 0.001)
+    assert price_of_usage(endpoint, WireUsage(seconds=seconds), Work(audio_seconds=seconds)) == pytest.approx(
+        billed * 0.001
+    )

@@ -96,13 +96,13 @@ def test_parameters_have_the_form_that_stored_plans_have(
     ("written", "numbers"), [("1,3", (1, 3)), ("2-3", (2, 3)), ("1,2-3", (1, 2, 3)), ("", ()), ("3", (3,))]
 )
 def test_page_lists_may_state_ranges(written: str, numbers: tuple[int, ...]) -> None:
-    assert RenderPages.of(step("render", (("pages", written),))).pages == numbers
+    assert RenderPages.parameters_of(step("render", (("pages", written),))).pages == numbers
 
 
 @given(st.lists(st.integers(1, 2000), unique=True).map(sorted).map(tuple))
 def test_page_lists_are_read_as_they_are_written(pages: tuple[int, ...]) -> None:
     written = RenderPages(pages=pages)
-    assert RenderPages.of(step("render", written.pairs())) == written
+    assert RenderPages.parameters_of(step("render", written.pairs())) == written
 
 
 @pytest.mark.parametrize("op", PARAMETERS)

@@ -77,8 +77,8 @@ def test_a_format_that_cannot_be_used_is_one_warning_in_the_log_and_other_files_
     put_on_path("intermodal.prompts", "mine", code, package=f"intermodal-{abs(hash(code))}")
     (tmp_path / "b.prompt").write_text("What is it?")
     with caplog.at_level(logging.WARNING, "intermodal.plugins"):
-        assert ".mine" not in formats.endings()
-        assert ".mine" not in formats.endings()
+        assert ".mine" not in formats.file_endings()
+        assert ".mine" not in formats.file_endings()
     assert formats.load(tmp_path / "b.prompt").name == "b"
     (record,) = caplog.records
     assert "prompt format 'mine' of intermodal-" in record.getMessage() and problem in record.getMessage()

@@ -52,7 +52,7 @@ def test_every_published_case_comes_out_as_it_says(group: dict[str, Any], test: 
         for each in data.get("messages", ())
     )
     template = DotpromptTemplate(path, HandlebarsTemplate(body, partials))
-    turns = template.turns({**default, **data.get("input", {})}, history, data.get("context"))
+    turns = template.split_turns({**default, **data.get("input", {})}, history, data.get("context"))
     expect = test["expect"]
     shown = [{"role": each["role"], "content": each["content"]} for each in expect["messages"]]
     assert [as_shown(turn) for turn in turns] == shown

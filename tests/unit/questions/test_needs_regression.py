@@ -81,9 +81,9 @@ def test_the_votes_of_examples_of_a_medium_say_what_is_needed_of_it_and_the_near
 
 
 def test_a_score_is_half_of_one_and_the_votes() -> None:
-    (need,) = question_needs([(1.0, 0.0, 0.0)], examples()).of("audio").needed
+    (need,) = question_needs([(1.0, 0.0, 0.0)], examples()).needs_of("audio").needed
     assert need.score == 1.0
-    (weaker,) = question_needs([(1.0, 0.0, 0.0)], examples(strength=1.2)).of("audio").needed
+    (weaker,) = question_needs([(1.0, 0.0, 0.0)], examples(strength=1.2)).needs_of("audio").needed
     assert weaker.score == pytest.approx((-1 + 1.2 + 1) / 2, abs=0.01)
 
 
@@ -136,8 +136,8 @@ def test_a_network_sees_the_vector_and_the_medium() -> None:
     of_media[place], more[place] = -0.5, 2.0
     net = NeedsNetwork(np.array([[1.0], [0.0], [0.0]], np.float32), of_media, more, np.zeros(len(EXAMPLED), np.float32))
     vectors = np.array([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], np.float32)
-    assert net.says(vectors, "audio").tolist() == [1.0, 0.0]
-    assert net.says(vectors, "photo").tolist() == [0.0, 0.0]
+    assert net.evaluate(vectors, "audio").tolist() == [1.0, 0.0]
+    assert net.evaluate(vectors, "photo").tolist() == [0.0, 0.0]
 
 
 def test_a_question_that_is_near_to_nothing_is_never_sure() -> None:
@@ -156,10 +156,10 @@ def test_a_question_for_properties_of_a_file_needs_nothing_of_its_contents() -> 
     known.weights["audio"][0, OUTPUTS.index("properties")] = 2.0
     known.weights["audio"][0, OUTPUTS.index("tone")] = known.weights["audio"][0, OUTPUTS.index("more")] = 0.0
     known.needing["audio"]["properties"] = np.array([0], np.intp)
-    told = question_needs([(1.0, 0.0, 0.0)], known).of("audio")
+    told = question_needs([(1.0, 0.0, 0.0)], known).needs_of("audio")
     assert told.properties == PropertiesNeed(score=1.0, like="Is she angry?")
     assert told.properties_alone and not told.needed
-    assert question_needs([(0.0, 1.0, 0.0)], known).of("audio").properties is None
+    assert question_needs([(0.0, 1.0, 0.0)], known).needs_of("audio").properties is None
 
 
 def test_a_question_joined_to_one_for_properties_counts_whatever_it_needs() -> None:
@@ -167,7 +167,7 @@ def test_a_question_joined_to_one_for_properties_counts_whatever_it_needs() -> N
     known.weights["audio"][0] = 0.0
     known.weights["audio"][0, OUTPUTS.index("properties")] = 2.0
     known.needing["audio"]["properties"] = np.array([0], np.intp)
-    told = question_needs([(1.0, 0.0, 0.0)], known, joined=[(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]).of("audio")
+    told = question_needs([(1.0, 0.0, 0.0)], known, joined=[(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]).needs_of("audio")
     assert told.properties is not None and [need.aspect for need in told.needed] == ["words"]
     assert not told.properties_alone
 
@@ -212,7 +212,9 @@ def test_what_tells_languages_apart_does_not_count() -> None:
 def test_of_a_picture_that_nobody_looked_at_the_score_is_between_those_of_a_photo_and_a_page() -> None:
     found = question_needs([(1.0, 0.0, 0.0)], examples(base=0.0, strength=1.0))
     media: tuple[Medium, ...] = ("photo", "image")
-    score = {medium: need.score for medium in media for need in found.of(medium).needed if need.aspect == "appearance"}
+    score = {
+        medium: need.score for medium in media for need in found.needs_of(medium).needed if need.aspect == "appearance"
+    }
     assert score == {"photo": 1.0, "image": 0.75}
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from intermodal.questions.keyword_needs import needs_from_keywords
-from intermodal.questions.word_requests import kinds_asked_for_words, with_words_alone, words_beside
+from intermodal.questions.word_requests import kinds_asked_for_words, split_word_request, with_words_alone
 
 READ = """
 What does the picture say?
@@ -424,10 +424,10 @@ def test_what_the_words_alone_are_asked_of_is_needed_for_nothing_else() -> None:
     said = "What does the picture say?"
     found = with_words_alone(needs_from_keywords(said), said)
     assert found.words_alone == ("image", "document")
-    assert [need.aspect for need in found.of("photo").needed] == ["words"]
+    assert [need.aspect for need in found.needs_of("photo").needed] == ["words"]
     said = "What does the picture show?"
     other = with_words_alone(needs_from_keywords(said), said)
-    assert not other.words_alone and [need.aspect for need in other.of("photo").needed] == ["appearance"]
+    assert not other.words_alone and [need.aspect for need in other.needs_of("photo").needed] == ["appearance"]
 
 
 @pytest.mark.parametrize("question", ["please " * 22, "all the of " * 14 + "text", "the " * 40, "на " * 50, "图" * 150])
@@ -454,5 +454,5 @@ def test_a_question_of_many_equal_words_is_read_in_an_instant(question: str) -> 
     ],
 )
 def test_a_clause_for_the_words_is_told_from_the_one_beside_it(question: str, other: str | None) -> None:
-    found = words_beside(question)
+    found = split_word_request(question)
     assert (found and found[0]) == other

@@ -130,29 +130,30 @@ def test_cache_and_compute_buffer_are_what_llama_cpp_logged(
     name: str, settings: ServingSettings, cache: float, compute: float
 ) -> None:
     found = model_memory(generated(name), settings)
-    kept = found.of("cache") + found.of("state")
+    kept = found.bytes_of("cache") + found.bytes_of("state")
     assert kept.certainty == "exact"
     assert kept.mid / MIB == pytest.approx(cache, abs=0.011)  # the log has two digits, and may be two lines
-    computed = found.of("compute", "host")
+    computed = found.bytes_of("compute", "host")
     assert computed.mid / MIB == pytest.approx(compute, abs=0.006)
     assert computed.low <= computed.mid <= computed.high
 
 
 def test_on_a_device_the_host_keeps_what_goes_in_and_the_device_gets_copies_of_it() -> None:
     shape = generated("llama")
-    on_host = model_memory(shape, ServingSettings(context=16384)).of("compute", "host").mid
+    on_host = model_memory(shape, ServingSettings(context=16384)).bytes_of("compute", "host").mid
     split = model_memory(shape, ServingSettings(context=16384, gpu_layers=ALL))
     mask = 16384 * 512 * 2
     vectors = 512 * 512 * 4
-    assert split.of("compute", "host").mid == pytest.approx(mask + 4 * vectors, rel=0.01)
-    assert mask < split.of("compute", "device").mid < on_host
+    assert split.bytes_of("compute", "host").mid == pytest.approx(mask + 4 * vectors, rel=0.01)
+    assert mask < split.bytes_of("compute", "device").mid < on_host
 
 
 def test_layers_on_both_sides_make_the_compute_buffers_a_range_that_holds_either_side() -> None:
     shape = generated("llama")
     both = model_memory(shape, ServingSettings(context=16384, gpu_layers=3))
     assert (
-        both.of("compute", "host").high >= model_memory(shape, ServingSettings(context=16384)).of("compute", "host").mid
+        both.bytes_of("compute", "host").high
+        >= model_memory(shape, ServingSettings(context=16384)).bytes_of("compute", "host").mid
     )
     whole = model_memory(shape, ServingSettings(context=16384, gpu_layers=ALL))
-    assert both.of("compute", "device").high >= whole.of("compute", "device").mid
+    assert both.bytes_of("compute", "device").high >= whole.bytes_of("compute", "device").mid

@@ -26,7 +26,7 @@ def cache(shape: ModelShape, settings: ServingSettings) -> tuple[float, float]:
     """MiB of the layers that look back on everything, and of those with a window."""
     whole = sum(layer_bytes(shape, layer, settings) for layer in shape.layers if not layer.window)
     window = sum(layer_bytes(shape, layer, settings) for layer in shape.layers if layer.window)
-    found = model_memory(shape, settings).of("cache")
+    found = model_memory(shape, settings).bytes_of("cache")
     assert (found.mid, found.certainty) == (whole + window, "exact")
     return whole / MIB, window / MIB
 
@@ -62,7 +62,7 @@ def test_the_cache_is_what_llama_cpp_logged(
 def test_recurrent_states_are_what_llama_cpp_logged_and_do_not_grow_with_the_context() -> None:
     for context in (4096, 262144):
         found = model_memory(headers.qwen36_27b(), ServingSettings(context=context, slots=4, unified=True))
-        assert found.of("state").mid / MIB == 598.5
+        assert found.bytes_of("state").mid / MIB == 598.5
 
 
 def test_a_token_takes_what_vllm_reports() -> None:
@@ -77,8 +77,8 @@ def test_a_token_takes_what_vllm_reports() -> None:
 def test_compute_buffers_of_a_server_are_within_a_tenth_of_the_log(ubatch: int, device: float, host: float) -> None:
     settings = ServingSettings(context=16384, ubatch=ubatch, type_k="q8_0", type_v="q8_0", gpu_layers=ALL)
     found = model_memory(headers.gemma4_12b(), settings)
-    assert found.of("compute", "device").mid / MIB == pytest.approx(device, rel=0.1)
-    assert found.of("compute", "host").mid / MIB == pytest.approx(host, rel=0.1)
+    assert found.bytes_of("compute", "device").mid / MIB == pytest.approx(device, rel=0.1)
+    assert found.bytes_of("compute", "host").mid / MIB == pytest.approx(host, rel=0.1)
 
 
 @pytest.mark.parametrize("architecture", ["qwen35", "qwen3next"])
@@ -89,7 +89,7 @@ def test_what_describes_a_graph_that_updates_a_state_in_pieces_grows_with_the_ba
         table = headers.tensor("token_embd.weight", (512, 1000))
         known = headers.shape(name, [table], block_count=4, embedding_length=512, attention__head_count=4,
                               attention__head_count_kv=2)  # fmt: skip
-        return model_memory(known, ServingSettings(context=4096, ubatch=ubatch)).of("program").mid
+        return model_memory(known, ServingSettings(context=4096, ubatch=ubatch)).bytes_of("program").mid
 
     plain = program("llama", 512)
     assert program("llama", 2048) == plain

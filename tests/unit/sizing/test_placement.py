@@ -15,14 +15,14 @@ from intermodal.sizing.placement import (
     CapacityCheck,
     PlacedModel,
     everything_on_cards,
-    largest,
     largest_context,
+    largest_fitting,
     place_model,
     place_quantized,
     table_contexts,
     with_context,
 )
-from intermodal.sizing.quantizations import QUANTIZATIONS, bits, quantization, quantization_of, requantize
+from intermodal.sizing.quantizations import QUANTIZATIONS, average_bits, quantization, quantization_of, requantize
 from intermodal.sizing.server_command import ModelReference, server_command
 from intermodal.sizing.shape import ServingSettings
 from intermodal.sizing.speed import model_speed
@@ -57,7 +57,7 @@ def test_the_terms_are_all_that_is_needed_on_several_cards_too() -> None:
     for cards in ("RTX 4090", "RTX 3090, RTX 3060 12GB"):
         two = placed(machine_of_options([cards]))
         assert two.checks[0].needed == two.memory.total("device")
-    assert two.memory.of("further cards").mid > 250 * 2**20
+    assert two.memory.bytes_of("further cards").mid > 250 * 2**20
 
 
 def test_a_model_trained_for_less_than_any_usual_context_has_a_table_of_that() -> None:
@@ -98,8 +98,8 @@ def test_memory_beside_a_card_has_to_have_room_too() -> None:
     assert [check.where for check in found.checks] == ["card", "memory"]
     assert found.checks[0].verdict == "fits"
     assert found.verdict == "no"
-    assert found.tightest is not None
-    assert found.tightest.where == "memory"
+    assert found.deciding_check is not None
+    assert found.deciding_check.where == "memory"
 
 
 def test_a_chip_with_shared_memory_is_held_against_its_share_and_against_the_whole() -> None:
@@ -131,9 +131,9 @@ def test_the_largest_context_fits_and_one_step_more_does_not(gpu: str) -> None:
 
 
 def test_the_largest_of_a_step_is_found() -> None:
-    assert largest(1000, lambda count: count <= 700, 256) == 512
-    assert largest(10, lambda count: True) == 10
-    assert largest(10, lambda count: False) == 0
+    assert largest_fitting(1000, lambda count: count <= 700, 256) == 512
+    assert largest_fitting(10, lambda count: True) == 10
+    assert largest_fitting(10, lambda count: False) == 0
 
 
 def test_contexts_of_the_table_end_where_training_ended() -> None:
@@ -220,17 +220,17 @@ def test_a_file_is_known_by_its_name_then_by_its_types() -> None:
 def test_another_quantization_is_estimated_near_what_such_a_file_weighs() -> None:
     """Files of Qwen3-30B-A3B on the hub: Q8_0 32.5 GB, Q5_K_M 21.7, Q3_K_M 14.7, Q2_K 11.3 (in 10^9 bytes)."""
     shape = models.qwen3_30b_a3b()
-    assert bits(shape) == pytest.approx(4.86, abs=0.01)
+    assert average_bits(shape) == pytest.approx(4.86, abs=0.01)
     for name, published in (("Q8_0", 32.5e9), ("Q5_K_M", 21.7e9), ("Q3_K_M", 14.7e9), ("Q2_K", 11.3e9)):
         own = place_model(shape, ServingSettings(context=8192, gpu_layers=-1), machine_of_options(["H100"]))
         other = place_quantized(own, own.settings, machine_of_options(["H100"]), QUANTIZATIONS[name])
-        weights = other.memory.of("weights")
+        weights = other.memory.bytes_of("weights")
         assert weights.certainty == "estimated"
         assert weights.low * 0.99 <= published <= weights.high * 1.01, name
 
 
 def test_the_files_own_weights_are_exact() -> None:
-    assert placed(machine_of_options(["H100"])).memory.of("weights").certainty == "exact"
+    assert placed(machine_of_options(["H100"])).memory.bytes_of("weights").certainty == "exact"
     assert requantize(models.qwen3_30b_a3b(), QUANTIZATIONS["Q8_0"]).weights > models.qwen3_30b_a3b().weights
 
 

@@ -25,7 +25,7 @@ def test_kinds_are_begun_anew_once_nothing_is_on_its_way(tmp_path: Path, monkeyp
     for number in range(1, 9):  # more than there should be, but one is on its way
         assert written.add(sort(number)) == number
     assert written.since == 0
-    written.wipe(open_slot)
+    written.free_slot(open_slot)
     assert written.add(sort(9)) == 0 and written.since == 1
     written.note(written.add(sort(10)), b"b" * 16, b"r" * 16, 2.0)
     ((_, found),) = orphaned_attempts(tmp_path)

@@ -27,7 +27,7 @@ def busy(store: Store) -> Iterator[None]:
         begun.set()
         assert gate.wait(5)
 
-    held = store.together(wait)
+    held = store.write_in_group(wait)
     assert begun.wait(5)
     yield
     gate.set()
@@ -62,8 +62,8 @@ def test_writes_at_once_share_a_commit_and_one_that_is_wrong_is_undone_alone(
 
     with busy(store):
         before = len(commits)
-        good = [store.together(lambda: store.reserve(ROW), later=True) for _ in range(3)]
-        bad = store.together(wrong)
+        good = [store.write_in_group(lambda: store.reserve(ROW), later=True) for _ in range(3)]
+        bad = store.write_in_group(wrong)
     with pytest.raises(ValueError, match="wrong"):
         bad.result(5)
     names = {each.result(5) for each in good}
@@ -81,7 +81,7 @@ def test_a_write_that_the_file_refuses_fails_alone_and_the_others_are_made(tmp_p
             connection.execute("INSERT INTO nowhere VALUES (1)")
 
     with busy(store):
-        good, bad = store.together(lambda: store.reserve(ROW)), store.together(refused)
+        good, bad = store.write_in_group(lambda: store.reserve(ROW)), store.write_in_group(refused)
     with pytest.raises(StoreError):
         bad.result(5)
     assert [row.id for row in store.attempts()] == [good.result(5)]
@@ -90,7 +90,7 @@ def test_a_write_that_the_file_refuses_fails_alone_and_the_others_are_made(tmp_p
 
 def test_closing_waits_for_what_is_to_be_written(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.sqlite3")
-    made = [store.together(lambda: store.reserve(ROW)) for _ in range(20)]
+    made = [store.write_in_group(lambda: store.reserve(ROW)) for _ in range(20)]
     store.close()
     assert all(each.done() for each in made)
     again = Store(tmp_path / "store.sqlite3")
@@ -108,8 +108,8 @@ def test_a_write_for_which_no_thread_can_be_started_fails_and_the_next_one_is_ma
 
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", none)
-        refused = [store.together(lambda: store.reserve(ROW)) for _ in range(2)]
-    made = store.together(lambda: store.reserve(ROW))
+        refused = [store.write_in_group(lambda: store.reserve(ROW)) for _ in range(2)]
+    made = store.write_in_group(lambda: store.reserve(ROW))
     for each in refused:
         with pytest.raises(StoreError, match="can't start new thread"):
             each.result(60)

@@ -19,7 +19,7 @@ def test_tables_that_another_program_made_meanwhile_are_used(tmp_path: Path) -> 
     with sqlite3.connect(path) as other:
         other.execute("DROP TABLE schema")
     later = ImageVectors(path)
-    later.saw([("a.png", (1, 2), "digest")])
+    later.record_files([("a.png", (1, 2), "digest")])
     assert later.files() == [("a.png", 1, 2, "digest")]
     assert later.stored_digests("model") == {"digest"}
     later.close()
@@ -63,7 +63,7 @@ def test_an_index_that_is_no_database_says_how_it_is_made_anew(tmp_path: Path) -
     with pytest.raises(StoreError, match="is not a database") as caught:
         ImageVectors(path).stored_digests("model")
     assert "intermodal find --forget" in caught.value.todo
-    ImageVectors(path).forget()
+    ImageVectors(path).delete_cache()
     ImageVectors(path).store("model", "digest", [1.0])
     assert ImageVectors(path).stored_digests("model") == {"digest"}
 
@@ -75,7 +75,7 @@ def test_few_vectors_and_many_are_read_each_once_and_of_one_model_only(tmp_path:
         index.store("model", f"digest {number}", [float(number)])
         index.store("another", f"digest {number}", [-1.0])
     digests = {f"digest {number}" for number in range(1_300)[:wanted]} | {"digest of nothing"}
-    found = [each for some in index.of("model", digests) for each in some]
+    found = [each for some in index.vectors_of("model", digests) for each in some]
     assert dict(found) == {f"digest {number}": pack_vector([float(number)]) for number in range(wanted)}
     assert len(found) == wanted
     index.close()

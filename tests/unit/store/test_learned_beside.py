@@ -45,7 +45,7 @@ def end_one(store: Store, number: int, endpoint: str = "e:m", tokens: int = 100)
 def written(store: Store, rows: int) -> None:
     """So many rows, each in a commit that runs share."""
     for number in range(rows):
-        store.together(lambda number=number: end_one(store, number)).result(30)  # type: ignore[misc]
+        store.write_in_group(lambda number=number: end_one(store, number)).result(30)  # type: ignore[misc]
 
 
 def test_other_processes_write_while_figures_are_worked_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_runs_write_while_figures_are_worked_out(store: Store, monkeypatch: pyte
     def watched(*given: Any) -> Statistics:
         pause = given[-1]
         if not meanwhile:
-            mine = store.together(lambda: end_one(store, 99))
+            mine = store.write_in_group(lambda: end_one(store, 99))
             pause()
             meanwhile.append(mine.done())
         return _work_out(*given)
@@ -93,7 +93,7 @@ def test_a_run_does_not_wait_for_the_figures_that_its_end_calls_for(
 
     monkeypatch.setattr(learned_figures, "of_endpoints", watched)
     written(store, learned_figures.EPOCH_ROWS - 1)
-    last.append(store.together(lambda: end_one(store, 9)))
+    last.append(store.write_in_group(lambda: end_one(store, 9)))
     store.close()
     assert ended == [True] and store.statistics().epoch == 1
 

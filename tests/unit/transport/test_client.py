@@ -343,7 +343,7 @@ async def test_B6_abandoned_replies_do_not_use_up_the_pool(sender: Transport, mo
 async def test_an_error_body_is_read_only_so_far(sender: Transport) -> None:
     with FakeHost(answer="x" * 100_000) as host:
         async with sender.post(HostAddress(host.base_url), ask()) as response:
-            assert len(await response.read(1000)) == 1000
+            assert len(await response.read_body(1000)) == 1000
 
 
 async def test_an_error_of_the_caller_passes_through_untouched(sender: Transport) -> None:

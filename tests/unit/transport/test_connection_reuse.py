@@ -131,7 +131,7 @@ async def test_by_a_proxy_each_request_has_a_connection_of_its_own(monkeypatch: 
             monkeypatch.setenv("HTTP_PROXY", server.base_url.removesuffix("/v1"))
             for _ in range(3):
                 async with sender.post(HostAddress("http://api.example.invalid/v1"), ASKED, proxied=True) as response:
-                    assert await response.read() == b"mine"
+                    assert await response.read_body() == b"mine"
             assert site.connections == 3
 
 
@@ -142,7 +142,7 @@ async def test_a_request_that_wants_a_fresh_connection_gets_one() -> None:
             assert await ask(sender, server) == b"mine"
         assert site.connections == 1
         async with sender.post(server, ASKED, fresh=True) as response:
-            assert await response.read() == b"mine"
+            assert await response.read_body() == b"mine"
         assert site.connections == 2
         assert await ask(sender, server) == b"mine"
         assert site.connections == 2

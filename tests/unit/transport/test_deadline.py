@@ -69,14 +69,14 @@ async def test_who_is_silent_is_cut_when_time_is_up(pair: tuple[socket.socket, s
 async def test_a_limit_can_be_set_while_it_runs_and_not_any_more_after_it() -> None:
     clock = asyncio.get_running_loop().time
     with Deadline() as limit:
-        limit.until(clock() + 60)
-        limit.until(clock() + 0.01)
+        limit.set_deadline(clock() + 60)
+        limit.set_deadline(clock() + 0.01)
         await asyncio.sleep(30)
     assert limit.over
     with Deadline(clock() + 0.01) as limit:
-        limit.until(math.inf)
+        limit.set_deadline(math.inf)
         await asyncio.sleep(0.05)
-    limit.until(clock())
+    limit.set_deadline(clock())
     await asyncio.sleep(0.01)
     assert not limit.over
 

@@ -244,7 +244,7 @@ async def test_a_host_gets_its_time_and_no_more() -> None:
             pipe = await pool.connect(target, "host:m")
             pipe.send(target, [BODY], heard, "host:m")
             while not heard.over.is_set():
-                pool.watch(loop.time())
+                pool.fail_silent_hosts(loop.time())
                 await asyncio.sleep(0.01)
             assert type(heard.error) is kind and words in str(heard.error)
 
@@ -262,7 +262,7 @@ async def test_while_the_reader_is_behind_no_time_runs_and_nothing_is_read() -> 
             await asyncio.sleep(0.01)
         end, had = loop.time() + 0.3, 0
         while loop.time() < end:
-            pool.watch(loop.time())
+            pool.fail_silent_hosts(loop.time())
             await asyncio.sleep(0.01)
             had = had or len(heard.body)
         assert not heard.over.is_set(), heard.error

@@ -20,7 +20,7 @@ def find_local_servers(client: AsyncClient, *, anew: bool = False) -> tuple[Disc
     import anyio
 
     async def look() -> tuple[DiscoveredServer, ...]:
-        return await client.known.look(anew=anew)
+        return await client.known.scan(anew=anew)
 
     return anyio.run(look)
 

@@ -10,7 +10,7 @@
     abandoned before                        void          0                                      nothing
 
 ``AttemptAccount`` is one attempt: the executor and the direct path tell it what happens and do as it says. An endpoint
-is free where its estimate is known and 0 at its high end; one without a known price is not. ``settle``
+is free where its estimate is known and 0 at its high end; one without a known price is not. ``price_of_usage``
 bills a finished call at the prices of its day: the host's dated price vector where there is one (cached tokens,
 modalities, steps and tiers each at their own price), else the endpoint's own price by the same arithmetic.
 """
@@ -106,7 +106,7 @@ def charge_answer(billed: float | None, estimated: Quantity, *, usage_complete: 
     """Return the charge of an attempt that ended with an answer or a refusal.
 
     Args:
-        billed: USD by the reported usage (``settle``). estimated: USD as planned.
+        billed: USD by the reported usage (``price_of_usage``). estimated: USD as planned.
         usage_complete: the usage covers the whole answer (``usage_is_complete``).
     """
     open_ = not usage_complete or (billed is None and bool(upper_bound(estimated)))
@@ -164,7 +164,7 @@ class AttemptAccount:
 
     Attributes:
         began: when its time began.
-        billed: USD by the reported usage (``settle``); None while unknown.
+        billed: USD by the reported usage (``price_of_usage``); None while unknown.
         first_at: when the first word arrived; None before that.
     """
 
@@ -208,9 +208,9 @@ class AttemptAccount:
     @property
     def counts(self) -> float | None:
         """USD charged for an answer: its cost, else its upper bound."""
-        return self._most() if self.billed is None else self.billed
+        return self._maximum_cost() if self.billed is None else self.billed
 
-    def _most(self) -> float | None:
+    def _maximum_cost(self) -> float | None:
         return upper_bound(self._estimate.cost) if self._bound is None else self._bound.usd
 
     def end(
@@ -227,7 +227,7 @@ class AttemptAccount:
         self._call.end(None, now)
         charge = charge_answer(self.billed, self._estimate.cost, usage_complete=usage_complete)
         usage = reported_usage(reported, out)
-        return self._ending(
+        return self._build_ending(
             now, charge, code, reported, usage, out if usage_complete else reported.output_tokens, cut=cut
         )
 
@@ -235,21 +235,21 @@ class AttemptAccount:
         """End the attempt with an error. ``sent``: a part of the request may have reached the endpoint."""
         self._call.end(error, now)
         charge = charge_failure(error, self._estimate.cost, sent=sent, begun=self.first_at is not None)
-        return self._ending(now, charge, error.code)
+        return self._build_ending(now, charge, error.code)
 
     def cancel(self, now: float, *, sent: bool, code: str = "cancelled") -> AttemptEnding:
         """Abandon the attempt: its answer is no longer awaited."""
-        self._call.leave()
-        return self._ending(now, charge_cancel(self._estimate.cost, sent=sent), code)
+        self._call.abandon()
+        return self._build_ending(now, charge_cancel(self._estimate.cost, sent=sent), code)
 
-    def _ending(
+    def _build_ending(
         self, now: float, charge: Charge, code: str, reported: WireUsage = _UNREPORTED, usage: Usage = _NO_USAGE,
         out: int | None = None, *, cut: bool = False,
     ) -> AttemptEnding:  # fmt: skip
         """Return the ending. ``out``: the tokens of the answer if all of them were counted."""
         cost, first = charge.cost, self.first_at
         by_modality = dict(reported.input_by_modality) if reported.input_by_modality else _NO_MODALITIES
-        counts = self._most() if cost is None else cost
+        counts = self._maximum_cost() if cost is None else cost
         lower = self._bound is not None and charge.state == "estimated"
         outcome = AttemptOutcome(
             usage=usage,
@@ -298,7 +298,7 @@ _BATCH = {"batch": {"processing": "batch"}}
 _KINDS = {"audio": "audio", "image": "image", "document": "image", "video": "video"}  # pages are billed as images
 
 
-def settle(
+def price_of_usage(
     endpoint: Endpoint,
     usage: WireUsage,
     work: Work,
@@ -322,7 +322,7 @@ def settle(
     price = endpoint.price_on(moment.partition("T")[0])
     if image_count and price.picture is not None and not price.unsaid:
         return price.request + image_count * price.picture
-    vector = _rates_of_moment(vectors, usage, moment) if vectors else _own(endpoint, work, moment)
+    vector = _rates_of_moment(vectors, usage, moment) if vectors else _rate_card_of_row(endpoint, work, moment)
     if vector is None:
         return None
     costs = [
@@ -338,7 +338,7 @@ def _rates_of_moment(vectors: tuple[RateCard, ...], usage: WireUsage, moment: st
     return rate_cards.effective_rates(vectors, moment or "9999-12-31", **conditions)
 
 
-def _own(endpoint: Endpoint, work: Work, moment: str) -> RateCard | None:
+def _rate_card_of_row(endpoint: Endpoint, work: Work, moment: str) -> RateCard | None:
     """Return the price of a row as a vector; without prices before the day from which they hold."""
     day = moment.partition("T")[0]
     price = endpoint.price_on(day)

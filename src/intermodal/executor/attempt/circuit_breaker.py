@@ -96,19 +96,19 @@ class EndpointHealth:
             self.learned = (*self.learned, shortcoming)
             self._keep(shortcoming)
             return
-        self._clear(shortcoming.endpoint)
+        self._clear_suspected_limits(shortcoming.endpoint)
         self.learned = (*self.learned, shortcoming)
         self._suspected[shortcoming.endpoint] = now + SUSPICION_SECONDS
 
-    def _clear(self, endpoint: str) -> None:
+    def _clear_suspected_limits(self, endpoint: str) -> None:
         """Drop the suspected limits of this endpoint."""
         self._suspected.pop(endpoint, None)
         self.learned = tuple(each for each in self.learned if not (each.suspected and each.endpoint == endpoint))
 
-    def forget(self, now: float) -> None:
+    def drop_expired(self, now: float) -> None:
         """Drop expired suspicions: the server may have been restarted with a longer context."""
         for endpoint in [name for name, until in self._suspected.items() if until <= now]:
-            self._clear(endpoint)
+            self._clear_suspected_limits(endpoint)
 
     def record_tools_refused(self, endpoint: str, tools: str) -> None:
         """Record that the endpoint refused a request with these tools (by digest) as too long."""
@@ -162,7 +162,7 @@ class EndpointHealth:
             budget.saved = min(MOST_SAVED_PER_CALL, budget.saved + RESENDS_PER_CALL)
         return call
 
-    def _works(self, endpoint: str) -> None:
+    def _record_success(self, endpoint: str) -> None:
         if self._breakers or self._answering:
             self._close_breaker(endpoint)
             self._answering.pop(endpoint, None)
@@ -178,7 +178,7 @@ class EndpointHealth:
             self._explorations.pop(endpoint, None)  # exploring it while it was down taught nothing
         return breaker
 
-    def _fails(self, call: TrackedCall, now: float, *, spoke: bool) -> None:
+    def _record_failure(self, call: TrackedCall, now: float, *, spoke: bool) -> None:
         breaker = self._breakers.setdefault(call.endpoint, _Breaker())
         before = self._answering.pop(call.endpoint, None) if spoke else None
         breaker.failures += 1 + (before.failures if before is not None else 0)
@@ -248,7 +248,7 @@ class EndpointHealth:
             return False
         return True
 
-    def give_back(self, host: str, now: float) -> None:
+    def return_resend(self, host: str, now: float) -> None:
         """Return a resend that was not sent."""
         budget = self._budget(host, now)
         budget.floor = min(self._burst, budget.floor + 1)
@@ -290,22 +290,22 @@ class TrackedCall:
         An error that shows that the endpoint works counts as success.
         """
         if error is not None and not concerns_endpoint(error):
-            self.leave()
+            self.abandon()
         elif not self._over:
             self._over = True
             self._upstreams._gives_up_probe(self)
             if error is None or not counts_as_failure(error):
-                self._upstreams._works(self.endpoint)
+                self._upstreams._record_success(self.endpoint)
             else:
-                self._upstreams._fails(self, now, spoke=self._spoke)
+                self._upstreams._record_failure(self, now, spoke=self._spoke)
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """Abandon the call. If it had begun to answer, the endpoint counts as working."""
         if not self._over:
             self._over = True
             self._upstreams._gives_up_probe(self)
             if self._spoke:
-                self._upstreams._works(self.endpoint)
+                self._upstreams._record_success(self.endpoint)
 
 
 def concerns_endpoint(error: errors.IntermodalError) -> bool:

@@ -183,7 +183,7 @@ class RunLedger:
                 where=step.endpoint, todo="try again when it has, or raise it", step=step.id,
             )  # fmt: skip
         entry.rate = await self._draw_rate(allowance, entry, step)
-        self._expose()
+        self._report_exposure()
 
     async def _draw_rate(self, allowance: AllowanceLike, entry: AttemptEntry, step: Call) -> RateDraw:
         try:
@@ -206,7 +206,7 @@ class RunLedger:
     def add_prior(self, ending: AttemptEnding) -> None:
         """Count an attempt that was made before the run."""
         self.charges = self.charges.with_attempt(ending)
-        self._expose()
+        self._report_exposure()
 
     def close(self, entry: AttemptEntry, ending: AttemptEnding | None) -> None:
         """Release the reservation of an attempt that ended. ``ending``: None if nothing was sent."""
@@ -217,9 +217,9 @@ class RunLedger:
             entry.rate.settle(0 if ending is None or ending.charge.state == "void" else ending.tokens)
         if ending is not None:
             self.charges = self.charges.with_attempt(ending)
-        self._expose()
+        self._report_exposure()
 
-    def _expose(self) -> None:
+    def _report_exposure(self) -> None:
         if self._allowance is not None:
             ended = self.charges
             self._allowance.expose(
@@ -317,7 +317,7 @@ class AttemptEntry:
                 self._store.mark_sent(key)
                 return key
 
-            self._writing = asyncio.wrap_future(self._store.together(write, later=self._free))
+            self._writing = asyncio.wrap_future(self._store.write_in_group(write, later=self._free))
 
     def _reserving(self) -> Callable[[], str]:
         """Return a function that writes the row, preceded by the run's own row if this is its first attempt."""
@@ -356,7 +356,7 @@ class AttemptEntry:
                 await self.wait_until_written()
             if not self._open:
                 return
-            self._forget(ending)
+            self._release(ending)
             # If it ended before anything was sent, its row is not written yet.
             reserve = None if self._key else self._reserving()
             await write_in_group_commit(
@@ -370,9 +370,9 @@ class AttemptEntry:
 
     def drop(self) -> None:
         """Release the reservation without a row: nothing was sent."""
-        self._forget(None)
+        self._release(None)
 
-    def _forget(self, ending: AttemptEnding | None) -> None:
+    def _release(self, ending: AttemptEnding | None) -> None:
         """Release the reservation. ``ending``: None if nothing was sent."""
         if self._open:
             self._open = False
@@ -399,7 +399,7 @@ async def write_in_group_commit(store: Store, write: Callable[[], T], *, later: 
 
     results: list[T] = []
     with anyio.CancelScope(shield=True):
-        results.append(await asyncio.shield(asyncio.wrap_future(store.together(write, later=later))))
+        results.append(await asyncio.shield(asyncio.wrap_future(store.write_in_group(write, later=later))))
     return results[0]
 
 

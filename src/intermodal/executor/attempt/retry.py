@@ -1,7 +1,7 @@
 """The decision after a failed attempt (resend, reroute or stop), with the waits, breaker checks and budgets around it.
 
-``decide`` is pure: no clock, no randomness. ``decide_next`` applies it to a call of a run. An error's class of retry
-and billing comes from the table in ``protocols/errors/``. Three rules override that table. After the first output
+``decide_retry`` is pure: no clock, no randomness. ``decide_next`` applies it to a call of a run. An error's class of
+retry and billing comes from the table in ``protocols/errors/``. Three rules override that table. After the first output
 nothing is retried: the model is committed. The same endpoint is called again only if the failed attempt cannot have
 been paid for, and once after a plain 500 or after a kept-alive connection was closed. A reroute after the body was sent
 may pay twice, so it needs the policy's permission (``pay_twice``).
@@ -73,7 +73,7 @@ class RunCaller(Protocol):
     def remaining(self) -> float | None:
         """Seconds until the deadline; None if there is none."""
 
-    def at(self) -> float:
+    def elapsed(self) -> float:
         """Return seconds since the run began."""
         ...
 
@@ -138,7 +138,7 @@ def _classes(error: errors.IntermodalError) -> tuple[errors.Retry, errors.Billin
     return ("reroute" if isinstance(error, errors.NotInstalled) else "never"), "free"
 
 
-def decide(
+def decide_retry(
     error: errors.IntermodalError,
     *,
     attempt: int,
@@ -232,11 +232,11 @@ async def wait_to_resend(
     """Wait before the same endpoint is called again. A cancelled wait returns its resend to the budget."""
     delay, reason = round(decision.delay, 3), f"{job.endpoint.id} {decision.reason}"
     try:
-        await caller.emit(Retrying(step=job.step.id, reason=reason, delay=delay, at=caller.at()))
+        await caller.emit(Retrying(step=job.step.id, reason=reason, delay=delay, at=caller.elapsed()))
         await caller.sleep(decision.delay)
     except BaseException:
         if not is_free_resend(error):
-            caller.world.upstreams.give_back(job.endpoint.host.id, caller.world.clock())
+            caller.world.upstreams.return_resend(job.endpoint.host.id, caller.world.clock())
         raise
 
 
@@ -261,7 +261,7 @@ async def wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
         )
     seconds += world.jitter() * FIRST_WAIT
     reason = f"{name} is called again, as no other endpoint is left"
-    await caller.emit(Retrying(step=job.step.id, reason=reason, delay=round(seconds, 3), at=caller.at()))
+    await caller.emit(Retrying(step=job.step.id, reason=reason, delay=round(seconds, 3), at=caller.elapsed()))
     await caller.sleep(seconds)
 
 
@@ -309,7 +309,7 @@ def decide_next(
     now, jitter = world.clock(), world.jitter()
 
     def after(attempt: int) -> RetryDecision:
-        return decide(
+        return decide_retry(
             error,
             attempt=attempt,
             committed=committed,

@@ -20,7 +20,7 @@ from intermodal.catalog.types import Protocol
 from intermodal.core.content import Value
 from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought
 from intermodal.executor.attempt import accounting, retry
-from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, reported_usage, settle
+from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, price_of_usage, reported_usage
 from intermodal.executor.attempt.capability_learning import lesson_from_error
 from intermodal.executor.attempt.ledger import AttemptEntry, EndpointRateExceeded, RunLedger, original_failure
 from intermodal.executor.attempt.retry import Reroute, RetryDecision
@@ -36,7 +36,7 @@ from intermodal.protocols.answer_state import is_refusal
 _SECRET_PREFIX = 8  # characters of the shortest quoted key prefix that is hidden
 
 # The driver of each protocol. HTTP protocols share one, which takes its codec from ``drivers/codecs.py``.
-HTTP_DRIVER = "intermodal.executor.drivers.http:drive"
+HTTP_DRIVER = "intermodal.executor.drivers.http:drive_http"
 RUNTIME_DRIVER = "intermodal.executor.drivers.embedded:run_plugin"
 DRIVERS: Mapping[Protocol, str] = {
     **dict.fromkeys(HTTP_PROTOCOLS, HTTP_DRIVER),
@@ -92,7 +92,7 @@ class FinishedCall(Value, frozen=True):
     actual: Actual
 
 
-async def _nothing() -> None:
+async def _do_nothing() -> None:
     """Do nothing."""
 
 
@@ -140,7 +140,7 @@ class StepCaller:
         self,
         job: CallJob,
         *,
-        begin: Callable[[], Awaitable[None]] = _nothing,
+        begin: Callable[[], Awaitable[None]] = _do_nothing,
         say: Callable[[str], Awaitable[None]] | None = None,
         think: Callable[[Thought], Awaitable[None]] | None = None,
         committed: Callable[[], bool] = lambda: False,
@@ -176,11 +176,11 @@ class StepCaller:
                 attempt: CallAttempt | PriorAttempt = tried
             else:
                 again |= number > 1
-                attempt = CallAttempt(self, job, begin if number == 1 else _nothing, say, think, again=again)
+                attempt = CallAttempt(self, job, begin if number == 1 else _do_nothing, say, think, again=again)
             tried = None
             try:
                 result = await (
-                    attempt.make(job.step.id, say, think) if isinstance(attempt, PriorAttempt) else attempt.make()
+                    attempt.replay(job.step.id, say, think) if isinstance(attempt, PriorAttempt) else attempt.make()
                 )
             except errors.IntermodalError as error:
                 error.step = error.step or job.step.id
@@ -195,7 +195,7 @@ class StepCaller:
                 if isinstance(error, errors.ContextExceeded) and job.chat is not None and job.chat.tools:
                     upstreams.record_tools_refused(name, tools_digest(job.chat.tools))
                 decision, passed_over = retry.decide_next(self, error, job, number, committed())
-                await self._tell(attempt, error, decision)
+                await self._report_attempt_failure(attempt, error, decision)
                 if passed_over:
                     self.passed_over[name] = error
                 if decision.kind == "reroute":
@@ -212,14 +212,14 @@ class StepCaller:
             else:
                 return FinishedCall(result=result, actual=attempt.actual(tuple(spent)))
 
-    def at(self) -> float:
+    def elapsed(self) -> float:
         """Return seconds since the run began."""
         return round(self.world.clock() - self.started, 6)
 
     def _give_up(self, attempt: CallAttempt | PriorAttempt) -> None:
         """Report an abandoned attempt, since it may have been paid for."""
         if isinstance(attempt, CallAttempt) and attempt.sent:
-            self.hint(_abandoned_event(attempt, attempt.step, self.at()))
+            self.hint(_abandoned_event(attempt, attempt.step, self.elapsed()))
 
     def give_up_prior(self, step: str) -> None:
         """Report the attempt that was made before the run, if the run ends before a step took it up.
@@ -228,9 +228,9 @@ class StepCaller:
         """
         tried, self.tried = self.tried, None
         if tried is not None:
-            self.hint(_abandoned_event(tried, step, self.at()))
+            self.hint(_abandoned_event(tried, step, self.elapsed()))
 
-    async def _tell(
+    async def _report_attempt_failure(
         self, attempt: CallAttempt | PriorAttempt, error: errors.IntermodalError, decision: RetryDecision
     ) -> None:
         await self.emit(
@@ -245,7 +245,7 @@ class StepCaller:
                 seconds=round(attempt.seconds, 6),
                 then=decision.kind,
                 delay=round(decision.delay, 3),
-                at=self.at(),
+                at=self.elapsed(),
             )
         )
 
@@ -279,7 +279,7 @@ class PriorAttempt:
         self._events = events
         self._step = ""
 
-    async def make(
+    async def replay(
         self, step: str, say: Callable[[str], Awaitable[None]] | None,
         think: Callable[[Thought], Awaitable[None]] | None,
     ) -> CallResult:  # fmt: skip
@@ -310,7 +310,7 @@ class CallAttempt:
     """One attempt at a call, and the ``AttemptContext`` that its driver receives.
 
     Attributes:
-        ending: what it cost; set once ``make`` returned or raised.
+        ending: what it cost; set once ``replay`` returned or raised.
     """
 
     ending: AttemptEnding
@@ -405,7 +405,7 @@ class CallAttempt:
             raise
         refused = is_refusal(result.finish_reason, (result.text,), called=result.calls_tool)
         tariff = self._caller.world.tariff(job.endpoint)
-        account.billed = settle(
+        account.billed = price_of_usage(
             job.endpoint, result.usage, job.work, tariff, self._moment, image_count=len(result.images)
         )
         self._peak = result.peak_memory

@@ -1,9 +1,9 @@
 """Checks of a step's result: remarks for the user, and findings that may change the plan. Pure.
 
-``remarks`` covers every conversion; ``run_check`` runs the plan's checks. The last part compares columns of amounts
-with the total below them. A total that differs from their sum proves little: a tax, a discount or rounding may explain
-it. A total that differs from it in one digit in one place (``1,380.50`` and ``1,330.50``) suggests a misread digit: of
-totals that are otherwise no sum, one in a hundred differs that way by chance.
+``conversion_remarks`` covers every conversion; ``run_check`` runs the plan's checks. The last part compares columns of
+amounts with the total below them. A total that differs from their sum proves little: a tax, a discount or rounding may
+explain it. A total that differs from it in one digit in one place (``1,380.50`` and ``1,330.50``) suggests a misread
+digit: of totals that are otherwise no sum, one in a hundred differs that way by chance.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _TEXT = 0.04  # share of an image's area that is text, from which there must be 
 _LETTERS = re.compile(r"[^\W_]")
 
 
-def remarks(op: str, product: StepProduct, name: str, facts: PartFacts | None = None) -> tuple[str, ...]:
+def conversion_remarks(op: str, product: StepProduct, name: str, facts: PartFacts | None = None) -> tuple[str, ...]:
     """Return the remarks on a conversion of the part ``name``, for the user. ``facts``: of the part, if known."""
     if op == "read":
         return tuple(_reading_findings(product, name, facts))
@@ -138,7 +138,7 @@ _CHECKS: Mapping[str, Callable[[StepProduct, str], list[str]]] = {
 # ---- the plan's checks ----------------------------------------------------------------------------
 
 
-WITHOUT_REMARK = ("language", "confidence")  # problems that ``remarks`` does not cover
+WITHOUT_REMARK = ("language", "confidence")  # problems that ``conversion_remarks`` does not cover
 
 
 class CheckFinding(Value, frozen=True):
@@ -311,10 +311,12 @@ def _legible(
     if unread:
         has = "has" if unread == 1 else "have"
         findings.append(
-            f"{_of(unread, len(lines))} read from {name} {has} letters of a script that cannot be read here"
+            f"{_count_of_lines(unread, len(lines))} read from {name} {has} letters of a script that cannot be read here"
         )
     if doubted and unread + doubted >= SPOILT * len(lines):
-        findings.append(f"{_of(doubted, len(lines))} read from {name} {'is' if doubted == 1 else 'are'} doubted")
+        findings.append(
+            f"{_count_of_lines(doubted, len(lines))} read from {name} {'is' if doubted == 1 else 'are'} doubted"
+        )
     if not findings:
         return None
     amount = _amount_kept(lines, facts, pages)
@@ -345,7 +347,7 @@ def confident_lines(lines: Sequence[ReadLine]) -> tuple[int, int]:
     return (0, 0) if len(words) - sure < SPOILT * len(words) or not words else (sure, len(words))
 
 
-def _of(count: int, lines: int) -> str:
+def _count_of_lines(count: int, lines: int) -> str:
     return f"{count:,} of {lines:,} lines" if lines > 1 else "the only line"
 
 
@@ -380,7 +382,7 @@ def _expected_text_share(subject: CheckSubject) -> float:
     return max((density.mid for density in densities or [subject.facts.text_density] if density.known), default=0.0)
 
 
-def _size(subject: CheckSubject) -> CheckFinding:
+def _check_length_against_plan(subject: CheckSubject) -> CheckFinding:
     """Compare the tokens that a call produced, or the characters of a transform, with the plan."""
     estimate = subject.step.estimate
     if isinstance(subject.step, Call):
@@ -399,7 +401,7 @@ def _in_range(found: float, planned: Quantity, unit: str, name: str) -> CheckFin
 _INSPECTIONS: Mapping[str, Callable[[CheckSubject], CheckFinding]] = {
     "transcript": _transcript,
     "reading": _reading,
-    "size": _size,
+    "size": _check_length_against_plan,
 }
 
 
@@ -412,7 +414,7 @@ def repeats(text: str) -> bool:
     if len(words) < _LINES:
         return False
     lines = text.splitlines()
-    if len(lines) >= _LINES and _stands_still(lines):
+    if len(lines) >= _LINES and _is_repetitive(lines):
         return True
     if len(words) - len(set(words)) < _PHRASE_WORDS.start * (_PHRASES - 1):  # too few words recur
         return False
@@ -421,7 +423,7 @@ def repeats(text: str) -> bool:
     return any(_repeats_every(words, size) for size in _PHRASE_WORDS if size * _PHRASES <= len(words))
 
 
-def _stands_still(lines: list[str]) -> bool:
+def _is_repetitive(lines: list[str]) -> bool:
     lower = (" ".join(line.lower().split()) for line in lines if line.strip())
     return any(_LETTERS.search(line) and sum(1 for _ in same) >= _LINES for line, same in groupby(lower))
 
@@ -494,7 +496,7 @@ def mismatched_totals(text: str) -> tuple[MismatchedTotal, ...]:
             since.append(amount)
             continue
         sums = [sum(items), sum(since), *([before + sum(since)] if before is not None else [])]
-        if len(items) >= LEAST and amount not in sums and not _with_one_apart(amount, sums, items):
+        if len(items) >= LEAST and amount not in sums and not _total_without_one(amount, sums, items):
             near = next((each for each in sums if _by_one_digit(each, amount)), None)
             if near is not None:
                 found.append(MismatchedTotal(label=label, read=amount, sum=near))
@@ -527,7 +529,7 @@ def _rows(text: str) -> Iterator[tuple[str, int | None]]:
         )
 
 
-def _with_one_apart(amount: int, sums: Sequence[int], items: Sequence[int]) -> bool:
+def _total_without_one(amount: int, sums: Sequence[int], items: Sequence[int]) -> bool:
     """Return True if a total equals a sum with one of the amounts subtracted or left out.
 
     A subtracted amount is a discount written without a sign; an omitted one is a tax already included in the others, a

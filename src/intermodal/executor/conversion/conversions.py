@@ -49,9 +49,9 @@ def product_of_transcript(step: Call, facts: PartFacts, transcript: Transcript) 
     """
     what = label("Transcript", facts.name)
     words: tuple[TextInput, ...] = (
-        TextInput(text=transcript.text or NOTHING_HEARD, label=what, source=_how(facts, "said")),
+        TextInput(text=transcript.text or NOTHING_HEARD, label=what, source=_text_source(facts, "said")),
     )
-    timed = TranscribeSpeech.of(step).timed
+    timed = TranscribeSpeech.parameters_of(step).timed
     if (facts.kind == "video" or timed) and transcript.text:
         words = tuple(
             TextInput(
@@ -82,12 +82,16 @@ def product_of_lines(
 
     Figures cut out of text pages only contribute what the page's text lacks.
     """
-    cut_out = ReadText.of(step).cut_out_figures
+    cut_out = ReadText.parameters_of(step).cut_out_figures
     if cut_out:
-        both = [(place, some) for place, some in zip(places, lines, strict=True) if _adds(facts, place.page, some)]
+        both = [
+            (place, some)
+            for place, some in zip(places, lines, strict=True)
+            if _adds_to_page_text(facts, place.page, some)
+        ]
         places, lines = tuple(place for place, _ in both), tuple(some for _, some in both)
     texts = [lines_to_text(of_page) for of_page in lines]
-    block_texts = [_with_unread(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
+    block_texts = [_with_unread_remark(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
     what = "Text in an image read" if cut_out else "Text read"
     pieces = _blocks(facts, what, "on screen", places, block_texts, [unread_share(of_page) for of_page in lines])
     every_line = tuple(line for of_page in lines for line in of_page)
@@ -95,7 +99,7 @@ def product_of_lines(
     return StepProduct(part=facts.index, pieces=pieces, derived=(derived,), lines=lines)
 
 
-def _with_unread(text: str, lines: tuple[ReadLine, ...]) -> str:
+def _with_unread_remark(text: str, lines: tuple[ReadLine, ...]) -> str:
     """Return the text with a remark on unread lines, so that a model does not take missing text for absent text."""
     missing = sum(line.unread for line in lines)
     if not missing:
@@ -104,7 +108,7 @@ def _with_unread(text: str, lines: tuple[ReadLine, ...]) -> str:
     return f"{text}\n{remark}" if text else remark
 
 
-def _adds(facts: PartFacts, number: int, lines: tuple[ReadLine, ...]) -> bool:
+def _adds_to_page_text(facts: PartFacts, number: int, lines: tuple[ReadLine, ...]) -> bool:
     """Return True if at least a tenth of an image's words, or an unread line, is not in its page's text."""
     page_words = next((set(page.words) for page in facts.pages if page.number == number), set())
     read = [word for line in lines for word in WORD_OF_PAGE.findall(line.text.lower())]
@@ -139,7 +143,7 @@ def _blocks(
     )
 
 
-def _how(facts: PartFacts, how: TextSource) -> TextSource:
+def _text_source(facts: PartFacts, how: TextSource) -> TextSource:
     return how if facts.kind == "video" else ""
 
 
@@ -173,7 +177,7 @@ class Converters(Value, frozen=True):
     readers: str = ""
     sums: Callable[[str], str] = _no_sum
 
-    def of(self, step: Transform | Call) -> str:
+    def identity_of(self, step: Transform | Call) -> str:
         """Return the identity of a step's converter: endpoint, weights, version, and its hints."""
         if isinstance(step, Transform):
             return "media"
@@ -204,7 +208,7 @@ def cache_keys(steps: tuple[Step, ...], facts: Facts, makers: Converters) -> dic
         if isinstance(step, Check):
             continue
         input_origins = tuple(origins[reference] for reference in step.inputs)
-        keys[step.id] = conversion_key(input_origins, step.op, _cached_parameters(step), makers.of(step))
+        keys[step.id] = conversion_key(input_origins, step.op, _cached_parameters(step), makers.identity_of(step))
         origins[str(StepRef(step.id))] = (
             input_origins[0] if step.op == "select" else ContentOrigin(digest=keys[step.id])
         )
@@ -214,12 +218,13 @@ def cache_keys(steps: tuple[Step, ...], facts: Facts, makers: Converters) -> dic
 def _cached_parameters(step: Transform | Call) -> ParameterPairs:
     """Return the parameters that are part of a conversion's key.
 
-    The output format and segment times do not change the words, and the language is part of ``Converters.of`` already.
+    The output format and segment times do not change the words, and the language is part of ``Converters.identity_of``
+    already.
     """
     if step.op == "transcribe":
-        return replace(TranscribeSpeech.of(step), format="", language="", timed=False).pairs()
+        return replace(TranscribeSpeech.parameters_of(step), format="", language="", timed=False).pairs()
     if step.op == "subtitles":
-        return replace(ExtractSubtitles.of(step), timed=False).pairs()
+        return replace(ExtractSubtitles.parameters_of(step), timed=False).pairs()
     return step.params
 
 
@@ -232,7 +237,7 @@ def includes_question(step: Transform | Call) -> bool:
     """Return True if the plan sends the question with a description request; a private question is not sent
     elsewhere.
     """
-    return step.op == "describe" and bool(DescribeImages.of(step).question_digest)
+    return step.op == "describe" and bool(DescribeImages.parameters_of(step).question_digest)
 
 
 def image_cache_key(step: Call, picture: ImageInput, makers: Converters) -> str:
@@ -240,7 +245,7 @@ def image_cache_key(step: Call, picture: ImageInput, makers: Converters) -> str:
     origin = ContentOrigin(
         digest=hashlib.sha256(picture.data).hexdigest(), shape=(float(picture.width), float(picture.height))
     )
-    return conversion_key((origin,), step.op, _cached_parameters(step), makers.of(step))
+    return conversion_key((origin,), step.op, _cached_parameters(step), makers.identity_of(step))
 
 
 def language_of(step: Call, language: str) -> str:
@@ -249,7 +254,7 @@ def language_of(step: Call, language: str) -> str:
     A transcriber gets the language of the plan, where "" lets it detect the language (as a repetition after a wrong
     language must). A reader gets the language of the policy (``language``).
     """
-    return TranscribeSpeech.of(step).language if step.op == "transcribe" else language
+    return TranscribeSpeech.parameters_of(step).language if step.op == "transcribe" else language
 
 
 def product_from_cache(step: Call, facts: PartFacts, value: CachedConversion) -> StepProduct | None:
@@ -309,7 +314,9 @@ def merge_codes(lines: Sequence[ReadLine], codes: Sequence[CodeLike]) -> tuple[R
     if not codes:
         return tuple(lines)
     print_ = [
-        line for line in lines if line.confidence >= PRINT_CONFIDENCE or not any(_lies_on(line, code) for code in codes)
+        line
+        for line in lines
+        if line.confidence >= PRINT_CONFIDENCE or not any(_is_within_code(line, code) for code in codes)
     ]
     code_lines = [ReadLine(text=_code_text(code), confidence=1.0, box=code.box) for code in codes]
     if not all(any(line.box) for line in print_):
@@ -317,7 +324,7 @@ def merge_codes(lines: Sequence[ReadLine], codes: Sequence[CodeLike]) -> tuple[R
     return in_reading_order((*print_, *code_lines))
 
 
-def _lies_on(line: ReadLine, code: CodeLike) -> bool:
+def _is_within_code(line: ReadLine, code: CodeLike) -> bool:
     left, top, right, bottom = line.box
     x0, y0, x1, y1 = code.box
     return x0 <= (left + right) / 2 <= x1 and y0 <= (top + bottom) / 2 <= y1

@@ -74,7 +74,7 @@ async def describe(
     """Describe each image of a step. An image already described for this question is not sent again."""
     question = converters.question if conversions.includes_question(step) else ""
     async with state.places.hold(decoder_use(step)):
-        pictures = await state.prepare.pictures(step, state.products, endpoint)
+        pictures = await state.prepare.images_for(step, state.products, endpoint)
     if not pictures:
         return StepProduct(part=step.part), Actual(step=step.id, seconds=0.0)
     share = split_estimate(step, len(pictures))
@@ -101,7 +101,7 @@ async def describe(
     at_once = 1 if endpoint.host.zone in NEAR else AT_ONCE
     await run_all([partial(see, number) for number in range(len(pictures))], at_once)
     dones = [done for done in found.values() if isinstance(done, FinishedCall)]
-    texts = tuple(_text(found[number]) for number in range(len(pictures)))
+    texts = tuple(_description_or_reason(found[number]) for number in range(len(pictures)))
     facts = state.opened_media.facts.parts[step.part]
     product = conversions.product_of_descriptions(step, facts, conversions.image_origins(pictures), texts)
     product = msgspec.structs.replace(product, looped=any(done.result.looped for done in dones))
@@ -109,7 +109,7 @@ async def describe(
 
 
 def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, world: Dependencies) -> CallJob:
-    limit = DescribeImages.of(step).max_tokens or MAX_TOKENS
+    limit = DescribeImages.parameters_of(step).max_tokens or MAX_TOKENS
     image = WireImage(data=picture.data, media_type=picture.media_type, detail=picture.detail)
     # Reasoning models, which count their limit differently, refuse a temperature; some hosts refuse it altogether.
     temperature = None if {"max_completion_tokens", "no_temperature"} & {*endpoint.host.quirks} else 0.0
@@ -145,5 +145,5 @@ def _refuse_refusal(finished_call: FinishedCall, endpoint: Endpoint, step: Call)
         )
 
 
-def _text(call_or_reason: FinishedCall | str) -> str:
+def _description_or_reason(call_or_reason: FinishedCall | str) -> str:
     return call_or_reason if isinstance(call_or_reason, str) else call_or_reason.result.text.strip()

@@ -38,7 +38,7 @@ async def _extract(
     step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
     facts: PartFacts = opened_media.facts.parts[step.part]
-    pages = _pages(ExtractText.of(step).pages, facts)
+    pages = _pages(ExtractText.parameters_of(step).pages, facts)
     texts = await media.page_text(opened_media.data(step.part), pages, name=facts.name, progress=progress)
     single = len(facts.pages) == 1
     pieces = tuple(
@@ -57,7 +57,7 @@ async def _render(
     step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
     facts: PartFacts = opened_media.facts.parts[step.part]
-    parameters = RenderPages.of(step)
+    parameters = RenderPages.parameters_of(step)
     pages = _pages(parameters.pages, facts)
     crops: tuple[Box, ...] = ()
     if parameters.cut_out_figures:
@@ -80,7 +80,7 @@ async def _frames(
     step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
     facts: PartFacts = opened_media.facts.parts[step.part]
-    parameters = SampleFrames.of(step)
+    parameters = SampleFrames.parameters_of(step)
     frames = await media.frames(
         opened_media.data(step.part),
         spread=frame_spread(parameters),
@@ -104,7 +104,7 @@ async def _demux(
     step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
     facts: PartFacts = opened_media.facts.parts[step.part]
-    if ExtractSound.of(step).separate_channels:
+    if ExtractSound.parameters_of(step).separate_channels:
         return StepProduct(
             part=step.part, pieces=(await decode_channels(media, opened_media.data(step.part), facts.name, progress),)
         )
@@ -117,7 +117,7 @@ async def _subtitles(
 ) -> StepProduct:
     """Return a video's subtitles as timed text: exact, without a model."""
     facts: PartFacts = opened_media.facts.parts[step.part]
-    parameters = ExtractSubtitles.of(step)
+    parameters = ExtractSubtitles.parameters_of(step)
     lines = await media.subtitles(opened_media.data(step.part), parameters.track, name=facts.name)
     what = label("Subtitles", facts.name)
     length = 0.0 if parameters.timed else line_of(facts.seconds.mid)
@@ -134,7 +134,7 @@ async def _resize(
     step: Transform, opened_media: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
     facts: PartFacts = opened_media.facts.parts[step.part]
-    parameters = ResizeImage.of(step)
+    parameters = ResizeImage.parameters_of(step)
     resized = await media.picture(opened_media.data(step.part), max_side=parameters.max_side, name=facts.name)
     picture = ImageInput(
         data=resized.data,

@@ -20,7 +20,7 @@ from intermodal.core.content import Image, Opaque, Reasoning, Text, ToolCall, To
 from intermodal.core.request import JsonOutput, Request, TextOutput
 from intermodal.cost_model import answer_length
 from intermodal.cost_model.memory import output_limit
-from intermodal.executor.attempt.accounting import CallBound, TokenBound, is_free, settle, upper_bound
+from intermodal.executor.attempt.accounting import CallBound, TokenBound, is_free, price_of_usage, upper_bound
 from intermodal.executor.attempt.ledger import reservation
 from intermodal.executor.direct.protocol_adapters import BodyStart, ProtocolAdapter
 from intermodal.executor.drivers.codecs import accepted_image_types
@@ -133,7 +133,8 @@ class CompiledPlan:
         added = (field for field in adapter.forwarded_fields(endpoint.host) if field[0] not in ignored)
         self._forwarded = tuple(
             field for field in added
-            if _says(field[0], inputs.request, chat) and not (self.schema is not None and field[0] == "output_config")
+            if _has_effect(field[0], inputs.request, chat)
+            and not (self.schema is not None and field[0] == "output_config")
         )  # fmt: skip
         self._identifiers = tuple((name, b',"%b":' % name.encode()) for name in adapter.identifiers)
 
@@ -185,7 +186,7 @@ class CompiledPlan:
 
     def body(self, chat: ParsedChat, shortened: ShortenedCall | None = None) -> list[bytes | memoryview]:
         """Return the body of the request: the client's bytes with our own fields."""
-        fields, words = chat.fields, self.words(chat)
+        fields, words = chat.fields, self.schema_instruction_for(chat)
         pieces: list[bytes | memoryview] = [self._start if shortened is None else shortened.start]
         for name, begin in self._forwarded:
             if words and name == self.adapter.conversation_field:
@@ -202,7 +203,7 @@ class CompiledPlan:
         pieces.append(b"}")
         return pieces
 
-    def words(self, chat: ParsedChat) -> str:
+    def schema_instruction_for(self, chat: ParsedChat) -> str:
         """Return the instruction about the answer's schema that is added to the client's messages; "" for none."""
         return self._words if self._words is not None else self._instruction(chat)
 
@@ -232,11 +233,11 @@ class CompiledPlan:
     def bill(self, usage: WireUsage, work: Work, moment: str) -> float | None:
         """Return the cost in USD, computed as for runs; results that depend only on the usage counts are cached."""
         if work.megapixels or self._tariff:
-            return settle(self.endpoint, usage, work, self._tariff, moment)
+            return price_of_usage(self.endpoint, usage, work, self._tariff, moment)
         key = (self._own, usage)
         found = _bills.get(key, _NOT_YET)
         if found is _NOT_YET:
-            found = _bills[key] = settle(self.endpoint, usage, work, (), moment)
+            found = _bills[key] = price_of_usage(self.endpoint, usage, work, (), moment)
         return found
 
 
@@ -355,7 +356,7 @@ def _messages_of(chat: ParsedChat, field: str) -> bytes:
     return bytes(chat.fields[field])
 
 
-def _says(name: str, request: Request, chat: ParsedChat) -> bool:
+def _has_effect(name: str, request: Request, chat: ParsedChat) -> bool:
     """Return True if a field has an effect. Hosts refuse empty lists of tools and settings without effect."""
     if name in CONVERSATION_FIELDS:
         return True

@@ -92,7 +92,7 @@ class DirectAttempt:
         self._started = time.time()
         self._ids = new_ids(self._started)
         self._account: AttemptAccount
-        self._exchange: UpstreamResponse  # from when it listens until ``forget``
+        self._exchange: UpstreamResponse  # from when it listens until ``break_references``
 
     # ---- in a task -----------------------------------------------------------------------------
 
@@ -114,7 +114,7 @@ class DirectAttempt:
         if not self._note_in_journal():
             return Unanswered(None, "its row cannot be written")
         self._sink.record_plan()
-        self._asks()
+        self._begin_call()
         self._listen()
         future: asyncio.Future[Unanswered | None] = self._loop.create_future()
         failed: list[Unanswered] = []  # apart from the future, which a client that leaves cancels at once
@@ -175,15 +175,15 @@ class DirectAttempt:
         if connection is None:
             return False
         if not self._sink.admit_now():
-            pool.give_back(connection)
+            pool.release(connection)
             return False
         if not self._note_in_journal():
-            pool.give_back(connection)
+            pool.release(connection)
             self._sink.release()
             return False
         self._over = self._sink.continue_after
         self._sink.confirm_admission()
-        self._asks()
+        self._begin_call()
         self._listen()
         self._send(connection)  # first of all: everything else happens while the request is on its way
         self._sink.record_plan()
@@ -210,7 +210,7 @@ class DirectAttempt:
             return self._slot >= 0
         return True
 
-    def _asks(self) -> None:
+    def _begin_call(self) -> None:
         """Begin the tracked call, which ``_end`` or ``_left`` ends, and start the deadline."""
         compiled, short = self._compiled, self._shortened
         self._account = AttemptAccount(
@@ -219,9 +219,9 @@ class DirectAttempt:
         )  # fmt: skip
         deadline = compiled.policy.deadline
         if deadline is not None:
-            self._late = self._loop.call_later(deadline, self._too_late, deadline)
+            self._late = self._loop.call_later(deadline, self._on_deadline, deadline)
 
-    def _too_late(self, deadline: float) -> None:
+    def _on_deadline(self, deadline: float) -> None:
         """End the attempt at its deadline: its answer is no longer awaited, and no other endpoint is called."""
         if self._over is None:
             return
@@ -229,14 +229,14 @@ class DirectAttempt:
         if self._connecting is not None:
             self._connecting.cancel()
         try:
-            self._end_late(deadline_error(deadline, self._compiled.plan.chosen.endpoint))
+            self._fail_at_deadline(deadline_error(deadline, self._compiled.plan.chosen.endpoint))
         except Exception as problem:  # an internal error
             self._sink.fail(problem)
         finally:
-            self._let_go()
-            self._call_over(None)
+            self._release_connection()
+            self._report_end(None)
 
-    def _end_late(self, error: errors.CallError) -> None:
+    def _fail_at_deadline(self, error: errors.CallError) -> None:
         self._give_up("late", error.code)
         if self._writer.status:
             self._break_off(error)
@@ -250,7 +250,7 @@ class DirectAttempt:
             self._writer.when_caught_up(connection.resume)
         self._connection = connection
         self._account.sending(time.monotonic())
-        exchange.then(self._on_exchange_end)
+        exchange.call_at_end(self._on_exchange_end)
         try:
             connection.send(compiled.target, compiled.body(self._chat, self._shortened), exchange, compiled.endpoint.id)
         except Exception as problem:  # an internal error
@@ -258,7 +258,7 @@ class DirectAttempt:
             self._abandon()
             self._sink.fail(problem)
             over, self._over = self._over, None  # it is settled: a client that leaves now abandons nothing
-            self.forget()
+            self.break_references()
             if over is not None:
                 self._loop.call_soon(over, None)
 
@@ -285,12 +285,12 @@ class DirectAttempt:
         """End the exchange. Called by the connection, which must not see an internal error."""
         handed = None
         try:
-            self._let_go()
+            self._release_connection()
             handed = self._end(error)
         except Exception as problem:
             self._sink.fail(problem)
         finally:
-            self._call_over(handed)
+            self._report_end(handed)
 
     def cancel(self) -> None:
         """Cancel the attempt: the client left, or the server stops."""
@@ -302,16 +302,16 @@ class DirectAttempt:
             self._on_server_stop()
             self._sink.end_cancelled()
         finally:
-            self._let_go()
-            self._call_over(None)
+            self._release_connection()
+            self._report_end(None)
 
-    def _call_over(self, failure: Unanswered | None) -> None:
+    def _report_end(self, failure: Unanswered | None) -> None:
         over, self._over = self._over, None
-        self.forget()
+        self.break_references()
         if over is not None:
             over(failure)
 
-    def _let_go(self) -> None:
+    def _release_connection(self) -> None:
         """Release the connection, which may already serve another request."""
         exchange, connection = self._exchange, self._connection
         if connection is None:
@@ -331,7 +331,7 @@ class DirectAttempt:
         if writer.status and not writer.ended and not writer.disconnected:
             self._break_off(self._sink.interruption())
 
-    def forget(self) -> None:
+    def break_references(self) -> None:
         """Break the reference cycles of this attempt, so that bodies are freed without garbage collection."""
         if not self._forgotten:
             self._forgotten = True
@@ -387,10 +387,12 @@ class DirectAttempt:
             repeats=self._compiled.schema is None and repeats(text),
         )  # fmt: skip
 
-    def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:
+    def _truncated_prompt_error(self, exchange: UpstreamResponse) -> errors.CallError | None:
         """Return the error if a local server read fewer tokens than it was sent; None if it read all."""
         input_tokens = self._reported_usage.input_tokens
-        return detect_truncated_prompt(self._compiled.endpoint, self._work, input_tokens, self._chat.words)
+        return detect_truncated_prompt(
+            self._compiled.endpoint, self._sent_work, input_tokens, self._chat.strings_in_fields
+        )
 
     def _found_wrong(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
         """Return the error of a stream that ended, or the pending check of its text against a schema.
@@ -398,7 +400,9 @@ class DirectAttempt:
         Computed only once.
         """
         if self._verdict is None:
-            self._verdict = (self._wrong(live) if self._compiled.near else None) or self._check_schema(live)
+            self._verdict = (self._truncated_prompt_error(live) if self._compiled.near else None) or self._check_schema(
+                live
+            )
         elif isinstance(self._verdict, asyncio.Future) and self._verdict.done():
             return self._verdict.result()
         return self._verdict
@@ -439,7 +443,7 @@ class DirectAttempt:
             step=self._compiled.step.id,
         )
 
-    def _stands(self) -> bool:
+    def _is_deliverable(self) -> bool:
         """Return True if an answer not yet shown is delivered unchanged; otherwise the executor decides."""
         schema, exchange = self._compiled.schema, self._exchange
         if schema is None or exchange.calls:
@@ -451,7 +455,7 @@ class DirectAttempt:
             parsed = self._compiled.parse(text, StepBudget(json_answer.INLINE))
         except BudgetExhausted:
             return False
-        return json_answer.stands(parsed, text, cut=exchange.finish == "length", whole=schema.whole)
+        return json_answer.is_deliverable_unchanged(parsed, text, cut=exchange.finish == "length", whole=schema.whole)
 
     def _count(self, text: str) -> int:
         return count_answer_tokens(text, self._engine.caller.vocabularies.count)
@@ -463,9 +467,9 @@ class DirectAttempt:
         if error is None and self._exchange.refused:
             self._raise_refusal()
         if error is None and self._compiled.near and isinstance(self._exchange, BufferedResponse):
-            error = self._wrong(self._exchange)
+            error = self._truncated_prompt_error(self._exchange)
         if error is None:
-            if not self._stands():
+            if not self._is_deliverable():
                 return self._hand_over()
             self._record_success()
             return None
@@ -476,7 +480,7 @@ class DirectAttempt:
 
     def _bill(self) -> None:
         """Compute the cost of the answer from the host's usage."""
-        self._account.billed = self._compiled.bill(self._reported_usage, self._work, self._engine.caller.moment)
+        self._account.billed = self._compiled.bill(self._reported_usage, self._sent_work, self._engine.caller.moment)
 
     def _end_billed(self, code: str = "") -> AttemptEnding:
         """End an attempt whose answer was billed. ``code``: why it cannot be used."""
@@ -501,7 +505,7 @@ class DirectAttempt:
             )
             self._sink.write_whole(body, self._account.counts)
         ending = self._end_billed()
-        self._write(ending)
+        self._write_row(ending)
         self._report(ending, "answered")
         self._sink.store_turn(text, calls_of(exchange.calls) if exchange.calls else (), exchange.items)
 
@@ -509,12 +513,12 @@ class DirectAttempt:
         """Return an unusable answer that was not shown yet; a run continues from there."""
         self._bill()
         ending = self._end_billed()
-        self._write(ending, runs=False)
+        self._write_row(ending, runs=False)
         return self._handover_report(None, ending, self._exchange.events())
 
     def _invalid(self, error: errors.IntermodalError) -> None:
         """End a stream whose text violates its schema: the client has read it, so the error can only be reported."""
-        self._paid_in_vain(error, ended=error.code)
+        self._charge_unusable(error, ended=error.code)
         self._break_off(error)
 
     def _handover_report(
@@ -529,32 +533,32 @@ class DirectAttempt:
     def _raise_refusal(self) -> NoReturn:
         """Raise the model's refusal. No other model is tried."""
         error = refusal_error(self._compiled.endpoint, "".join(self._exchange.refusal), self._compiled.step.id)
-        self._paid_in_vain(error, code=error.code)
+        self._charge_unusable(error, code=error.code)
         if self._writer.status:
             self._break_off(error)
         raise error
 
-    def _paid_in_vain(self, error: errors.IntermodalError, *, code: str = "", ended: str = "") -> None:
+    def _charge_unusable(self, error: errors.IntermodalError, *, code: str = "", ended: str = "") -> None:
         """Account for an answer that must be paid for and cannot be used.
 
         ``code``: the outcome of the attempt; ``ended``: the outcome of the run.
         """
         self._bill()
         ending = self._end_billed(code)
-        self._write(ending, ended=ended)
+        self._write_row(ending, ended=ended)
         self._report(ending, "unusable", error.code)
 
     def _break_off(self, error: BaseException) -> None:
         """End a partly sent answer with the error."""
         self._sink.break_off(error)
-        self._writer.last(self._exchange.failure_event(error))
+        self._writer.write_last(self._exchange.failure_event(error))
 
     def _record_failure(self, error: errors.CallError) -> Unanswered | None:
         compiled, exchange = self._compiled, self._exchange
         error.step = error.step or compiled.step.id
         visible = isinstance(exchange, StreamedResponse) and exchange.begun
         ending = self._account.fail(error, time.monotonic(), sent=exchange.first_at is not None or error.sent)
-        self._write(ending, runs=visible)
+        self._write_row(ending, runs=visible)
         if not visible:
             return self._handover_report(error, ending)
         if (lesson := context_lesson(error, compiled.endpoint)) is not None:
@@ -579,7 +583,7 @@ class DirectAttempt:
         else:
             ending = self._account.cancel(time.monotonic(), sent=sent)
         self._report(ending, how, "cancelled", sent=sent)
-        self._write(ending, ended=ended)
+        self._write_row(ending, ended=ended)
 
     def _report(
         self, ending: AttemptEnding, how: Literal["answered", "unusable", "failed", "late", "left"], code: str = "", *,
@@ -598,28 +602,28 @@ class DirectAttempt:
             )
         )  # fmt: skip
 
-    def _write(self, ending: AttemptEnding, *, runs: bool = True, ended: str = "") -> None:
+    def _write_row(self, ending: AttemptEnding, *, runs: bool = True, ended: str = "") -> None:
         attempt, run = self._ids
         passed = DirectAttemptRow(
             self._compiled.sort, uuid_of(attempt), run.hex(), self._started, time.time(), ending.charge.state,
-            ending.outcome, self._work, runs, ended,
+            ending.outcome, self._sent_work, runs, ended,
         )  # fmt: skip
         self._engine.rows.add(passed, self._slot)
 
     @property
-    def _work(self) -> Work:
+    def _sent_work(self) -> Work:
         """The amount of work that was sent, by our own counting rules."""
         if self._weighed is None:
-            self._weighed = self._weigh()
+            self._weighed = self._measure_work()
         return self._weighed
 
-    def _weigh(self) -> Work:
+    def _measure_work(self) -> Work:
         """Add up what was measured of the chat, as ``measure_request`` does of a call."""
         chat, compiled = self._chat, self._compiled
         work = measure_images(chat.pictures) if chat.pictures else _NO_WORK
         if compiled.tools or compiled.schema_enforced or not chat.plain:
             return work
-        texts, words = chat.texts, compiled.words(chat)
+        texts, words = chat.texts, compiled.schema_instruction_for(chat)
         if len(texts) == 1 and not words:
             (text,) = texts
             chars, size, scripts = text.chars, text.size, text.scripts

@@ -92,14 +92,14 @@ class AttemptWriter:
         if slot >= 0:
             self._slots.append(slot)
         if self._writing is None:
-            self._writing = asyncio.get_running_loop().create_task(self._write())
+            self._writing = asyncio.get_running_loop().create_task(self._write_rows())
 
     @property
     def idle(self) -> bool:
         """True if all attempts that ended are in the store."""
         return self._writing is None
 
-    async def _write(self) -> None:
+    async def _write_rows(self) -> None:
         try:
             while self._waiting:
                 with suppress(TimeoutError):
@@ -112,7 +112,7 @@ class AttemptWriter:
         rows, self._waiting = self._waiting, []
         slots, self._slots = self._slots, []
         store = self._store()
-        commit = asyncio.wrap_future(store.together(lambda: store.record_direct_calls(rows), later=True))
+        commit = asyncio.wrap_future(store.write_in_group(lambda: store.record_direct_calls(rows), later=True))
         try:
             await asyncio.shield(commit)
         except asyncio.CancelledError:  # it is unknown whether it commits: its rows stay in the journal
@@ -127,7 +127,7 @@ class AttemptWriter:
             self._broken = 0.0
             if self._journal is not None:
                 for slot in slots:
-                    self._journal.wipe(slot)
+                    self._journal.free_slot(slot)
 
     async def close(self) -> None:
         """Write pending rows.
@@ -208,7 +208,7 @@ class DirectEngine:
 
     def watch(self, now: float) -> None:
         """Time out silent hosts. ``now``: on the clock of the event loop."""
-        self.pool.watch(now)
+        self.pool.fail_silent_hosts(now)
 
     async def close(self) -> None:
         """Close connections and write the pending rows."""

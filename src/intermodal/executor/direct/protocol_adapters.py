@@ -152,27 +152,27 @@ OPENAI = ProtocolAdapter(
     headers=lambda *asked: CHAT_HEADERS,
     chat_of=openai_chat_passthrough.chat_of, forwarded=openai_chat_passthrough.KEPT, identifiers=IDENTIFIERS,
     field_name=openai_chat_codec.field_name, encode=openai_chat_codec.encode_request,
-    decode=openai_chat_reply.Decoder, read=openai_chat_reply.read, live=OpenAIChatStream,
+    decode=openai_chat_reply.Decoder, read=openai_chat_reply.read_reply, live=OpenAIChatStream,
     uncounted=openai_chat_reply.UNCOUNTED, quiet={"usage": False},
 )  # fmt: skip
 ANTHROPIC = ProtocolAdapter(
     dialect=ANTHROPIC_MESSAGES, protocol="anthropic", path=anthropic_codec.PATH,
     headers=anthropic_codec.headers_for, chat_of=anthropic_passthrough.chat_of, forwarded=anthropic_passthrough.KEPT,
     encode=anthropic_codec.encode_request, schema="output_config", decode=anthropic_reply.Decoder,
-    read=anthropic_reply.read, live=AnthropicStream, uncounted=anthropic_reply.UNCOUNTED,
+    read=anthropic_reply.read_reply, live=AnthropicStream, uncounted=anthropic_reply.UNCOUNTED,
 )  # fmt: skip
 RESPONSE = ProtocolAdapter(
     dialect=OPENAI_RESPONSES, protocol="openai-responses", path=openai_responses_codec.PATH, identifiers=IDENTIFIERS,
     headers=lambda *asked: CHAT_HEADERS, chat_of=openai_responses_passthrough.chat_of,
     forwarded=openai_responses_passthrough.KEPT, encode=openai_responses_codec.encode_request,
-    decode=openai_responses_reply.Decoder, read=openai_responses_reply.read, live=OpenAIResponsesStream,
+    decode=openai_responses_reply.Decoder, read=openai_responses_reply.read_reply, live=OpenAIResponsesStream,
     uncounted=openai_responses_reply.UNCOUNTED, write_reply=openai_responses_passthrough.rewrite_response,
     items=openai_responses_passthrough.items_of, again=echoed_fields, conversation_field="input",
 )  # fmt: skip
 LINES = ProtocolAdapter(
     dialect=OLLAMA_CHAT, protocol="ollama", path=ollama_codec.PATH, headers=lambda *asked: ollama_codec.HEADERS,
     chat_of=ollama_passthrough.chat_of, forwarded=ollama_passthrough.KEPT, encode=ollama_codec.encode_request,
-    decode=ollama_reply.Decoder, read=ollama_reply.read, live=OllamaStream,
+    decode=ollama_reply.Decoder, read=ollama_reply.read_reply, live=OllamaStream,
     uncounted=ollama_reply.UNCOUNTED, write_reply=ollama_passthrough.rewrite_reply,
 )  # fmt: skip
 ADAPTERS: Mapping[str, ProtocolAdapter] = {

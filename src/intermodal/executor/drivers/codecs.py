@@ -74,7 +74,7 @@ class _PluginDecoder(ReplyDecoder):
         self._codec = codec
         super().__init__(endpoint, headers=headers)
 
-    def _lines(self) -> SseReader | NdjsonReader:
+    def _new_event_reader(self) -> SseReader | NdjsonReader:
         return NdjsonReader() if self._codec.framing == "ndjson" else SseReader()
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
@@ -102,7 +102,7 @@ class _PluginDecoder(ReplyDecoder):
                 return
 
     def _give_up(self, what: str) -> None:
-        self._out_usage()
+        self._emit_usage()
         self._end(Error(error=self._codec.failure(what, where=self._endpoint)))
 
 

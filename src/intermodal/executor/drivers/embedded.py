@@ -54,11 +54,11 @@ async def recognize_text(job: CallJob, world: Dependencies, line: AttemptContext
     lines = []
     load_seconds = 0.0
     peak = 0
-    script = ReadText.of(job.step).script
+    script = ReadText.parameters_of(job.step).script
     hints = {"script": script} if script else {}
     hints |= {"language": job.language} if job.language else {}
     for number, picture in enumerate(job.pictures):
-        reading = await world.runtimes.read(job.endpoint, picture.data, **hints)
+        reading = await world.runtimes.recognize_text(job.endpoint, picture.data, **hints)
         lines.append(reading.lines)
         load_seconds += reading.load_seconds
         peak = max(peak, reading.peak_memory)
@@ -106,10 +106,10 @@ async def embed_contrastive(job: CallJob, world: Dependencies, line: AttemptCont
         )  # fmt: skip
     found = []
     for number, data in enumerate(pictures):
-        found.append(await world.runtimes.look(job.endpoint, data))
+        found.append(await world.runtimes.embed_image(job.endpoint, data))
         line.progress((number + 1) / (len(pictures) + bool(texts)), "")
     if texts:
-        found.append(await world.runtimes.place(job.endpoint, texts))
+        found.append(await world.runtimes.embed_texts_contrastive(job.endpoint, texts))
     line.report_load_seconds(sum(each.load_seconds for each in found))
     first = found[0]
     vectors = tuple(vector for each in found for vector in each.vectors)
@@ -136,7 +136,7 @@ async def run_head(job: CallJob, world: Dependencies, line: AttemptContext) -> C
     """Score labels by an encoder's head, words for a mask, or sentences by entailment."""
     await line.sending()
     if job.endpoint.model.entails:
-        found = await world.runtimes.entail(job.endpoint, job.text, job.labels, independent=job.independent)
+        found = await world.runtimes.score_entailment(job.endpoint, job.text, job.labels, independent=job.independent)
     elif job.endpoint.model.fills_masks:
         found = await world.runtimes.fill(job.endpoint, job.text, job.labels)
     else:

@@ -59,11 +59,11 @@ _BYTES_PER_TURN = 8 << 10  # bytes of a reply handled in one turn: 200 to 300 of
 _LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
 
 
-async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    return await at(_server(job.endpoint.host, line.key), job, world, line)
+async def drive_http(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+    return await call_server(_server(job.endpoint.host, line.key), job, world, line)
 
 
-async def at(server: HostAddress, job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def call_server(server: HostAddress, job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     """Do the job at this server. Raises Unreachable if it exceeds the host's total timeout."""
     import anyio
 
@@ -120,7 +120,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
                 break  # closing the connection tells the server to stop
     if state.stopped_for_loop:
         return answer.stopped_for_loop(beside="".join(state.beside))
-    cut = detect_truncated_prompt(job.endpoint, job.work, answer.usage.input_tokens, lambda: _texts(job))
+    cut = detect_truncated_prompt(job.endpoint, job.work, answer.usage.input_tokens, lambda: _texts_of_job(job))
     if cut is not None:
         raise cut
     return answer.result("".join(state.beside), state.stop_reason) if state.overran else answer.result()
@@ -136,7 +136,7 @@ async def _report(event: WireEvent, line: AttemptContext) -> None:
         await line.think(thought)
 
 
-def _texts(job: CallJob) -> tuple[str, ...]:
+def _texts_of_job(job: CallJob) -> tuple[str, ...]:
     return () if job.chat is None else (all_text(job.chat.messages),)
 
 
@@ -166,7 +166,7 @@ async def _events(response: Response, decoder: ReplyDecoder, *, buffered: bool) 
             events = await offload(decoder.pending > HEAVY, decoder.feed, chunk[start : start + _BYTES_PER_TURN])
             response.document = decoder.begun and (buffered or decoder.document)
             if any(map(is_output, events)):
-                response.word()
+                response.record_answer_piece()
             for number, event in enumerate(events, 1):
                 if number % _EVENTS_PER_TURN == 0:
                     await anyio.lowlevel.checkpoint()
@@ -185,7 +185,7 @@ async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext, se
     )
     encoded = transcription.encode_request(call, job.endpoint.host)
     async with _post(job, world, line, server, encoded) as response:
-        body = await response.read(MAX_REPLY)
+        body = await response.read_body(MAX_REPLY)
         reply = transcription.decode_reply(body, job.endpoint.id, headers=response.headers, into=job.into)
     return CallResult(transcript=reply.transcript, usage=reply.usage)
 
@@ -196,7 +196,7 @@ async def embed(job: CallJob, world: Dependencies, line: AttemptContext, server:
         EmbeddingCall(model=_model(job), texts=(job.text,) if job.text else (), media=job.beside), job.endpoint.host
     )
     async with _post(job, world, line, server, encoded) as response:
-        body = await response.read(MAX_REPLY)
+        body = await response.read_body(MAX_REPLY)
         reply = codec.decode_reply(body, job.endpoint.id, texts=1, headers=response.headers)
     return CallResult(vector=reply.vectors[0], usage=reply.usage)
 
@@ -211,7 +211,7 @@ async def score(job: CallJob, world: Dependencies, line: AttemptContext, server:
     codec = _vector_codec(job)
     encoded = codec.encode_request(EmbeddingCall(model=_model(job), texts=texts), job.endpoint.host)
     async with _post(job, world, line, server, encoded) as response:
-        body = await response.read(MAX_REPLY)
+        body = await response.read_body(MAX_REPLY)
         reply = codec.decode_reply(body, job.endpoint.id, texts=len(texts), headers=response.headers)
     return CallResult(vectors=reply.vectors, usage=reply.usage)
 
@@ -222,7 +222,7 @@ async def rank(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     encoded = encode_rerank(_model(job), job.text, job.lines, host)
     server = server._replace(base_url=rerank_address(host)[0])
     async with _post(job, world, line, server, encoded) as response:
-        body = await response.read(MAX_REPLY)
+        body = await response.read_body(MAX_REPLY)
         reply = decode_rerank(body, job.endpoint.id, documents=len(job.lines), headers=response.headers)
     scores = tuple((str(index), score) for index, score in enumerate(reply.scores))
     return CallResult(head_scores=HeadScores(scores=scores), usage=reply.usage)
@@ -232,12 +232,12 @@ async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server:
     """Speak lines, as many at a time as one request takes. Always requests WAV; the result is encoded here."""
     recordings: list[bytes] = []
     rate = 0
-    stretches = tuple(_stretches(job.lines))
+    stretches = tuple(_batch_lines(job.lines))
     for number, text in enumerate(stretches):
         call = SpeechCall(model=_model(job), text=text, voice=job.voice)
         encoded = speech.encode_request(call, job.endpoint.host)
         async with _post(job, world, line, server, encoded) as response:
-            body = await response.read(MAX_REPLY)
+            body = await response.read_body(MAX_REPLY)
             file = speech.decode_reply(body, job.endpoint.id, headers=response.headers)
         try:
             pcm, rate = samples(file)
@@ -249,7 +249,7 @@ async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server:
     return CallResult(pcm=b"".join(recordings), rate=rate)
 
 
-def _stretches(lines: tuple[str, ...]) -> Iterator[str]:
+def _batch_lines(lines: tuple[str, ...]) -> Iterator[str]:
     """Yield lines joined up to the size that one request takes."""
     waiting = ""
     for line in lines:
@@ -269,7 +269,7 @@ async def draw(job: CallJob, world: Dependencies, line: AttemptContext, server: 
         raise errors.CallError(what, where=job.endpoint.id, todo="ask another host", sent=False)
     encoded = codec.encode_request(job.drawing, job.endpoint.host)
     async with _post(job, world, line, server, encoded) as response:
-        body = await response.read(MAX_IMAGES)
+        body = await response.read_body(MAX_IMAGES)
         reply = codec.decode_reply(body, job.endpoint.id, headers=response.headers)
     usage = reply.usage
     if usage.image_tokens is None:  # all output counts as image tokens until they are reported separately
@@ -301,7 +301,7 @@ async def _post(
     timeouts = _timeouts(job, world)
     if line.remaining is not None:
         # An attempt never gets more time than the whole run has left.
-        timeouts = timeouts.within(max(0.1, line.remaining))
+        timeouts = timeouts.limited_to(max(0.1, line.remaining))
     async with world.transport.post(
         server,
         encoded,
@@ -313,7 +313,7 @@ async def _post(
     ) as response:
         if not 200 <= response.status < 300:
             try:
-                body = await response.read()
+                body = await response.read_body()
             except errors.CallError:
                 body = b""  # only the status is available
             raise classification.classify(

@@ -22,11 +22,11 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext) -> CallR
     """Make a chat call of the embedded llama.cpp server."""
     served = await world.runtimes.chat_url(job.endpoint)
     line.report_load_seconds(served.load_seconds)
-    job = break_special_tokens(steady(job), served.marks)
+    job = break_special_tokens(with_temperature_zero(job), served.marks)
     return await http.chat(job, world, line, HostAddress(served.base_url, served.key, "bearer"))
 
 
-def steady(job: CallJob) -> CallJob:
+def with_temperature_zero(job: CallJob) -> CallJob:
     """Return the job with temperature 0 if no sampling is stated."""
     if job.chat is None or job.chat.sampling.temperature is not None:
         return job
@@ -49,5 +49,5 @@ async def call(job: CallJob, world: Dependencies, line: AttemptContext) -> CallR
     """Make a call of a server that is shared by all of the user's processes."""
     served = await world.runtimes.serving(job.endpoint)
     line.report_load_seconds(served.load_seconds)
-    job = break_special_tokens(steady(job), served.marks)
-    return await http.at(HostAddress(served.base_url, served.key, "bearer"), job, world, line)
+    job = break_special_tokens(with_temperature_zero(job), served.marks)
+    return await http.call_server(HostAddress(served.base_url, served.key, "bearer"), job, world, line)

@@ -143,7 +143,7 @@ BRIEF_SECONDS = 60.0  # seconds; an answer that certainly takes no longer need n
 async def _generate(run: RouteRun, step: Call) -> Finished:
     endpoint = run.state.endpoint(step)
     request = run.state.request
-    stands_for = await run.stands_for(step, endpoint)
+    stands_for = await run.inputs_by_part(step, endpoint)
     facts = run.state.opened_media.facts
     long = is_long(request.messages)
     messages = await offload(long, prompt.chat_messages, request, stands_for, facts.parts, endpoint.model.marks)
@@ -185,7 +185,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
     await speaker.finish()
     await run.state.emit(StepFinished(actual=done.actual))
     looped = await offload(len(done.result.text) > LONG, _loops, done, schema)
-    await _remark(run, done, step, output_limit(step, request), looped=looped)
+    await _add_remarks(run, done, step, output_limit(step, request), looped=looped)
     outputs_speech.keep_for_voice(run, step, done.result.text)
     speech = await outputs_speech.native_speech(run, step, done.result)
     return run.finished_event(
@@ -239,7 +239,7 @@ async def _job(
         context=requested_context(step, endpoint, limit),
         cache=request.cache,
         settings=settings,
-        stream=run.state.world.live or not is_brief(step),
+        stream=run.state.world.live or not is_quick_answer(step),
     )
     try:
         await offload(long, check_modalities, endpoint, call, step)
@@ -276,7 +276,7 @@ def _with_schema(
     return prompt.with_instruction(messages, instructed) if instructed else messages
 
 
-def is_brief(step: Call) -> bool:
+def is_quick_answer(step: Call) -> bool:
     """Return True if the answer certainly comes soon.
 
     A host that works on an unstreamed answer shows no sign of life.
@@ -295,7 +295,9 @@ def _loops(finished_call: FinishedCall, schema: JsonOutput | None) -> bool:
     return finished_call.result.looped or (schema is None and checks.repeats(finished_call.result.text))
 
 
-async def _remark(run: RouteRun, finished_call: FinishedCall, step: Call, limit: int | None, *, looped: bool) -> None:
+async def _add_remarks(
+    run: RouteRun, finished_call: FinishedCall, step: Call, limit: int | None, *, looped: bool
+) -> None:
     result = finished_call.result
     tokens = finished_call.actual.usage.output_tokens or limit
     thought = finished_call.actual.usage.reasoning_tokens
@@ -333,13 +335,13 @@ async def _translate(run: RouteRun, step: Call) -> Finished:
     await run.state.emit(StepFinished(actual=done.actual))
     if _is_refusal(done, speaker):
         raise refusal_error(endpoint, done.result.refusal, done.actual.step)
-    await _remark(run, done, step, output_limit(step, request), looped=done.result.looped)
+    await _add_remarks(run, done, step, output_limit(step, request), looped=done.result.looped)
     return await translation.translation_result(run, step, done.result.text, transcript)
 
 
 async def _embed(run: RouteRun, step: Call) -> Finished:
     endpoint = run.state.endpoint(step)
-    stands_for = await run.stands_for(step, endpoint)
+    stands_for = await run.inputs_by_part(step, endpoint)
     text, media = prompt.text_to_embed(run.state.request, stands_for), prompt.media_to_embed(stands_for)
     if not text and not media:
         raise errors.InputEmpty("there is no text to embed", todo="give a file with words in it", step=step.id)

@@ -62,7 +62,7 @@ def evidence_of(data: Any, schema: Mapping[str, Any], sources: EvidenceSources) 
     found: list[FieldEvidence] = []
     for number, (path, value) in enumerate(_values(data)):
         looked_for = number < MOST and not (value is None or value == "" or isinstance(value, bool))
-        place = _place(value, read) if looked_for else None
+        place = _find_value(value, read) if looked_for else None
         if place is not None:
             found.append(_evidence(path, *place))
         elif not looked_for or not sources.only_text or _free_choice(value, path, choices, read):
@@ -99,12 +99,12 @@ def _values(data: Any) -> Iterator[tuple[Path, Any]]:
 _PLACEHOLDER = re.compile(r"<[^<>]*>|\{[^{}]*\}|\[[^\[\]]*\]|_{3,}")
 
 
-def _place(value: Any, read: list[tuple[EvidenceSource, SearchableText]]) -> tuple[EvidenceSource, int] | None:
+def _find_value(value: Any, read: list[tuple[EvidenceSource, SearchableText]]) -> tuple[EvidenceSource, int] | None:
     blanks = _PLACEHOLDER.findall(value) if isinstance(value, str) else ()
     for source, text in read:
         if any(blank not in source.text for blank in blanks):
             continue
-        line = text.number(value) if isinstance(value, (int, float)) else text.words(str(value))
+        line = text.find_number(value) if isinstance(value, (int, float)) else text.find_words(str(value))
         if line is not None:
             return source, line
     return None
@@ -118,7 +118,7 @@ def _free_choice(
     An enum of codes is different: codes are names rather than judgements, so if another code of the enum occurs in a
     text, the value is a mistake.
     """
-    listed = choices.at(path)
+    listed = choices.values_at(path)
     if not any(value == each and type(value) is type(each) for each in listed):
         return False
     return not are_codes(listed) or not any(each in text.codes for each in listed for _, text in read)
@@ -167,13 +167,13 @@ class SearchableText:
 
     def __init__(self, text: str) -> None:
         self._read = text
-        text = _plain(text)
+        text = _normalize_text(text)
         self._text = text
         self._breaks = [place for place, letter in enumerate(text) if letter == "\n"]
         self._tokens = [(match.group(), match.start()) for match in _TOKEN.finditer(text)]
         self._joined, self._starts = _join_tokens(token for token, _ in self._tokens)
         self._ends = frozenset((*self._starts[1:], len(self._joined)))
-        self._numbers = self._worth()
+        self._numbers = self._lines_by_number()
         self._days = days_in(text)
 
     @cached_property
@@ -181,10 +181,10 @@ class SearchableText:
         """The codes in the text, computed on first use, since few schemas list codes."""
         return codes_in(self._read)
 
-    def _worth(self) -> dict[Decimal, int]:
+    def _lines_by_number(self) -> dict[Decimal, int]:
         found: dict[Decimal, int] = {}
         for token, position in self._tokens:
-            worths = _worths(token)
+            worths = _possible_numbers(token)
             if worths and _PERCENT.match(self._text, position + len(token)):
                 worths += [worth / 100 for worth in worths]
             if worths and _MINUS.search(self._text[max(0, position - 8) : position]):
@@ -192,37 +192,37 @@ class SearchableText:
             for worth in worths:
                 found.setdefault(worth, position)
         for match in _GROUPED_NUMBER.finditer(self._text):
-            for worth in _worths(_GAP.sub("", match.group())):
+            for worth in _possible_numbers(_GAP.sub("", match.group())):
                 found.setdefault(worth, match.start())
         return found
 
-    def number(self, value: float) -> int | None:
+    def find_number(self, value: float) -> int | None:
         """Return the line of a number, matched by value. A positive number may be written as a deduction."""
         position = self._numbers.get(Decimal(repr(value)))
-        return None if position is None else self._line(position)
+        return None if position is None else self._line_at(position)
 
-    def words(self, value: str) -> int | None:
+    def find_words(self, value: str) -> int | None:
         """Return the line on which ``value`` occurs.
 
         Numbers in it match by value; whitespace and punctuation are ignored.
         """
-        text = _plain(value)
+        text = _normalize_text(value)
         for day in days_of(text):
             if day in self._days:
-                return self._line(self._days[day])
+                return self._line_at(self._days[day])
         if _TAIL.match(text.lstrip()):
             match = re.search(rf"(?<![\w.,]){re.escape(text.strip())}(?!\d)", self._text)
-            return None if match is None else self._line(match.start())
+            return None if match is None else self._line_at(match.start())
         tokens = _TOKEN.findall(text)
         if not tokens:
             position = self._text.find(text.strip())
-            return self._line(position) if position >= 0 else None
-        found = self._stands(tokens)
+            return self._line_at(position) if position >= 0 else None
+        found = self._find_tokens(tokens)
         if found is None and len(tokens) == 2 and not _CODES.isdisjoint(tokens):
-            found = self._stands(reversed(tokens))  # an amount of money whose currency is on the other side
-        return None if found is None else self._line(found)
+            found = self._find_tokens(reversed(tokens))  # an amount of money whose currency is on the other side
+        return None if found is None else self._line_at(found)
 
-    def _stands(self, tokens: Iterable[str]) -> int | None:
+    def _find_tokens(self, tokens: Iterable[str]) -> int | None:
         joined_value, _ = _join_tokens(tokens)
         position = self._joined.find(joined_value)
         while position >= 0:
@@ -232,7 +232,7 @@ class SearchableText:
             position = self._joined.find(joined_value, position + 1)
         return None
 
-    def _line(self, position: int) -> int:
+    def _line_at(self, position: int) -> int:
         return bisect_right(self._breaks, position - 1) + 1
 
 
@@ -246,7 +246,7 @@ def codes_in(text: str) -> frozenset[str]:
     return frozenset((*CODE.findall(strip_invisible(text)), *currency_codes))
 
 
-def _plain(text: str) -> str:
+def _normalize_text(text: str) -> str:
     """Normalise a text for comparison, keeping its lines: no case, no accents, currency signs replaced by codes."""
     decomposed = unicodedata.normalize("NFKD", strip_invisible(text)).casefold()
     letters = (
@@ -279,14 +279,14 @@ def _canonical(token: str) -> str:
 
     A token that starts with 0 and another digit is an identifier and returned unchanged.
     """
-    worths = _worths(token)
+    worths = _possible_numbers(token)
     return token if not worths or re.match("0[0-9]", token) else str(worths[0].normalize())
 
 
-def _worths(token: str) -> list[Decimal]:
+def _possible_numbers(token: str) -> list[Decimal]:
     """Return the possible values of a number: "1.380" is 1380 to one reader, and 1.38 to another.
 
-    >>> _worths("1,380.50"), _worths("1.380"), _worths("18.01.2024")
+    >>> _possible_numbers("1,380.50"), _possible_numbers("1.380"), _possible_numbers("18.01.2024")
     ([Decimal('1380.50')], [Decimal('1380'), Decimal('1.380')], [])
     """
     if not token[0].isdecimal():
@@ -305,15 +305,15 @@ def _worths(token: str) -> list[Decimal]:
     return [*found, Decimal(f"{head}.{groups[0]}")] if len(groups) == 1 else found
 
 
-def number_in(text: str) -> float | None:
+def sole_number(text: str) -> float | None:
     """Return the value of the only number in a text; None if it has none, or several.
 
-    >>> number_in("EUR 1,380.50"), number_in("-7 %"), number_in("2 of 3"), number_in(",.10")
+    >>> sole_number("EUR 1,380.50"), sole_number("-7 %"), sole_number("2 of 3"), sole_number(",.10")
     (1380.5, -7.0, None, None)
     """
-    plain = _GROUPED_NUMBER.sub(lambda match: _GAP.sub("", match.group()), _plain(text))
+    plain = _GROUPED_NUMBER.sub(lambda match: _GAP.sub("", match.group()), _normalize_text(text))
     found = [match for match in _TOKEN.finditer(plain) if match.group()[0].isdecimal()]
-    worths = _worths(found[0].group()) if len(found) == 1 else []
+    worths = _possible_numbers(found[0].group()) if len(found) == 1 else []
     if not worths or plain[: found[0].start()].endswith((".", ",")):  # as ``_TAIL``
         return None
     negative = _MINUS.search(plain[: found[0].start()])

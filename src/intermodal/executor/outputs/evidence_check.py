@@ -24,7 +24,7 @@ from intermodal.executor.outputs.evidence import (
     are_codes,
     codes_of,
     evidence_of,
-    number_in,
+    sole_number,
     value_at,
 )
 from intermodal.executor.outputs.first_word_gate import CommitGate
@@ -118,7 +118,7 @@ async def check_evidence(
         json_answer = better if len(better.unverified) < len(json_answer.unverified) else json_answer
         speaker.correct(json_answer.done.result.text)
         if took is not None:
-            json_answer = msgspec.structs.replace(json_answer, done=_both(json_answer.done, first, took))
+            json_answer = msgspec.structs.replace(json_answer, done=_combine_calls(json_answer.done, first, took))
     fields = json_answer.unverified
     remark = describe_unverified(json_answer.data, fields, suffix) if fields else ""
     await state.emit(
@@ -130,11 +130,11 @@ async def check_evidence(
 
 
 async def _with_evidence(json_answer: JsonAnswer, schema: JsonOutput, sources: EvidenceSources) -> JsonAnswer:
-    evidence = await offload(_long(json_answer, sources), evidence_of, json_answer.data, schema.schema, sources)
+    evidence = await offload(_is_long(json_answer, sources), evidence_of, json_answer.data, schema.schema, sources)
     return msgspec.structs.replace(json_answer, evidence=evidence)
 
 
-def _long(json_answer: JsonAnswer, sources: EvidenceSources) -> bool:
+def _is_long(json_answer: JsonAnswer, sources: EvidenceSources) -> bool:
     return sum(len(source.text) for source in sources.texts) + len(json_answer.done.result.text) > _LONG
 
 
@@ -176,9 +176,9 @@ async def _ask_again(
     if left is not None and left * (1 - _REST) < first.seconds:
         return json_answer, None, ", and there was no time to ask again"
     assert job.chat is not None
-    part = _part(schema, json_answer)
+    part = _schema_of_unverified(schema, json_answer)
     if part is not None and part.codes:
-        part = _among(part, await offload(_long(json_answer, sources), codes_of, sources))
+        part = _keep_codes(part, await offload(_is_long(json_answer, sources), codes_of, sources))
     call = _asking_for(job.chat, schema if part is None else part.output, ask)
     reason = f"{job.endpoint.id} gave values that occur in none of the files"
     await run.state.emit(Retrying(step=job.step.id, reason=reason))
@@ -211,7 +211,7 @@ class _Part(NamedTuple):
     codes: frozenset[str]
 
 
-def _part(schema: JsonOutput, json_answer: JsonAnswer) -> _Part | None:
+def _schema_of_unverified(schema: JsonOutput, json_answer: JsonAnswer) -> _Part | None:
     """Return a schema of the fields with unverified values only; None if the schema cannot be split.
 
     A number is requested as it is written in the text: JSON has no commas between thousands, and a small model that
@@ -243,7 +243,7 @@ def _lists_codes(field: Any) -> bool:
     return isinstance(listed, list) and are_codes(listed)
 
 
-def _among(part: _Part, codes: frozenset[str]) -> _Part:
+def _keep_codes(part: _Part, codes: frozenset[str]) -> _Part:
     """Return the part with its lists of codes reduced to those in ``there``; a list is kept whole if none is."""
     fields = dict(part.output.schema["properties"])
     for name in part.codes:
@@ -289,7 +289,7 @@ def _select_values(data: dict[str, Any], part: _Part) -> dict[str, Any]:
     """Return the repeated values with numbers parsed, without those that contain no number."""
     selected = {name: data[name] for name in part.output.schema["properties"] if name in data}
     for name in part.numbers & selected.keys():
-        number = number_in(str(selected[name]))
+        number = sole_number(str(selected[name]))
         if number is None:
             del selected[name]
         else:
@@ -297,6 +297,6 @@ def _select_values(data: dict[str, Any], part: _Part) -> dict[str, Any]:
     return selected
 
 
-def _both(final: FinishedCall, first: FinishedCall, second: Actual) -> FinishedCall:
+def _combine_calls(final: FinishedCall, first: FinishedCall, second: Actual) -> FinishedCall:
     """Return the kept answer, with the combined figures of both calls and its own usage."""
     return msgspec.structs.replace(final, actual=add_actuals(first.actual, second, answer_usage=final.actual.usage))

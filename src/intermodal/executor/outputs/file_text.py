@@ -43,7 +43,7 @@ async def answer(run: RouteRun, step: Transform | Call) -> Finished:
     tokens. If there is no text, or most of it cannot be read, a fallback may look at the files instead.
     """
     request, facts = run.state.request, run.state.opened_media.facts
-    stands_for = run.words_of(step)
+    stands_for = run.texts_by_part(step)
     if nothing := empty_files(request, stands_for, facts):
         raise no_content_error(run, step, nothing)
     if unread := unreadable_files(request, stands_for, facts):
@@ -51,7 +51,7 @@ async def answer(run: RouteRun, step: Transform | Call) -> Finished:
     await run.state.emit_held_notes()
     if step.op == "concat":
         await run.state.emit(StepStarted(step=step.id, title=step.title, op=step.op))
-        await run.state.emit(StepFinished(actual=Actual(step=step.id, seconds=0.0, began=run.now())))
+        await run.state.emit(StepFinished(actual=Actual(step=step.id, seconds=0.0, began=run.elapsed())))
     limit = request.sampling.max_tokens
     file_text = text_of_files(stands_for, facts)
     text, reason = await offload(
@@ -71,7 +71,9 @@ def text_of_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts
     A file without text has no entry.
     """
     found = {
-        index: words for index in sorted(stands_for) if (words := prompt.words_alone(stands_for[index], speakers=True))
+        index: words
+        for index in sorted(stands_for)
+        if (words := prompt.joined_part_text(stands_for[index], speakers=True))
     }
     if len(stands_for) == 1:
         return "".join(found.values())
@@ -114,12 +116,12 @@ def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[Empty
     """
     state = run.state
     for op, part in list(state.held_notes):
-        if any(each.covers(op, part) for each in missing):
+        if any(each.covers_step(op, part) for each in missing):
             del state.held_notes[op, part]
     transcripts = {
         product.part: product.transcript for product in state.products.values() if product.transcript is not None
     }
-    found = " ".join(_nothing_in(each, transcripts.get(each.part)) for each in missing)
+    found = " ".join(_nothing_found_text(each, transcripts.get(each.part)) for each in missing)
     if not run.words_alone and isinstance(step, Call):
         found = f"{found[:-1]}, so there is nothing to ask {step.endpoint} about"
     error = errors.NoContentFound(
@@ -131,7 +133,7 @@ def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[Empty
     return Reroute(error, call, why) if visual and call is not None else error
 
 
-def _nothing_in(empty: EmptyFile, transcript: Transcript | None) -> str:
+def _nothing_found_text(empty: EmptyFile, transcript: Transcript | None) -> str:
     """Return what was not found in a file, in sentences. Voices without a recognised word are not called silence."""
     voices = voices_without_words(transcript, empty.name)
     if not voices:

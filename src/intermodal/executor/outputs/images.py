@@ -28,11 +28,11 @@ async def draw(run: RouteRun, step: Call) -> Finished:
     """Make the only image call of a route. The steps before it turn inputs into text."""
     endpoint, output = run.state.endpoint(step), run.state.request.output
     assert isinstance(output, ImageOutput)
-    stands_for = await run.stands_for(step, endpoint)
+    stands_for = await run.inputs_by_part(step, endpoint)
     prompt = preparation_prompt.text_to_embed(run.state.request, stands_for)
     if not prompt:
         raise errors.InputEmpty("nothing says what to draw", todo="say it in words", step=step.id)
-    inputs = _pictures(stands_for)
+    inputs = _start_images(stands_for)
     mask = await _mask(run, endpoint, inputs[-1]) if output.mask else b""
     pictures = inputs[:-1] if output.mask else inputs
     call = image_call(endpoint, step, output, run.state.request.sampling, prompt, pictures, mask)
@@ -77,7 +77,7 @@ def image_call(
     images: tuple[ImageInput, ...], mask: bytes = b"",
 ) -> ImageCall:  # fmt: skip
     """Return the call with those settings of the plan that the host's protocol has fields for."""
-    parameters, supported = DrawImage.of(step), supported_image_options(endpoint.host)
+    parameters, supported = DrawImage.parameters_of(step), supported_image_options(endpoint.host)
     return ImageCall(
         model=endpoint.served_as or endpoint.model.id,
         prompt=prompt,
@@ -97,7 +97,7 @@ def image_call(
     )
 
 
-def _pictures(stands_for: Mapping[int, tuple[ModelInput, ...]]) -> tuple[ImageInput, ...]:
+def _start_images(stands_for: Mapping[int, tuple[ModelInput, ...]]) -> tuple[ImageInput, ...]:
     """Return the images to start from, in the order of the parts."""
     return tuple(piece for index in sorted(stands_for) for piece in stands_for[index] if isinstance(piece, ImageInput))
 

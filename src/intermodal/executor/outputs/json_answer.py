@@ -145,7 +145,7 @@ def strip_code_fence(text: str) -> str:
     return rest.strip() if line_break and is_language else body
 
 
-def stands(parsed: ParsedAnswer, text: str, *, cut: bool, whole: bool) -> bool:
+def is_deliverable_unchanged(parsed: ParsedAnswer, text: str, *, cut: bool, whole: bool) -> bool:
     """Return True if an answer that was not shown yet is returned unchanged: it needs no repair, correction or cut.
 
     ``cut``: it ended at its limit; ``whole``: as in the request.
@@ -227,14 +227,14 @@ async def run_bounded(work: Callable[[StepBudget], T]) -> T:
 async def run_in_thread(work: Callable[[StepBudget], T]) -> T:
     """Do ``work`` like ``run_bounded``, but in a thread from the first step, if it is known to take long."""
     budget = StepBudget(STEPS, pause=_yield_now)
-    running = asyncio.get_running_loop().run_in_executor(_threads(), _in_turns, work, budget)
+    running = asyncio.get_running_loop().run_in_executor(_threads(), _run_in_slices, work, budget)
     try:
         return await running
     finally:
         budget.cancelled = True  # if this was cancelled, the thread continues until it notices
 
 
-def _in_turns(work: Callable[[StepBudget], T], budget: StepBudget) -> T:
+def _run_in_slices(work: Callable[[StepBudget], T], budget: StepBudget) -> T:
     with _TURN:
         return work(budget)
 

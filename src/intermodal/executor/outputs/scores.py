@@ -61,7 +61,7 @@ async def score(run: RouteRun, step: Call) -> Finished:
     assert isinstance(output, ScoresOutput)
     endpoint = run.state.endpoint(step)
     if endpoint.model.head_task is not None:
-        text = await _text(run, step, endpoint)
+        text = await _text_for_labels(run, step, endpoint)
         found = await score_by_head(run, step, endpoint, text, output.labels)
     else:
         scores = await _scores(run, step, endpoint, output.labels)
@@ -81,12 +81,12 @@ async def _scores(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[s
     return await _by_vectors(run, step, endpoint, labels)
 
 
-async def _text(run: RouteRun, step: Call, endpoint: Endpoint) -> str:
+async def _text_for_labels(run: RouteRun, step: Call, endpoint: Endpoint) -> str:
     """Return the text that labels are compared with. If there is none, a fallback may look at the image instead.
 
     Raises Reroute, which contains an InputEmpty.
     """
-    text = prompt.text_to_embed(without_sender_text(run.state.request), await run.stands_for(step, endpoint))
+    text = prompt.text_to_embed(without_sender_text(run.state.request), await run.inputs_by_part(step, endpoint))
     if not text:
         error = errors.InputEmpty(
             "there is no text to hold the labels against", todo="give a file with words in it", step=step.id
@@ -99,7 +99,7 @@ async def _text(run: RouteRun, step: Call, endpoint: Endpoint) -> str:
 
 
 async def _by_vectors(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
-    text = await _text(run, step, endpoint)
+    text = await _text_for_labels(run, step, endpoint)
     sentences = tuple(HYPOTHESIS.format(label) for label in labels)
     done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=sentences))
     await run.state.emit(StepFinished(actual=done.actual))
@@ -137,7 +137,7 @@ async def _by_letters(run: RouteRun, step: Call, endpoint: Endpoint, labels: tup
             f"{len(labels)} labels at once (at most {most})", "a chat", where=endpoint.id, todo="give fewer labels"
         )
         raise Reroute(error, step, f"cannot be given {len(labels)} labels")
-    stands_for = await run.stands_for(step, endpoint)
+    stands_for = await run.inputs_by_part(step, endpoint)
     facts = run.state.opened_media.facts.parts
     messages = prompt.chat_messages(run.state.request, stands_for, facts, endpoint.model.marks)
     letters = LETTERS[: len(labels)]
@@ -233,7 +233,7 @@ def letter_probabilities(
 
 async def score_images(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
     """Return the score of every label, averaged over all images."""
-    stands_for = await run.stands_for(step, endpoint)
+    stands_for = await run.inputs_by_part(step, endpoint)
     pictures = tuple(piece for found in stands_for.values() for piece in found if isinstance(piece, ImageInput))
     if not pictures:
         raise errors.InputEmpty(

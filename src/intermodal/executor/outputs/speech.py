@@ -136,7 +136,7 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
         raise errors.InputEmpty("there is nothing to speak", todo="give a text with words in it", step=step.id)
     output = run.state.request.output
     usual = output.voice if isinstance(output, SpeechOutput) else ""
-    step_voice = SpeakText.of(step).voice
+    step_voice = SpeakText.parameters_of(step).voice
     voice = usual if step_voice is None else step_voice
     work = Work(characters=sum(map(len, lines)))
     try:
@@ -148,7 +148,7 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
     await run.state.emit(StepFinished(actual=done.actual))
     if text_answer is None:
         await run.state.emit(Committed(endpoint=step.endpoint))
-    for remark in _remarks(done.result, " ".join(lines), endpoint.model.languages):
+    for remark in _speech_remarks(done.result, " ".join(lines), endpoint.model.languages):
         await run.state.emit(Note(text=remark, step=step.id, warns=True))
     speech = await encode_speech(done.result, step, output)
     if text_answer is None:
@@ -179,7 +179,7 @@ async def _input_text(run: RouteRun, step: Call) -> str:
     return "\n".join(found)
 
 
-def _remarks(result: CallResult, text: str, languages: tuple[str, ...]) -> list[str]:
+def _speech_remarks(result: CallResult, text: str, languages: tuple[str, ...]) -> list[str]:
     remarks = []
     if result.silent:
         left = ", ".join(f'"{line[:40]}"' for line in result.silent[:3])
@@ -208,7 +208,7 @@ def chat_output(run: RouteRun, step: Call) -> Output:
     output = run.state.request.output
     if not isinstance(output, SpeechOutput) or not run.answers(step):
         return TextOutput()
-    step_voice = GenerateAnswer.of(step).voice if step.op == "generate" else None
+    step_voice = GenerateAnswer.parameters_of(step).voice if step.op == "generate" else None
     return SpeechOutput(format=output.format, voice=output.voice if step_voice is None else step_voice)
 
 

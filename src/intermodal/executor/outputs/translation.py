@@ -76,7 +76,7 @@ async def translation_request(
     The transcript is None if the model gets the audio itself.
     """
     request, facts = run.state.request, run.state.opened_media.facts.parts
-    stands_for = dict(await run.stands_for(step, run.state.endpoint(step)))
+    stands_for = dict(await run.inputs_by_part(step, run.state.endpoint(step)))
     products = [run.state.products[name] for name in input_steps(step) if name in run.state.products]
     product = next((each for each in products if each.transcript is not None), None)
     if product is not None and product.transcript is not None:
@@ -91,7 +91,7 @@ async def translation_request(
         )
         for message in request.messages
     ]
-    instruction = Text(text=translation_instruction(TranslateText.of(step).into))
+    instruction = Text(text=translation_instruction(TranslateText.parameters_of(step).into))
     messages[-1] = msgspec.structs.replace(messages[-1], parts=(*messages[-1].parts, instruction))
     instructed = msgspec.structs.replace(request, messages=tuple(messages))
     return instructed, stands_for, None if product is None else product.transcript
@@ -99,7 +99,7 @@ async def translation_request(
 
 async def translation_result(run: RouteRun, step: Call, answer: str, source_transcript: Transcript | None) -> Finished:
     """Return the translation as a transcript."""
-    into, text = TranslateText.of(step).into, answer.strip()
+    into, text = TranslateText.parameters_of(step).into, answer.strip()
     if not text:
         raise errors.OutputInvalid(
             "the translation is empty", where=step.endpoint, todo="name another model", step=step.id

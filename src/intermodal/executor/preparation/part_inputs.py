@@ -65,7 +65,7 @@ class InputPreparer:
         if isinstance(source, StepRef):
             sound = _audio_of(products[source.id])
         else:
-            sound = await self._both(source.index, progress)
+            sound = await self._audio_of_both_channels(source.index, progress)
         if endpoint.host.zone == "process":
             return (sound,)
         pack = as_wav_input if endpoint.host.zone in NEAR else _as_mp3_input
@@ -94,7 +94,7 @@ class InputPreparer:
                 return ()
             return (TextInput(text=self._opened_media.text(index), label=label("Text", facts.name)),)
         if facts.kind == "image":
-            return (await self._picture(index, facts, endpoint),)
+            return (await self._image_input(index, facts, endpoint),)
         if facts.kind == "audio":
             return (await self._file(index, endpoint, AUDIO_FORMATS),)
         if facts.kind == "video" and endpoint.host.zone not in NEAR:
@@ -112,14 +112,14 @@ class InputPreparer:
             f"cannot be sent {facts.name} as it is ({facts.kind})", where=endpoint.id, sent=False
         )
 
-    async def pictures(
+    async def images_for(
         self, step: Call, products: Mapping[str, StepProduct], endpoint: Endpoint
     ) -> tuple[ImageInput, ...]:
         """Return the images that a step reads or describes: an image part, rendered pages, or frames of a video."""
         found: list[ImageInput] = []
         for each in input_references(step):
             if isinstance(each, PartRef):
-                found.append(await self._picture(each.index, self._facts(each.index), endpoint))
+                found.append(await self._image_input(each.index, self._facts(each.index), endpoint))
             else:
                 found += [piece for piece in products[each.id].pieces if isinstance(piece, ImageInput)]
         return tuple(found)
@@ -140,7 +140,7 @@ class InputPreparer:
             self._pcm[index] = AudioInput(seconds=pcm.seconds, pcm=pcm.samples, name=name)
         return self._pcm[index]
 
-    async def _both(self, index: int, progress: Progress | None = None) -> AudioInput:
+    async def _audio_of_both_channels(self, index: int, progress: Progress | None = None) -> AudioInput:
         return await decode_channels(self._media, self._opened_media.data(index), self._facts(index).name, progress)
 
     async def _file(
@@ -156,7 +156,7 @@ class InputPreparer:
             )
         return as_wav_input(await self._decode_audio(index, progress))
 
-    async def _picture(self, index: int, facts: PartFacts, endpoint: Endpoint) -> ImageInput:
+    async def _image_input(self, index: int, facts: PartFacts, endpoint: Endpoint) -> ImageInput:
         accepted = facts.media_type in accepted_image_types(endpoint)
         as_it_is = endpoint.host.zone not in NEAR and accepted and facts.frames == 1
         part = self._parts[index]

@@ -91,7 +91,7 @@ class EmptyFile(msgspec.Struct, frozen=True):
     name: str  # of the file
     looked_for: tuple[str, ...]  # terms for the reader, at least one
 
-    def covers(self, op: str, part: int) -> bool:
+    def covers_step(self, op: str, part: int) -> bool:
         """Return True if this covers a step of this op that found nothing in this part."""
         return part == self.part and (SPEECH if op == "transcribe" else TEXT) in self.looked_for
 
@@ -114,7 +114,7 @@ def empty_files(
         EmptyFile(
             part.index,
             part.name,
-            tuple(dict.fromkeys(_what(piece, part.kind) for piece in stands_for[part.index])),
+            tuple(dict.fromkeys(_kind_of_content(piece, part.kind) for piece in stands_for[part.index])),
         )
         for part in in_question
     )
@@ -127,7 +127,7 @@ def unreadable_files(
     has content.
     """
     files = [index for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
-    contents = {index: _contents(stands_for.get(index, ())) for index in files}
+    contents = {index: _content_inputs(stands_for.get(index, ())) for index in files}
     if any(not pieces or not all(map(is_nearly_empty, pieces)) for pieces in contents.values()):
         return ()
     first_of_question = sum(len(message.parts) for message in request.messages[:-1])
@@ -135,7 +135,7 @@ def unreadable_files(
     return tuple(facts.parts[index] for index in in_question if not all(map(is_empty, contents[index])))
 
 
-def _contents(pieces: Iterable[ModelInput]) -> tuple[ModelInput, ...]:
+def _content_inputs(pieces: Iterable[ModelInput]) -> tuple[ModelInput, ...]:
     """Return the inputs made from a file's contents, without its properties, which say nothing about them."""
     return tuple(piece for piece in pieces if not (isinstance(piece, TextInput) and piece.of_file))
 
@@ -153,10 +153,10 @@ def partly_unread_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts:
 
 def is_nearly_empty(piece: ModelInput) -> bool:
     """Return True if an input is empty, or most of its words were not read."""
-    return is_empty(piece) or _missing(piece) == "most"
+    return is_empty(piece) or _unread_share(piece) == "most"
 
 
-def _missing(piece: ModelInput) -> UnreadShare:
+def _unread_share(piece: ModelInput) -> UnreadShare:
     return piece.unread if isinstance(piece, TextInput) else ""
 
 
@@ -173,7 +173,7 @@ def describe_empty(nothing: Sequence[EmptyFile]) -> str:
     return " ".join(f"No {' and no '.join(each.looked_for)} was found in {each.name}." for each in nothing)
 
 
-def _what(piece: ModelInput, kind: Kind) -> str:
+def _kind_of_content(piece: ModelInput, kind: Kind) -> str:
     """Return the kind of content that a piece would hold if it were not empty."""
     how = piece.source if isinstance(piece, TextInput) else ""
     if how == "said" or (not how and kind == "audio"):

@@ -140,7 +140,7 @@ def chat_messages(
             elif isinstance(part, TURN_PARTS):
                 turn_parts.append(part)
             else:
-                items += in_order(
+                items += order_inputs(
                     stands_for.get(index, ()), facts[index].name if index < len(facts) else "", template_marks
                 )
             index += 1
@@ -162,7 +162,7 @@ def _message(role: Role, parts: tuple[WirePart, ...]) -> list[WireMessage]:
 TURN_PARTS = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)
 
 
-def in_order(
+def order_inputs(
     pieces: tuple[ModelInput, ...], name: str = "", marks: SpecialTokens = _SPECIAL_TOKENS
 ) -> list[PromptItem]:
     """Return the inputs of one part in the order in which a model gets them: by page, or by time for a video."""
@@ -172,7 +172,7 @@ def in_order(
         msgspec.structs.replace(piece, text=sanitize(piece.text, marks)) if isinstance(piece, TextInput) else piece
         for piece in pieces
     )
-    still, heading, moving = video_timeline.in_time(sanitized)
+    still, heading, moving = video_timeline.order_by_time(sanitized)
     untimed = [_block(piece, marks) if isinstance(piece, TextInput) else piece for piece in still]
     return [*untimed, DataBlock(f"{heading} {_quote_name(shown_name(name)) if name else 'the video'}", moving)]
 
@@ -293,11 +293,11 @@ def text_to_embed(request: Request, stands_for: Mapping[int, tuple[ModelInput, .
         if isinstance(part, Text):
             texts.append(sanitize(part.text) if part.name else part.text)
         else:
-            texts.append(sanitize(words_alone(stands_for.get(index, ()))))
+            texts.append(sanitize(joined_part_text(stands_for.get(index, ()))))
     return "\n\n".join(text.strip() for text in texts if text.strip())
 
 
-def words_alone(pieces: tuple[ModelInput, ...], *, speakers: bool = False) -> str:
+def joined_part_text(pieces: tuple[ModelInput, ...], *, speakers: bool = False) -> str:
     """Return the text of one part in order, by page, or by time for a video, without headings; "" if there is none.
 
     Properties of the file come first. ``speakers``: prefix speech with its speaker, if known.
@@ -305,7 +305,7 @@ def words_alone(pieces: tuple[ModelInput, ...], *, speakers: bool = False) -> st
     of_file = [piece.text for piece in pieces if isinstance(piece, TextInput) and piece.of_file]
     if of_file:
         words = tuple(piece for piece in pieces if not (isinstance(piece, TextInput) and piece.of_file))
-        return "\n\n".join(filter(None, (*of_file, words_alone(words, speakers=speakers))))
+        return "\n\n".join(filter(None, (*of_file, joined_part_text(words, speakers=speakers))))
     if any(map(video_timeline.is_timed, pieces)):
         return video_timeline.text_of(pieces, speakers=speakers)
     found = (piece.text for piece in sorted(pieces, key=_page) if isinstance(piece, TextInput) and not is_empty(piece))
@@ -335,13 +335,13 @@ def boundary_of(texts: Sequence[str]) -> str:
     word = ""
     for syllables in range(_SHORTEST, _LONGEST + 1):
         for turn in range(_TRIES):
-            word = _word(hashlib.sha256(seed + bytes((syllables, turn))).digest(), syllables)
+            word = _pronounceable_word(hashlib.sha256(seed + bytes((syllables, turn))).digest(), syllables)
             if not any(word in text for text in folded):
                 return word
     raise AssertionError(f"{word} and all others are in the texts")  # 95 ** 16 words do not fit into memory
 
 
-def _word(data: bytes, syllables: int) -> str:
+def _pronounceable_word(data: bytes, syllables: int) -> str:
     pairs = zip(data[::2], data[1::2], strict=True)
     letters = [_CONSONANTS[first % len(_CONSONANTS)] + _VOWELS[second % len(_VOWELS)] for first, second in pairs]
     return "".join(letters[:syllables])

@@ -207,7 +207,7 @@ async def _reply(
     try:
         server = HostAddress(tokenize_endpoint.root(host.base_url), find_key(host, env) or "", host.auth)
         async with transport.post(server, encoded, where=endpoint.id, timeouts=limits) as response:
-            return await response.read(_LARGEST) if response.status == 200 else None
+            return await response.read_body(_LARGEST) if response.status == 200 else None
     except errors.IntermodalError:
         return None
 

@@ -35,7 +35,7 @@ def is_timed(piece: ModelInput) -> bool:
     return (isinstance(piece, TextInput) and bool(piece.source)) or (isinstance(piece, ImageInput) and piece.at >= 0)
 
 
-def in_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, tuple[str | ImageInput, ...]]:
+def order_by_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, tuple[str | ImageInput, ...]]:
     """Return the pieces of one video.
 
     They are those without a time (its audio, the video as it is), a heading that the name is appended to, and lines of
@@ -46,7 +46,7 @@ def in_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, 
     lines = _missing_lines(moving)
     for piece in _merge_pieces(moving):
         if isinstance(piece, TextInput):
-            lines.append(_line(piece))
+            lines.append(_timed_line(piece))
             continue
         lines.append(f"[{clock(piece.at)}] image:")
         found += ["\n".join(lines), piece]
@@ -98,7 +98,7 @@ def _merge_pieces(moving: Sequence[TextInput | ImageInput]) -> list[TextInput | 
                 continue
             last_on_screen = " ".join(piece.text.split())
         before = found[-1] if found else None
-        if _continues(before, piece):
+        if _continues_line(before, piece):
             assert isinstance(before, TextInput)
             text = f"{before.text} {_line_text(piece)}"
             found[-1] = TextInput(text=text, source=piece.source, at=before.at, speaker=before.speaker)
@@ -121,12 +121,12 @@ def _without_repeated_subtitles(moving: Sequence[TextInput | ImageInput]) -> Ite
         if cues and isinstance(piece, TextInput) and piece.source == "on screen" and piece.at >= 0:
             low, high = piece.at - _AROUND, until[piece.at] + _AROUND
             cue_texts = {words for cue, words in cues if words and cue.at <= high and max(cue.at, cue.until) >= low}
-            rows = _without(piece.text.splitlines(), cue_texts)
+            rows = _drop_spoken_rows(piece.text.splitlines(), cue_texts)
             piece = msgspec.structs.replace(piece, text="\n".join(rows))
         yield piece
 
 
-def _without(rows: Sequence[str], cue_texts: set[str]) -> Sequence[str]:
+def _drop_spoken_rows(rows: Sequence[str], cue_texts: set[str]) -> Sequence[str]:
     """Return the rows without trailing rows that match one of the spoken texts."""
     letters = [_letters(row) for row in rows]
     end = len(rows)
@@ -160,7 +160,7 @@ def _matches_any(text: str, cue_texts: set[str]) -> bool:
     return False
 
 
-def _continues(before: TextInput | ImageInput | None, piece: TextInput) -> bool:
+def _continues_line(before: TextInput | ImageInput | None, piece: TextInput) -> bool:
     if not isinstance(before, TextInput) or piece.source not in _SPEECH:
         return False
     return (before.source, before.speaker) == (piece.source, piece.speaker) and piece.at - before.at < piece.line
@@ -179,7 +179,7 @@ def _has_content(piece: TextInput) -> bool:
     return piece.text.strip() not in ("", *NOTHING_FOUND.values())
 
 
-def _line(words: TextInput) -> str:
+def _timed_line(words: TextInput) -> str:
     when = f"[{clock(words.at)}] " if words.at >= 0 else ""
     first, *more = [line for line in words.text.splitlines() if line.strip()]
     return "\n".join(

@@ -19,7 +19,7 @@ from intermodal.executor.api import (
     Unanswered,
 )
 from intermodal.gateway.billing import leaves_another, quota_error, rate_limit_headers
-from intermodal.gateway.direct.handover import Handover, settle
+from intermodal.gateway.direct.handover import Handover, settle_attempt
 from intermodal.gateway.error_answers import answer_cancelled, answer_failure
 from intermodal.gateway.failures import error_code, shutdown_refusal
 from intermodal.gateway.http1 import response_writer
@@ -164,8 +164,8 @@ class ClientSink:
     async def _reserve_less(self, ledger: QuotaManager, refusal: QuotaRefusal) -> QuotaReservation | QuotaRefusal:
         """Retry the reservation with a lower token limit, if answers to such chats are known to be short."""
         for room in (
-            ledger.room,
-            ledger.room,
+            ledger.remaining_budget,
+            ledger.remaining_budget,
             lambda key: (0.0, 0.0),
         ):  # other requests may have reserved what was left; the last try takes the least amount
             short = self._compiled.shorten(*room(self._asked.key))
@@ -211,7 +211,7 @@ class ClientSink:
     def wait(self) -> None:
         if self._compiled.adapter.dialect.comment:
             self._silence = StreamKeepalive(self.writer, self._comment)
-            self._silence.last(response_writer.FIRST_COMMENT_SECONDS)
+            self._silence.start(response_writer.FIRST_COMMENT_SECONDS)
 
     def begin(self) -> None:
         if self._silence is not None:
@@ -232,7 +232,7 @@ class ClientSink:
         waited = time.monotonic() - self._began
         self.writer.write_unbuffered(b": %b: no word yet, %d s\n\n" % (self._compiled.step.op.encode(), waited))
         if self._silence is not None:
-            self._silence.last(response_writer.COMMENT_SECONDS)
+            self._silence.start(response_writer.COMMENT_SECONDS)
 
     def metadata(self, cost: float | None, seconds: float, notes: Sequence[str], unreported: tuple[str, ...]) -> bytes:
         """Return the run metadata in the format of ``response_metadata.py``."""
@@ -243,7 +243,7 @@ class ClientSink:
         return planned.about + b"," + _encode(_RunMetadata(cost, 1, round(seconds, 3), noted, unreported))[1:]
 
     def write_whole(self, body: bytes, cost: float | None) -> None:
-        self.writer.ready(f"{self._heads}{header_lines(cost_headers(cost, 1))}", _JSON, body)
+        self.writer.write_prepared(f"{self._heads}{header_lines(cost_headers(cost, 1))}", _JSON, body)
 
     # ---- its end
 
@@ -253,7 +253,7 @@ class ClientSink:
             return
         context, ending, compiled = self._context, report.ending, self._compiled
         if context.ledger is not None and self._given is not None:
-            settle(context.ledger, self._given, ending)
+            settle_attempt(context.ledger, self._given, ending)
         self._asked.served.record_call(
             ModelCall(
                 step=compiled.step.id, endpoint=compiled.endpoint, seconds=ending.outcome.seconds, first=report.first,

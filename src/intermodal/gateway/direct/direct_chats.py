@@ -100,7 +100,7 @@ class TextSizeCache:
         self._catalog = Catalog()
         self._names: tuple[tuple[str, ...], tuple[str, ...]] = (), ()  # tokenizers; vocabularies for estimates
 
-    def alone(self) -> TextSizeCache:
+    def copy_for_thread(self) -> TextSizeCache:
         """Return a copy for another thread, without the sizes cached here."""
         found = TextSizeCache(self._client)
         found._catalog, found._names = self._catalog, self._names
@@ -116,7 +116,7 @@ class TextSizeCache:
         self._catalog, self._names = catalog, names
         return names != before
 
-    def sizes(self, text: str) -> TextSizes:
+    def sizes_of(self, text: str) -> TextSizes:
         """Return the sizes of a text in every unit that is counted."""
         found = self._sizes.get(text)
         if found is None:
@@ -166,7 +166,7 @@ class _CachedPlan(NamedTuple):
     as_of: str
     refusals: int
 
-    def holds(self, catalog: Catalog, client: ServerClient) -> bool:
+    def is_valid(self, catalog: Catalog, client: ServerClient) -> bool:
         """Return True if everything that the plan depends on is unchanged."""
         return (
             self.catalog() is catalog and self.machine is client.machine and self.epoch == client.epoch
@@ -203,7 +203,7 @@ class DirectChats:
 
     # ---- may it be taken? ----------------------------------------------------------------------
 
-    async def ready(self, request: GatewayRequest, dialect: ClientApi) -> MatchedChat | None:
+    async def match(self, request: GatewayRequest, dialect: ClientApi) -> MatchedChat | None:
         """Return the matched chat if it may be direct. Raises RequestRefused for an invalid option or name."""
         adapter = self._adapter(dialect)
         if adapter is None:
@@ -235,7 +235,7 @@ class DirectChats:
         self, request: GatewayRequest, dialect: ClientApi, reply: ResponseWriter, over: OnEnd
     ) -> DirectAttempt | None:
         """Return the attempt for a chat whose shape is known, if nothing has to be awaited; the parsed chat is kept for
-        ``ready``. Raises as ``ready`` does. ``over``: called when the attempt ends, if it is started.
+        ``match``. Raises as ``match`` does. ``over``: called when the attempt ends, if it is started.
         """
         adapter, client = self._adapter(dialect), self._context.client
         if adapter is None or not client.up_to_date or len(request.body) > LARGE_BODY:
@@ -303,10 +303,10 @@ class DirectChats:
         question: QuestionFacts | None,
     ) -> MatchedChat | None:
         """Return the chat with the cached plan of its shape; None if the shape is known not to be direct."""
-        place = self._context.conversations.place(chat.before) if chat.before is not None else None
+        place = self._context.conversations.route_of(chat.before) if chat.before is not None else None
         key = (request.owner, request.head.policy_headers, place, chat.shape, question)
         known = self._compiled_plans.get(key)
-        if known is not None and known.holds(catalog, self._context.client):
+        if known is not None and known.is_valid(catalog, self._context.client):
             if isinstance(known.planned, str):
                 _by_run(request, known.planned)
                 return None
@@ -322,7 +322,7 @@ class DirectChats:
             _by_run(request, "it has too many messages")
             return None
         if len(request.body) > LARGE_BODY or len(body.text) > _WORDS:
-            return await offload(True, _parse_chat, request, body, adapter, self._measures.alone())
+            return await offload(True, _parse_chat, request, body, adapter, self._measures.copy_for_thread())
         return _parse_chat(request, body, adapter, self._measures)
 
     # ---- a shape that is new -------------------------------------------------------------------
@@ -338,13 +338,13 @@ class DirectChats:
             catalog, epoch = client.catalog_for(ready.policy), client.epoch
         else:
             await asyncio.sleep(0)  # parsing and planning are separate turns of the event loop
-            plan = await context.plan_cache.shared(inputs)
+            plan = await context.plan_cache.shared_plan(inputs)
             long = is_long_request(inputs.request)
             planned = await offload(long, self._compile, ready, inputs, plan) if plan is not None else _UNPLANNED_NOTE
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
             machine = client.machine if inputs.machine == client.machine else inputs.machine
         client.epoch = max(client.epoch, epoch)  # otherwise every chat of this shape is planned until the next look
-        size = _size(ready.chat, planned)
+        size = _size_of_entry(ready.chat, planned)
         self._compiled_plans[ready.key] = _CachedPlan(planned, size, ref(catalog), machine, epoch, as_of, refusals)
         if isinstance(planned, str):
             _by_run(request, planned)
@@ -406,7 +406,7 @@ class DirectChats:
 
         Raises RequestRefused if the key's budget does not allow it, and whatever planning raises.
         """
-        ready = await self.ready(request, dialect)
+        ready = await self.match(request, dialect)
         planned = None if ready is None else ready.planned or await self.plan_and_cache(ready, request)
         if ready is None or planned is None:
             return False
@@ -426,7 +426,7 @@ class DirectChats:
             failure = await attempt.go()
             return None if failure is None else sink.handover(failure)
         finally:
-            attempt.forget()
+            attempt.break_references()
 
 
 def _by_run(request: GatewayRequest, why: str) -> None:
@@ -438,7 +438,7 @@ _PREPARED_NOTE = "it is prepared before it is sent"
 _UNPLANNED_NOTE = "chats like it are planned one by one"
 
 
-def _size(chat: ParsedChat, planned: ChatPlan | str) -> int:
+def _size_of_entry(chat: ParsedChat, planned: ChatPlan | str) -> int:
     """Return the approximate bytes of a shape and its plan.
 
     Counts the properties of each message that a plan depends on, and the fields besides the messages (mainly tools),

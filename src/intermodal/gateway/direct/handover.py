@@ -26,10 +26,10 @@ class Handover(NamedTuple):
             if self.tried is None:
                 ledger.release(self.given)
             else:
-                settle(ledger, self.given, self.tried.ending)
+                settle_attempt(ledger, self.given, self.tried.ending)
 
 
-def settle(ledger: QuotaManager, reservation: QuotaReservation, ending: AttemptEnding) -> None:
+def settle_attempt(ledger: QuotaManager, reservation: QuotaReservation, ending: AttemptEnding) -> None:
     """Charge an attempt to a budget: its cost and tokens if reported, else their upper bounds."""
     ledger.settle(
         reservation, cost=ending.counts, tokens=ending.tokens, unreported=ending.unreported,

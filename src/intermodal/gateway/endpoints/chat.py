@@ -121,7 +121,7 @@ async def plan_chat(
     run_request = await offload(long, request_from_call, call, policy, messages)
     run_request = await context.conversations.continue_conversation(run_request, request.owner)
     run_request = await context.signatures.restore_signatures(run_request, request.owner)
-    if not any(_says(part) for message in run_request.messages for part in message.parts):
+    if not any(_has_content(part) for message in run_request.messages for part in message.parts):
         raise _missing_messages(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
         run_request = replace(run_request, output=await check_output(call.output))
@@ -163,7 +163,7 @@ def _check_results(call: ChatCall) -> None:
             raise RequestRefused(what, status=400, todo="send the call, too")
 
 
-def _says(part: Part) -> bool:
+def _has_content(part: Part) -> bool:
     """Return True if a part has content for a model to answer; hosts are not sent blank text."""
     return not isinstance(part, (Text, Refusal)) or bool(part.text.strip())
 
@@ -213,7 +213,7 @@ async def _answer_whole(
     finished: Finished | None = None
     async with run_plan(context, job.prepared, job.plan, request, after=job.after) as happening:
         async for event in job.parse_answer_by_format(happening):
-            metadata.feed(event)
+            metadata.record_event(event)
             if isinstance(event, Finished):
                 await remember_turn(context, job.request, metadata, event, request.owner)
                 finished = event
@@ -253,12 +253,12 @@ class ChatStream:
 
     async def run(self) -> None:
         if self._dialect.comment:
-            self._silence.last(response_writer.FIRST_COMMENT_SECONDS)
+            self._silence.start(response_writer.FIRST_COMMENT_SECONDS)
         try:
             await self._events()
         except asyncio.CancelledError:
             if not self._reply.disconnected:  # the server stops
-                await self._fail(shutdown_refusal(self._reply))
+                await self._write_failure(shutdown_refusal(self._reply))
             raise
         except ConnectionResetError:
             raise
@@ -266,7 +266,7 @@ class ChatStream:
             if not self._reply.status:
                 raise  # nothing was sent yet: the answer gets a status of its own
             self._context.note_failure(error)
-            await self._fail(error)
+            await self._write_failure(error)
         finally:
             self._silence.close()
 
@@ -278,9 +278,9 @@ class ChatStream:
         running = run_plan(self._context, job.prepared, job.plan, self._asked, live=live, after=job.after)
         async with running as happening:
             async for event in job.parse_answer_by_format(happening):
-                metadata.feed(event)
+                metadata.record_event(event)
                 self._now = metadata.now
-                self._follow(event)
+                self._update_status(event)
                 if isinstance(event, Finished):
                     await remember_turn(self._context, job.request, metadata, event, self._asked.owner)
                 data = b"".join([self._encoder.feed(each) for each in run.feed(event)])
@@ -289,7 +289,7 @@ class ChatStream:
                     await self._reply.write(data)
         self._reply.end()
 
-    async def _fail(self, error: BaseException) -> None:
+    async def _write_failure(self, error: BaseException) -> None:
         self._silence.end()
         self._asked.served.record_failure(error_code(error), broken=True)
         self._begin()
@@ -308,7 +308,7 @@ class ChatStream:
 
     # ---- keep-alives
 
-    def _follow(self, event: Event) -> None:
+    def _update_status(self, event: Event) -> None:
         if isinstance(event, Committed):
             self._route = event.endpoint
             self._silence.end()
@@ -324,4 +324,4 @@ class ChatStream:
         doing = " ".join("".join(c if c.isprintable() else " " for c in self._doing).split())[:200]
         self._begin()
         self._reply.write_unbuffered(self._dialect.comment % doing.encode("utf-8", "replace"))
-        self._silence.last(response_writer.COMMENT_SECONDS)
+        self._silence.start(response_writer.COMMENT_SECONDS)

@@ -119,7 +119,7 @@ class RunResult(NamedTuple):
     head: dict[str, str]
 
 
-async def _run(
+async def _run_media_request(
     context: GatewayContext, request: GatewayRequest, run_request: Request, ignored: tuple[str, ...] = ()
 ) -> RunResult:
     prepared, plan = await plan_request(context, run_request, request.owner)
@@ -128,7 +128,7 @@ async def _run(
     finished: Finished | None = None
     async with run_plan(context, prepared, plan, request) as happening:
         async for event in happening:
-            metadata.feed(event)
+            metadata.record_event(event)
             if isinstance(event, StepFinished):
                 took[0] += event.actual.usage.input_tokens or 0
                 took[1] += event.actual.usage.output_tokens or 0
@@ -207,7 +207,9 @@ async def _embed_texts(
 
     async def one(text: str) -> RunResult:
         async with room:
-            return await _run(context, request, _request((Text(text=text),), EmbeddingOutput(), policy), ignored)
+            return await _run_media_request(
+                context, request, _request((Text(text=text),), EmbeddingOutput(), policy), ignored
+            )
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -257,7 +259,7 @@ async def create_speech(context: GatewayContext, request: GatewayRequest, reply:
     policy = await policy_of(context, request, call.model, fields)
     output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
     run_request = _request((Text(text=call.text),), output, policy)
-    made = await _run(context, request, run_request, unknown_fields(fields, SPEECH_FIELDS))
+    made = await _run_media_request(context, request, run_request, unknown_fields(fields, SPEECH_FIELDS))
     if made.finished.speech is None:
         raise errors.CallError("made no sound", where=made.finished.endpoint, todo="ask another model")
     spoken = made.finished.speech
@@ -286,11 +288,11 @@ async def create_image_edits(context: GatewayContext, request: GatewayRequest, r
         sent = "as a file" if {"image", "image[]"}.intersection(form.names) else "in the field image"
         raise RequestRefused(f"the form needs an image {sent}", status=400)
     policy = await policy_of(context, request, call.model, {})
-    parts = [Image(source=BytesSource(data=data, name=_plain(name))) for name, data in given]
+    parts = [Image(source=BytesSource(data=data, name=_base_name(name))) for name, data in given]
     if mask := form.files.get("mask"):
         if len(parts) > 1:
             raise RequestRefused("a mask is of one image, and the form has several", status=400, todo="send one")
-        parts.append(Image(source=BytesSource(data=mask[1], name=_plain(mask[0]) or "mask")))
+        parts.append(Image(source=BytesSource(data=mask[1], name=_base_name(mask[0]) or "mask")))
     ignored = unknown_fields((*form.names, *files), EDITS_FIELDS)
     await _draw(context, request, reply, _DrawingRequest(call, policy, tuple(parts), mask=bool(mask), ignored=ignored))
 
@@ -322,7 +324,7 @@ async def _draw(
     run_request = _request(
         (Text(text=call.prompt), *drawing_request.parts), output, drawing_request.policy, Sampling(seed=call.seed)
     )
-    made = await _run(context, request, run_request, drawing_request.ignored)
+    made = await _run_media_request(context, request, run_request, drawing_request.ignored)
     given, out = made.tokens
     usage = {"input_tokens": given, "output_tokens": out, "total_tokens": given + out, "intermodal": made.about}
     files = [(drawn.data, drawn.prompt) for drawn in made.finished.images]
@@ -357,10 +359,10 @@ async def _transcribe(
     language = form.field("language") if "language" in takes else ""
     policy = replace(policy, language=language or policy.language, translate=into)
     name, data = form.files["file"]
-    source = BytesSource(data=data, name=_plain(name))
+    source = BytesSource(data=data, name=_base_name(name))
     part: Part = File(source=source) if _is_film(data) else Audio(source=source)
     ignored = unknown_fields(form.names, takes)
-    made = await _run(context, request, _request((part,), TranscriptOutput(), policy), ignored)
+    made = await _run_media_request(context, request, _request((part,), TranscriptOutput(), policy), ignored)
     transcript = made.finished.transcript or Transcript()
     usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}
     kind, body = wire.write_transcript(transcript, wanted, usage)
@@ -381,7 +383,7 @@ async def _form(request: GatewayRequest, known: frozenset[str]) -> MultipartForm
     return form
 
 
-def _plain(name: str) -> str:
+def _base_name(name: str) -> str:
     """Return the name of a file without its folders."""
     return name.rpartition("/")[2][:200]
 

@@ -93,10 +93,10 @@ def _pricing(endpoints: list[Endpoint]) -> dict[str, str] | None:
     if not known:
         return None
     cheapest: Price = min(known, key=lambda price: (price.input_mtok or 0) + (price.output_mtok or 0))
-    return {"prompt": _each(cheapest.input_mtok), "completion": _each(cheapest.output_mtok)}
+    return {"prompt": _price_per_token(cheapest.input_mtok), "completion": _price_per_token(cheapest.output_mtok)}
 
 
-def _each(per_million: float | None) -> str:
+def _price_per_token(per_million: float | None) -> str:
     return f"{(per_million or 0) / 1e6:.12f}".rstrip("0").rstrip(".")
 
 
@@ -159,7 +159,7 @@ def _chats(row: Mapping[str, Any]) -> bool:
     return "text" in kinds["output_modalities"] and "text" in kinds["native_input_modalities"]
 
 
-def _all(context: GatewayContext, key: VirtualKey) -> list[dict[str, Any]]:
+def _list_rows(context: GatewayContext, key: VirtualKey) -> list[dict[str, Any]]:
     """Return all rows that this key allows."""
     catalog = context.client.catalog
     return [*_name_rows(context, model_rows(catalog), key), *model_rows(catalog, key)]
@@ -167,7 +167,7 @@ def _all(context: GatewayContext, key: VirtualKey) -> list[dict[str, Any]]:
 
 def _row_of(context: GatewayContext, key: VirtualKey, name: str, see: str) -> dict[str, Any]:
     """Return the row of a full or short model name. Raises UnknownModel, which refers to the list ``see``."""
-    listed = _all(context, key)
+    listed = _list_rows(context, key)
     for meant in (name, name.removesuffix(LATEST_TAG)):
         for row in listed:
             if row["id"] == meant:
@@ -181,7 +181,7 @@ def _row_of(context: GatewayContext, key: VirtualKey, name: str, see: str) -> di
 async def list_models(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /v1/models``."""
     await context.prompts.current()
-    data = _all(context, request.key)
+    data = _list_rows(context, request.key)
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     more = {"first_id": first, "last_id": last, "has_more": False}  # as Anthropic's clients page
     reply.write_whole(200, dumps({"object": "list", "data": data, **more}), JSON_HEADERS)
@@ -203,7 +203,9 @@ async def ollama_tags(context: GatewayContext, request: GatewayRequest, reply: R
     """``GET /api/tags``: models that chat. Size and digest are not reported."""
     await context.prompts.current()
     listed = [
-        _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(context, request.key) if _chats(row)
+        _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"}
+        for row in _list_rows(context, request.key)
+        if _chats(row)
     ]
     reply.write_whole(200, dumps({"models": listed}), JSON_HEADERS)
 

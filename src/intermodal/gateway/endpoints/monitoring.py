@@ -52,20 +52,20 @@ async def readyz(context: GatewayContext, request: GatewayRequest, reply: Respon
         return
     ready = await readiness(context)
     reply.write_whole(
-        200 if all(ready.values()) else 503, dumps({"status": _word(ready), "checks": ready}), JSON_HEADERS
+        200 if all(ready.values()) else 503, dumps({"status": _readiness_word(ready), "checks": ready}), JSON_HEADERS
     )
 
 
-def _word(ready: dict[str, bool]) -> str:
+def _readiness_word(ready: dict[str, bool]) -> str:
     return "ready" if all(ready.values()) else "not ready"
 
 
 async def readiness(context: GatewayContext) -> dict[str, bool]:
     """Return the result of each check by name. Details of failures are withheld, since the client may be anyone."""
-    return await context.readiness.get(partial(_look, context.client))
+    return await context.readiness.get(partial(_run_checks, context.client))
 
 
-async def _look(client: ServerClient) -> dict[str, bool]:
+async def _run_checks(client: ServerClient) -> dict[str, bool]:
     checks: dict[str, Any] = {"media": _decodes, "store": _reads, "endpoints": _has_endpoints}
     found: dict[str, bool] = {}
     for name, check in checks.items():
@@ -103,4 +103,4 @@ async def _has_endpoints(client: ServerClient) -> bool:
 async def get_metrics(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /metrics``: the counters of all workers, whichever one answers."""
     counted, now = context.server.counters()
-    reply.write_whole(200, counted.text(now).encode(), {"content-type": METRICS_TYPE})
+    reply.write_whole(200, counted.exposition_text(now).encode(), {"content-type": METRICS_TYPE})

@@ -61,7 +61,7 @@ async def _dialect(context: GatewayContext, request: GatewayRequest) -> ClientAp
 async def get_plan(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /v1/plans/ID``: a recent plan, for its owner. The last few thousand are kept."""
     name = request.head.path.removeprefix("/v1/plans/")
-    found = context.plans.of(request.owner, name)
+    found = context.plans.find_plan(request.owner, name)
     if found is None:
         raise RequestRefused("there is no such plan, or it is no longer kept", status=404, code="not_found")
     reply.write_whole(200, await offload(len(found.chosen.last.inputs) > MANY, _plan_json, found), JSON_HEADERS)

@@ -48,7 +48,7 @@ class ChunkSizes:
         self._size = -1  # the announced size; -1 until it is read
         self._over = False
 
-    def feed(self, data: bytes, start: int = 0) -> int:
+    def add_data(self, data: bytes, start: int = 0) -> int:
         """Return the total bytes announced by all chunks so far, including those in ``data`` from ``start``."""
         while not self._over and start < len(data):
             if self._skip:
@@ -120,10 +120,10 @@ class HttpApplication(Protocol):
         """Return the key that a request presents, judging by the head alone. Raises RequestRefused."""
         ...
 
-    def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
+    def refuse_request(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
         """Answer with an error, in the format of the route's API."""
 
-    def pass_on(self, request: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> RunningAnswer | None:
+    def answer_without_task(self, request: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> RunningAnswer | None:
         """Answer without a task and call ``over`` at the end; return None if ``answer`` is needed."""
 
     async def answer(self, request: GatewayRequest, reply: ResponseWriter) -> None:
@@ -202,9 +202,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.disconnected = True
         self._serving.connections.discard(self)
-        self._let_go(self._length)
+        self._release_memory(self._length)
         for request, _ in self._waiting:
-            self._let_go(len(request.body))
+            self._release_memory(len(request.body))
         self._length = 0
         self._waiting.clear()
         if self._room is not None:
@@ -221,16 +221,16 @@ class Connection(asyncio.Protocol):
         inside, self._began = self._inside, False
         self._last_head = None
         begins = not (self._inside or self._answers_first)
-        if begins and self._before is not None and self._same_again(data, self._before):
+        if begins and self._before is not None and self._repeat_request(data, self._before):
             return
         chunks = self._chunks
-        if chunks is not None and chunks.feed(data) > self._serving.limits.body:
+        if chunks is not None and chunks.add_data(data) > self._serving.limits.body:
             self._refuse(self._too_large())
             return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as stopped:
-            self._stay_here(data[stopped.args[0] :])
+            self._ignore_upgrade(data[stopped.args[0] :])
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             self._refuse(
@@ -267,7 +267,7 @@ class Connection(asyncio.Protocol):
         if self._chunks is None or end < 0:
             self._chunks = None
             return False
-        return self._chunks.feed(data, end + 4 - len(self._head_tail)) > self._serving.limits.body
+        return self._chunks.add_data(data, end + 4 - len(self._head_tail)) > self._serving.limits.body
 
     def _remember(self, data: bytes) -> None:
         """Remember the head of a request that arrived complete and alone, if a repetition is recognisable
@@ -284,7 +284,7 @@ class Connection(asyncio.Protocol):
         if found is not None and head.length == int(found[1]) == len(data) - end and self._parser.should_keep_alive():
             self._before = _RepeatedHead(raw[: found.start(1)], raw[found.end(1) :], head)
 
-    def _same_again(self, data: bytes, before: _RepeatedHead) -> bool:
+    def _repeat_request(self, data: bytes, before: _RepeatedHead) -> bool:
         """Handle a complete request whose head repeats the last one except for the length; return False for
         any other.
         """
@@ -299,20 +299,20 @@ class Connection(asyncio.Protocol):
         if int(digits) > self._serving.limits.body:
             return False
         self._size = 0  # of empty lines before it, which some clients send after a body
-        head = before.head.again(digits.decode())
+        head = before.head.with_length(digits.decode())
         try:
             key = self._serving.screen(head)
             before.head.key = head.key
-            self._hold(len(data) - body)
+            self._reserve_memory(len(data) - body)
         except RequestRefused as error:
             self._head = head
             self._refuse(error)
             return True
         self._length = 0  # the held bytes are the request's now
-        self._take(GatewayRequest(head=head, body=data[body:], key=key, since=monotonic()), keep_alive=True)
+        self._queue_request(GatewayRequest(head=head, body=data[body:], key=key, since=monotonic()), keep_alive=True)
         return True
 
-    def _stay_here(self, rest: bytes) -> None:
+    def _ignore_upgrade(self, rest: bytes) -> None:
         """Read the body of a request that offers a protocol upgrade, which HTTP allows a server to ignore.
 
         The parser stops at such a head, and Java's HTTP client offers HTTP/2 with every body. Data after the body is
@@ -330,7 +330,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._room = asyncio.Event()
         self._patience(self._serving.limits.write_seconds)
-        self._unread = self._waits
+        self._unread = self._unsent_bytes
 
     def resume_writing(self) -> None:
         if self._room is not None:
@@ -340,7 +340,7 @@ class Connection(asyncio.Protocol):
             self._caught_up()
         self.deadline = None if self.task is not None else self.deadline
         if self._waiting:
-            self._next()
+            self._start_next_request()
 
     # ---- the parser's side
 
@@ -383,7 +383,7 @@ class Connection(asyncio.Protocol):
         announced = head.length
         if announced is not None and announced > self._serving.limits.body:
             raise self._too_large()
-        self._hold(announced or 0)
+        self._reserve_memory(announced or 0)
         if announced is not None and announced >= _LARGE:
             self._space = uninitialized_buffer(announced)
         self._since = self._asked_on = monotonic()
@@ -392,7 +392,7 @@ class Connection(asyncio.Protocol):
         if self._answers_first:  # the time limit starts when the earlier answers are written: _await_more
             return
         if self._expects:
-            self._ask_on()
+            self._send_continue()
         else:
             self._patience(self._serving.limits.body_seconds)
 
@@ -401,7 +401,7 @@ class Connection(asyncio.Protocol):
         """True if earlier requests of this connection are still to be answered."""
         return self.task is not None or bool(self._waiting)
 
-    def _ask_on(self) -> None:
+    def _send_continue(self) -> None:
         """Send ``100 Continue`` if the client waits for it; the time limit of the body starts now."""
         if self._expects and not self._arrived:
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -418,13 +418,13 @@ class Connection(asyncio.Protocol):
             self._body.append(data)
             if self._arrived + len(data) >= _LARGE:  # thousands of pieces take many times their size
                 self._gathered, self._body = bytearray().join(self._body), []
-        self.came(len(data))
+        self.count_body_bytes(len(data))
 
-    def came(self, size: int) -> None:
+    def count_body_bytes(self, size: int) -> None:
         """Count ``size`` bytes of the body as received."""
         assert self._head is not None
         if self._head.length is None:  # the length was not declared
-            self._hold(size)
+            self._reserve_memory(size)
             if self._length > self._serving.limits.body:
                 raise self._too_large()
         self._arrived += size
@@ -449,7 +449,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         assert self._head is not None
         if self._parser.should_upgrade() and (self._head.length or "transfer-encoding" in self._head.headers):
-            return  # not here yet, see _stay_here
+            return  # not here yet, see _ignore_upgrade
         self._complete(self._parser.should_keep_alive())
 
     def _complete(self, keep_alive: bool) -> None:
@@ -464,18 +464,18 @@ class Connection(asyncio.Protocol):
         self._last_head = self._head
         request = GatewayRequest(head=self._head, body=body, key=self._key, since=self._since)
         self._length, self._head, self._size, self._target = 0, None, 0, b""  # the held bytes are the request's now
-        self._take(request, keep_alive)
+        self._queue_request(request, keep_alive)
 
-    def _take(self, request: GatewayRequest, keep_alive: bool) -> None:
+    def _queue_request(self, request: GatewayRequest, keep_alive: bool) -> None:
         self._inside = False
         self._waiting.append((request, keep_alive))
         if self._room is None:  # a reader that takes nothing gets no extra time by sending more requests
             self.deadline = None
-        self._next()
+        self._start_next_request()
 
     # ---- answering
 
-    def _next(self) -> None:
+    def _start_next_request(self) -> None:
         if self.task is not None or self.disconnected:
             return
         if self._waiting and not self._cut:
@@ -489,22 +489,22 @@ class Connection(asyncio.Protocol):
                 chunked=request.head.version == "1.1",
                 headless=request.head.method == "HEAD",
             )
-            self.task = self._serving.pass_on(request, reply, self._on_direct_end)
+            self.task = self._serving.answer_without_task(request, reply, self._on_direct_end)
             if self.task is None:
                 self._in_a_task(request, reply)
         elif self._last is not None:
             (head, error), self._last = self._last, None
             headless = head is not None and head.method == "HEAD"
-            self._serving.turn_away(head, error, ResponseWriter(self, keep_alive=False, headless=headless))
+            self._serving.refuse_request(head, error, ResponseWriter(self, keep_alive=False, headless=headless))
             self._close()
-        elif self._closing and (self._cut or not self._coming):
+        elif self._closing and (self._cut or not self._is_body_arriving):
             self._close()
         else:
             self._await_more()
 
     def _await_more(self) -> None:
         if self._head is not None:
-            self._ask_on()
+            self._send_continue()
             if self.deadline is None:  # the earlier answers are written
                 self._asked_on = monotonic()
                 self._patience(self._serving.limits.body_seconds)
@@ -539,7 +539,7 @@ class Connection(asyncio.Protocol):
             self._in_a_task(request, reply)
 
     def _on_answered(self, request: GatewayRequest, reply: ResponseWriter) -> None:
-        self._let_go(len(request.body))
+        self._release_memory(len(request.body))
         self.task = None
         self._cut |= not reply.keep_alive or not reply.ended
         self._closing |= self._cut
@@ -547,7 +547,7 @@ class Connection(asyncio.Protocol):
             self._serving.outbox.flush()
             self._transport.abort()  # a truncated answer must not look complete
         if self._waiting or self._last is not None or self._closing:
-            self._loop.call_soon(self._next)
+            self._loop.call_soon(self._start_next_request)
         else:
             self._await_more()
 
@@ -572,7 +572,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     @property
-    def behind(self) -> bool:
+    def is_reader_behind(self) -> bool:
         """True if the reader is slow and has enough unread data."""
         return self._room is not None
 
@@ -602,24 +602,24 @@ class Connection(asyncio.Protocol):
 
     def _reads_on(self) -> bool:
         """Return True and extend the deadline if the reader consumed enough since the last check."""
-        limits, left = self._serving.limits, self._waits
+        limits, left = self._serving.limits, self._unsent_bytes
         if not left or self._unread - left < limits.slowest * limits.write_seconds:
             return False
         self._unread, self.deadline = left, monotonic() + limits.write_seconds
         return True
 
     @property
-    def _waits(self) -> int:
+    def _unsent_bytes(self) -> int:
         """Bytes that a slow reader has not read yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     @property
     def busy(self) -> bool:
         """True if a request is arriving or not yet fully answered."""
-        return self._coming or self._answers_first
+        return self._is_body_arriving or self._answers_first
 
     @property
-    def _coming(self) -> bool:
+    def _is_body_arriving(self) -> bool:
         return self._inside and not self.refused
 
     def close_when_idle(self, error: RequestRefused | None = None) -> None:
@@ -628,10 +628,10 @@ class Connection(asyncio.Protocol):
         ``error``: the answer to a request that has partly arrived; None lets it arrive and be answered.
         """
         self._closing = True
-        if error is not None and self._coming and not self._cut:
+        if error is not None and self._is_body_arriving and not self._cut:
             self._refuse(error)
         else:
-            self._next()
+            self._start_next_request()
 
     def _too_large(self) -> RequestRefused:
         most = self._serving.limits.body >> 20
@@ -639,13 +639,13 @@ class Connection(asyncio.Protocol):
             f"the body is larger than {most} MiB", status=413, todo="send less, or set max_body in [serve]"
         )
 
-    def _hold(self, size: int) -> None:
+    def _reserve_memory(self, size: int) -> None:
         if self._serving.held + size > self._serving.limits.in_flight:
             raise RequestRefused("too much is being uploaded at once", status=503, todo="try again later")
         self._serving.held += size
         self._length += size
 
-    def _let_go(self, size: int) -> None:
+    def _release_memory(self, size: int) -> None:
         self._serving.held -= size
 
     def _refuse(self, error: RequestRefused) -> None:
@@ -654,7 +654,7 @@ class Connection(asyncio.Protocol):
         """
         self.refused = True
         self._last = (self._head, error)  # sent after the answers in progress
-        self._next()
+        self._start_next_request()
 
     def _close(self) -> None:
         self._closing = True
@@ -662,7 +662,7 @@ class Connection(asyncio.Protocol):
             self._serving.outbox.flush()
             with suppress(OSError):
                 self._transport.close()
-            self._unread = self._waits  # the connection is closed when they are read
+            self._unread = self._unsent_bytes  # the connection is closed when they are read
             self.deadline = monotonic() + self._serving.limits.write_seconds if self._unread else None
 
     def _patience(self, seconds: float) -> None:
@@ -702,7 +702,7 @@ class _BodyReceiver(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         if self._connection.refused:  # its deadline passed; further bytes overwrite the space
             return
-        self._connection.came(nbytes)
+        self._connection.count_body_bytes(nbytes)
         if self._connection.bytes_received == len(self._space):
             self._transport.set_protocol(self._connection)
             self._connection.complete_large_body()

@@ -79,7 +79,7 @@ class RequestHead(Struct, eq=False):
             )
         return self._policy_headers
 
-    def again(self, length: str) -> RequestHead:
+    def with_length(self, length: str) -> RequestHead:
         """Return this head with another body length."""
         return replace(self, headers={**self.headers, "content-length": length})
 

@@ -82,7 +82,7 @@ class ResponseConnection(Protocol):
     async def writable(self) -> None: ...
 
     @property
-    def behind(self) -> bool: ...
+    def is_reader_behind(self) -> bool: ...
 
     def when_caught_up(self, do: Callable[[], None] | None) -> None: ...
 
@@ -128,9 +128,9 @@ class ResponseWriter:
         return self._line.disconnected
 
     @property
-    def behind(self) -> bool:
+    def is_reader_behind(self) -> bool:
         """True if the reader is slow and enough data is waiting for it."""
-        return self._line.behind
+        return self._line.is_reader_behind
 
     def is_no_answer(self) -> None:
         """Stop keeping the body for replays: the response that follows is about the gateway, not an answer."""
@@ -170,7 +170,7 @@ class ResponseWriter:
             self.ended = self.sent == len(body)
             self._line.write(piece, last=self.ended)
 
-    def ready(self, lines: str, kind: str, body: bytes) -> None:
+    def write_prepared(self, lines: str, kind: str, body: bytes) -> None:
         """Write a 200 response whose head was mostly prepared before."""
         self.status, self.ended, self.sent, self.type = 200, True, len(body), kind
         if self.kept is not None:
@@ -197,7 +197,7 @@ class ResponseWriter:
             end = "" if self._chunked else "connection: keep-alive\r\n"
         return f"{_status_lines(status)}{lines}{header_lines(self.extra)}{end}\r\n".encode("latin-1", "replace")
 
-    def last(self, data: bytes) -> None:
+    def write_last(self, data: bytes) -> None:
         """Write the last piece of a stream, and end it."""
         self.sent += len(data)
         self.ended = True
@@ -287,7 +287,7 @@ class StreamKeepalive:
         self._say = say
         self._timer: asyncio.TimerHandle | None = None
 
-    def last(self, seconds: float) -> None:
+    def start(self, seconds: float) -> None:
         """Call ``say`` after ``seconds`` unless ``end`` is called first."""
         self._timer = asyncio.get_running_loop().call_later(seconds, self._break)
 
@@ -300,12 +300,12 @@ class StreamKeepalive:
     def close(self) -> None:
         """Stop for good and release the callback, which references the request's body."""
         self.end()
-        self._say = _nothing
+        self._say = _do_nothing
 
     def _break(self) -> None:
         if not self._reply.disconnected and not self._reply.ended:
             self._say()
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing: the callback of a closed keepalive."""

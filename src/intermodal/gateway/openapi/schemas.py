@@ -54,17 +54,17 @@ def list_of(items: Schema, **more: Any) -> Schema:
     return {"type": "array", "items": items, **more}
 
 
-def one_of(*schemas: Schema, **more: Any) -> Schema:
+def any_of_schemas(*schemas: Schema, **more: Any) -> Schema:
     return {"anyOf": list(schemas), **more}
 
 
-def or_null(schema: Schema) -> Schema:
+def nullable(schema: Schema) -> Schema:
     """Return a schema that also accepts null, which clients send for omitted fields."""
     if "enum" in schema:
         return {**schema, "enum": [*schema["enum"], None]}
     if isinstance(schema.get("type"), str):
         return {**schema, "type": [schema["type"], "null"]}
-    return one_of(schema, {"type": "null"})
+    return any_of_schemas(schema, {"type": "null"})
 
 
 def enum(*values: str) -> Schema:
@@ -88,8 +88,8 @@ _FORMAT = object_of(
     ["type"], open=True, type=enum("text", "json_object", "json_schema"), json_schema={"type": "object"},
     schema=_SCHEMA, name=TEXT,
 )  # fmt: skip
-_CHOICE = one_of(enum("auto", "none", "required"), {"type": "object"}, {"type": "null"})
-_FUNCTION = {"name": TEXT, "description": or_null(TEXT), "parameters": or_null(_SCHEMA), "strict": or_null(FLAG)}
+_CHOICE = any_of_schemas(enum("auto", "none", "required"), {"type": "object"}, {"type": "null"})
+_FUNCTION = {"name": TEXT, "description": nullable(TEXT), "parameters": nullable(_SCHEMA), "strict": nullable(FLAG)}
 SIGNATURE = object_of(open=True, google=object_of(open=True, thought_signature=TEXT))
 SIGNATURE["description"] = (
     "Google's signature of the reasoning before the call. Sent back with it, it outlives the gateway."
@@ -120,26 +120,26 @@ def _override_schemas() -> tuple[Schema, dict[str, Schema]]:
 
 OVERRIDES, OVERRIDE_FIELDS = _override_schemas()
 
-_IMAGES = or_null(list_of({"type": "string", "description": "An image or audio in base64."}))
+_IMAGES = nullable(list_of({"type": "string", "description": "An image or audio in base64."}))
 SHARED: Mapping[str, Schema] = {
     "Wishes": OVERRIDES,
     "ChatPart": {"anyOf": [
         variant("text", text=TEXT), variant("refusal", refusal=TEXT),
-        variant("image_url", image_url=one_of(_media(), object_of(["url"], open=True, url=_media(),
-            detail=or_null(TEXT)))),
-        variant("input_audio", input_audio=one_of(TEXT, _SOUND)),
+        variant("image_url", image_url=any_of_schemas(_media(), object_of(["url"], open=True, url=_media(),
+            detail=nullable(TEXT)))),
+        variant("input_audio", input_audio=any_of_schemas(TEXT, _SOUND)),
         variant("input_video", input_video=object_of(["data"], open=True, data=TEXT)),
         variant("video_url", video_url=object_of(["url"], open=True, url=_media())),
-        variant("file", file=object_of(["file_data"], open=True, file_data=TEXT, filename=or_null(TEXT))),
+        variant("file", file=object_of(["file_data"], open=True, file_data=TEXT, filename=nullable(TEXT))),
         variant("document_url", document_url=_media()),
     ]},
     "ChatMessage": object_of(
         ["role"], open=True, role=enum(*ROLES), name=TEXT,
-        content=one_of(TEXT, list_of(ref("ChatPart")), {"type": "null"}),
-        refusal=or_null(TEXT), reasoning_content=or_null(TEXT), tool_calls=or_null(list_of(_SENT_CALL)),
+        content=any_of_schemas(TEXT, list_of(ref("ChatPart")), {"type": "null"}),
+        refusal=nullable(TEXT), reasoning_content=nullable(TEXT), tool_calls=nullable(list_of(_SENT_CALL)),
         tool_call_id=TEXT,
-        audio=or_null(object_of(open=True, transcript=TEXT)),
-        function_call=or_null(object_of(["name", "arguments"], open=True, name=TEXT, arguments=TEXT)),
+        audio=nullable(object_of(open=True, transcript=TEXT)),
+        function_call=nullable(object_of(["name", "arguments"], open=True, name=TEXT, arguments=TEXT)),
     ),
     "ChatTool": object_of(
         ["function"], open=True, type={"const": "function"}, function=object_of(["name"], open=True, **_FUNCTION)
@@ -148,13 +148,13 @@ SHARED: Mapping[str, Schema] = {
         *(variant(kind, text=TEXT) for kind in ("input_text", "output_text", "text")), variant("refusal", refusal=TEXT),
         variant("input_image", image_url=_media()), variant("input_audio", input_audio=_SOUND),
         object_of(["type"], open=True, type={"const": "input_file"}, file_data=TEXT, file_url=TEXT,
-            filename=or_null(TEXT)),
+            filename=nullable(TEXT)),
     ]},
     "ResponseItem": {"anyOf": [
         object_of(["role", "content"], open=True, type={"const": "message"}, role=enum(*ITEM_ROLES),
-                  content=one_of(TEXT, list_of(ref("ResponsePart")))),
+                  content=any_of_schemas(TEXT, list_of(ref("ResponsePart")))),
         variant("function_call", call_id=TEXT, name=TEXT, arguments=TEXT),
-        variant("function_call_output", call_id=TEXT, output=one_of(TEXT, list_of(ref("ResponsePart")))),
+        variant("function_call_output", call_id=TEXT, output=any_of_schemas(TEXT, list_of(ref("ResponsePart")))),
         variant("reasoning"), variant("item_reference", id=TEXT),
     ]},
     "ResponseTool": object_of(["name"], open=True, type={"const": "function"}, **_FUNCTION),
@@ -174,45 +174,45 @@ SHARED: Mapping[str, Schema] = {
     },
     "Message": object_of(
         ["role", "content"], open=True, role=enum("user", "assistant", "system"),
-        content=one_of(TEXT, list_of(ref("MessageBlock"))),
+        content=any_of_schemas(TEXT, list_of(ref("MessageBlock"))),
     ),
     "MessageTool": object_of(
-        ["name", "input_schema"], open=True, type={"const": "custom"}, name=TEXT, description=or_null(TEXT),
+        ["name", "input_schema"], open=True, type={"const": "custom"}, name=TEXT, description=nullable(TEXT),
             input_schema=_SCHEMA
     ),
     "OllamaMessage": object_of(
-        ["role"], open=True, role=enum("system", "user", "assistant", "tool"), content=or_null(TEXT),
+        ["role"], open=True, role=enum("system", "user", "assistant", "tool"), content=nullable(TEXT),
         images=_IMAGES,
-        thinking=or_null(TEXT), tool_calls=or_null(list_of({"type": "object"})), tool_call_id=TEXT, tool_name=TEXT,
+        thinking=nullable(TEXT), tool_calls=nullable(list_of({"type": "object"})), tool_call_id=TEXT, tool_name=TEXT,
     ),
 }  # fmt: skip
 
 # ---- fields --------------------------------------------------------------------------------------------
 
-_MAYBE_NUMBER = or_null({"type": "number"})
-_LIMIT = or_null({"type": "integer", "minimum": 1})
+_MAYBE_NUMBER = nullable({"type": "number"})
+_LIMIT = nullable({"type": "integer", "minimum": 1})
 _EMPTY_FIELD: Schema = {"description": "Must be empty: nothing is stored here.", "enum": [None, "", False]}
 _COMMON: Mapping[str, Schema] = {
     "model": {"type": "string", "minLength": 1, "maxLength": 400,
         "description": "A model, `auto`, `policy:NAME`, `prompt:NAME`, or an alias of the config."},
-    "intermodal": ref("Wishes"), "stream": or_null(FLAG), "user": or_null(TEXT),
-        "metadata": or_null({"type": "object"}),
-    "temperature": _MAYBE_NUMBER, "top_p": _MAYBE_NUMBER, "seed": or_null(WHOLE), "store": or_null(FLAG),
-    "max_tokens": _LIMIT, "parallel_tool_calls": or_null(FLAG), "tool_choice": _CHOICE,
+    "intermodal": ref("Wishes"), "stream": nullable(FLAG), "user": nullable(TEXT),
+        "metadata": nullable({"type": "object"}),
+    "temperature": _MAYBE_NUMBER, "top_p": _MAYBE_NUMBER, "seed": nullable(WHOLE), "store": nullable(FLAG),
+    "max_tokens": _LIMIT, "parallel_tool_calls": nullable(FLAG), "tool_choice": _CHOICE,
 }  # fmt: skip
-_STOP = one_of(TEXT, list_of(TEXT), {"type": "null"})
+_STOP = any_of_schemas(TEXT, list_of(TEXT), {"type": "null"})
 _SETTINGS: Mapping[str, Schema] = {
-    "top_k": or_null(WHOLE), "min_p": _MAYBE_NUMBER, "typical_p": _MAYBE_NUMBER, "presence_penalty": _MAYBE_NUMBER,
+    "top_k": nullable(WHOLE), "min_p": _MAYBE_NUMBER, "typical_p": _MAYBE_NUMBER, "presence_penalty": _MAYBE_NUMBER,
     "frequency_penalty": _MAYBE_NUMBER, "repeat_penalty": _MAYBE_NUMBER,
 }  # fmt: skip
-_THINK = one_of(FLAG, TEXT, {"type": "null"})
-_OLLAMA_FORMAT = one_of(enum("", "json"), _SCHEMA, {"type": "null"})
-_OLLAMA_OPTIONS = or_null(object_of(
-    open=True, num_predict=or_null(WHOLE), temperature=_MAYBE_NUMBER, top_p=_MAYBE_NUMBER, stop=_STOP,
-    seed=or_null(WHOLE),
-    num_ctx=or_null(WHOLE), **_SETTINGS,
+_THINK = any_of_schemas(FLAG, TEXT, {"type": "null"})
+_OLLAMA_FORMAT = any_of_schemas(enum("", "json"), _SCHEMA, {"type": "null"})
+_OLLAMA_OPTIONS = nullable(object_of(
+    open=True, num_predict=nullable(WHOLE), temperature=_MAYBE_NUMBER, top_p=_MAYBE_NUMBER, stop=_STOP,
+    seed=nullable(WHOLE),
+    num_ctx=nullable(WHOLE), **_SETTINGS,
 ))  # fmt: skip
-_OPENAIS: Mapping[str, Schema] = {"prompt_cache_key": or_null(TEXT), "safety_identifier": or_null(TEXT)}
+_OPENAIS: Mapping[str, Schema] = {"prompt_cache_key": nullable(TEXT), "safety_identifier": nullable(TEXT)}
 _VARIABLES: Schema = {
     "type": ["object", "null"],
     "description": "Arguments of a prompt file, by name: JSON; media as a data URI, a URL, or a media part.",
@@ -232,71 +232,74 @@ _IMAGE_FIELDS: Mapping[str, Schema] = {
 }  # fmt: skip
 _PROMPT: Mapping[str, Schema] = {
     "prompt_id": {"type": ["string", "null"], "description": "A prompt file; GET /v1/prompts lists them."},
-    "prompt_version": or_null(TEXT), "prompt_variables": _VARIABLES,
+    "prompt_version": nullable(TEXT), "prompt_variables": _VARIABLES,
 }  # fmt: skip
 FIELDS: Mapping[str, Mapping[str, Schema]] = {
     "ChatRequest": {
-        **_COMMON, **_SETTINGS, **_OPENAIS, **_PROMPT, "reasoning_effort": or_null(TEXT), "verbosity": or_null(TEXT),
-        "logit_bias": or_null({"type": "object"}), "repetition_penalty": _MAYBE_NUMBER, "min_tokens": or_null(WHOLE),
-        "functions": or_null(list_of(object_of(["name"], open=True, **_FUNCTION))),
-        "function_call": one_of(enum("auto", "none"), object_of(["name"], open=True, name=TEXT), {"type": "null"}),
-        "messages": list_of(ref("ChatMessage")), "tools": or_null(list_of(ref("ChatTool"))),
-        "n": {"enum": [1, None]}, "max_completion_tokens": _LIMIT, "stop": _STOP, "response_format": or_null(_FORMAT),
-        "random_seed": or_null(WHOLE),
-        "stream_options": or_null(object_of(open=True, include_usage=or_null(FLAG))),
-        "modalities": or_null(list_of(enum("text", "audio"))),
-        "audio": or_null(object_of(["format", "voice"], open=True, format=enum("wav", "mp3", "pcm16"), voice=TEXT)),
+        **_COMMON, **_SETTINGS, **_OPENAIS, **_PROMPT, "reasoning_effort": nullable(TEXT), "verbosity": nullable(TEXT),
+        "logit_bias": nullable({"type": "object"}), "repetition_penalty": _MAYBE_NUMBER, "min_tokens": nullable(WHOLE),
+        "functions": nullable(list_of(object_of(["name"], open=True, **_FUNCTION))),
+        "function_call": any_of_schemas(
+            enum("auto", "none"), object_of(["name"], open=True, name=TEXT), {"type": "null"}
+        ),
+        "messages": list_of(ref("ChatMessage")), "tools": nullable(list_of(ref("ChatTool"))),
+        "n": {"enum": [1, None]}, "max_completion_tokens": _LIMIT, "stop": _STOP, "response_format": nullable(_FORMAT),
+        "random_seed": nullable(WHOLE),
+        "stream_options": nullable(object_of(open=True, include_usage=nullable(FLAG))),
+        "modalities": nullable(list_of(enum("text", "audio"))),
+        "audio": nullable(object_of(["format", "voice"], open=True, format=enum("wav", "mp3", "pcm16"), voice=TEXT)),
     },
     "ResponsesRequest": {
-        **_COMMON, **_OPENAIS, **_PROMPT, "input": one_of(TEXT, list_of(ref("ResponseItem"))),
-        "tools": or_null(list_of(ref("ResponseTool"))),
-        "instructions": or_null(TEXT), "max_output_tokens": _LIMIT, "include": or_null(list_of(TEXT)),
-        "text": or_null(object_of(open=True, format=or_null(_FORMAT), verbosity=or_null(TEXT))),
-        "reasoning": or_null(object_of(
-            open=True, effort=or_null(TEXT), summary=or_null(TEXT), generate_summary=or_null(TEXT),
-            context=or_null(TEXT),
+        **_COMMON, **_OPENAIS, **_PROMPT, "input": any_of_schemas(TEXT, list_of(ref("ResponseItem"))),
+        "tools": nullable(list_of(ref("ResponseTool"))),
+        "instructions": nullable(TEXT), "max_output_tokens": _LIMIT, "include": nullable(list_of(TEXT)),
+        "text": nullable(object_of(open=True, format=nullable(_FORMAT), verbosity=nullable(TEXT))),
+        "reasoning": nullable(object_of(
+            open=True, effort=nullable(TEXT), summary=nullable(TEXT), generate_summary=nullable(TEXT),
+            context=nullable(TEXT),
         )),
         "previous_response_id": _EMPTY_FIELD, "conversation": _EMPTY_FIELD,
-        "prompt": or_null(object_of(["id"], open=True, id=TEXT, version=or_null(TEXT), variables=_VARIABLES)),
+        "prompt": nullable(object_of(["id"], open=True, id=TEXT, version=nullable(TEXT), variables=_VARIABLES)),
     },
     "MessagesRequest": {
-        **_COMMON, **_PROMPT, "messages": list_of(ref("Message")), "tools": or_null(list_of(ref("MessageTool"))),
-        "cache_control": or_null({"type": "object"}), "top_k": _SETTINGS["top_k"],
-        "thinking": or_null(object_of(["type"], open=True, type=TEXT, budget_tokens=WHOLE)),
-        "system": one_of(TEXT, list_of(variant("text", text=TEXT)), {"type": "null"}),
-            "stop_sequences": or_null(list_of(TEXT)),
-        "tool_choice": or_null(object_of(["type"], open=True, type=enum("auto", "any", "tool", "none"), name=TEXT)),
-        "output_config": or_null(object_of(open=True, effort=or_null(TEXT), format=or_null(object_of(
+        **_COMMON, **_PROMPT, "messages": list_of(ref("Message")), "tools": nullable(list_of(ref("MessageTool"))),
+        "cache_control": nullable({"type": "object"}), "top_k": _SETTINGS["top_k"],
+        "thinking": nullable(object_of(["type"], open=True, type=TEXT, budget_tokens=WHOLE)),
+        "system": any_of_schemas(TEXT, list_of(variant("text", text=TEXT)), {"type": "null"}),
+            "stop_sequences": nullable(list_of(TEXT)),
+        "tool_choice": nullable(object_of(["type"], open=True, type=enum("auto", "any", "tool", "none"), name=TEXT)),
+        "output_config": nullable(object_of(open=True, effort=nullable(TEXT), format=nullable(object_of(
             ["schema"], open=True, schema=_SCHEMA)))),
     },
     "OllamaChatRequest": {
-        **_COMMON, **_PROMPT, "messages": list_of(ref("OllamaMessage")), "tools": or_null(list_of(ref("ChatTool"))),
+        **_COMMON, **_PROMPT, "messages": list_of(ref("OllamaMessage")), "tools": nullable(list_of(ref("ChatTool"))),
         "format": _OLLAMA_FORMAT, "options": _OLLAMA_OPTIONS, "think": _THINK,
     },
     "OllamaGenerateRequest": {
-        **_COMMON, **_PROMPT, "prompt": or_null(TEXT), "system": or_null(TEXT), "images": _IMAGES,
+        **_COMMON, **_PROMPT, "prompt": nullable(TEXT), "system": nullable(TEXT), "images": _IMAGES,
         "format": _OLLAMA_FORMAT,
         "options": _OLLAMA_OPTIONS, "think": _THINK, "raw": {"enum": [False, None]}, "template": {"enum": ["", None]},
         "suffix": {"enum": ["", None]}, "context": {"enum": [[], None]},
     },
     "OllamaEmbedRequest": {
-        **_COMMON, "input": one_of(TEXT, list_of(TEXT, minItems=1, maxItems=MAX_TEXTS)), "truncate": or_null(FLAG),
+        **_COMMON, "input": any_of_schemas(TEXT, list_of(TEXT, minItems=1, maxItems=MAX_TEXTS)),
+        "truncate": nullable(FLAG),
         "dimensions": {"type": "null"},
     },
     "EmbeddingsRequest": {
-        **_COMMON, "input": one_of(
+        **_COMMON, "input": any_of_schemas(
             TEXT, list_of(TEXT, minItems=1, maxItems=MAX_TEXTS), list_of(WHOLE, minItems=1),
             list_of(list_of(WHOLE, minItems=1), minItems=1, maxItems=MAX_TEXTS),
         ),
-        "encoding_format": or_null(enum(*get_args(Encoding))), "dimensions": {"type": "null"},
+        "encoding_format": nullable(enum(*get_args(Encoding))), "dimensions": {"type": "null"},
     },
     "SpeechRequest": {
-        **_COMMON, "input": TEXT, "voice": or_null({"type": "string",
+        **_COMMON, "input": TEXT, "voice": nullable({"type": "string",
             "description": "A voice of the model, or `default`."}),
-        "response_format": or_null(enum("mp3", "wav")), "speed": {"enum": [1, None]}, "stream_format": enum("audio"),
+        "response_format": nullable(enum("mp3", "wav")), "speed": {"enum": [1, None]}, "stream_format": enum("audio"),
     },
     "ImagesRequest": {
-        **_COMMON, **{name: or_null(schema) for name, schema in _IMAGE_FIELDS.items()}, "prompt": TEXT,
+        **_COMMON, **{name: nullable(schema) for name, schema in _IMAGE_FIELDS.items()}, "prompt": TEXT,
         "stream": {"enum": [False, None]},
     },
     "ImageEditsRequest": {
@@ -307,9 +310,9 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         "seed": WHOLE, "strength": {"type": "number"}, "stream": enum("false", ""),
     },
     "RerankRequest": {
-        **_COMMON, "query": {"type": "string", "pattern": "\\S"}, "top_n": or_null({"type": "integer", "minimum": 1}),
-        "return_documents": or_null(FLAG),
-        "documents": list_of(one_of(TEXT, object_of(["text"], open=True, text=TEXT)), minItems=1,
+        **_COMMON, "query": {"type": "string", "pattern": "\\S"}, "top_n": nullable({"type": "integer", "minimum": 1}),
+        "return_documents": nullable(FLAG),
+        "documents": list_of(any_of_schemas(TEXT, object_of(["text"], open=True, text=TEXT)), minItems=1,
             maxItems=MAX_DOCUMENTS),
     },
     "TranscriptionRequest": {"language": {"type": "string", "description": "ISO 639-1."}, **_TRANSCRIPTION_FORM},
@@ -375,7 +378,7 @@ def request_schemas() -> dict[str, Schema]:
     count = {name: schema for name, schema in made["MessagesRequest"].items() if name != "required"}
     return {
         **SHARED, **made, "CountTokensRequest": count,
-        "ExplainRequest": one_of(
+        "ExplainRequest": any_of_schemas(
             ref("ChatRequest"), ref("ResponsesRequest"), ref("MessagesRequest"), ref("OllamaChatRequest"),
             ref("OllamaGenerateRequest"),
         ),
@@ -395,7 +398,7 @@ _TEXTS = list_of(TEXT)
 _KINDS = list_of(enum(*KINDS))
 
 
-def _exact(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
+def _closed_object(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
     """Return a closed object schema; every field is required except those in ``but``."""
     left = set(but)
     made: Schema = {"type": "object", "properties": fields, "additionalProperties": False}
@@ -403,18 +406,18 @@ def _exact(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
 
 
 def _open(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
-    """Return an object schema as ``_exact`` does, but open: hosts of this protocol may add fields, which
+    """Return an object schema as ``_closed_object`` does, but open: hosts of this protocol may add fields, which
     are passed on.
     """
-    return {**_exact(but=but, **fields), "additionalProperties": True}
+    return {**_closed_object(but=but, **fields), "additionalProperties": True}
 
 
-_SEND = _exact(what=TEXT, host=TEXT, zone=TEXT, **{"from": TEXT})
-_EVIDENCE = _exact(
+_SEND = _closed_object(what=TEXT, host=TEXT, zone=TEXT, **{"from": TEXT})
+_EVIDENCE = _closed_object(
     but=("file", "page", "line", "at", "text"), field=TEXT, status=enum("found", "unverified", "unchecked"), file=TEXT,
     page=_COUNT, line=_COUNT, at=_NUMBER, text=TEXT,
 )  # fmt: skip
-RUN_METADATA = _exact(
+RUN_METADATA = _closed_object(
     but=("replanned", "evidence", "unreported"), plan=TEXT, route=TEXT, planned=TEXT, summary=TEXT, loses=_TEXTS,
     sends=list_of(_SEND),
     cost={"type": ["number", "null"], "description": "USD; null if unknown."}, attempts=_COUNT, seconds=_NUMBER,
@@ -431,13 +434,14 @@ _RUN_METADATA = ref("Told")
 
 # ---- OpenAI's chat -------------------------------------------------------------------------------------
 
-_CALL = _exact(
-    but=("extra_content",), id=TEXT, type={"const": "function"}, function=_exact(name=TEXT, arguments=TEXT),
+_CALL = _closed_object(
+    but=("extra_content",), id=TEXT, type={"const": "function"}, function=_closed_object(name=TEXT, arguments=TEXT),
     extra_content=SIGNATURE,
 )  # fmt: skip
 _AUDIO = {"id": TEXT, "expires_at": WHOLE, "data": TEXT}
 _DELTA = object_of(
-    open=True, role={"const": "assistant"}, content=TEXT, refusal=TEXT, reasoning_content=TEXT, audio=_exact(**_AUDIO),
+    open=True, role={"const": "assistant"}, content=TEXT, refusal=TEXT, reasoning_content=TEXT,
+    audio=_closed_object(**_AUDIO),
     tool_calls=list_of(object_of(
         ["index", "function"], index=_COUNT, id=TEXT, type={"const": "function"},
         function=object_of(name=TEXT, arguments=TEXT), extra_content=SIGNATURE,
@@ -448,7 +452,7 @@ _CHAT_USAGE = _open(
     total_tokens=_COUNT, prompt_tokens_details={"type": "object"}, completion_tokens_details={"type": "object"},
         intermodal=_RUN_METADATA,
 )  # fmt: skip
-_PROBABLE = or_null({"type": "object"})
+_PROBABLE = nullable({"type": "object"})
 CHAT: Mapping[str, Schema] = {
     "ChatCompletion": _open(
         id=TEXT, object={"const": "chat.completion"}, created=WHOLE, model=TEXT, usage=_CHAT_USAGE,
@@ -456,8 +460,8 @@ CHAT: Mapping[str, Schema] = {
             but=("logprobs",), index=_COUNT, finish_reason=TEXT, logprobs=_PROBABLE,
             message=_open(
                 but=("refusal", "reasoning_content", "tool_calls", "audio"), role={"const": "assistant"},
-                content=or_null(TEXT), refusal=TEXT, reasoning_content=TEXT, tool_calls=list_of(_CALL),
-                audio=_exact(**_AUDIO, transcript=TEXT),
+                content=nullable(TEXT), refusal=TEXT, reasoning_content=TEXT, tool_calls=list_of(_CALL),
+                audio=_closed_object(**_AUDIO, transcript=TEXT),
             ),
         )),
     ),
@@ -465,7 +469,7 @@ CHAT: Mapping[str, Schema] = {
         but=("usage",), id=TEXT, object={"const": "chat.completion.chunk"}, created=WHOLE, model=TEXT,
             usage=_CHAT_USAGE,
         choices=list_of(_open(but=("logprobs",), index=_COUNT, delta=_DELTA, logprobs=_PROBABLE,
-            finish_reason=or_null(TEXT))),
+            finish_reason=nullable(TEXT))),
     ),
 }  # fmt: skip
 
@@ -492,12 +496,12 @@ _RESPONSE_USAGE = _open(
 _RESPONSE = _open(
     id=TEXT, object={"const": "response"}, created_at=WHOLE, model=TEXT,
     status=enum("in_progress", "completed", "incomplete", "failed"), output=list_of(_ITEM),
-    error=or_null(_exact(but=("intermodal",), code=TEXT, message=TEXT, intermodal=ref("Failed"))),
-    incomplete_details=or_null(_open(reason=TEXT)),
-        instructions=or_null(TEXT),
+    error=nullable(_closed_object(but=("intermodal",), code=TEXT, message=TEXT, intermodal=ref("Failed"))),
+    incomplete_details=nullable(_open(reason=TEXT)),
+        instructions=nullable(TEXT),
     metadata={"type": "object"}, parallel_tool_calls=FLAG, tool_choice=ANYTHING, tools=list_of(ANYTHING),
-    temperature=or_null(_NUMBER), top_p=or_null(_NUMBER), max_output_tokens=or_null(WHOLE),
-    usage=or_null(_RESPONSE_USAGE),
+    temperature=nullable(_NUMBER), top_p=nullable(_NUMBER), max_output_tokens=nullable(WHOLE),
+    usage=nullable(_RESPONSE_USAGE),
 )  # fmt: skip
 
 
@@ -549,8 +553,8 @@ _MESSAGE_USAGE = object_of(
 )  # fmt: skip
 _END_USAGE: Schema = {**_MESSAGE_USAGE, "required": ["output_tokens"]}  # input usage is reported at the beginning
 _END: dict[str, Schema] = {
-    "stop_reason": or_null(TEXT),
-    "stop_sequence": or_null(TEXT),
+    "stop_reason": nullable(TEXT),
+    "stop_sequence": nullable(TEXT),
     "stop_details": {"type": "object"},
 }
 _MESSAGE = _open(
@@ -574,17 +578,19 @@ MESSAGES: Mapping[str, Schema] = {
         _open(type={"const": "ping"}),
         ref("AnthropicError"),
     ]},
-    "TokenCount": _exact(input_tokens=_COUNT, intermodal=_exact(low=_NUMBER, high=_NUMBER, basis=TEXT, plan=TEXT)),
+    "TokenCount": _closed_object(
+        input_tokens=_COUNT, intermodal=_closed_object(low=_NUMBER, high=_NUMBER, basis=TEXT, plan=TEXT)
+    ),
 }  # fmt: skip
 
 # ---- Ollama's ------------------------------------------------------------------------------------------
 
 _OLLAMA_MESSAGE = object_of(
     ["role", "content"], open=True, role={"const": "assistant"}, content=TEXT, thinking=TEXT,
-    tool_calls=list_of(_open(id=TEXT, function=_exact(index=_COUNT, name=TEXT, arguments={"type": "object"}))),
+    tool_calls=list_of(_open(id=TEXT, function=_closed_object(index=_COUNT, name=TEXT, arguments={"type": "object"}))),
 )  # fmt: skip
 _DETAILS = object_of(
-    ["family"], format=TEXT, family=TEXT, families=or_null(_TEXTS), parameter_size=TEXT, quantization_level=TEXT
+    ["family"], format=TEXT, family=TEXT, families=nullable(_TEXTS), parameter_size=TEXT, quantization_level=TEXT
 )
 _OLLAMA_MODEL_FIELDS: dict[str, Schema] = {
     "name": TEXT,
@@ -605,89 +611,93 @@ OLLAMA: Mapping[str, Schema] = {
         created_at={"type": "string", "format": "date-time"}, response=TEXT, thinking=TEXT, logprobs=list_of(ANYTHING),
         done=FLAG, done_reason=TEXT, prompt_eval_count=_COUNT, eval_count=_COUNT, intermodal=_RUN_METADATA,
     ),
-    "OllamaGeneratedLine": one_of(ref("OllamaGenerated"), ref("OllamaError")),
-    "OllamaEmbeddings": _exact(
+    "OllamaGeneratedLine": any_of_schemas(ref("OllamaGenerated"), ref("OllamaError")),
+    "OllamaEmbeddings": _closed_object(
         but=("total_duration",), model=TEXT, embeddings=list_of(list_of(_NUMBER)), total_duration=_COUNT,
         prompt_eval_count=_COUNT, intermodal=_RUN_METADATA,
     ),
-    "OllamaLine": one_of(ref("OllamaAnswer"), ref("OllamaError")),
-    "OllamaTags": _exact(models=list_of(_exact(modified_at=TEXT, **_OLLAMA_MODEL_FIELDS))),
-    "OllamaRunning": _exact(models=list_of(_exact(context_length=or_null(WHOLE), **_OLLAMA_MODEL_FIELDS))),
-    "OllamaShown": _exact(
+    "OllamaLine": any_of_schemas(ref("OllamaAnswer"), ref("OllamaError")),
+    "OllamaTags": _closed_object(models=list_of(_closed_object(modified_at=TEXT, **_OLLAMA_MODEL_FIELDS))),
+    "OllamaRunning": _closed_object(
+        models=list_of(_closed_object(context_length=nullable(WHOLE), **_OLLAMA_MODEL_FIELDS))
+    ),
+    "OllamaShown": _closed_object(
         modelfile=TEXT, parameters=TEXT, template=TEXT, modified_at=TEXT, details=_DETAILS,
             model_info={"type": "object"},
         capabilities=_TEXTS,
     ),
-    "OllamaVersion": _exact(version=TEXT, intermodal=TEXT),
+    "OllamaVersion": _closed_object(version=TEXT, intermodal=TEXT),
 }  # fmt: skip
 
 # ---- one thing made of another, models, plans, health --------------------------------------------------
 
-_SEGMENT = _exact(
+_SEGMENT = _closed_object(
     id=_COUNT, seek=_COUNT, start=_NUMBER, end=_NUMBER, text=TEXT, tokens=list_of(WHOLE), temperature=_NUMBER,
     avg_logprob=_NUMBER, compression_ratio=_NUMBER, no_speech_prob=_NUMBER,
 )  # fmt: skip
-_ARGUMENT = _exact(
+_ARGUMENT = _closed_object(
     but=("default",), name=TEXT, kind=enum(*get_args(ArgumentKind)), many=FLAG, required=FLAG, type=TEXT,
-    description=TEXT, default=ANYTHING, schema=or_null({"type": "object"}),
+    description=TEXT, default=ANYTHING, schema=nullable({"type": "object"}),
 )  # fmt: skip
 
 
-def _words_of(task: str) -> Schema:
+def _transcript_schema(task: str) -> Schema:
     """Return the schema of a transcript: the text alone, or with timed segments."""
     return {"anyOf": [
-        _exact(text=TEXT, usage=_DURATION_USAGE),
-        _exact(task={"const": task}, language=TEXT, duration=_NUMBER, text=TEXT, segments=list_of(_SEGMENT),
+        _closed_object(text=TEXT, usage=_DURATION_USAGE),
+        _closed_object(task={"const": task}, language=TEXT, duration=_NUMBER, text=TEXT, segments=list_of(_SEGMENT),
             usage=_DURATION_USAGE),
     ]}  # fmt: skip
 
 
-_DURATION_USAGE = _exact(type={"const": "duration"}, seconds=_NUMBER, intermodal=_RUN_METADATA)
+_DURATION_USAGE = _closed_object(type={"const": "duration"}, seconds=_NUMBER, intermodal=_RUN_METADATA)
 OTHERS: Mapping[str, Schema] = {
-    "Embeddings": _exact(
-        object={"const": "list"}, model=TEXT, usage=_exact(prompt_tokens=_COUNT, total_tokens=_COUNT,
+    "Embeddings": _closed_object(
+        object={"const": "list"}, model=TEXT, usage=_closed_object(prompt_tokens=_COUNT, total_tokens=_COUNT,
             intermodal=_RUN_METADATA),
-        data=list_of(_exact(object={"const": "embedding"}, index=_COUNT, embedding=one_of(
+        data=list_of(_closed_object(object={"const": "embedding"}, index=_COUNT, embedding=any_of_schemas(
             list_of(_NUMBER), {"type": "string", "description": "float32, little-endian, in base64."}))),
     ),
-    "Images": _exact(
-        created=WHOLE, data=list_of(_exact(but=("revised_prompt",), b64_json=TEXT, revised_prompt=TEXT)),
-        usage=_exact(input_tokens=_COUNT, output_tokens=_COUNT, total_tokens=_COUNT, intermodal=_RUN_METADATA),
+    "Images": _closed_object(
+        created=WHOLE, data=list_of(_closed_object(but=("revised_prompt",), b64_json=TEXT, revised_prompt=TEXT)),
+        usage=_closed_object(input_tokens=_COUNT, output_tokens=_COUNT, total_tokens=_COUNT, intermodal=_RUN_METADATA),
     ),
-    "Reranked": _exact(
-        id=TEXT, object={"const": "list"}, model=TEXT, results=list_of(_exact(
-            but=("document",), index=_COUNT, relevance_score=_NUMBER, document=_exact(text=TEXT))),
-        usage=_exact(
+    "Reranked": _closed_object(
+        id=TEXT, object={"const": "list"}, model=TEXT, results=list_of(_closed_object(
+            but=("document",), index=_COUNT, relevance_score=_NUMBER, document=_closed_object(text=TEXT))),
+        usage=_closed_object(
             but=("intermodal",), prompt_tokens=_COUNT, total_tokens=_COUNT,
-            intermodal=_exact(unreported=list_of(enum("input_tokens"))),
+            intermodal=_closed_object(unreported=list_of(enum("input_tokens"))),
         ),
-        meta=_exact(tokens=_exact(input_tokens=_COUNT, output_tokens=_COUNT)),
+        meta=_closed_object(tokens=_closed_object(input_tokens=_COUNT, output_tokens=_COUNT)),
     ),
-    "Transcription": _words_of("transcribe"),
-    "Translation": _words_of("translate"),
-    "Model": _exact(
-        id=TEXT, object={"const": "model"}, created=WHOLE, owned_by=TEXT, name=TEXT, context_length=or_null(WHOLE),
-        architecture=_exact(input_modalities=_KINDS, native_input_modalities=_KINDS, output_modalities=_TEXTS),
-        pricing=or_null(_exact(prompt=TEXT, completion=TEXT)), endpoints=_TEXTS,
+    "Transcription": _transcript_schema("transcribe"),
+    "Translation": _transcript_schema("translate"),
+    "Model": _closed_object(
+        id=TEXT, object={"const": "model"}, created=WHOLE, owned_by=TEXT, name=TEXT, context_length=nullable(WHOLE),
+        architecture=_closed_object(input_modalities=_KINDS, native_input_modalities=_KINDS, output_modalities=_TEXTS),
+        pricing=nullable(_closed_object(prompt=TEXT, completion=TEXT)), endpoints=_TEXTS,
     ),
-    "Models": _exact(object={"const": "list"}, data=list_of(ref("Model")), first_id=or_null(TEXT),
-        last_id=or_null(TEXT),
+    "Models": _closed_object(object={"const": "list"}, data=list_of(ref("Model")), first_id=nullable(TEXT),
+        last_id=nullable(TEXT),
         has_more={"const": False}),
-    "Prompt": _exact(
+    "Prompt": _closed_object(
         id=TEXT, object={"const": "prompt"}, name=TEXT, description=TEXT, format=TEXT, file=TEXT, version=TEXT,
-        model=or_null(TEXT), input_modalities=_KINDS, arguments=list_of(_ARGUMENT), more_arguments=FLAG,
-        output_schema=or_null({"type": "object"}), error=or_null(ref("UnreadablePrompt")),
+        model=nullable(TEXT), input_modalities=_KINDS, arguments=list_of(_ARGUMENT), more_arguments=FLAG,
+        output_schema=nullable({"type": "object"}), error=nullable(ref("UnreadablePrompt")),
     ),
-    "Prompts": _exact(object={"const": "list"}, data=list_of(ref("Prompt")),
+    "Prompts": _closed_object(object={"const": "list"}, data=list_of(ref("Prompt")),
         unreadable=list_of(ref("UnreadablePrompt"))),
     "UnreadablePrompt": {
-        **_exact(file=TEXT, line=or_null(_COUNT), message=TEXT, kept=FLAG),
+        **_closed_object(file=TEXT, line=nullable(_COUNT), message=TEXT, kept=FLAG),
         "description": "A file with an error. `kept`: the prompts of its last version without one are still served.",
     },
-    "PlanDocument": _exact(kind={"const": "intermodal.plan"}, version={"const": 1}, plan=ref("Plan"), text=TEXT),
-    "Alive": _exact(status={"const": "ok"}),
-    "Ready": _exact(
-        but=("checks",), status=enum("ready", "not ready", "stopping"), checks=_exact(media=FLAG, store=FLAG,
+    "PlanDocument": _closed_object(
+        kind={"const": "intermodal.plan"}, version={"const": 1}, plan=ref("Plan"), text=TEXT
+    ),
+    "Alive": _closed_object(status={"const": "ok"}),
+    "Ready": _closed_object(
+        but=("checks",), status=enum("ready", "not ready", "stopping"), checks=_closed_object(media=FLAG, store=FLAG,
             endpoints=FLAG)
     ),
 }  # fmt: skip
@@ -695,13 +705,14 @@ OTHERS: Mapping[str, Schema] = {
 # ---- errors --------------------------------------------------------------------------------------------
 
 ERRORS: Mapping[str, Schema] = {
-    "Failed": _exact(plan=or_null(TEXT), route=TEXT, cost=or_null(_NUMBER), attempts=_COUNT, seconds=_NUMBER),
-    "OpenAIError": _exact(error=_exact(but=("intermodal",), message=TEXT, type=enum(*sorted(ERROR_TYPES["openai"])),
-                                   param={"type": "null"}, code=or_null(TEXT), intermodal=ref("Failed"))),
-    "AnthropicError": _exact(type={"const": "error"}, error=_exact(
+    "Failed": _closed_object(plan=nullable(TEXT), route=TEXT, cost=nullable(_NUMBER), attempts=_COUNT, seconds=_NUMBER),
+    "OpenAIError": _closed_object(error=_closed_object(but=("intermodal",), message=TEXT,
+                                   type=enum(*sorted(ERROR_TYPES["openai"])),
+                                   param={"type": "null"}, code=nullable(TEXT), intermodal=ref("Failed"))),
+    "AnthropicError": _closed_object(type={"const": "error"}, error=_closed_object(
         but=("intermodal",), type=enum(*sorted(ERROR_TYPES["anthropic"])), message=TEXT, intermodal=ref("Failed")
     )),
-    "OllamaError": _exact(but=("intermodal",), error=TEXT, intermodal=ref("Failed")),
+    "OllamaError": _closed_object(but=("intermodal",), error=TEXT, intermodal=ref("Failed")),
 }  # fmt: skip
 
 
@@ -709,11 +720,11 @@ def response_schemas() -> dict[str, Schema]:
     """Return all schemas, including those of a plan, which are generated from its types."""
     _, plan = msgspec.json.schema_components([Plan], ref_template="#/components/schemas/{name}")
     for made in plan.values():
-        _plain(made)
+        _strip_docstring(made)
     return {"Told": RUN_METADATA, **CHAT, **RESPONSES, **MESSAGES, **OLLAMA, **OTHERS, **ERRORS, **plan}
 
 
-def _plain(made: dict[str, Any]) -> None:
+def _strip_docstring(made: dict[str, Any]) -> None:
     """Keep a type's docstring up to its list of attributes, and drop defaults, which are left out on the wire."""
     made.pop("title", None)
     if "description" in made:

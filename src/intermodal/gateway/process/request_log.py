@@ -58,7 +58,7 @@ class RequestLog:
         self.dropped = 0  # lines dropped because the reader was too slow
         self.lost = 0  # lines that could not be written, not reported yet
         self._least = LEVELS[level]
-        self._write = partial(_json if form == "json" else _text, worker=worker)
+        self._write = partial(_json if form == "json" else _line_text, worker=worker)
         self._descriptor = descriptor
         self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._ending = threading.Event()
@@ -67,7 +67,7 @@ class RequestLog:
         self._rest = b""  # the rest of a line that was written in part
         self._gone = False  # the reader is gone for good
         self._heard: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread = threading.Thread(target=self._write_queued_lines, name="log", daemon=True)
         self._thread.start()
 
     def log_request(self, served: RequestRecord) -> None:
@@ -76,7 +76,7 @@ class RequestLog:
         if LEVELS[level] >= self._least:
             self._enqueue(_Line(time.time(), level, served))
 
-    def say(self, level: LogLevel, words: str, *, always: bool = False) -> None:
+    def log_note(self, level: LogLevel, words: str, *, always: bool = False) -> None:
         """Log a note. ``always``: regardless of the level."""
         if always or LEVELS[level] >= self._least:
             self._enqueue(_Line(time.time(), level, words))
@@ -90,7 +90,7 @@ class RequestLog:
         class Theirs(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
                 level: LogLevel = "error" if record.levelno >= logging.ERROR else "warning"
-                log.say(level, f"telemetry: {redact(record.getMessage(), 400)}")
+                log.log_note(level, f"telemetry: {redact(record.getMessage(), 400)}")
 
         theirs, handler = logging.getLogger("opentelemetry"), Theirs(logging.WARNING)
         theirs.addHandler(handler)
@@ -115,7 +115,7 @@ class RequestLog:
         else:
             self._lines.put(line)
 
-    def _run(self) -> None:
+    def _write_queued_lines(self) -> None:
         quiet = _QUIET
         while True:
             # Only the first line after a silence wakes this thread. Waking it for each would take the interpreter from
@@ -150,7 +150,7 @@ class RequestLog:
         try:
             while left:
                 while left[0]:
-                    out = self._once(left[0])
+                    out = self._write_some(left[0])
                     begun, left[0] = left[0][out - 1 : out] != b"\n", left[0][out:]
                 del left[0]
         except OSError as error:
@@ -161,7 +161,7 @@ class RequestLog:
             return (left[0][end:] + b"".join(left[1:])).count(b"\n")
         return 0
 
-    def _once(self, data: bytes) -> int:
+    def _write_some(self, data: bytes) -> int:
         """Write as much as the descriptor accepts. It may be non-blocking; this thread may wait."""
         while True:
             try:
@@ -232,14 +232,14 @@ def _clock(second: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(second))
 
 
-def _text(line: _Line, worker: int = 0) -> str:
+def _line_text(line: _Line, worker: int = 0) -> str:
     clock = _clock(int(line.at)) + (f" [{worker}]" if worker else "")
     if isinstance(line.what, str):
         return f"{clock} {line.level}: {line.what}\n"
     it = line.what
-    words = [clock, _word(it.method), _word(it.path), str(it.status), f"{it.seconds:.3f}s"]
+    words = [clock, _as_word(it.method), _as_word(it.path), str(it.status), f"{it.seconds:.3f}s"]
     if it.model:
-        words.append(_word(it.model) + (f" -> {it.endpoint}" if it.endpoint and it.endpoint != it.model else ""))
+        words.append(_as_word(it.model) + (f" -> {it.endpoint}" if it.endpoint and it.endpoint != it.model else ""))
     if it.input_tokens is not None or it.output_tokens is not None:
         given, made = ("?" if count is None else count for count in (it.input_tokens, it.output_tokens))
         words.append(f"{given}+{made} tok")
@@ -251,7 +251,7 @@ def _text(line: _Line, worker: int = 0) -> str:
     return " ".join([*words, it.id]) + "\n"
 
 
-def _word(text: str) -> str:
+def _as_word(text: str) -> str:
     """Return a client's text as one word. Most requests repeat the same text."""
     return _short_word(text) if len(text) <= LONGEST else _as_one(redact(text))
 

@@ -89,7 +89,7 @@ class Authenticator:
 
     def check_bind(self, host: str) -> None:
         """Raise ConfigError if other machines can reach ``host`` and no key exists."""
-        self._look()
+        self._reload_if_changed()
         if not self._known and not is_loopback_host(host):
             raise ConfigError(
                 "other machines can reach this address, and there is no key yet",
@@ -103,14 +103,14 @@ class Authenticator:
         """True if a key is needed."""
         return bool(self._known) or not self._open
 
-    def who(self, headers: Mapping[str, str]) -> VirtualKey | QuotaRefusal:
+    def authenticate(self, headers: Mapping[str, str]) -> VirtualKey | QuotaRefusal:
         """Return the key that a request presents, or a refusal. ``headers``: names in lower case.
 
         Raises StoreError.
         """
         now = self._asked = self._clock()
         if not 0 <= now - self._looked < KEY_REFRESH_SECONDS:
-            self._look()
+            self._reload_if_changed()
         elif self._unread is not None:  # the last known state may be revoked
             raise self._unread.with_traceback(None)
         if not self._known and self._open:
@@ -120,7 +120,7 @@ class Authenticator:
             return _SEVERAL if presented else _NONE
         secret = presented.pop()
         key = self._known.get(digest(secret)) if len(secret) <= MAX_SECRET_LENGTH else None
-        if key is None and len(secret) <= MAX_SECRET_LENGTH and self._look():  # created just now
+        if key is None and len(secret) <= MAX_SECRET_LENGTH and self._reload_if_changed():  # created just now
             key = self._known.get(digest(secret))
         if key is None:
             return _WRONG
@@ -141,35 +141,35 @@ class Authenticator:
 
     @property
     def expecting(self) -> bool:
-        """True if a request came lately, so that ``look_ahead`` is worthwhile."""
+        """True if a request came lately, so that ``check_for_changes`` is worthwhile."""
         return 0 <= self._clock() - self._asked < _NEXT_REQUEST_SECONDS
 
-    def look_ahead(self) -> None:
+    def check_for_changes(self) -> None:
         """Check in a thread whether keys changed, so that no request waits for it. Raises StoreError."""
         now = self._clock()
         same = self._quota_store.version() == self._version and self._unread is None
         self._looked = now if same else -1.0
 
     def key(self, name: str) -> VirtualKey:
-        """Return a key by its id, as found by ``who``."""
+        """Return a key by its id, as found by ``authenticate``."""
         return self._by_id.get(name, ANONYMOUS)
 
     def as_it_is(self, key: VirtualKey) -> VirtualKey:
         """Return the current version of a key found earlier: its limits may have changed."""
         return self._by_id.get(key.id, key)
 
-    def _look(self) -> bool:
+    def _reload_if_changed(self) -> bool:
         """Reload the keys if they changed; return True in that case."""
         self._looked = self._clock()
         try:
-            changed = self._read()
+            changed = self._read_keys()
         except StoreError as error:
             self._unread = error
             raise
         self._unread = None
         return changed
 
-    def _read(self) -> bool:
+    def _read_keys(self) -> bool:
         version = self._quota_store.version()
         if version == self._version:
             return False

@@ -146,17 +146,17 @@ class Lease:
         self.free += held - actual
         self.touched = True
         if self._older:
-            self._return_older(held, actual)
+            self._return_surplus(held, actual)
 
-    def _return_older(self, held: int, actual: int) -> None:
+    def _return_surplus(self, held: int, actual: int) -> None:
         """Return what a settled reservation of an earlier limit leaves: the current limit may have no room for it."""
         older = min(held, self._older)
         self._older -= older
         back = max(older - actual, 0)
         self.free -= back
-        self._give_back(back)
+        self._shrink(back)
 
-    def _give_back(self, amount: int) -> None:
+    def _shrink(self, amount: int) -> None:
         """Reduce the lease by ``amount``; a negative amount extends it."""
         self.returned += amount
         self.returning += max(amount, 0)
@@ -164,7 +164,7 @@ class Lease:
 
     # ---- drawing ------------------------------------------------------------------------------
 
-    def want(self, need: int, one: int) -> LeaseRequest:
+    def draw_request(self, need: int, one: int) -> LeaseRequest:
         """Return the draw that makes ``need`` available. ``one``: the amount of the largest waiting request."""
         short = need - (self.free if self.ready else 0)
         extra = max(int(TICKS_AHEAD * self.pace), (FIRST_REQUESTS - 1) * one if not self.pace else 0)
@@ -178,14 +178,14 @@ class Lease:
         )
 
     def add_grant(self, want: LeaseRequest, grant: LeaseGrant, need: int, now: float) -> None:
-        """Add the store's grant for ``want``. ``need``: the amount that waiting requests need."""
+        """Add the store's grant for ``draw_request``. ``need``: the amount that waiting requests need."""
         if not self.ready:
             self.ready = True
             self.free = 0 if self._has_limit else UNLIMITED_FREE
         if self.account == want.account:
             self.free += grant.amount
         else:  # drawn under another limit, which may have been higher
-            self._give_back(grant.amount)
+            self._shrink(grant.amount)
         self.drawn += grant.amount
         self.idle_reported += grant.amount
         self.left = grant.left
@@ -211,7 +211,7 @@ class Lease:
         if self.ready:
             # Without a limit, ``free`` is only a large constant; the idle amount follows from what was drawn.
             back = self.free if self._has_limit else self.drawn - self.spent - self.held - self.returned
-            self._give_back(back)
+            self._shrink(back)
             self.free = 0 if account.limit is not None else UNLIMITED_FREE
         self._older = self.held if account.limit is not None else 0
         self.account = account
@@ -233,7 +233,7 @@ class Lease:
 
     # ---- reporting to the quota store ---------------------------------------------------------
 
-    def low(self) -> bool:
+    def needs_draw(self) -> bool:
         """Return True if more should be drawn now, before a request has to wait for the store."""
         return self.ready and self._has_limit and self.pace > 0 and self.left > 0 and self.free < 2 * self.pace
 
@@ -254,7 +254,7 @@ class Lease:
         keep = 0 if now >= self.until else min(ahead, share)
         if self.free < 0 or (self.free > keep and (share < ahead or 2 * keep <= self.free)):
             keep = max(keep, 0) if self.free > 0 else 0
-            self._give_back(self.free - keep)
+            self._shrink(self.free - keep)
             self.free = keep
 
     def report(self, *, over: bool = False) -> LeaseReport:
@@ -275,7 +275,7 @@ class Lease:
             self.returned = 0
         return made
 
-    def over(self, now: float, quiet: float) -> bool:
+    def is_ended(self, now: float, quiet: float) -> bool:
         """Return True if the lease can end: it holds nothing, and its period ended or it was idle for ``quiet``
         seconds.
         """
@@ -289,9 +289,9 @@ class Lease:
             self.returned += self.free
         self.free, self.ready = -1, False
 
-    def drop(self) -> None:
+    def free_slot(self) -> None:
         """Free the journal slot. Call it after the last report was written."""
-        self._journal.give_back(self.slot)
+        self._journal.free_slot(self.slot)
         self.slot = -1
 
 
@@ -329,7 +329,7 @@ class QuotaReservation:
         """Return the amount reserved from a lease now."""
         return part + self.more.get(lease.unit, 0)
 
-    def risk(self, lease: Lease, part: int) -> int:
+    def charge_if_killed(self, lease: Lease, part: int) -> int:
         """Return the amount that a lease is charged if the process is killed now."""
         if lease.unit in _MEASURED:
             return self.exposed.get(lease.unit, part)
@@ -372,16 +372,16 @@ class LeasePool:
             found = self._leases_by_key[key.id] = self._open_leases(key, now)
         return found
 
-    def parts(self, key_leases: KeyLeases, claim: QuotaClaim, now: float) -> list[LeaseAmount]:
+    def lease_amounts(self, key_leases: KeyLeases, claim: QuotaClaim, now: float) -> list[LeaseAmount]:
         """Return every lease that a claim reserves from, with the amount of each."""
         if not self._limits:
             found = key_leases.parts.get(claim)  # shared by requests with the same claim, never modified
             if found is None:
-                found = key_leases.parts[claim] = self._parts(key_leases, claim, now)
+                found = key_leases.parts[claim] = self._compute_lease_amounts(key_leases, claim, now)
             return found
-        return self._parts(key_leases, claim, now)
+        return self._compute_lease_amounts(key_leases, claim, now)
 
-    def _parts(self, key_leases: KeyLeases, claim: QuotaClaim, now: float) -> list[LeaseAmount]:
+    def _compute_lease_amounts(self, key_leases: KeyLeases, claim: QuotaClaim, now: float) -> list[LeaseAmount]:
         cost, tokens = claim.cost, claim.tokens or 0
         money = 0 if cost is None else to_nanodollars(cost)
         parts: list[LeaseAmount] = [(lease, money) for lease in key_leases.usd]
@@ -486,7 +486,11 @@ class LeasePool:
             return
         reservation.open = False
         for lease, part in reservation.parts:
-            unit, held, risk = lease.unit, reservation.reserved_amount(lease, part), reservation.risk(lease, part)
+            unit, held, risk = (
+                lease.unit,
+                reservation.reserved_amount(lease, part),
+                reservation.charge_if_killed(lease, part),
+            )
             if unit == "usd" and cost is not None:
                 bound = to_nanodollars(unreported) if unreported else 0
                 lease.settle(held, to_nanodollars(cost), risk=risk, unreported=bound)
@@ -503,7 +507,9 @@ class LeasePool:
         if reservation.open:
             reservation.open = False
             for lease, part in reservation.parts:
-                lease.settle(reservation.reserved_amount(lease, part), 0, risk=reservation.risk(lease, part))
+                lease.settle(
+                    reservation.reserved_amount(lease, part), 0, risk=reservation.charge_if_killed(lease, part)
+                )
 
     def split_rate(self, reservation: QuotaReservation) -> QuotaReservation | None:
         """Take the part out of a reservation that is drawn from the rate of an endpoint; return None if there is none.
@@ -517,7 +523,7 @@ class LeasePool:
         return QuotaReservation(reservation.key, rate)
 
     @staticmethod
-    def short_of(reservation: QuotaReservation, usd: int, tokens: int) -> list[LeaseAmount]:
+    def shortfalls(reservation: QuotaReservation, usd: int, tokens: int) -> list[LeaseAmount]:
         """Return each lease in which less than ``usd`` nanodollars or ``tokens`` are reserved, and what it lacks."""
         wanted = {"usd": usd, "tokens": tokens}
         lacks = [
@@ -528,7 +534,7 @@ class LeasePool:
 
     @staticmethod
     def extend(reservation: QuotaReservation, lacks: list[LeaseAmount]) -> bool:
-        """Reserve the amounts found by ``short_of`` in all leases or none.
+        """Reserve the amounts found by ``shortfalls`` in all leases or none.
 
         A kill charges them only after ``expose``.
         """
@@ -550,12 +556,12 @@ class LeasePool:
         """
         if not reservation.open:
             return
-        before = [reservation.risk(lease, part) for lease, part in reservation.parts]
+        before = [reservation.charge_if_killed(lease, part) for lease, part in reservation.parts]
         reservation.exposed["usd"], reservation.taken = usd, taken
         if tokens is not None:
             reservation.exposed["tokens"] = tokens
         for (lease, part), risk in zip(reservation.parts, before, strict=True):
-            lease.expose(reservation.risk(lease, part) - risk)
+            lease.expose(reservation.charge_if_killed(lease, part) - risk)
 
     # ---- reporting to the quota store ---------------------------------------------------------
 
@@ -577,7 +583,7 @@ class LeasePool:
         for lease in self._active:
             lease.tick(now)
         if now - self._swept > IDLE_SECONDS / 2:
-            self._sweep(now)
+            self._end_unused(now)
         reports = [*self._ending, *((lease, lease.report()) for lease in self._active if lease.touched)]
         still = []
         for lease in self._active:
@@ -587,11 +593,11 @@ class LeasePool:
         self._active = still
         return reports
 
-    def _sweep(self, now: float) -> None:
+    def _end_unused(self, now: float) -> None:
         """End the leases that are unused or whose period ended."""
         self._swept = now
         for name, lease in list(self._leases.items()):
-            if lease.over(now, IDLE_SECONDS):
+            if lease.is_ended(now, IDLE_SECONDS):
                 del self._leases[name]
                 self._leases_by_key.clear()
                 lease.end()
@@ -601,7 +607,7 @@ class LeasePool:
         for (lease, report), rest in zip(reports, left, strict=True):
             lease.report_written(report, rest)
             if report.over:
-                lease.drop()
+                lease.free_slot()
         self._ending = [each for each in self._ending if all(each[1] is not report for _, report in reports)]
 
     def mark_unwritten(self, reports: list[tuple[Lease, LeaseReport]]) -> None:
@@ -622,8 +628,8 @@ class LeasePool:
         """
         return bool(self._ending)
 
-    def low(self) -> list[Lease]:
-        return [lease for lease in self._active if lease.low()]
+    def leases_to_draw(self) -> list[Lease]:
+        return [lease for lease in self._active if lease.needs_draw()]
 
     @property
     def busy(self) -> bool:

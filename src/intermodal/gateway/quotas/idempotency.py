@@ -75,7 +75,7 @@ def finish(connection: sqlite3.Connection, row: int, reply: StoredReply, now: fl
         )
 
 
-def forget(connection: sqlite3.Connection, row: int) -> None:
+def free_key(connection: sqlite3.Connection, row: int) -> None:
     """Free the idempotency key because nothing was carried out."""
     connection.execute("DELETE FROM answers WHERE row = ? AND state = 'running'", (row,))
 

@@ -54,7 +54,7 @@ class LeaseJournal:
         """Return a zeroed slot; -1 if all are taken."""
         return self._free.pop() if self._free else -1
 
-    def give_back(self, slot: int) -> None:
+    def free_slot(self, slot: int) -> None:
         """Free the slot of a lease that ended."""
         if slot >= 0:
             self.numbers[3 * slot] = self.numbers[3 * slot + 1] = self.numbers[3 * slot + 2] = 0

@@ -125,8 +125,8 @@ class QuotaManager:
         key_leases = self._key_leases(key, now)
         if (claim.cost is None and key_leases.priced) or (claim.tokens is None and key_leases.counted):
             return quota_errors.unbounded_claim(key, claim, priced=key_leases.priced, counted=key_leases.counted)
-        parts = lease_pool.parts(key_leases, claim, now)
-        made = None if self._failed and not self._harmless(key_leases, claim) else lease_pool.reserve(key, parts)
+        parts = lease_pool.lease_amounts(key_leases, claim, now)
+        made = None if self._failed and not self._needs_no_record(key_leases, claim) else lease_pool.reserve(key, parts)
         if made is None:
             for lease, amount in parts:
                 if lease.free < amount and now < lease.exhausted_until and amount > lease.obtainable:
@@ -138,7 +138,7 @@ class QuotaManager:
     def _key_leases(self, key: VirtualKey, now: float) -> KeyLeases:
         return self._lease_pool.key_leases(self.access.as_it_is(key), now)
 
-    def _harmless(self, key_leases: KeyLeases, claim: QuotaClaim) -> bool:
+    def _needs_no_record(self, key_leases: KeyLeases, claim: QuotaClaim) -> bool:
         """Return True if a request may run without being recorded: it costs nothing, and no limit applies."""
         limited = (
             key_leases.counted
@@ -197,7 +197,7 @@ class QuotaManager:
         """
         amount = to_nanodollars(usd)
         extended = await self._obtain(
-            lambda: self._lease_pool.short_of(reservation, amount, tokens),
+            lambda: self._lease_pool.shortfalls(reservation, amount, tokens),
             lambda lacks: reservation if self._lease_pool.extend(reservation, lacks) else None,
         )
         return isinstance(extended, QuotaReservation)
@@ -238,8 +238,8 @@ class QuotaManager:
             lacking = [lease for lease, need in lacks if lease.free < need or not lease.ready]
             try:
                 if any(lease.returning for lease in lacking):
-                    await self._write()  # the store cannot grant a returned amount before it is reported
-                await self._take([(lease, need, need) for lease, need in lacks if lease in lacking])
+                    await self._report_leases()  # the store cannot grant a returned amount before it is reported
+                await self._draw_leases([(lease, need, need) for lease, need in lacks if lease in lacking])
             except StoreError:
                 return []
             lacks = lacking_parts()
@@ -267,7 +267,7 @@ class QuotaManager:
         """
         self._lease_pool.expose(reservation, to_nanodollars(usd), tokens, taken=taken)
 
-    def room(self, key: VirtualKey) -> tuple[float, float]:
+    def remaining_budget(self, key: VirtualKey) -> tuple[float, float]:
         """Return what the key's budgets have left, in USD and tokens; infinity if there is no budget."""
         key_leases = self._key_leases(key, self._clock())
         return _smallest_remaining(key_leases.usd) / NANODOLLARS, _smallest_remaining(key_leases.tokens)
@@ -279,8 +279,11 @@ class QuotaManager:
 
     # ---- Idempotency-Key ---------------------------------------------------------------------------
 
-    async def ask(self, request: IdempotentRequest) -> FirstUse | StoredReply | QuotaRefusal:
-        """Register a request under its Idempotency-Key. Pass a FirstUse to ``finish``, ``forget`` or ``abandon``."""
+    async def begin_idempotent(self, request: IdempotentRequest) -> FirstUse | StoredReply | QuotaRefusal:
+        """Register a request under its Idempotency-Key.
+
+        Pass a FirstUse to ``finish``, ``free_idempotency_key`` or ``abandon``.
+        """
         asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict] = self._start(
             lambda: self._quota_store.ask(self._worker, request, self._clock())
         )
@@ -298,7 +301,7 @@ class QuotaManager:
         if not asking.cancelled() and asking.exception() is None and not self._closed:
             found = asking.result()
             if isinstance(found, FirstUse):
-                task = asyncio.get_running_loop().create_task(self.forget(found))
+                task = asyncio.get_running_loop().create_task(self.free_idempotency_key(found))
                 self._forgetting.add(task)
                 task.add_done_callback(self._forgetting.discard)
 
@@ -308,7 +311,7 @@ class QuotaManager:
         lost = partial(self._quota_store.abandon, fresh.row)
         await self._write_or_retry(lambda: self._quota_store.finish(fresh.row, reply, self._clock()), or_later=lost)
 
-    async def forget(self, fresh: FirstUse) -> None:
+    async def free_idempotency_key(self, fresh: FirstUse) -> None:
         """Free the idempotency key because nothing was sent."""
         forget = partial(self._quota_store.forget, fresh.row)
         await self._write_or_retry(forget, or_later=forget)
@@ -326,9 +329,9 @@ class QuotaManager:
                 self._woken.clear()
                 try:
                     if self._failed or self._lease_pool.changed:
-                        await self._write()
+                        await self._report_leases()
                     while self._lease_pool.ending:
-                        await self._write()
+                        await self._report_leases()
                     await self._draw()
                 except StoreError:
                     self._pass_harmless()
@@ -349,19 +352,19 @@ class QuotaManager:
         now = self._clock()
         needs: dict[Lease, tuple[int, int]] = {}
         for waiter in self._waiters:
-            for lease, amount in self._lease_pool.parts(self._key_leases(waiter.key, now), waiter.claim, now):
+            for lease, amount in self._lease_pool.lease_amounts(self._key_leases(waiter.key, now), waiter.claim, now):
                 before, most = needs.get(lease, (0, 0))
                 needs[lease] = before + amount, max(most, amount)
         drawn = [(lease, *need) for lease, need in needs.items() if lease.free < need[0] or not lease.ready]
         if drawn:
-            await self._take(drawn)
+            await self._draw_leases(drawn)
 
-    async def _take(self, request: Sequence[tuple[Lease, int, int]]) -> None:
+    async def _draw_leases(self, request: Sequence[tuple[Lease, int, int]]) -> None:
         """Draw for each lease.
 
         Each item is a lease, the total need of its requests, and the need of the largest request.
         """
-        drawn = [(lease, need, lease.want(need, most)) for lease, need, most in request]
+        drawn = [(lease, need, lease.draw_request(need, most)) for lease, need, most in request]
         wants = [want for _, _, want in drawn]
         for lease, _, _ in drawn:
             lease.drawing += 1
@@ -381,7 +384,7 @@ class QuotaManager:
             if waiter.future.done():
                 continue
             key_leases = self._key_leases(waiter.key, now)
-            parts = self._lease_pool.parts(key_leases, waiter.claim, now)
+            parts = self._lease_pool.lease_amounts(key_leases, waiter.claim, now)
             made = self._lease_pool.reserve(waiter.key, parts)
             if made is not None:
                 waiter.future.set_result(made)
@@ -412,7 +415,7 @@ class QuotaManager:
     def _pass_harmless(self) -> None:
         now = self._clock()
         for waiter in self._waiters:
-            if not waiter.future.done() and self._harmless(self._key_leases(waiter.key, now), waiter.claim):
+            if not waiter.future.done() and self._needs_no_record(self._key_leases(waiter.key, now), waiter.claim):
                 waiter.future.set_result(QuotaReservation(waiter.key, []))
 
     def _answer_all(self, refusal: QuotaRefusal) -> None:
@@ -433,10 +436,10 @@ class QuotaManager:
             while self._lease_pool.busy or self._to_retry:
                 await asyncio.sleep(10 * TICK_SECONDS if self._failed or self._to_retry else TICK_SECONDS)
                 with contextlib.suppress(StoreError):  # the next tick reports it again
-                    await self._write()
-                    low = self._lease_pool.low()
+                    await self._report_leases()
+                    low = self._lease_pool.leases_to_draw()
                     if low:
-                        await self._take([(lease, 0, 0) for lease in low])
+                        await self._draw_leases([(lease, 0, 0) for lease in low])
                     await self._retry_writes()
         finally:
             self._ticking = None
@@ -461,10 +464,10 @@ class QuotaManager:
                 if not minute % (PRUNE_SECONDS // KEEPALIVE_SECONDS):
                     await self._in_thread(self._quota_store.prune)
 
-    async def _write(self) -> None:
+    async def _report_leases(self) -> None:
         reports = self._lease_pool.tick(self._clock())
         if not reports and self.access.expecting:
-            await self._in_thread(self._look_ahead)
+            await self._in_thread(self._check_keys_ahead)
         await self._report(reports)
 
     async def _report(self, reports: list[tuple[Lease, LeaseReport]]) -> None:
@@ -486,12 +489,12 @@ class QuotaManager:
 
     def _write_reports(self, values: Sequence[LeaseReport]) -> Sequence[int]:
         if self.access.expecting:
-            self._look_ahead()
+            self._check_keys_ahead()
         return self._quota_store.write(self._worker, values, self._clock())
 
-    def _look_ahead(self) -> None:
+    def _check_keys_ahead(self) -> None:
         with contextlib.suppress(StoreError):  # the next request looks itself, and is refused
-            self.access.look_ahead()
+            self.access.check_for_changes()
 
     async def _in_thread(self, do: Callable[[], T]) -> T:
         """Run ``do`` in the manager's thread; it finishes even if the caller is cancelled."""

@@ -319,7 +319,7 @@ class SqliteQuotaStore:
 
     def forget(self, row: int) -> None:
         with self._database.writing(later=True) as connection:
-            idempotency.forget(connection, row)
+            idempotency.free_key(connection, row)
 
     def abandon(self, row: int) -> None:
         with self._database.writing(later=True) as connection:

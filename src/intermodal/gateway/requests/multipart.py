@@ -43,7 +43,7 @@ def multipart_boundary(content_type: str) -> bytes:
     return b"" if found is None else (found[1] or found[2]).encode("latin-1")
 
 
-def _find(body: bytes, mark: bytes, at: int) -> int:
+def _find_mark(body: bytes, mark: bytes, at: int) -> int:
     """Return the position of ``mark``, or -1. Searches in pieces, since a search holds the interpreter lock."""
     while at < len(body):
         found = body.find(mark, at, at + _PIECE + len(mark))
@@ -59,7 +59,7 @@ def parse_multipart(content_type: str, body: bytes) -> MultipartForm:
     if not boundary:
         raise RequestRefused("the form has no boundary", status=400)
     mark = b"--" + boundary
-    at = 0 if body.startswith(mark) else _find(body, b"\r\n" + mark, 0) + 2
+    at = 0 if body.startswith(mark) else _find_mark(body, b"\r\n" + mark, 0) + 2
     if at == 1:
         raise RequestRefused("the form is empty", status=400)
     fields: list[tuple[str, str]] = []
@@ -70,7 +70,7 @@ def parse_multipart(content_type: str, body: bytes) -> MultipartForm:
         if len(fields) + len(files) + len(listed) >= MAX_PARTS:
             raise RequestRefused(f"the form has more than {MAX_PARTS} parts", status=413)
         head_end = body.find(b"\r\n\r\n", at, at + MAX_PART_HEAD)
-        end = _find(body, b"\r\n" + mark, at)
+        end = _find_mark(body, b"\r\n" + mark, at)
         if head_end < 0 or end < 0 or body[at : at + 2] != b"\r\n":
             raise RequestRefused("the form is broken off", status=400)
         head = body[at:head_end].decode("utf-8", "replace")

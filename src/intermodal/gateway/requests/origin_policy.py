@@ -43,26 +43,26 @@ class OriginPolicy:
         if not head.path.startswith("/") or head.path.startswith("//"):
             raise RequestRefused("the path must begin with one slash", status=421)
         host = head.headers.get("host", "").lower()
-        if head.hosts != 1 or not self._is_ours(host):
+        if head.hosts != 1 or not self._is_own_host(host):
             raise RequestRefused(
                 "this server does not go by that name", status=421, todo="add it to names in [serve]", code="host"
             )
         origin = head.headers.get("origin")
         elsewhere = head.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-        if (origin is None and not elsewhere) or self._is_welcome(origin):
+        if (origin is None and not elsewhere) or self._is_allowed_origin(origin):
             return
         raise RequestRefused(
             "pages of browsers may not call this server", status=403, todo="add the page to origins in [serve]",
             code="origin",
         )  # fmt: skip
 
-    def _is_welcome(self, origin: str | None) -> bool:
+    def _is_allowed_origin(self, origin: str | None) -> bool:
         return origin is not None and origin.lower() in self._origins
 
     def cors_headers(self, head: RequestHead) -> Mapping[str, str]:
         """Return the CORS headers that let an allowed page read the response; none for any other page."""
         origin = head.headers.get("origin", "")
-        if not self._is_welcome(origin):
+        if not self._is_allowed_origin(origin):
             return {}
         return {
             "access-control-allow-origin": origin,
@@ -70,7 +70,7 @@ class OriginPolicy:
             "access-control-expose-headers": _EXPOSED_HEADERS,
         }
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_own_host(self, host: str) -> bool:
         found = _HOST.fullmatch(host)
         if found is None or int(found[2] or 1) not in range(1, 65536):
             return False

@@ -53,26 +53,26 @@ class PromptFiles:
         if self.folder is not None and time.monotonic() - self._looked >= REFRESH_SECONDS:
             async with self._looking:
                 if time.monotonic() - self._looked >= REFRESH_SECONDS:
-                    await self._look(self.folder)
+                    await self._reload(self.folder)
         return self.folder
 
     async def start(self) -> None:
         """Read the whole folder. Raises InputMissing if it does not exist."""
         if self.folder is not None:
-            await offload(True, self.folder.look)
-            self._tell(map(str, self.folder.unreadable))
+            await offload(True, self.folder.reload_changed)
+            self._report_problems(map(str, self.folder.unreadable))
 
-    async def _look(self, folder: PromptFolder) -> None:
+    async def _reload(self, folder: PromptFolder) -> None:
         try:
-            changed = await offload(True, folder.look)
+            changed = await offload(True, folder.reload_changed)
         except (IntermodalError, OSError) as error:  # the folder is gone: what was read from it is still served
-            self._tell((*self._reported, f"prompt files cannot be read: {error}"))
+            self._report_problems((*self._reported, f"prompt files cannot be read: {error}"))
         else:
             if changed:
-                self._tell(map(str, folder.unreadable))
+                self._report_problems(map(str, folder.unreadable))
         self._looked = time.monotonic()
 
-    def _tell(self, wrong: Iterable[str]) -> None:
+    def _report_problems(self, wrong: Iterable[str]) -> None:
         """Report problems that were not there at the last check."""
         now = frozenset(wrong)
         for words in sorted(now - self._reported):

@@ -28,7 +28,7 @@ SAMPLE_RATIO = 4  # how many times longer the request is than an inspected sampl
 async def check_prompt_size(client: AsyncClient, request: Request) -> None:
     """Raise NoRoute if no model accepts this much text, by counting a part of it."""
     long, size = is_long(request.messages), FIRST_SAMPLE
-    whole = await offload(long, _words_alone, request)
+    whole = await offload(long, _chars_if_text_only, request)
     if whole < SAMPLE_RATIO * FIRST_SAMPLE:
         return
     while size * SAMPLE_RATIO <= whole:
@@ -39,11 +39,11 @@ async def check_prompt_size(client: AsyncClient, request: Request) -> None:
         try:
             await offload(long, plan_from, prepared.inputs, "http")
         except NoRoute as refusal:
-            raise await offload(long, _of_all, prepared, share) or refusal from None
+            raise await offload(long, _extrapolated_refusal, prepared, share) or refusal from None
         size *= SAMPLE_RATIO
 
 
-def _words_alone(request: Request) -> int:
+def _chars_if_text_only(request: Request) -> int:
     """Return the number of characters of a request that consists only of text; 0 for any other."""
     if not isinstance(request.output, (TextOutput, JsonOutput)):
         return 0
@@ -80,7 +80,7 @@ def _piece(text: str, share: float) -> str:
     return text[: max(end, 0)] + (text[begin:] if begin >= 0 else "")
 
 
-def _of_all(prepared: PreparedRequest, share: float) -> NoRoute | None:
+def _extrapolated_refusal(prepared: PreparedRequest, share: float) -> NoRoute | None:
     """Return the refusal with the extrapolated size of the whole request."""
     facts = prepared.inputs.facts
     parts = tuple(

@@ -79,15 +79,15 @@ def _argument_of(file: PromptFile, name: str, value: Any) -> Any:
     """Return a variable as an argument: media as media, however it was sent; anything else as JSON."""
     argument = file.argument(name)
     if argument is not None and argument.holds:
-        return _holding(file, argument, value)
+        return _media_value(file, argument, value)
     if argument is None or not argument.is_media:
-        return _plain(file, argument or Argument(name=name), value)
+        return _text_value(file, argument or Argument(name=name), value)
     if not isinstance(value, list):
         return None if value is None else _medium(file, argument, value, 1)
     return [_medium(file, argument, each, number) for number, each in enumerate(value, 1)]
 
 
-def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
+def _media_value(file: PromptFile, argument: Argument, value: Any) -> Any:
     """Return a value that contains media: bytes and web addresses are media, but paths of this machine are not."""
 
     def media_value(each: Any, kinds: tuple[ArgumentKind, ...], at: str) -> MediaValue | None:
@@ -111,9 +111,9 @@ def _json_value(value: Any) -> Any:
     return value.text if isinstance(value, PastedDataUri) else value
 
 
-def _plain(file: PromptFile, argument: Argument, value: Any) -> Any:
+def _text_value(file: PromptFile, argument: Argument, value: Any) -> Any:
     if isinstance(value, list):
-        return [_plain(file, argument, each) for each in value]
+        return [_text_value(file, argument, each) for each in value]
     if isinstance(value, _MEDIA):
         what = f"argument {argument.name!r} takes {argument.words}, not media"
         raise file.error(what, argument.line, "send it to an argument of media")

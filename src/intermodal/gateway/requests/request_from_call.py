@@ -49,7 +49,7 @@ def messages_from_call(call: ChatCall) -> tuple[Message, ...]:
     """Return the messages of a client's call."""
     unnamed: Counter[str] = Counter()
     return tuple(
-        Message(role=message.role, parts=tuple(_part(part, unnamed) for part in message.parts))
+        Message(role=message.role, parts=tuple(_convert_part(part, unnamed) for part in message.parts))
         for message in call.messages
         if message.parts
     )
@@ -60,7 +60,7 @@ _KINDS: Mapping[str, type[MediaPart]] = {
 }  # fmt: skip
 
 
-def _part(part: WirePart, unnamed: Counter[str]) -> Part:
+def _convert_part(part: WirePart, unnamed: Counter[str]) -> Part:
     """Convert a part. ``unnamed``: the number of preceding files without a name, by modality."""
 
     def default_name(word: str, name: str = "") -> str:

@@ -133,7 +133,7 @@ def _fields_of(request: GatewayRequest, most: int, text: int) -> dict[str, msgsp
     body = extract_media(request.body)
     try:
         found = msgspec.json.decode(body.text, type=dict[str, msgspec.Raw])
-        if body.lifted and any(map(body.stands_in, found)):  # a name that looks like an image
+        if body.lifted and any(map(body.is_placeholder, found)):  # a name that looks like an image
             body = ExtractedBody(request.body)
             found = msgspec.json.decode(body.text, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

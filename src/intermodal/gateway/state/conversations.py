@@ -129,10 +129,10 @@ class Conversations:
 
     async def continue_conversation(self, request: Request, owner: str) -> Request:
         """Return the request as the next turn of the conversation that it continues."""
-        name = await offload(is_long(request.messages), _before, request.messages, owner)
-        return continue_conversation(request, self.place(name) if name is not None else None)
+        name = await offload(is_long(request.messages), _digest_before_answer, request.messages, owner)
+        return continue_conversation(request, self.route_of(name) if name is not None else None)
 
-    def place(self, name: bytes) -> ConversationRoute | None:
+    def route_of(self, name: bytes) -> ConversationRoute | None:
         """Return the route of a conversation by its digest."""
         place = self._places.get(name)
         if place is None and self._shared is not None:
@@ -178,7 +178,7 @@ def conversation_digest(request: Request, text: str, finished: Finished, owner: 
     return _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
 
 
-def _before(messages: tuple[Message, ...], owner: str) -> bytes | None:
+def _digest_before_answer(messages: tuple[Message, ...], owner: str) -> bytes | None:
     """Return the digest of a conversation up to its last answer; None if it has none."""
     last = max((n for n, message in enumerate(messages) if message.role == "assistant"), default=-1)
     return _digest(messages[: last + 1], owner) if last >= 0 else None
@@ -238,12 +238,12 @@ class ToolCallSignatures:
     def __init__(self, shared: ChunkedSharedTable | None = None) -> None:
         self._kept = ResponseItems("signatures of calls", MAX_SIGNATURES, MAX_SIGNATURE_BYTES, shared=shared)
 
-    def keep(self, conversation: bytes, finished: Finished, owner: str) -> None:
+    def store_signatures(self, conversation: bytes, finished: Finished, owner: str) -> None:
         """Store the signatures of an answer. ``conversation``: the digest including that answer."""
         found = signatures_by_call(finished.parts)
         if not found:
             return
-        keep = self._kept.keeper(_of(owner))
+        keep = self._kept.keeper(_signature_owner(owner))
         for number, call in enumerate(finished.tool_calls):
             if call.id in found:
                 for name in (_by_id(call), _by_place(conversation, number)):
@@ -252,7 +252,7 @@ class ToolCallSignatures:
 
     async def restore_signatures(self, request: Request, owner: str) -> Request:
         """Return the request with known signatures added; existing signatures are kept."""
-        if self._kept.look_up(_of(owner), _ANY) is None:
+        if self._kept.look_up(_signature_owner(owner), _ANY) is None:
             return request
         return await offload(is_long(request.messages), self._restore_signatures, request, owner)
 
@@ -277,7 +277,7 @@ class ToolCallSignatures:
             yield part
 
     def _signature_of_call(self, call: ToolCall, number: int, owner: str, digest: Callable[[], bytes]) -> str:
-        whose = _of(owner)
+        whose = _signature_owner(owner)
         kept = self._kept.look_up(whose, _by_id(call)) or self._kept.look_up(whose, _by_place(digest(), number))
         return str(kept["signature"]) if kept is not None and kept["tool"] == call.name else ""
 
@@ -286,7 +286,7 @@ def _calls(message: Message) -> bool:
     return any(isinstance(part, ToolCall) for part in message.parts)
 
 
-def _of(owner: str) -> str:
+def _signature_owner(owner: str) -> str:
     """Return the owner name for signatures: shared memory holds items of answers as well."""
     return f"signatures of {owner}"
 

@@ -63,13 +63,13 @@ class PlanCache:
 
     async def plan(self, inputs: Inputs) -> Plan:
         """Return a plan for these inputs. Raises NoRoute."""
-        shared = await self.shared(inputs)
+        shared = await self.shared_plan(inputs)
         if shared is not None:
             return shared
         await asyncio.sleep(0)  # others have a turn before it is planned for its own sizes
         return await offload(is_long_request(inputs.request), plan_from, inputs, "http")
 
-    async def shared(self, inputs: Inputs) -> Plan | None:
+    async def shared_plan(self, inputs: Inputs) -> Plan | None:
         """Return the plan shared by all requests of this shape; None if each is planned separately."""
         long = is_long_request(inputs.request)
         shape = await offload(long, _shape, inputs)

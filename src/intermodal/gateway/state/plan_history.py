@@ -46,7 +46,7 @@ class PlanHistory:
                 self._shared_at[key] = now
                 self._shared.store(row_key(*key), data)
 
-    def of(self, owner: str, name: str) -> Plan | None:
+    def find_plan(self, owner: str, name: str) -> Plan | None:
         """Return a plan by its id, if it was made for this owner and is still kept."""
         found = self._plans.get((owner, name))
         if found is None and self._shared is not None:

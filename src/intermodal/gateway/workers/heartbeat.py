@@ -37,23 +37,23 @@ class Heartbeats:
         return numbers * _LINE
 
     def beat(self, number: int) -> None:
-        at = self._at(number)
+        at = self._index_of(number)
         if self._counts[at] != _OVER:
             self._counts[at] += 1
 
     def end(self, number: int) -> None:
         """Mark the loop of a worker as ended: it stops beating and the process is about to exit."""
-        self._counts[self._at(number)] = _OVER
+        self._counts[self._index_of(number)] = _OVER
 
     def reset(self, number: int) -> None:
         """Clear the counter for a new worker of this number."""
-        self._counts[self._at(number)] = 0
+        self._counts[self._index_of(number)] = 0
 
     def count(self, number: int) -> int:
-        return self._counts[self._at(number)]
+        return self._counts[self._index_of(number)]
 
     @staticmethod
-    def _at(number: int) -> int:
+    def _index_of(number: int) -> int:
         return number * _LINE // 8
 
 
@@ -113,7 +113,7 @@ class HangDetector:
         self._count = 0
         self._cpu = 0.0  # it had used when its silence began
 
-    def look(self, count: int, passed: float, activity: Callable[[], ProcessActivity | None]) -> bool:
+    def is_hung(self, count: int, passed: float, activity: Callable[[], ProcessActivity | None]) -> bool:
         """Return True if the worker must be killed, after ``passed`` more seconds of the parent's time."""
         if count != self._count or not count:
             self.over = count == _OVER
@@ -125,9 +125,9 @@ class HangDetector:
         self.silent += passed
         if self.over:
             return self.silent >= END_SECONDS
-        return self.silent >= SILENT_SECONDS and self._hangs(activity())
+        return self.silent >= SILENT_SECONDS and self._has_no_activity(activity())
 
-    def _hangs(self, activity: ProcessActivity | None) -> bool:
+    def _has_no_activity(self, activity: ProcessActivity | None) -> bool:
         if activity is None:
             return True
         if activity.state in "Dt":  # it waits for a disk and cannot be killed either; a debugger holds it

@@ -54,28 +54,28 @@ class SharedTable:
         if len(data) > self.room:
             return False
         view, oldest, at = self._view, 1 << 64, 0
-        for place in self._places(name):
+        for place in self._row_offsets(name):
             known, when, _, _ = _HEAD.unpack_from(view, place)
             if known == name:
                 at = place
                 break
             if when < oldest:
                 oldest, at = when, place
-        _HEAD.pack_into(view, at, name, time.monotonic_ns(), len(data), _sum(name, data))
+        _HEAD.pack_into(view, at, name, time.monotonic_ns(), len(data), _checksum(name, data))
         view[at + _HEAD.size : at + _HEAD.size + len(data)] = data
         return True
 
     def get(self, name: bytes) -> bytes | None:
         """Return the data stored last under this name, if it is still there and whole."""
         view = self._view
-        for place in self._places(name):
+        for place in self._row_offsets(name):
             if view[place : place + NAME] == name:
                 _, _, size, expected = _HEAD.unpack_from(view, place)
                 data = bytes(view[place + _HEAD.size : place + min(_HEAD.size + size, self._row)])
-                return data if _sum(name, data) == expected else None
+                return data if _checksum(name, data) == expected else None
         return None
 
-    def _places(self, name: bytes) -> range:
+    def _row_offsets(self, name: bytes) -> range:
         first = int.from_bytes(name[:8], "little") % self._sets * _WAYS * self._row
         return range(first, first + _WAYS * self._row, self._row)
 
@@ -97,7 +97,7 @@ class ChunkedSharedTable:
             return False
         head = self._HEAD.pack(len(data), crc32(data))
         for number, start in enumerate(range(0, max(len(data), 1), self._piece)):
-            self._table.store(_part(name, number), head + data[start : start + self._piece])
+            self._table.store(_part_name(name, number), head + data[start : start + self._piece])
         return True
 
     def get(self, name: bytes) -> bytes | None:
@@ -109,7 +109,7 @@ class ChunkedSharedTable:
         size, expected = self._HEAD.unpack(head)
         pieces = [found]
         for number in range(1, -(-size // self._piece)):
-            piece = self._table.get(_part(name, number))
+            piece = self._table.get(_part_name(name, number))
             if piece is None or not piece.startswith(head):
                 return None
             pieces.append(piece)
@@ -122,11 +122,11 @@ def row_key(*words: str) -> bytes:
     return sha256("\0".join(words).encode("utf-8", "replace")).digest()
 
 
-def _part(name: bytes, number: int) -> bytes:
+def _part_name(name: bytes, number: int) -> bytes:
     return sha256(name + number.to_bytes(4, "little")).digest() if number else name
 
 
-def _sum(name: bytes, data: bytes) -> int:
+def _checksum(name: bytes, data: bytes) -> int:
     return crc32(data, crc32(name))
 
 
@@ -182,7 +182,7 @@ class SharedState:
         """Replace the published data of worker ``number``; return False if it is too long."""
         if len(data) > _PAGE - _STATE_HEAD.size:
             return False
-        written, _ = self._last(number)
+        written, _ = self._newest_page(number)
         at = self._page(number, (written + 1) % 2)
         self._counts[at + _STATE_HEAD.size : at + _STATE_HEAD.size + len(data)] = data
         _STATE_HEAD.pack_into(self._counts, at, written + 1, len(data), _state_sum(written + 1, data))
@@ -191,12 +191,12 @@ class SharedState:
     def read(self, number: int) -> bytes | None:
         """Return the data that a worker last published; None if no worker of this number ever did."""
         for _ in range(_LOOKS):
-            written, data = self._last(number)
+            written, data = self._newest_page(number)
             if written:
                 return data
         return None
 
-    def _last(self, number: int) -> tuple[int, bytes]:
+    def _newest_page(self, number: int) -> tuple[int, bytes]:
         """Return the sequence number and content of the newest complete page; 0 and b"" if there is none."""
         newest = 0, b""
         for half in (0, 1):

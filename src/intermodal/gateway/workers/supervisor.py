@@ -110,7 +110,7 @@ class WorkerSupervisor:
                 self._watchdog.beat()
                 self._start_due()
                 self._wait(wake)
-                self._obey()
+                self._handle_signals()
                 self._reap()
                 self._kill_hung()
                 self._kill_late()
@@ -148,9 +148,9 @@ class WorkerSupervisor:
                     child.ready = bool(child.line.recv(1))
                 child.silent = not child.ready
                 if child.ready:
-                    self._serves(child)
+                    self._on_worker_ready(child)
 
-    def _obey(self) -> None:
+    def _handle_signals(self) -> None:
         while self._signals:
             number = self._signals.pop(0)
             if number == signal.SIGHUP and not _at_a_terminal():
@@ -197,7 +197,7 @@ class WorkerSupervisor:
         self._children.append(child)
         return child
 
-    def _serves(self, child: _Child) -> None:
+    def _on_worker_ready(self, child: _Child) -> None:
         self._say("debug", f"{child.name} serves")
         fresh = not self._begun or child is self._trial
         self._begun = True
@@ -281,7 +281,7 @@ class WorkerSupervisor:
         passed = self._clock.step(time.monotonic())
         for child in self._children:
             count, activity = self._beats.count(child.number), partial(process_activity, child.process.pid)
-            if child.killed or not child.pulse.look(count, passed, activity):
+            if child.killed or not child.pulse.is_hung(count, passed, activity):
                 continue
             child.killed = True
             if child.pulse.over:

@@ -65,7 +65,7 @@ class GatewayWorker:
         """The descriptor that becomes readable when the parent is gone."""
         return self._line.fileno()
 
-    def ready(self) -> None:
+    def announce_ready(self) -> None:
         """Tell the parent that this worker serves, and start the heartbeat."""
         start_beating(self.memory.beats, self.number, asyncio.get_running_loop())
         try:
@@ -73,6 +73,6 @@ class GatewayWorker:
         except OSError:  # the parent is gone, which ``line`` reports too
             return
 
-    def over(self) -> None:
+    def announce_end(self) -> None:
         """Tell the parent that the loop has ended, so that its silence is not taken for a hang."""
         self.memory.beats.end(self.number)

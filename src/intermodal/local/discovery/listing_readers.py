@@ -30,7 +30,7 @@ def _rows(value: Any) -> Sequence[Tree]:
     return [_tree(item) for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
-def _word(value: Any) -> str:
+def _text_or_empty(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
@@ -39,17 +39,17 @@ def _count(*values: Any) -> int | None:
     return next((v for v in values if isinstance(v, int) and not isinstance(v, bool) and v > 0), None)
 
 
-def _words(value: Any) -> set[str]:
+def _set_of_words(value: Any) -> set[str]:
     return {each for each in value if isinstance(each, str)} if isinstance(value, list) else set()
 
 
-def _size(word: str) -> float | None:
+def _parse_parameter_count(word: str) -> float | None:
     """Parse a parameter count: "4.3B", "135M"."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMBT])\s*", word, re.IGNORECASE)
     return float(found[1]) * {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}[found[2].upper()] if found else None
 
 
-def _elsewhere(row: Tree, signs: DiscoveryRules) -> str:
+def _forwarding_target(row: Tree, signs: DiscoveryRules) -> str:
     """Return where a forwarded model runs, from any of the keys that state it; "" if it is not forwarded."""
     held = (row, _tree(row.get("details")), *map(_tree, _tree(row.get("meta")).values()))
     for place in held:
@@ -69,31 +69,33 @@ def _openai_models(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> 
     Supports OpenRouter's ``architecture``, which llama.cpp and llama-swap also serve, and vLLM's ``max_model_len``.
     """
     for row in _rows(tree.get("data")):
-        name = _word(row.get("id"))
+        name = _text_or_empty(row.get("id"))
         meta, can = _tree(row.get("meta")), _tree(row.get("capabilities"))
         shape = _tree(row.get("architecture"))
         takes = _accepted_kinds(shape.get("input_modalities") or row.get("input_modalities"))
         if not takes and "vision" in can:
             takes = _accepted_kinds(["text", "image"] if can["vision"] is True else ["text"])
-        status = _word(_tree(row.get("status")).get("value"))
+        status = _text_or_empty(_tree(row.get("status")).get("value"))
         makes: Makes = ""
         if can.get("audio_transcriptions") is True and "chat" not in can and can.get("function_calling") is not True:
             makes = "transcript"
-        if _words(shape.get("output_modalities")) and "text" not in _words(shape.get("output_modalities")):
-            makes = "embedding" if "embeddings" in _words(shape.get("output_modalities")) else "other"
+        if _set_of_words(shape.get("output_modalities")) and "text" not in _set_of_words(
+            shape.get("output_modalities")
+        ):
+            makes = "embedding" if "embeddings" in _set_of_words(shape.get("output_modalities")) else "other"
         calls = can.get("function_calling")
         yield ModelReport(
             source=path, model=name, takes=takes, makes=makes, tools=calls if isinstance(calls, bool) else None,
             context=_count(row.get("max_model_len"), row.get("context_length"), meta.get("n_ctx")),
             trained=_count(meta.get("n_ctx_train")), loaded=status == "loaded" if status else None,
-            elsewhere=_elsewhere(row, signs),
+            elsewhere=_forwarding_target(row, signs),
             parameters=float(size) if (size := _count(meta.get("n_params"))) else None,
         )  # fmt: skip
 
 
 def _accepted_kinds(kinds: Any) -> dict[Kind, bool]:
     """Return listed input kinds as accepted and all others as rejected; {} without a list."""
-    words = {"document" if word == "file" else word for word in _words(kinds)}
+    words = {"document" if word == "file" else word for word in _set_of_words(kinds)}
     return {kind: kind in words for kind in KINDS} if words else {}
 
 
@@ -106,13 +108,14 @@ _LOCALAI: dict[str, Makes] = {
 
 def _localai(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     for row in _rows(tree.get("data")):
-        can = _words(row.get("capabilities"))
+        can = _set_of_words(row.get("capabilities"))
         makes: Makes = "other" if can else ""
         for word in reversed(_LOCALAI):
             makes = _LOCALAI[word] if word in can else makes
         yield ModelReport(
-            source=path, model=_word(row.get("id")), takes=_accepted_kinds(row.get("input_modalities")), makes=makes,
-            tools="tools" in can if can else None, elsewhere=_elsewhere(row, signs),
+            source=path, model=_text_or_empty(row.get("id")), takes=_accepted_kinds(row.get("input_modalities")),
+            makes=makes,
+            tools="tools" in can if can else None, elsewhere=_forwarding_target(row, signs),
         )  # fmt: skip
 
 
@@ -122,7 +125,7 @@ def _localai(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterat
 def _sd_server(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     """Parse stable-diffusion.cpp's list, which has one model, always under the same name."""
     for row in _rows(tree.get("data")):
-        yield ModelReport(source=path, model=_word(row.get("id")), makes="image", loaded=True)
+        yield ModelReport(source=path, model=_text_or_empty(row.get("id")), makes="image", loaded=True)
 
 
 # ---- llama.cpp --------------------------------------------------------------------------------------
@@ -151,7 +154,7 @@ def _llama_props(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
 # ---- Ollama -----------------------------------------------------------------------------------------
 
 
-def _capable(can: set[str]) -> dict[str, Any]:
+def _translate_ollama_capabilities(can: set[str]) -> dict[str, Any]:
     """Translate Ollama's capabilities. "image" is generating images, "vision" reading them."""
     if not can:
         return {}
@@ -167,9 +170,12 @@ def _ollama_tags(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
     for row in _rows(tree.get("models")):
         details = _tree(row.get("details"))
         yield ModelReport(
-            source=path, model=_word(row.get("model")) or _word(row.get("name")), digest=_word(row.get("digest")),
-            parameters=_size(_word(details.get("parameter_size"))), trained=_count(details.get("context_length")),
-            elsewhere=_elsewhere(row, signs), **_capable(_words(row.get("capabilities"))),
+            source=path, model=_text_or_empty(row.get("model")) or _text_or_empty(row.get("name")),
+            digest=_text_or_empty(row.get("digest")),
+            parameters=_parse_parameter_count(_text_or_empty(details.get("parameter_size"))),
+            trained=_count(details.get("context_length")),
+            elsewhere=_forwarding_target(row, signs),
+            **_translate_ollama_capabilities(_set_of_words(row.get("capabilities"))),
         )  # fmt: skip
 
 
@@ -179,25 +185,29 @@ def _ollama_show(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
     Older versions report no capabilities; they are then inferred from the projector and the metadata keys.
     """
     info = _tree(tree.get("model_info"))
-    can: dict[str, Any] = _capable(_words(tree.get("capabilities")))
+    can: dict[str, Any] = _translate_ollama_capabilities(_set_of_words(tree.get("capabilities")))
     if not can and info:
         projector = _tree(tree.get("projector_info"))
         keys = " ".join(map(str, (*info, *projector)))
-        sees = ".vision." in keys or bool(projector) or "mllama" in _words(_tree(tree.get("details")).get("families"))
+        sees = (
+            ".vision." in keys
+            or bool(projector)
+            or "mllama" in _set_of_words(_tree(tree.get("details")).get("families"))
+        )
         can = {"makes": "text", "takes": {"text": True, "image": sees, "audio": ".audio." in keys}}
         if any(str(key).endswith(".pooling_type") for key in info):
             can = {"makes": "embedding"}
-    arch = _word(info.get("general.architecture"))
+    arch = _text_or_empty(info.get("general.architecture"))
     size = _count(info.get("general.parameter_count"))
     yield ModelReport(
         source=path, model=asked, trained=_count(info.get(f"{arch}.context_length")),
-        elsewhere=_elsewhere(tree, signs), parameters=float(size) if size else None, **can,
+        elsewhere=_forwarding_target(tree, signs), parameters=float(size) if size else None, **can,
     )  # fmt: skip
 
 
 def _ollama_ps(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     for row in _rows(tree.get("models")):
-        name = _word(row.get("model")) or _word(row.get("name"))
+        name = _text_or_empty(row.get("model")) or _text_or_empty(row.get("name"))
         yield ModelReport(source=path, model=name, loaded=True, context=_count(row.get("context_length")))
 
 
@@ -206,15 +216,15 @@ def _ollama_ps(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iter
 
 def _lmstudio_v0(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     for row in _rows(tree.get("data")):
-        kind, can = _word(row.get("type")), _words(row.get("capabilities"))
+        kind, can = _text_or_empty(row.get("type")), _set_of_words(row.get("capabilities"))
         makes: Makes = "embedding" if kind.startswith("embedding") else "text" if kind in ("llm", "vlm") else ""
         loaded = row.get("state") == "loaded"
         yield ModelReport(
-            source=path, model=_word(row.get("id")), makes=makes, loaded=loaded,
+            source=path, model=_text_or_empty(row.get("id")), makes=makes, loaded=loaded,
             takes={"text": True, "image": kind == "vlm"} if makes == "text" else {},
             tools="tool_use" in can if can else None,
             context=_count(row.get("loaded_context_length")) if loaded else None,
-            trained=_count(row.get("max_context_length")), elsewhere=_elsewhere(row, signs),
+            trained=_count(row.get("max_context_length")), elsewhere=_forwarding_target(row, signs),
         )  # fmt: skip
 
 
@@ -229,12 +239,13 @@ def _lmstudio_v1(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
         tools = can.get("trained_for_tool_use")
         makes: Makes = "embedding" if row.get("type") == "embedding" else "text" if row.get("type") == "llm" else ""
         yield ModelReport(
-            source=path, model=_word(row.get("key")), makes=makes, loaded=bool(instances),
+            source=path, model=_text_or_empty(row.get("key")), makes=makes, loaded=bool(instances),
             takes={"text": True, "image": can["vision"] is True} if "vision" in can else {},
             tools=tools if isinstance(tools, bool) else None,
             context=min((each for each in held if each), default=None), trained=_count(row.get("max_context_length")),
-            elsewhere=_elsewhere(row, signs) or next(filter(None, (_elsewhere(i, signs) for i in instances)), ""),
-            parameters=_size(_word(row.get("params_string"))),
+            elsewhere=_forwarding_target(row, signs)
+            or next(filter(None, (_forwarding_target(i, signs) for i in instances)), ""),
+            parameters=_parse_parameter_count(_text_or_empty(row.get("params_string"))),
         )  # fmt: skip
 
 

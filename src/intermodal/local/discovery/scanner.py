@@ -53,7 +53,7 @@ async def scan_servers(
         with anyio.move_on_after(seconds):
             async with anyio.create_task_group() as group:
                 for visit in visits:
-                    group.start_soon(visit.make)
+                    group.start_soon(visit.visit)
     finally:
         with anyio.CancelScope(shield=True):
             await transport.aclose()
@@ -79,13 +79,13 @@ class _Visit:
         self._version = ""
         self._said: dict[int, list[ModelReport]] = {}
 
-    async def make(self) -> None:
+    async def visit(self) -> None:
         if not await port_is_open(self._place.base_url):
             return
         self._there = True
         self._kind = await self._detect_kind()
         if self._kind:
-            await self._read(self._kinds[self._kind])
+            await self._read_listings(self._kinds[self._kind])
         self._whole = True
 
     def server(self) -> DiscoveredServer | None:
@@ -95,10 +95,10 @@ class _Visit:
         models = merge_reports(self._reports, signs.forwarded_names)
         return DiscoveredServer(
             address=self._place.base_url, kind=self._kind, version=self._version, date=self._date, models=models,
-            complete=self._whole, message="" if self._kind else self._strange(),
+            complete=self._whole, message="" if self._kind else self._describe_unknown(),
         )  # fmt: skip
 
-    def _strange(self) -> str:
+    def _describe_unknown(self) -> str:
         """Return a description of a server of unknown kind."""
         if not self._whole:
             return "listens, and gave no answer in time"
@@ -114,13 +114,13 @@ class _Visit:
     async def _detect_kind(self) -> str:
         signs = [(sign, kind) for kind, row in self._kinds.items() for sign in row.signs]
         for sign, kind in sorted(signs, key=lambda pair: pair[0].step):
-            if await self._holds(sign.path, sign.key, sign.says) and (
-                sign.also is None or await self._holds(*sign.also)
+            if await self._matches_rule(sign.path, sign.key, sign.says) and (
+                sign.also is None or await self._matches_rule(*sign.also)
             ):
                 return kind
         return ""
 
-    async def _holds(self, path: str, key: str, says: str) -> bool:
+    async def _matches_rule(self, path: str, key: str, says: str) -> bool:
         """Return whether the reply at a path matches a rule, as ``ServerFingerprint`` defines it."""
         import re
 
@@ -137,7 +137,7 @@ class _Visit:
         if path not in self._replies:
             try:
                 async with self._transport.get(self._place, path) as response:
-                    self._replies[path] = response.status, await response.read(_LARGEST)
+                    self._replies[path] = response.status, await response.read_body(_LARGEST)
             except errors.IntermodalError:
                 return 0, b""
         return self._replies[path]
@@ -149,7 +149,7 @@ class _Visit:
         """Return the reports in the order of the row's reads, whichever arrived first."""
         return [each for number in sorted(self._said) for each in self._said[number]]
 
-    async def _read(self, row: DiscoveryRules) -> None:
+    async def _read_listings(self, row: DiscoveryRules) -> None:
         import anyio
 
         if row.version:
@@ -159,7 +159,7 @@ class _Visit:
             )
         for number, read in enumerate(row.reads):
             if not read.each:
-                self._hear(number, read, "", (await self._get(read.path))[1], row)
+                self._apply_reply(number, read, "", (await self._get(read.path))[1], row)
         for number, read in enumerate(row.reads):
             if read.each:
                 names = [
@@ -168,7 +168,7 @@ class _Visit:
                 limiter = anyio.CapacityLimiter(_AT_ONCE)
                 async with anyio.create_task_group() as group:
                     for model in names:
-                        group.start_soon(self._each, number, read, model.name, row, limiter)
+                        group.start_soon(self._read_model, number, read, model.name, row, limiter)
 
     def _reuse_report(self, model: DiscoveredModel, number: int, path: str) -> bool:
         """Reuse the previous report of a model if the digest and the server version are unchanged.
@@ -191,18 +191,20 @@ class _Visit:
         )  # fmt: skip
         return True
 
-    async def _each(self, number: int, read: ListingRequest, model: str, row: DiscoveryRules, limiter: Any) -> None:
+    async def _read_model(
+        self, number: int, read: ListingRequest, model: str, row: DiscoveryRules, limiter: Any
+    ) -> None:
         asked = EncodedRequest(path=read.path, headers=_JSON, segments=(json.dumps({"model": model}).encode(),))
         limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
         async with limiter:
             try:
                 async with self._transport.post(self._place, asked, timeouts=limits) as response:
-                    body = await response.read(_LARGEST)
+                    body = await response.read_body(_LARGEST)
             except errors.IntermodalError:
                 return
-        self._hear(number, read, model, body, row)
+        self._apply_reply(number, read, model, body, row)
 
-    def _hear(self, number: int, read: ListingRequest, model: str, body: bytes, row: DiscoveryRules) -> None:
+    def _apply_reply(self, number: int, read: ListingRequest, model: str, body: bytes, row: DiscoveryRules) -> None:
         tree = _parse_json(body)
         if isinstance(tree, Mapping):
             heard = READERS[read.form](tree, read.path, model, row)

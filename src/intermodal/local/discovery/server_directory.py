@@ -53,7 +53,7 @@ class ServerDirectory:
         if not self.is_enabled:
             return ()
         if self._kept is None:
-            allowed = {server.base_url for server in self._places(keys=False)}
+            allowed = {server.base_url for server in self._addresses_to_scan(keys=False)}
             self._kept = tuple(each for each in read_servers(self._folder) if each.address in allowed)
         return self._kept
 
@@ -61,7 +61,7 @@ class ServerDirectory:
     def is_enabled(self) -> bool:
         return self._config.discovery.enabled and self._env.get(OFF, "").strip().lower() not in ("off", "0", "no")
 
-    async def look(self, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
+    async def scan(self, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
         """Scan for servers and return the result. A recent or running scan is not repeated unless ``anew``."""
         if not self.is_enabled:
             return ()
@@ -75,7 +75,7 @@ class ServerDirectory:
         before = {server.address: server for server in self.servers}
         date = datetime.now(UTC).isoformat(timespec="minutes")[:16]
         try:
-            found = await scan_servers(self._places(), kinds, date=date, before=before)
+            found = await scan_servers(self._addresses_to_scan(), kinds, date=date, before=before)
         except BaseException:  # the scan was cancelled, so it does not count
             self._looked = last
             raise
@@ -101,7 +101,7 @@ class ServerDirectory:
         """Save a capability that an endpoint turned out to lack. Raises StoreError."""
         keep_lessons(self._folder, lessons_of(shortcoming, today()))
 
-    def keep(self, lessons: Iterable[CapabilityLesson]) -> None:
+    def save_lessons(self, lessons: Iterable[CapabilityLesson]) -> None:
         """Save the lessons of a probe. Raises StoreError."""
         keep_lessons(self._folder, lessons)
 
@@ -111,7 +111,7 @@ class ServerDirectory:
         own = {row.id: row for row in self._config.hosts}
         return [row.overlaid(own[row.id]) if row.id in own else row for row in known_hosts()]
 
-    def _places(self, *, keys: bool = True) -> list[HostAddress]:
+    def _addresses_to_scan(self, *, keys: bool = True) -> list[HostAddress]:
         """Return the distinct addresses to scan: local ones from rows and variables, and those of the config."""
         settings, found = self._config.discovery, dict[str, HostAddress]()
 

@@ -64,10 +64,10 @@ def install_command(protocol: str) -> str:
         program, todo = _PROGRAMS[protocol]
         return "" if program() else todo
     modules, todo = _NEEDS.get(protocol, ((), ""))
-    return "" if all(map(_has, modules)) else todo
+    return "" if all(map(_is_importable, modules)) else todo
 
 
-def _has(module: str) -> bool:
+def _is_importable(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):

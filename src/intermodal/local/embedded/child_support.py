@@ -24,7 +24,7 @@ def import_library(name: str) -> ModuleType:
     except ImportError as error:
         # The library is installed, but a system dependency is missing, usually a shared object such as libgomp.so.1.
         raise NotInstalled(
-            f"{name} cannot be loaded ({_short(error)})",
+            f"{name} cannot be loaded ({_shorten_error(error)})",
             todo="install the system library it names (Debian: apt install libgomp1)",
         ) from None
 
@@ -72,5 +72,5 @@ def threads_may_spin() -> bool:
     return os.environ.get("GOMP_SPINCOUNT") != "0"
 
 
-def _short(error: ImportError) -> str:
+def _shorten_error(error: ImportError) -> str:
     return str(error).splitlines()[0].split(": ")[0][:120] if str(error) else type(error).__name__

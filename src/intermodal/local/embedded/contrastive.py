@@ -78,12 +78,12 @@ class ContrastiveModel:
 
     # ---- answers ------------------------------------------------------------------------------
 
-    def picture(self, data: bytes) -> tuple[list[float], int]:
+    def embed_image(self, data: bytes) -> tuple[list[float], int]:
         """Return the unit vector of an image, and its number of patches."""
         pixels = self._prepare(data, self._numpy)
         return self._unit(self._run(self._vision, self._vision_out, {"pixel_values": pixels[None]})[0]), self._tokens
 
-    def texts(self, texts: list[str]) -> tuple[list[list[float]], int, int]:
+    def embed_texts(self, texts: list[str]) -> tuple[list[list[float]], int, int]:
         """Return the vectors of texts, their total token count, and the number of truncated texts."""
         vectors: list[list[float]] = []
         tokens = cut = 0
@@ -158,7 +158,7 @@ class ContrastiveModel:
         # Output names vary: halves of SigLIP make pooler_output, the whole model image_embeds and text_embeds.
         vision, text = self._output_name(session, _PICTURE, folder), self._output_name(session, _TEXT, folder)
         rows = self._texts.encode_batch(["a photo of a cat", "seven red stones in the rain"])
-        side = self._prepare.side
+        side = self._prepare.longer_side
         numpy = self._numpy
         given = {
             "input_ids": numpy.array([row.ids for row in rows], dtype="int64"),
@@ -179,13 +179,13 @@ class ContrastiveModel:
         found = {name: cast_to_input(value, wanted[name]) for name, value in given.items() if name in wanted}
         for name, each in wanted.items():  # a file with both encoders needs all inputs: missing ones get dummy values
             if name not in found:
-                found[name] = self._blank(name, each)
+                found[name] = self._blank_input(name, each)
         made = session.run(output if several else [output], found)
         return made if several else made[0]
 
-    def _blank(self, name: str, wanted: Any) -> Any:
+    def _blank_input(self, name: str, wanted: Any) -> Any:
         if name == "pixel_values":
-            side = self._prepare.side
+            side = self._prepare.longer_side
             return cast_to_input(self._numpy.zeros((1, 3, side, side), dtype="float32"), wanted)
         if name in ("input_ids", "attention_mask", "position_ids"):
             row = self._texts.encode("a")
@@ -213,23 +213,23 @@ class _Preprocessor:
         self._cropped = bool(config.get("do_center_crop", crop is not None)) and crop is not None
         self._shortest = 0
         if isinstance(size, dict) and "shortest_edge" in size:
-            self._shortest = _side(size["shortest_edge"])
+            self._shortest = _parse_side(size["shortest_edge"])
         elif isinstance(size, int) and self._cropped:
-            self._shortest = _side(size)
-        self._size = (0, 0) if self._shortest else _both(size)
-        self._crop = _both(crop) if self._cropped else None
+            self._shortest = _parse_side(size)
+        self._size = (0, 0) if self._shortest else _parse_size(size)
+        self._crop = _parse_size(crop) if self._cropped else None
         self._resample = config.get("resample", 3)
         if self._resample not in FILTERS:
             raise _unusable(f"resample {self._resample!r}")
         rescale = config.get("rescale_factor", 1 / 255)
         self._factor = float(rescale) if config.get("do_rescale", True) else 1.0
         normal = config.get("do_normalize", True)
-        self._mean = _three(config.get("image_mean")) if normal else (0.0, 0.0, 0.0)
-        self._spread = _three(config.get("image_std")) if normal else (1.0, 1.0, 1.0)
+        self._mean = _parse_channel_values(config.get("image_mean")) if normal else (0.0, 0.0, 0.0)
+        self._spread = _parse_channel_values(config.get("image_std")) if normal else (1.0, 1.0, 1.0)
         self._resizes = bool(config.get("do_resize", True))
 
     @property
-    def side(self) -> int:
+    def longer_side(self) -> int:
         """Return the longer side, in pixels, of the model's input."""
         return max(self._crop or ()) if self._crop else (self._shortest or max(self._size))
 
@@ -298,20 +298,20 @@ def _crop_centre(pixels: Any, crop: tuple[int, int], numpy: Any, *, rounds: bool
     return ground[top : top + tall, left : left + wide]
 
 
-def _side(value: Any) -> int:
+def _parse_side(value: Any) -> int:
     if not isinstance(value, int) or not 1 <= value <= MAX_SIDE:
         raise _unusable(f"a side of {value!r} pixels")
     return value
 
 
-def _both(value: Any) -> tuple[int, int]:
+def _parse_size(value: Any) -> tuple[int, int]:
     """Return height and width."""
     if isinstance(value, dict):
-        return _side(value.get("height")), _side(value.get("width"))
-    return _side(value), _side(value)
+        return _parse_side(value.get("height")), _parse_side(value.get("width"))
+    return _parse_side(value), _parse_side(value)
 
 
-def _three(value: Any) -> tuple[float, ...]:
+def _parse_channel_values(value: Any) -> tuple[float, ...]:
     """Return the values for red, green and blue. There is no default, because CLIP's differ from SigLIP's."""
     found = tuple(value) if isinstance(value, list) else ()
     if len(found) != 3 or not all(isinstance(each, int | float) for each in found):
@@ -333,21 +333,21 @@ def load(path: str, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def picture(path: str, name: str, data: bytes) -> dict[str, Any]:
+def embed_image(path: str, name: str, data: bytes) -> dict[str, Any]:
     """Return the embedding of one image."""
     told = load(path, name)
     assert _model is not None
-    vector, patches = _model.picture(data)
+    vector, patches = _model.embed_image(data)
     return {**told, "vectors": [vector], "tokens": patches, "cut": 0}
 
 
-def texts(path: str, name: str, texts: list[str]) -> dict[str, Any]:
+def embed_texts(path: str, name: str, texts: list[str]) -> dict[str, Any]:
     """Return the embeddings of texts."""
     told = load(path, name)
     assert _model is not None
-    vectors, tokens, cut = _model.texts(texts)
+    vectors, tokens, cut = _model.embed_texts(texts)
     return {**told, "vectors": vectors, "tokens": tokens, "cut": cut}
 
 
 if __name__ == "__main__":
-    serve({"load": load, "picture": picture, "texts": texts})
+    serve({"load": load, "picture": embed_image, "texts": embed_texts})

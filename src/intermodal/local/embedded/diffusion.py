@@ -97,7 +97,7 @@ def draw(
         given["strength"] = 1.0 if asked.strength is None else asked.strength
     if mask:
         given["mask_image"] = _mask(engine, mask, width, height)
-    _follow(engine, asked, sketches)
+    _report_steps(engine, asked, sketches)
     try:
         made = _context.generate(
             without_nul(asked.prompt), negative_prompt=without_nul(asked.negative), width=width, height=height,
@@ -118,7 +118,7 @@ def draw(
     return {"pictures": [_file(each, asked.form) for each in pixels], "seed": seed}
 
 
-def _follow(engine: Any, diffusion_request: DiffusionRequest, sketches: bool) -> None:
+def _report_steps(engine: Any, diffusion_request: DiffusionRequest, sketches: bool) -> None:
     """Report progress to the parent after each step, and a preview every few steps."""
     count = diffusion_request.count
     every = max(1, diffusion_request.steps // _SKETCHES)

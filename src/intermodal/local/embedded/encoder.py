@@ -127,7 +127,7 @@ class EncoderModel:
             raise UsageError(f"the text {what}", todo=f"write one {mark or _MASKS[0]} where the word is to be")
         chances = _softmax(self._run([row])[:, places[0]], self._numpy)[0]
         if labels:
-            ids = [self._word(each) for each in labels]
+            ids = [self._token_id_of(each) for each in labels]
             scores, names = [float(chances[each]) for each in ids], labels
         else:
             words = self._likeliest(chances)
@@ -143,7 +143,7 @@ class EncoderModel:
                 found[word] = float(chances[each])
         return found
 
-    def _word(self, label: str) -> int:
+    def _token_id_of(self, label: str) -> int:
         """Return the token id of a word. Raises UsageError if the word is not a single token."""
         for said in (f" {label}", label):
             ids = self._tokens.encode(said, add_special_tokens=False).ids

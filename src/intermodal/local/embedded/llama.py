@@ -8,7 +8,7 @@ from typing import Any
 
 from intermodal.concurrency.worker_process import serve
 from intermodal.local.embedded.child_support import import_library, load_model, thread_count
-from intermodal.local.tokenizers.template_marks import marks_in
+from intermodal.local.tokenizers.template_marks import template_marks
 
 _servers: dict[str, tuple[Any, str, tuple[str, ...]]] = {}
 
@@ -26,7 +26,7 @@ def start(path: str, name: str, context: int, projector: str = "") -> dict[str, 
         parameters = _parameters(xllamacpp, path, name, context, key)
         if projector:
             parameters.mmproj.path = projector
-        _servers[path] = (load_model(name, lambda: xllamacpp.Server(parameters)), key, marks_in(Path(path)))
+        _servers[path] = (load_model(name, lambda: xllamacpp.Server(parameters)), key, template_marks(Path(path)))
     server, key, marks = _servers[path]
     return {"base_url": f"{server.listening_address}/v1", "key": key, "marks": marks}
 

@@ -138,7 +138,7 @@ def _warm_up(engine: Any) -> Any:
     return engine
 
 
-def read(
+def read_lines(
     path: str, name: str, png: bytes, languages: dict[str, str] | None = None, script: str = "", language: str = ""
 ) -> dict[str, Any]:  # fmt: skip
     """Return the lines of text in an image.
@@ -152,12 +152,12 @@ def read(
     """
     load(path, name)
     try:
-        return {"lines": _lines(png, languages or {}, script, language)}
+        return {"lines": _recognize_lines(png, languages or {}, script, language)}
     finally:
         return_free_memory()
 
 
-def _lines(png: bytes, languages: dict[str, str], script: str, language: str) -> list[list[Any]]:
+def _recognize_lines(png: bytes, languages: dict[str, str], script: str, language: str) -> list[list[Any]]:
     cv2, numpy = import_library("cv2"), import_library("numpy")
     picture = cv2.imdecode(numpy.frombuffer(png, dtype=numpy.uint8), cv2.IMREAD_COLOR)
     if picture is None:
@@ -169,20 +169,20 @@ def _lines(png: bytes, languages: dict[str, str], script: str, language: str) ->
     grid = Grid(picture, page_slant(_as_line(box.corners) for box in boxes))
     if grid.cells:
         boxes = [_Box(piece, box.sure) for box in boxes for piece in grid.split(box.corners)]
-    every = [(line, _line_text(line)) for line in _read_turned(picture, boxes)]
+    every = [(line, _line_text(line)) for line in _read_rotated(picture, boxes)]
     found = _without_shapes([(line, text) for line, text in every if text is not None], language)
     blank = [line for line, text in every if text is None and not line.text.strip()]
     if script:  # short words in it are read as empty, like marks that are not words
         found += [(line, ("", False)) for line in blank]
     elif not any(line.score >= AGREED and any(map(str.isalpha, text)) for line, (text, _) in found):
         found += [(line, ("", False)) for line in blank if _has_word_shape(line)]
-    others = _elsewhere(picture, found, _languages_by_script(languages, language), script)
+    others = _read_other_scripts(picture, found, _languages_by_script(languages, language), script)
     lines = list[list[Any]]()
     cells: dict[Corners, tuple[int, ...]] = {}
     if grid.cells:  # now it is known which way is up
         read_lines = [line.corners for line, _ in found]
         grid = Grid(picture, page_slant(map(_as_line, read_lines)))
-        cells = dict(zip(read_lines, grid.places(read_lines), strict=True))
+        cells = dict(zip(read_lines, grid.cells_of_lines(read_lines), strict=True))
     for line, (text, unread) in found:
         cell = cells.get(line.corners, ())
         other = others.get(line.corners)
@@ -225,7 +225,7 @@ def _figures(text: str) -> Counter[int]:
 
 def _with_margin(corners: Corners) -> Corners:
     """Return a box with a margin for marks above and below letters, for which boxes of Latin print leave no room."""
-    width, height = _sides(corners)
+    width, height = _box_size(corners)
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
     along = MARKS * height / max(width, 1.0)
     ax, ay, bx, by = (x1 - x0) * along, (y1 - y0) * along, (x3 - x0) * MARKS, (y3 - y0) * MARKS
@@ -233,7 +233,7 @@ def _with_margin(corners: Corners) -> Corners:
     return first, second, (x2 + ax + bx, y2 + ay + by), (x3 - ax + bx, y3 - ay + by)
 
 
-def _elsewhere(
+def _read_other_scripts(
     picture: Any,
     found: list[tuple[_Line, tuple[str, bool]]],
     asked: Callable[[], dict[str, tesseract.TesseractLanguage]],
@@ -255,10 +255,10 @@ def _elsewhere(
     if not known:
         return {}
     first = worse if page else lines
-    cuts = _cuts(picture, first)
+    cuts = _line_crops(picture, first)
     read, language = tesseract.read_in_best_language(cuts, known, thread_count(), script_known=told)
     rest = [line for line, _ in found if line not in first] if page and language.code else []
-    read += tesseract.read_lines(_cuts(picture, rest), language, thread_count())
+    read += tesseract.read_lines(_line_crops(picture, rest), language, thread_count())
     return {line.corners: each for line, each in zip([*first, *rest], read, strict=True)}
 
 
@@ -274,8 +274,8 @@ def _languages_by_script(pulled: dict[str, str], language: str) -> Callable[[], 
     return look_up
 
 
-def _cuts(picture: Any, lines: list[_Line]) -> list[Any]:
-    return [_cut(picture, _with_margin(line.corners)) for line in lines]
+def _line_crops(picture: Any, lines: list[_Line]) -> list[Any]:
+    return [_crop_line(picture, _with_margin(line.corners)) for line in lines]
 
 
 # ---- where lines are -------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ def _find_boxes(picture: Any) -> list[_Box]:
         cv2 = import_library("cv2")
         small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         boxes = _detect_boxes(small)
-        if not boxes or statistics.median(min(_sides(box.corners)) for box in boxes) >= SMALL_PRINT:
+        if not boxes or statistics.median(min(_box_size(box.corners)) for box in boxes) >= SMALL_PRINT:
             return [_Box(_move_corners(box.corners, 1 / shrink), box.sure) for box in boxes]
     by_tile = [
         [
@@ -332,7 +332,7 @@ def _move_corners(corners: Any, scale: float, left: float = 0.0, top: float = 0.
     return (first, second, third, fourth)
 
 
-def _sides(corners: Corners) -> tuple[float, float]:
+def _box_size(corners: Corners) -> tuple[float, float]:
     """Return width and height."""
     return math.dist(corners[0], corners[1]), math.dist(corners[0], corners[3])
 
@@ -349,15 +349,15 @@ class _Line(NamedTuple):
     sure: float
 
 
-def _read_turned(picture: Any, boxes: list[_Box]) -> list[_Line]:
+def _read_rotated(picture: Any, boxes: list[_Box]) -> list[_Line]:
     """Read the lines of a page that may be rotated, including lines that run in another direction."""
     if not boxes:
         return []
-    standing = sum(math.copysign(max(_sides(box.corners)), _upright(box.corners)) for box in boxes) < 0
-    order = sorted(boxes, key=lambda box: -max(_sides(box.corners)))
-    quarter, lines = _best(picture, order[:SAMPLE], (1, 3) if standing else (0, 2))
+    standing = sum(math.copysign(max(_box_size(box.corners)), _orientation_sign(box.corners)) for box in boxes) < 0
+    order = sorted(boxes, key=lambda box: -max(_box_size(box.corners)))
+    quarter, lines = _best_rotation(picture, order[:SAMPLE], (1, 3) if standing else (0, 2))
     lines += _recognise(picture, [_rotate_box(box, quarter) for box in order[SAMPLE:]])
-    odd = [place for place, line in enumerate(lines) if _upright(line.corners) < 0]
+    odd = [place for place, line in enumerate(lines) if _orientation_sign(line.corners) < 0]
     for turn in (1, 3) if odd else ():
         again = _recognise(picture, [_rotate_box(order[place], quarter + turn) for place in odd])
         for place, line in zip(odd, again, strict=True):
@@ -365,13 +365,13 @@ def _read_turned(picture: Any, boxes: list[_Box]) -> list[_Line]:
     return lines
 
 
-def _upright(corners: Corners) -> int:
+def _orientation_sign(corners: Corners) -> int:
     """Return 1 for a horizontal box, -1 for a vertical one."""
-    width, height = _sides(corners)
+    width, height = _box_size(corners)
     return -1 if height >= TURNED * width else 1
 
 
-def _best(picture: Any, sample: list[_Box], quarters: tuple[int, int]) -> tuple[int, list[_Line]]:
+def _best_rotation(picture: Any, sample: list[_Box], quarters: tuple[int, int]) -> tuple[int, list[_Line]]:
     """Return the rotation of a page, and the sample of lines read in it.
 
     The second rotation is tried if the first is doubtful.
@@ -386,7 +386,7 @@ def _best(picture: Any, sample: list[_Box], quarters: tuple[int, int]) -> tuple[
 
 
 def _legibility(lines: list[_Line]) -> float:
-    return sum(line.score * (0.5 if _holes(line.text) else 1.0) for line in lines) / max(1, len(lines))
+    return sum(line.score * (0.5 if _has_missing_letters(line.text) else 1.0) for line in lines) / max(1, len(lines))
 
 
 def _rotate_box(box: _Box, quarter: int) -> _Box:
@@ -399,17 +399,17 @@ def _recognise(picture: Any, boxes: list[_Box]) -> list[_Line]:
     if not boxes:
         return []
     wanted = importlib.import_module("rapidocr.ch_ppocr_rec").TextRecInput
-    found = _engine.text_rec(wanted(img=[_cut(picture, box.corners) for box in boxes]))
+    found = _engine.text_rec(wanted(img=[_crop_line(picture, box.corners) for box in boxes]))
     return [
         _Line(str(text), float(score) if score == score else 0.0, box.corners, box.sure)
         for text, score, box in zip(found.txts, found.scores, boxes, strict=True)
     ]
 
 
-def _cut(picture: Any, corners: Corners) -> Any:
+def _crop_line(picture: Any, corners: Corners) -> Any:
     """Return the cropped and levelled line, at most ``CROP_HEIGHT`` pixels high."""
     cv2, numpy = import_library("cv2"), import_library("numpy")
-    width, height = _sides(corners)
+    width, height = _box_size(corners)
     shrink = min(1.0, CROP_HEIGHT / max(height, 1.0))
     if shrink <= 0.5:  # warping samples single pixels, which would break thin strokes, so average first
         left, top = (max(0, int(min(point[axis] for point in corners))) for axis in (0, 1))
@@ -428,7 +428,7 @@ _LETTER = re.compile(r"\S")
 _INCOMPLETE = re.compile(r"[\u0370-\u1fff]{2}")  # Greek to Georgian and beyond: only partly known to the network
 
 
-def _holes(text: str) -> bool:
+def _has_missing_letters(text: str) -> bool:
     """Return whether letters are missing. The network outputs a blank for an unknown letter.
 
     None of 290 lines of Latin print had two blanks in a row or one at an end; 14 of 21 lines in six other scripts did.
@@ -459,11 +459,11 @@ def _without_shapes(found: list[tuple[_Line, tuple[str, bool]]], language: str) 
 
 def _line_text(line: _Line) -> tuple[str, bool] | None:
     """Return a line's text and whether letters are unreadable; None if it is not a line of text."""
-    width, height = _sides(line.corners)
+    width, height = _box_size(line.corners)
     text = " ".join(line.text.split())
     letters = len(_LETTER.findall(text))
     sparse = letters < SPARSE * width / max(height, 1.0)
-    unread = _holes(line.text) or sparse or len(_INCOMPLETE.findall(text)) > 1
+    unread = _has_missing_letters(line.text) or sparse or len(_INCOMPLETE.findall(text)) > 1
     if unread and width >= LINE_SHAPE * height and line.sure >= SURE:
         return text, True
     if line.score < LOWEST or not text:
@@ -473,7 +473,7 @@ def _line_text(line: _Line) -> tuple[str, bool] | None:
 
 def _has_word_shape(line: _Line) -> bool:
     """Return True for a box that may be a short word in another script."""
-    width, height = _sides(line.corners)
+    width, height = _box_size(line.corners)
     return width >= WORD_SHAPE * height and line.sure >= SURE
 
 
@@ -514,12 +514,12 @@ def tiles(width: int, height: int, side: int = TILE_SIDE, overlap: int = TILE_OV
     """
     return tuple(
         (left, top, right, bottom)
-        for top, bottom in _stretches(height, side, overlap)
-        for left, right in _stretches(width, side, overlap)
+        for top, bottom in _tile_spans(height, side, overlap)
+        for left, right in _tile_spans(width, side, overlap)
     )
 
 
-def _stretches(length: int, side: int, overlap: int) -> list[tuple[int, int]]:
+def _tile_spans(length: int, side: int, overlap: int) -> list[tuple[int, int]]:
     if length <= side:
         return [(0, length)]
     count = math.ceil((length - overlap) / (side - overlap))
@@ -533,23 +533,24 @@ def join_tile_boxes(found: Iterable[Sequence[Corners]]) -> list[Corners]:
     A line found in two tiles becomes one box around both, along the direction of the longer one.
     """
     boxes = sorted(
-        ((corners, place) for place, of_tile in enumerate(found) for corners in of_tile), key=lambda each: _top(each[0])
+        ((corners, place) for place, of_tile in enumerate(found) for corners in of_tile),
+        key=lambda each: _top_edge(each[0]),
     )
     kept: list[tuple[Corners, int]] = []
     open_: list[tuple[Corners, int]] = []  # boxes that extend below the current sweep position
     for corners, place in boxes:
-        passed = [each for each in open_ if _hull(each[0])[3] <= _top(corners)]
+        passed = [each for each in open_ if _hull(each[0])[3] <= _top_edge(corners)]
         kept += passed
         open_ = [each for each in open_ if each not in passed]
         same = [each for each in open_ if each[1] != place and _same_line(each[0], corners)]
         for each in same:
             open_.remove(each)
-            corners = _around(each[0], corners)
+            corners = _merged_box(each[0], corners)
         open_.append((corners, place))
     return [corners for corners, _ in (*kept, *open_)]
 
 
-def _top(corners: Corners) -> float:
+def _top_edge(corners: Corners) -> float:
     return min(y for _, y in corners)
 
 
@@ -569,7 +570,7 @@ def _same_line(one: Corners, other: Corners) -> bool:
     return down > _BESIDE * min(a[3] - a[1], b[3] - b[1])
 
 
-def _around(one: Corners, other: Corners) -> Corners:
+def _merged_box(one: Corners, other: Corners) -> Corners:
     """Return the rectangle around both boxes, aligned with the first side of the longer one."""
     longer = max(one, other, key=lambda corners: math.dist(corners[0], corners[1]))
     (x0, y0), (x1, y1) = longer[0], longer[1]
@@ -588,4 +589,4 @@ def _around(one: Corners, other: Corners) -> Corners:
 
 
 if __name__ == "__main__":
-    serve({"load": load, "read": read})
+    serve({"load": load, "read": read_lines})

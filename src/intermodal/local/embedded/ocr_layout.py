@@ -144,7 +144,7 @@ def page_slant(lines: Iterable[ReadLine]) -> float:
         return 0.0
     quarters = [sum(length for angle, length in angles if _quarter(angle) == place) for place in range(4)]
     most = quarters.index(max(quarters)) * math.pi / 2
-    turned = ((_around(angle - most), length) for angle, length in angles)
+    turned = ((_normalize_angle(angle - most), length) for angle, length in angles)
     near = sorted((angle, length) for angle, length in turned if abs(angle) <= math.pi / 4)
     half, passed = sum(length for _, length in near) / 2, 0.0
     for angle, length in near:
@@ -158,7 +158,7 @@ def _quarter(angle: float) -> int:
     return round(angle / (math.pi / 2)) % 4
 
 
-def _around(angle: float) -> float:
+def _normalize_angle(angle: float) -> float:
     """Return the angle normalised to -pi..pi."""
     return math.remainder(angle, 2 * math.pi)
 
@@ -292,22 +292,22 @@ def _rows(lines: Iterable[_Placed]) -> list[_Row]:
     rows: list[list[_Placed]] = []
     for each in sorted(lines, key=lambda line: (line.middle, *line[:5])):
         row = rows[-1] if rows else None
-        if row is not None and _in_row(row, each):
+        if row is not None and _is_in_row(row, each):
             row.append(each)
         else:
             rows.append([each])
     return [tuple(sorted(row, key=lambda line: (line.left, *line[:5]))) for row in rows]
 
 
-def _in_row(row: list[_Placed], line: _Placed) -> bool:
+def _is_in_row(row: list[_Placed], line: _Placed) -> bool:
     nearest = min(row, key=lambda each: (max(each.left - line.right, line.left - each.right), each[:5]))
     overlap = min(nearest.right, line.right) - max(nearest.left, line.left)
     if overlap > _BESIDE * min(nearest.width, line.width):
         return False
-    return _holds(nearest, line) or _holds(line, nearest)
+    return _contains_box(nearest, line) or _contains_box(line, nearest)
 
 
-def _holds(outer: _Placed, inner: _Placed) -> bool:
+def _contains_box(outer: _Placed, inner: _Placed) -> bool:
     return outer.top <= inner.middle <= outer.bottom
 
 

@@ -116,7 +116,7 @@ class PiperVoice:
         silent: list[str] = []
         rate = 0
         for line in lines:
-            spoken = await self._line(line, _LINE)
+            spoken = await self._speak_line(line, _LINE)
             if spoken is None:
                 silent.append(line)
                 await self._start(str(arguments["path"]))
@@ -152,15 +152,15 @@ class PiperVoice:
             start_new_session=True,
         )
         self._out = anyio.streams.buffered.BufferedByteReceiveStream(self._process.stdout)
-        if await self._line(_FIRST, _START) is None:
+        if await self._speak_line(_FIRST, _START) is None:
             raise RuntimeCrashed(
-                f"piper ended when it was started{await self._why()}",
+                f"piper ended when it was started{await self._last_error_line()}",
                 where=self.name,
                 todo=f"check the program {Path(found).name} on a terminal, or {TODO}",
                 sent=False,
             )
 
-    async def _line(self, text: str, limit: float) -> tuple[bytes, int] | None:
+    async def _speak_line(self, text: str, limit: float) -> tuple[bytes, int] | None:
         """Return samples and rate of one spoken line; None if Piper exited on it."""
         import anyio
 
@@ -187,7 +187,7 @@ class PiperVoice:
                 f"piper wrote something else than a WAV file ({error})", where=self.name, sent=False
             ) from None
 
-    async def _why(self) -> str:
+    async def _last_error_line(self) -> str:
         """Return Piper's last error line, shortened and without local paths."""
         import anyio
 

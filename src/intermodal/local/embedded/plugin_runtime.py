@@ -28,7 +28,7 @@ def check(runtime: str) -> bool:
 def load(path: str, name: str, runtime: str) -> None:
     """Load the model of a path (once)."""
     if (runtime, path) not in _models:
-        _models[runtime, path] = _run(runtime, "load", path)
+        _models[runtime, path] = _call_plugin(runtime, "load", path)
 
 
 def transcribe(path: str, name: str, runtime: str, pcm: Data, language: str, translate: bool = False) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def transcribe(path: str, name: str, runtime: str, pcm: Data, language: str, tra
     load(path, name, runtime)
     samples = read_whole(pcm, name)
     seconds = len(samples) / 2 / _RATE
-    made = _run(runtime, "transcribe", _models[runtime, path], samples, language)
+    made = _call_plugin(runtime, "transcribe", _models[runtime, path], samples, language)
     if not isinstance(made, Transcript):
         made = Transcript(language=language, seconds=seconds, segments=_values(runtime, "transcribe", made, Segment))
     segments = [[each.start, each.end, each.text, each.certainty] for each in made.segments]
@@ -47,13 +47,13 @@ def transcribe(path: str, name: str, runtime: str, pcm: Data, language: str, tra
     }  # fmt: skip
 
 
-def read(
+def read_lines(
     path: str, name: str, runtime: str, png: bytes, languages: dict[str, str] | None = None, script: str = "",
     language: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Read the lines of an image. Returns the reply format of the built-in runtimes."""
     load(path, name, runtime)
-    made = _values(runtime, "read", _run(runtime, "read", _models[runtime, path], png, language), ReadLine)
+    made = _values(runtime, "read", _call_plugin(runtime, "read", _models[runtime, path], png, language), ReadLine)
     return {"lines": [[line.text, line.confidence, _corners(line), line.unread, _cell(line)] for line in made]}
 
 
@@ -76,7 +76,7 @@ def _values(runtime: str, function: str, made: Any, kind: type[Any]) -> tuple[An
     raise _plugin_error(plugin, f"returned something else than {kind.__name__}s from {function}")
 
 
-def _run(runtime: str, function: str, *arguments: Any) -> Any:
+def _call_plugin(runtime: str, function: str, *arguments: Any) -> Any:
     """Call a function of a plugin, and exhaust it if it is a generator.
 
     Raises RuntimeCrashed with the package's name.
@@ -114,4 +114,4 @@ def _plugin_error(plugin: Plugin, what: str) -> RuntimeCrashed:
 
 
 if __name__ == "__main__":
-    serve({"check": check, "load": load, "transcribe": transcribe, "read": read})
+    serve({"check": check, "load": load, "transcribe": transcribe, "read": read_lines})

@@ -83,9 +83,9 @@ class Grid:
         if len(within) < 2 or end <= begin:
             return [corners]
         within[0], within[-1] = (min(begin, within[0][0]), within[0][1]), (within[-1][0], max(end, within[-1][1]))
-        return [_part(corners, (a - begin) / (end - begin), (b - begin) / (end - begin)) for a, b in within]
+        return [_edge_segment(corners, (a - begin) / (end - begin), (b - begin) / (end - begin)) for a, b in within]
 
-    def places(self, lines: Sequence[Corners]) -> list[tuple[int, ...]]:
+    def cells_of_lines(self, lines: Sequence[Corners]) -> list[tuple[int, ...]]:
         """Return table, row and column of each line; () for lines outside tables."""
         found = [self._cell(corners) for corners in lines]
         tables: dict[int, list[Cell]] = defaultdict(list)
@@ -110,7 +110,7 @@ class Grid:
         )
 
 
-def _part(corners: Corners, begin: float, end: float) -> Corners:
+def _edge_segment(corners: Corners, begin: float, end: float) -> Corners:
     first, second, third, fourth = corners
 
     def between(one: Point, other: Point, share: float) -> Point:

@@ -130,10 +130,10 @@ class EmbeddedRuntimes:
     async def chat_url(self, endpoint: Endpoint) -> ChatServer:
         """Return a chat server for the endpoint, starting it if needed."""
         slot = self._slot(endpoint)
-        if slot.up:
+        if slot.is_running:
             with suppress(RuntimeCrashed):  # it died between two calls; it is restarted below
                 await slot.worker.call("ping", {})
-        reply, load_seconds = await slot.ready()
+        reply, load_seconds = await slot.load_if_needed()
         return ChatServer(
             base_url=reply["base_url"], key=reply["key"], load_seconds=load_seconds, marks=tuple(reply["marks"])
         )
@@ -147,7 +147,7 @@ class EmbeddedRuntimes:
         Recordings without speech give an empty transcript. ``progress`` receives the transcribed fraction and the last
         words.
         """
-        reply, load_seconds = await self._work(
+        reply, load_seconds = await self._call_worker(
             endpoint, "transcribe", {"pcm": pcm, "language": language, "translate": bool(into)}, progress=progress
         )
         value = reply.value
@@ -168,14 +168,16 @@ class EmbeddedRuntimes:
             transcript=transcript, seconds=reply.seconds, load_seconds=load_seconds, peak_memory=reply.peak_memory
         )
 
-    async def read(self, endpoint: Endpoint, png: bytes, *, script: str = "", language: str = "") -> OcrResult:
+    async def recognize_text(
+        self, endpoint: Endpoint, png: bytes, *, script: str = "", language: str = ""
+    ) -> OcrResult:
         """Read the lines of text in an image, in reading order (``ocr_layout.py``).
 
         ``script``: script of the text, if known and not supported by the embedded OCR. ``language``: language of the
         words, ISO 639-1, if stated; it selects among readers for the same script.
         """
         given = {"png": png, "languages": pulled_languages(self._weights), "script": script, "language": language}
-        reply, load_seconds = await self._work(endpoint, "read", given)
+        reply, load_seconds = await self._call_worker(endpoint, "read", given)
         lines = tuple(
             line_from_corners(text, confidence, corners, unread=unread, cell=tuple(cell))
             for text, confidence, corners, unread, cell in reply.value["lines"]
@@ -189,7 +191,7 @@ class EmbeddedRuntimes:
 
     async def embed(self, endpoint: Endpoint, text: str, *, query: bool = True) -> EmbeddingResult:
         """Return the embedding of a text. ``query``: False for a passage that is searched."""
-        reply, load_seconds = await self._work(endpoint, "embed", {"text": text, "query": query})
+        reply, load_seconds = await self._call_worker(endpoint, "embed", {"text": text, "query": query})
         return EmbeddingResult(
             vector=tuple(reply.value["vector"]),
             tokens=reply.value["tokens"],
@@ -198,32 +200,32 @@ class EmbeddedRuntimes:
             peak_memory=reply.peak_memory,
         )
 
-    async def look(self, endpoint: Endpoint, png: bytes) -> ContrastiveResult:
+    async def embed_image(self, endpoint: Endpoint, png: bytes) -> ContrastiveResult:
         """Return the embedding of an image by a contrastive model."""
-        return _contrastive_result(*await self._work(endpoint, "picture", {"data": png}))
+        return _contrastive_result(*await self._call_worker(endpoint, "picture", {"data": png}))
 
-    async def place(self, endpoint: Endpoint, texts: tuple[str, ...]) -> ContrastiveResult:
+    async def embed_texts_contrastive(self, endpoint: Endpoint, texts: tuple[str, ...]) -> ContrastiveResult:
         """Return the embeddings of texts by a contrastive model, in the same space as those of images."""
-        return _contrastive_result(*await self._work(endpoint, "texts", {"texts": list(texts)}))
+        return _contrastive_result(*await self._call_worker(endpoint, "texts", {"texts": list(texts)}))
 
     async def classify(self, endpoint: Endpoint, text: str) -> EncoderResult:
         """Return the probabilities of an encoder head's labels."""
-        return _encoder_result(*await self._work(endpoint, "classify", {"text": text}))
+        return _encoder_result(*await self._call_worker(endpoint, "classify", {"text": text}))
 
     async def rank(self, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> EncoderResult:
         """Return the relevance of each text to the query, by an encoder that reads both together."""
-        return _encoder_result(*await self._work(endpoint, "rank", {"query": query, "texts": list(texts)}))
+        return _encoder_result(*await self._call_worker(endpoint, "rank", {"query": query, "texts": list(texts)}))
 
-    async def entail(
+    async def score_entailment(
         self, endpoint: Endpoint, text: str, sentences: tuple[str, ...], *, independent: bool = False
     ) -> EncoderResult:
         """Return the probability that the text entails each sentence, relative to the others unless ``independent``."""
         given = {"text": text, "sentences": list(sentences), "independent": independent}
-        return _encoder_result(*await self._work(endpoint, "entail", given))
+        return _encoder_result(*await self._call_worker(endpoint, "entail", given))
 
     async def fill(self, endpoint: Endpoint, text: str, words: tuple[str, ...] = ()) -> EncoderResult:
         """Return the probabilities of words for a mask: of the given words, or of the most likely ones."""
-        return _encoder_result(*await self._work(endpoint, "fill", {"text": text, "labels": list(words)}))
+        return _encoder_result(*await self._call_worker(endpoint, "fill", {"text": text, "labels": list(words)}))
 
     async def draw(
         self, endpoint: Endpoint, wanted: Mapping[str, Any], picture: bytes = b"", mask: bytes = b"", *,
@@ -241,7 +243,7 @@ class EmbeddedRuntimes:
 
         given = {"wanted": dict(wanted), "picture": picture, "mask": mask, "sketches": sketched is not None}
         try:
-            reply, load_seconds = await self._work(endpoint, "draw", given, progress=progress, take=take)
+            reply, load_seconds = await self._call_worker(endpoint, "draw", given, progress=progress, take=take)
         except RuntimeCrashed as error:  # the engine aborts its process on an unexpected internal state
             if not error.todo:
                 error.todo = "see whether the parts of the model belong together, or draw a smaller image"
@@ -255,7 +257,7 @@ class EmbeddedRuntimes:
         self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None
     ) -> SynthesisResult:
         """Speak the lines in order. ``progress`` receives the completed share and the line."""
-        reply, load_seconds = await self._work(endpoint, "speak", {"lines": list(lines)}, progress=progress)
+        reply, load_seconds = await self._call_worker(endpoint, "speak", {"lines": list(lines)}, progress=progress)
         return SynthesisResult(
             pcm=reply.value["pcm"],
             rate=reply.value["rate"],
@@ -267,7 +269,7 @@ class EmbeddedRuntimes:
 
     def loaded_endpoints(self) -> tuple[str, ...]:
         """Return the ids of endpoints whose model is in memory."""
-        return tuple(sorted(name for name, slot in self._slots.items() if slot.up))
+        return tuple(sorted(name for name, slot in self._slots.items() if slot.is_running))
 
     def peak_memory(self, endpoint_id: str) -> int | None:
         """Return the peak resident bytes of an endpoint's child; None if it is not running."""
@@ -286,12 +288,12 @@ class EmbeddedRuntimes:
         for endpoint_id in tuple(self._slots):
             await self.unload(endpoint_id)
 
-    async def _work(
+    async def _call_worker(
         self, endpoint: Endpoint, method: str, arguments: dict[str, Any], *, progress: Progress | None = None,
         take: Callable[[Any], None] | None = None,
     ) -> tuple[WorkerReply, float]:  # fmt: skip
         slot = self._slot(endpoint)
-        _, load_seconds = await slot.ready()
+        _, load_seconds = await slot.load_if_needed()
         given = {**slot.model, **arguments}
         if take is not None and isinstance(slot.worker, WorkerProcess):
             reply = await slot.worker.call(method, given, progress=progress, take=take)
@@ -377,17 +379,17 @@ class _Slot:
         self._lock: anyio.Lock | None = None
 
     @property
-    def up(self) -> bool:
+    def is_running(self) -> bool:
         return self._pid is not None and self.worker.pid == self._pid
 
-    async def ready(self) -> tuple[Any, float]:
+    async def load_if_needed(self) -> tuple[Any, float]:
         """Load the model if needed. Returns the child's reply, and the seconds it took (0 if it was loaded)."""
         import anyio
 
         if self._lock is None:
             self._lock = anyio.Lock()
         async with self._lock:
-            if self.up:
+            if self.is_running:
                 return self._reply, 0.0
             self._pid = None
             started = time.perf_counter()

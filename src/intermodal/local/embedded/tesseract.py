@@ -156,7 +156,7 @@ def languages(pulled: Mapping[str, str] = MappingProxyType({}), language: str = 
     if not program():
         return {}
     try:
-        own = set(_run([program(), "--list-langs"], b"", _LISTED).decode("utf-8", "replace").split())
+        own = set(_run_tesseract([program(), "--list-langs"], b"", _LISTED).decode("utf-8", "replace").split())
     except (OSError, subprocess.SubprocessError):
         return {}
     found: dict[str, TesseractLanguage] = {}
@@ -237,11 +237,11 @@ def _letters(texts: Iterable[str]) -> int:
     >>> _letters(["Да"]), _letters(["ый ый", "ый."]), _letters(["출구"]), _letters(["पानी"]), _letters(["ж р"])
     (2, 2, 4, 4, 0)
     """
-    words = [[letter for letter in word if _is_letter(letter)] for text in texts for word in _words(text)]
+    words = [[letter for letter in word if _is_letter(letter)] for text in texts for word in _split_words(text)]
     return len({letter for word in words if len(word) > 1 for letter in word})
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     decomposed = normalize("NFD", text).casefold()
     return ["".join(decomposed.split())] if _UNSPACED.search(decomposed) else decomposed.split()
 
@@ -257,7 +257,9 @@ def read_lines(lines: Sequence[Any], language: TesseractLanguage, threads: int) 
     arguments = [program(), "stdin", "stdout", "-l", language.code, "--psm", "7", "-c", "tessedit_create_tsv=1"]
     arguments += ["--tessdata-dir", language.folder] if language.folder else []
     try:
-        table = _run(arguments, _pages(lines), _SECONDS, OMP_THREAD_LIMIT=str(threads)).decode("utf-8", "replace")
+        table = _run_tesseract(arguments, _pages(lines), _SECONDS, OMP_THREAD_LIMIT=str(threads)).decode(
+            "utf-8", "replace"
+        )
     except (OSError, subprocess.SubprocessError):
         return [TesseractLine("", 0.0)] * len(lines)
     words: list[list[tuple[str, float]]] = [[] for _ in lines]
@@ -265,10 +267,10 @@ def read_lines(lines: Sequence[Any], language: TesseractLanguage, threads: int) 
         with suppress(TypeError, ValueError, KeyError, IndexError):
             if row["level"] == "5" and (word := row["text"].strip()):
                 words[int(row["page_num"]) - 1].append((word, float(row["conf"]) / 100))
-    return [_line(of_line) for of_line in words]
+    return [_line_from_words(of_line) for of_line in words]
 
 
-def _line(words: list[tuple[str, float]]) -> TesseractLine:
+def _line_from_words(words: list[tuple[str, float]]) -> TesseractLine:
     letters = sum(len(word) for word, _ in words)
     if not letters:
         return TesseractLine("", 0.0)
@@ -299,7 +301,7 @@ def _pages(lines: Sequence[Any]) -> bytes:
     return b"".join(made)
 
 
-def _run(arguments: list[str], given: bytes, seconds: float, **env: str) -> bytes:
+def _run_tesseract(arguments: list[str], given: bytes, seconds: float, **env: str) -> bytes:
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", DATA) if name in os.environ}
     done = subprocess.run(
         arguments, input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds, check=True,
@@ -315,7 +317,7 @@ def _run(arguments: list[str], given: bytes, seconds: float, **env: str) -> byte
 
 def pulled_languages(weights: WeightsStore) -> dict[str, str]:
     """Return the pulled Tesseract languages: code -> folder."""
-    names = sorted(weights.present(WEIGHTS))
+    names = sorted(weights.complete_names(WEIGHTS))
     return {name.removeprefix(WEIGHTS): str(weights.path(name)) for name in names}
 
 

@@ -258,7 +258,7 @@ def without_music(samples: Any, model: Any, language: str) -> DetectedSpeech | N
 
     ``samples`` are float32 in -1..1 at 16 kHz; ``model`` is faster-whisper's.
     """
-    stretches = _stretches(samples)
+    stretches = _speech_candidates(samples)
     silenced = [
         (start, end)
         for start, end, sure in stretches
@@ -292,7 +292,7 @@ def split_at_pauses(words: Sequence[Any], spoken: Sequence[tuple[float, float]])
     return apart
 
 
-def _stretches(samples: Any) -> list[tuple[int, int, float]]:
+def _speech_candidates(samples: Any) -> list[tuple[int, int, float]]:
     """Return (first sample, last sample, maximum voice probability) of every stretch that may be speech."""
     vad, numpy = import_library("faster_whisper.vad"), import_library("numpy")
     found = vad.get_speech_timestamps(samples, vad.VadOptions())
@@ -325,9 +325,9 @@ def _is_speech(samples: Any, model: Any, language: str) -> bool:
         compression_ratio_threshold=None,
         condition_on_previous_text=False,
     )
-    return any(_is_said(segment.no_speech_prob, segment.avg_logprob) for segment in segments)
+    return any(_is_probably_speech(segment.no_speech_prob, segment.avg_logprob) for segment in segments)
 
 
-def _is_said(nothing: float, likely: float) -> bool:
+def _is_probably_speech(nothing: float, likely: float) -> bool:
     """Return whether a stretch is speech, by Whisper's no-speech probability and mean token log probability."""
     return nothing < PERHAPS_NOTHING or (nothing < NOTHING_SAID and likely > UNLIKELY)

@@ -110,7 +110,7 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
         speech = without_music(piece, model, language or found.language) if len(piece) else None
         if speech is not None:
             found.voiced += speech.voiced
-            _hear(model, speech, language, found, offset=start / RATE, total=total, translate=translate)
+            _transcribe_piece(model, speech, language, found, offset=start / RATE, total=total, translate=translate)
     if not found.segments:
         drowned = found.voiced if found.voiced >= UNHEARD else 0.0
         return {
@@ -141,7 +141,7 @@ class _SegmentsSoFar(Struct):
     voiced: float = 0.0
 
 
-def _hear(
+def _transcribe_piece(
     model: Any,
     speech: DetectedSpeech,
     language: str,

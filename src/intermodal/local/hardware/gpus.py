@@ -69,10 +69,11 @@ def read_amd(folder: Path) -> tuple[Gpu, ...]:
     """Return AMD GPUs from the files of the kernel driver."""
     found = []
     for device in sorted(folder.glob("card[0-9]*/device")):
-        memory, used = _number(device / "mem_info_vram_total"), _number(device / "mem_info_vram_used")
-        if _text(device / "vendor") == _AMD and memory:
+        memory, used = _read_number(device / "mem_info_vram_total"), _read_number(device / "mem_info_vram_used")
+        if _read_text_or_empty(device / "vendor") == _AMD and memory:
             name = (
-                _text(device / "product_name") or f"AMD graphics card (device {_text(device / 'device') or 'unknown'})"
+                _read_text_or_empty(device / "product_name")
+                or f"AMD graphics card (device {_read_text_or_empty(device / 'device') or 'unknown'})"
             )
             found.append(_card(name, memory, max(0, memory - used)))
     return tuple(found)
@@ -118,13 +119,13 @@ def _tool_output(*command: str) -> str:
     return done.stdout
 
 
-def _text(path: Path) -> str:
+def _read_text_or_empty(path: Path) -> str:
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError):
         return ""
 
 
-def _number(path: Path) -> int:
-    text = _text(path)
+def _read_number(path: Path) -> int:
+    text = _read_text_or_empty(path)
     return int(text) if text.isdigit() else 0

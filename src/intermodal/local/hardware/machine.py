@@ -49,7 +49,7 @@ def machine_survey(folder: Path | None = None) -> Machine:
 
 def processor() -> str:
     """Return the processor's name; "" if the system reports none."""
-    for line in _read(Path("/proc/cpuinfo")).splitlines():
+    for line in _read_text_or_empty(Path("/proc/cpuinfo")).splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
             return value.strip()
@@ -91,7 +91,7 @@ def _round_down(size: int) -> int:
     return size // ROUND * ROUND
 
 
-def _read(path: Path) -> str:
+def _read_text_or_empty(path: Path) -> str:
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError):
@@ -100,7 +100,7 @@ def _read(path: Path) -> str:
 
 def _cpu_quota(cgroup: Path) -> float:
     """Return the CPU quota of a cgroup v2 (``cpu.max``: quota and period in microseconds); 0 if there is no limit."""
-    fields = _read(cgroup / "cpu.max").split()
+    fields = _read_text_or_empty(cgroup / "cpu.max").split()
     if len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit() and int(fields[1]):
         return int(fields[0]) / int(fields[1])
     return 0.0
@@ -108,12 +108,12 @@ def _cpu_quota(cgroup: Path) -> float:
 
 def _memory_limit(cgroup: Path) -> tuple[int, int]:
     """Return limit and usage of a cgroup v2, excluding its reclaimable file cache; limit 0 if there is none."""
-    limit = _read(cgroup / "memory.max")
+    limit = _read_text_or_empty(cgroup / "memory.max")
     if not limit.isdigit():
         return 0, 0
-    used = _read(cgroup / "memory.current")
+    used = _read_text_or_empty(cgroup / "memory.current")
     cache = 0
-    for line in _read(cgroup / "memory.stat").splitlines():
+    for line in _read_text_or_empty(cgroup / "memory.stat").splitlines():
         name, _, value = line.partition(" ")
         if name == "inactive_file" and value.isdigit():
             cache = int(value)
@@ -124,7 +124,7 @@ def _gpus() -> tuple[Gpu, ...]:
     """Return the NVIDIA GPUs listed in the kernel driver's files, without a library or subprocess."""
     found = []
     for card in sorted(_CARDS.glob("*/information")):
-        for line in _read(card).splitlines():
+        for line in _read_text_or_empty(card).splitlines():
             name, _, value = line.partition(":")
             if name.strip() == "Model":
                 found.append(Gpu(name=value.strip(), memory=0))

@@ -39,7 +39,7 @@ def measure_bandwidth(processor: str, cores: int) -> MeasuredBandwidth:
     Allocates ``2 * BLOCK`` bytes per processor, at most ``MOST`` in total.
     """
     many = max(1, min(cores, MOST // (2 * BLOCK)))
-    best = max(_round(many) for _ in range(ROUNDS))
+    best = max(_measure_round(many) for _ in range(ROUNDS))
     return MeasuredBandwidth(processor=processor, cores=cores, bandwidth=best, taken=today())
 
 
@@ -70,7 +70,7 @@ def as_quantity(measured_bandwidth: MeasuredBandwidth) -> Quantity:
     return between(low, mid, high, f"{copied}, assumed to be three quarters of the memory's bandwidth")
 
 
-def _round(many: int) -> float:
+def _measure_round(many: int) -> float:
     """Return the copied bytes per second of ``many`` parallel threads. ctypes releases the GIL while copying."""
     copied, start, stop = [0] * many, threading.Barrier(many + 1), threading.Event()
 

@@ -77,14 +77,19 @@ def with_reduced_contexts(catalog: Catalog, machine: Machine, weights: WeightsSt
 
     Models that do not fit with ``MIN_CONTEXT`` tokens stay unchanged, and plans reject them.
     """
-    made = {each.id: _shorter(each, machine, weights, env) for each in endpoints_that_do_not_fit(catalog, machine)}
+    made = {
+        each.id: _with_reduced_context(each, machine, weights, env)
+        for each in endpoints_that_do_not_fit(catalog, machine)
+    }
     changed = {key: endpoint for key, endpoint in made.items() if endpoint is not None}
     if not changed:
         return catalog
     return catalog.among(tuple(changed.get(each.id, each) for each in catalog.endpoints))
 
 
-def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: Mapping[str, str]) -> Endpoint | None:
+def _with_reduced_context(
+    endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: Mapping[str, str]
+) -> Endpoint | None:
     files = _files(endpoint, weights, env)
     has = endpoint.context or endpoint.model.context
     if files is None or not has or not files.model.endswith(".gguf"):
@@ -95,7 +100,7 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
             model_measurements.file_key(files.model),
             model_measurements.file_key(files.projector) if files.projector else "",
         )
-        needed = _need(files, corrections, stamps)
+        needed = _memory_by_context_function(files, corrections, stamps)
         most = longest_context(needed, has - 1, partial(fits_in_memory, machine)) // MIN_CONTEXT * MIN_CONTEXT
         if most < MIN_CONTEXT:
             return None
@@ -106,14 +111,16 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
 
 
 @lru_cache(64)
-def _need(files: _Files, corrections: tuple[Correction, ...], stamps: tuple[str, str]) -> Callable[[int], MemoryRange]:
+def _memory_by_context_function(
+    files: _Files, corrections: tuple[Correction, ...], stamps: tuple[str, str]
+) -> Callable[[int], MemoryRange]:
     """Return a function from context to memory. Cached by arguments, so that file headers are read once."""
     return memory_by_context(files.model, files.projector, files.slots, corrections, files.program)
 
 
 def _files(endpoint: Endpoint, weights: WeightsStore, env: Mapping[str, str]) -> _Files | None:
     if endpoint.host.protocol == "started":
-        wanted = ServerRecords(state_dir(env), server_name(endpoint.host.id)).read_wanted()
+        wanted = ServerRecords(state_dir(env), server_name(endpoint.host.id)).read_spec()
         if wanted is None:
             return None
         program = program_version(wanted.program, wanted.path)

@@ -95,7 +95,7 @@ class ServerFootprint(Value):
     assumed: tuple[str, ...] = ()
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """Return a description in one line."""
         found = f"{self.engine} at {self.address}"
         if self.build.lower().startswith(self.engine):
@@ -174,7 +174,7 @@ def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFoo
     process = _process(root)
     options = parse_llama_options(process.arguments, process.env)
     ours = _of_package(process.arguments)
-    on_cards = _on_cards(process)
+    on_cards = _bytes_on_gpus(process)
     assumed = [] if process.seen else ["its options, of which none can be seen from here: the usual ones"]
     unified = _has_unified_cache(log, options, slots, ours, process, assumed)
     settings = ServingSettings(
@@ -268,7 +268,7 @@ def _vllm(root: str, key: str, body: bytes, log: str, model: str) -> ServerFootp
     return ServerFootprint(
         engine="vllm", address=root, model=str(row.get("root") or row.get("id") or ""),
         build=f"vLLM {build}" if build else "", program=f"vllm {build}" if build else "", serving=serving,
-        resident=resident_memory(process.pid) if process.pid else 0, on_cards=_on_cards(process),
+        resident=resident_memory(process.pid) if process.pid else 0, on_cards=_bytes_on_gpus(process),
         tokens=_as_count(labels.get("kv_cache_size_tokens")) or block * blocks, assumed=tuple(assumed),
     )  # fmt: skip
 
@@ -344,7 +344,7 @@ def _process(root: str) -> ServerProcess:
         return ServerProcess(pid=pid)
 
 
-def _on_cards(process: ServerProcess) -> int:
+def _bytes_on_gpus(process: ServerProcess) -> int:
     import psutil
 
     if not process.pid:
@@ -448,15 +448,15 @@ def parse_llama_options(arguments: Sequence[str], env: Mapping[str, str] | None 
     unified = options.get("unified")
     return LlamaOptions(
         model=options.get("model", ""), projector=options.get("projector", ""), draft=options.get("draft", ""),
-        slots=max(0, _number(options.get("slots", "")) or 0),
-        ubatch=max(0, _number(options.get("ubatch", "")) or 0) or 512,
+        slots=max(0, _parse_int(options.get("slots", "")) or 0),
+        ubatch=max(0, _parse_int(options.get("ubatch", "")) or 0) or 512,
         type_k=options.get("type_k", "f16").lower(), type_v=options.get("type_v", "f16").lower(),
         flash="off" if flash in _OFF else "auto" if flash == "auto" else "on",
-        layers=ALL if layers == "all" else _number(layers),
-        experts=max(0, _number(options.get("experts", "")) or 0), all_experts="all_experts" in options,
+        layers=ALL if layers == "all" else _parse_int(layers),
+        experts=max(0, _parse_int(options.get("experts", "")) or 0), all_experts="all_experts" in options,
         unified=None if unified is None else unified.lower() not in _OFF, cache_on_host="cache_on_host" in options,
         swa_full="swa_full" in options, projector_on_host="projector_on_host" in options,
-        kept=_number(options.get("kept", "")) != 0,
+        kept=_parse_int(options.get("kept", "")) != 0,
     )  # fmt: skip
 
 
@@ -471,6 +471,6 @@ def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield _VALUED[option], value
 
 
-def _number(word: str) -> int | None:
+def _parse_int(word: str) -> int | None:
     digits = word.removeprefix("-")
     return int(word) if digits.isdigit() and len(digits) < 10 else None

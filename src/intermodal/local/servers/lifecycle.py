@@ -33,7 +33,7 @@ from intermodal.local.servers.records import (
     all_records,
     latest_start_log,
 )
-from intermodal.local.tokenizers.template_marks import marks_in
+from intermodal.local.tokenizers.template_marks import template_marks
 from intermodal.plans.numbers import memory_size, size
 from intermodal.sizing.memory import Correction
 from intermodal.store.process_identity import is_alive, is_dead, pid_of
@@ -67,7 +67,7 @@ class ManagedServer(Value):
         """Return the phase. A record whose supervisor is dead counts as stopped."""
         if self.state is None:
             return "not started"
-        if self.state.phase in ALIVE and not self.state.lives:
+        if self.state.phase in ALIVE and not self.state.is_alive:
             return "stopped"
         return self.state.phase
 
@@ -76,7 +76,7 @@ def all_servers(env: Mapping[str, str]) -> tuple[ManagedServer, ...]:
     """Return every server with a specification on this machine, sorted by name."""
     found = []
     for place in all_records(env):
-        wanted = place.read_wanted()
+        wanted = place.read_spec()
         if wanted is not None:
             found.append(_managed_server(place, wanted, place.state()))
     return tuple(found)
@@ -95,18 +95,18 @@ async def start_server(
     """
     place = ServerRecords(state_dir(env), spec.name)
     async with _hold_lock(place, tell):
-        before, state = place.read_wanted(), place.state()
-        if state is not None and state.lives and before is not None:
-            if not before.same(spec):
+        before, state = place.read_spec(), place.state()
+        if state is not None and state.is_alive and before is not None:
+            if not before.is_served_by(spec):
                 raise UsageError(
-                    f"{spec.name} is up already, as another server ({_unlike(before, spec)})",
+                    f"{spec.name} is up already, as another server ({_settings_difference(before, spec)})",
                     where="intermodal up", todo=hint("intermodal down {}, or choose another {name}", spec.name),
                 )  # fmt: skip
             return _managed_server(place, before, await _wait_until_ready(place, tell)), False
         await _clean_up(place)
         if later:
             place.write_wanted(spec)
-            if before is None or not before.same(spec):
+            if before is None or not before.is_served_by(spec):
                 place.clear_state()
             return _managed_server(place, spec, place.state()), False
         made, found = await _start(place, spec, env, tell, known=before is not None)
@@ -118,15 +118,15 @@ async def stop_server(name: str, env: Mapping[str, str]) -> bool:
     import anyio
 
     place = ServerRecords(state_dir(env), name)
-    if place.read_wanted() is None and place.state() is None:
+    if place.read_spec() is None and place.state() is None:
         return False
     state = place.state()
-    if state is not None and state.lives and state.phase != "ready":
+    if state is not None and state.is_alive and state.phase != "ready":
         _signal(state.supervisor, signal.SIGTERM)  # a process that is starting it holds the lock until that fails
     async with place.hold_lock():
         with anyio.CancelScope(shield=True):
             await _end(place)
-            place.forget()
+            place.delete_all()
     return True
 
 
@@ -142,26 +142,26 @@ async def ensure_serving(
     place = ServerRecords(state_dir(env), name)
     begun = time.monotonic()
     async with place.hold_lock(shared=True):
-        wanted, state = place.read_wanted(), place.state()
+        wanted, state = place.read_spec(), place.state()
         if wanted is None:
             raise NotInstalled("is not known any more", where=f"up.{name}", todo="run: intermodal up MODEL")
-        if state is not None and state.lives and state.phase == "ready" and not is_dead(state.server):
+        if state is not None and state.is_alive and state.phase == "ready" and not is_dead(state.server):
             place.touch()
             return await _running_server(wanted, state)
     async with _hold_lock(place, tell):
         state = place.state()
-        if state is not None and state.lives:
+        if state is not None and state.is_alive:
             state = await _wait_until_ready(place, tell)
         elif state is not None and state.phase == "failed":
             raise _failure(place, state)
         else:
             await _clean_up(place)
-            state, _ = await _start(place, _at(wanted, context, env), env, tell, known=True)
+            state, _ = await _start(place, _with_reduced_context(wanted, context, env), env, tell, known=True)
         place.touch()
         return await _running_server(wanted, state, time.monotonic() - begun)
 
 
-def _at(spec: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
+def _with_reduced_context(spec: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
     """Return the specification with a reduced context (0: the full one). The full context stays recorded."""
     if spec.uncut is not None:
         before = spec.uncut
@@ -177,12 +177,12 @@ async def _running_server(spec: ServerSpec, state: ServerState, load_seconds: fl
     """Return the running server. Reading a model's template marks takes 0.25 s, once per file."""
     import anyio
 
-    marks = await anyio.to_thread.run_sync(marks_in, Path(spec.model))
+    marks = await anyio.to_thread.run_sync(template_marks, Path(spec.model))
     return ChatServer(base_url=state.base_url, key=state.key, load_seconds=load_seconds, marks=marks)
 
 
 def _managed_server(place: ServerRecords, spec: ServerSpec, state: ServerState | None) -> ManagedServer:
-    return ManagedServer(wanted=spec, state=state, log=str(place.log), foreseen=place.foreseen())
+    return ManagedServer(wanted=spec, state=state, log=str(place.log), foreseen=place.read_forecast())
 
 
 def check_memory(spec: ServerSpec, free: int, memory: int, corrections: tuple[Correction, ...] = ()) -> None:
@@ -241,7 +241,7 @@ async def _start(
             await _end(place)
             failed = place.state()
             if not known:
-                place.forget()
+                place.delete_all()
             elif failed is not None and failed.phase == "starting":
                 place.record(msgspec.structs.replace(failed, phase="stopped", server="", port=0, key="", reason=""))
         raise
@@ -272,7 +272,7 @@ async def _spawn(place: ServerRecords) -> None:
         "intermodal.local.servers.supervisor",
         str(place.root),
         place.name,
-        place.mark(),
+        place.spec_stamp(),
     ]
     place.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
@@ -324,7 +324,7 @@ async def _clean_up(place: ServerRecords) -> None:
 
 async def _end(place: ServerRecords) -> None:
     """Stop supervisor and server: the supervisor is signalled, and processes that do not react are killed."""
-    wanted = place.read_wanted()
+    wanted = place.read_spec()
     if wanted is not None:
         with suppress(StoreError):  # if nothing can be written, the supervisor cannot write its record either
             place.write_wanted(wanted)  # rewritten, so that a supervisor without a record sees the change and exits
@@ -355,7 +355,7 @@ async def clean_up(env: Mapping[str, str]) -> None:
     """Clean up after dead supervisors. Skips names whose lock is held."""
     for place in all_records(env):
         state = place.state()
-        if state is not None and state.phase in ALIVE and not state.lives:
+        if state is not None and state.phase in ALIVE and not state.is_alive:
             with place.try_lock() as held:
                 if held:
                     await _clean_up(place)
@@ -368,7 +368,7 @@ def _signal(known: str, number: signal.Signals) -> None:
             os.kill(pid_of(known), number)
 
 
-def _unlike(one: ServerSpec, other: ServerSpec) -> str:
+def _settings_difference(one: ServerSpec, other: ServerSpec) -> str:
     for field, words in (
         ("digest", "another file"), ("projector", "another projector"), ("context", "context"), ("slots", "slots"),
         ("program", "program"),

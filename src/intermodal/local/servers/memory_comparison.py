@@ -113,8 +113,8 @@ def _llama(shape: ModelShape, settings: ServingSettings, footprint: ServerFootpr
         on_cards = predicted.total("device")
         rows.append(TermComparison(name=CARD, device="device", predicted=on_cards, real=footprint.on_cards,
                              source="the driver"))  # fmt: skip
-        beside = footprint.on_cards - _real(predicted, rows, "device", without=("backend",))
-        expected = predicted.of("backend").mid
+        beside = footprint.on_cards - _logged_or_predicted(predicted, rows, "device", without=("backend",))
+        expected = predicted.bytes_of("backend").mid
         if beside > 0 and expected:
             ratios.append(_ratio("backend", "device", beside / expected))
     return rows, ratios, notes
@@ -123,7 +123,7 @@ def _llama(shape: ModelShape, settings: ServingSettings, footprint: ServerFootpr
 def _touched_memory(predicted: ModelMemory) -> Quantity:
     """Return the memory of a process that has computed part of its graph: buffer pages count only once touched."""
     every = predicted.total("host")
-    untouched = sum(predicted.of(name, "host").mid for name in _COMPUTED)
+    untouched = sum(predicted.bytes_of(name, "host").mid for name in _COMPUTED)
     return between(max(0.0, every.low - untouched), every.mid, every.high, "compute buffers touched or not yet")
 
 
@@ -131,16 +131,20 @@ def _program(predicted: ModelMemory, rows: list[TermComparison], footprint: Serv
     """Return the memory of the process beyond its buffers, as a ratio; a reason as text if it is unknown."""
     if footprint.grows and footprint.read:
         return "it may keep prompts of the past in memory (--cache-ram), so its process says nothing of the program"
-    expected = predicted.of("program").mid
-    most = footprint.resident + footprint.mapped_out - _real(predicted, rows, "host", without=("program", *_COMPUTED))
-    least = max(0.0, most - _real(predicted, rows, "host", only=_COMPUTED))
+    expected = predicted.bytes_of("program").mid
+    most = (
+        footprint.resident
+        + footprint.mapped_out
+        - _logged_or_predicted(predicted, rows, "host", without=("program", *_COMPUTED))
+    )
+    least = max(0.0, most - _logged_or_predicted(predicted, rows, "host", only=_COMPUTED))
     if most <= 0 or not expected:
         return "its process holds less than its buffers: parts of the file are not in memory now"
     return CorrectionRatio(name="program", device="host", low=least / expected, mid=(least + most) / 2 / expected,
                  high=most / expected)  # fmt: skip
 
 
-def _real(
+def _logged_or_predicted(
     predicted: ModelMemory, rows: list[TermComparison], device: Device, *, without: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
 ) -> float:  # fmt: skip
@@ -148,7 +152,7 @@ def _real(
     logged = {row.name: row.real for row in rows if row.device == device and row.source == "log" and row.real}
     named = dict.fromkeys(term.name for term in predicted.terms if term.device == device)
     kept = [name for name in named if name not in without and (not only or name in only)]
-    return sum(logged.get(name, predicted.of(name, device).mid) for name in kept)
+    return sum(logged.get(name, predicted.bytes_of(name, device).mid) for name in kept)
 
 
 def _ratio(name: str, device: Device, share: float) -> CorrectionRatio:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from intermodal.sizing.memory import Correction, model_memory
 from intermodal.sizing.model_sources import local_model
-from intermodal.sizing.placement import largest
+from intermodal.sizing.placement import largest_fitting
 from intermodal.sizing.shape import ModelShape, ServingSettings
 from intermodal.sizing.vllm import VllmSettings, text_bytes
 
@@ -66,7 +66,7 @@ def memory_by_context(
 
 def longest_context(needed: Callable[[int], MemoryRange], most: int, room: Callable[[float], bool]) -> int:
     """Return the longest context per slot for which ``room`` returns True, at most ``most``; 0 if none fits."""
-    return largest(most, lambda context: room(needed(context)[2]), _STEP)
+    return largest_fitting(most, lambda context: room(needed(context)[2]), _STEP)
 
 
 def cache_space(folder: str, context: int, slots: int) -> int:

@@ -119,7 +119,7 @@ def _vllm(spec: ServerSpec, port: int, key: str) -> StartCommand:
     return StartCommand(command=command, env=env)
 
 
-def _this_python_has(module: str) -> str:
+def _is_installed_here(module: str) -> str:
     try:
         return sys.executable if find_spec(module) is not None else ""
     except (ImportError, ValueError):
@@ -142,12 +142,12 @@ PROGRAMS: Mapping[str, ServerProgram] = {
         patience=600.0, quirks=_LLAMA_QUIRKS,
     ),
     "xllamacpp": ServerProgram(
-        what="llama.cpp (xllamacpp)", takes="gguf", find=lambda: _this_python_has("xllamacpp"),
+        what="llama.cpp (xllamacpp)", takes="gguf", find=lambda: _is_installed_here("xllamacpp"),
         todo="run: pip install 'intermodal[embedded]', or install llama.cpp", start=_package, counters=_LLAMA_COUNTERS,
         patience=600.0, quirks=_LLAMA_QUIRKS,
     ),
     "vllm": ServerProgram(
-        what="vLLM", takes="folder", find=lambda: _this_python_has("vllm") or shutil.which("vllm") or "",
+        what="vLLM", takes="folder", find=lambda: _is_installed_here("vllm") or shutil.which("vllm") or "",
         todo="run: pip install vllm", start=_vllm,
         counters=("vllm:prompt_tokens_total", "vllm:generation_tokens_total", "vllm:num_requests_running"),
         patience=1200.0,

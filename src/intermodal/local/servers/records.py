@@ -85,7 +85,7 @@ class ServerSpec(Value):
     since: str = ""
     uncut: FullServerContext | None = None
 
-    def same(self, other: ServerSpec) -> bool:
+    def is_served_by(self, other: ServerSpec) -> bool:
         """Return whether one running server serves both.
 
         True if everything except start time, idle limit, requested name and expected memory is equal.
@@ -124,7 +124,7 @@ class ServerState(Value):
         return f"http://127.0.0.1:{self.port}/v1"
 
     @property
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         """Return whether it is running or starting, with a live supervisor."""
         return self.phase in ALIVE and not is_dead(self.supervisor)
 
@@ -148,22 +148,22 @@ class ServerRecords:
         self.lock_file = own / f".{name}.lock"
         self.log = root / "logs" / f"{name}.log"
 
-    def read_wanted(self) -> ServerSpec | None:
-        return _read(self.folder / "wanted.json", ServerSpec)
+    def read_spec(self) -> ServerSpec | None:
+        return _read_record(self.folder / "wanted.json", ServerSpec)
 
     def state(self) -> ServerState | None:
-        return _read(self.folder / "state.json", ServerState)
+        return _read_record(self.folder / "state.json", ServerState)
 
-    def foreseen(self) -> MemoryForecast | None:
-        return _read(self.folder / "foreseen.json", MemoryForecast)
+    def read_forecast(self) -> MemoryForecast | None:
+        return _read_record(self.folder / "foreseen.json", MemoryForecast)
 
     def write_wanted(self, spec: ServerSpec) -> None:
-        self._write("wanted.json", spec)
+        self._write_record("wanted.json", spec)
 
     def save_forecast(self, foreseen: MemoryForecast) -> None:
-        self._write("foreseen.json", foreseen)
+        self._write_record("foreseen.json", foreseen)
 
-    def mark(self) -> str:
+    def spec_stamp(self) -> str:
         """Return a value that changes whenever the specification is written; "" if there is none.
 
         A supervisor is started for one mark, and exits if the mark has changed once its own record is visible. A
@@ -180,7 +180,7 @@ class ServerRecords:
         from datetime import UTC, datetime
 
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._write("state.json", msgspec.structs.replace(state, at=now))
+        self._write_record("state.json", msgspec.structs.replace(state, at=now))
 
     def withdraw_state(self, supervisor: str) -> None:
         """Remove this supervisor's record, because it started nothing."""
@@ -196,7 +196,7 @@ class ServerRecords:
             with suppress(OSError):
                 (self.folder / old).unlink()
 
-    def forget(self) -> None:
+    def delete_all(self) -> None:
         """Delete all records of the server; its log stays."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -234,7 +234,7 @@ class ServerRecords:
             self.lock_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             return os.fdopen(os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600), "wb")
 
-    def _write(self, name: str, value: Value) -> None:
+    def _write_record(self, name: str, value: Value) -> None:
         """Write a file atomically, readable only by the user because it contains the key."""
         with self._store_errors():
             write_private_file(self.folder / name, format_json(msgspec.json.encode(value)))
@@ -261,7 +261,7 @@ def all_records(env: Mapping[str, str]) -> tuple[ServerRecords, ...]:
     return tuple(ServerRecords(root, name) for name in names if not name.startswith("."))
 
 
-def _read(path: Path, cls: type[T]) -> T | None:
+def _read_record(path: Path, cls: type[T]) -> T | None:
     """Read a record; None if it is missing, or written by another version."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=cls)
@@ -312,7 +312,7 @@ class ServerLog:
             except OSError:
                 pass  # a full disk must not end the server
 
-    def follow(self, pipe: IO[bytes]) -> threading.Thread:
+    def copy_from_pipe(self, pipe: IO[bytes]) -> threading.Thread:
         """Write the contents of a pipe in a thread, until the pipe closes."""
 
         def read() -> None:

@@ -145,7 +145,7 @@ def _gguf(
         memory=gguf_memory(shape, eyes, context, wish.slots, corrections, program_version(program, run)),
         disk=sum(file.stat().st_size for file in files),
         parameters=float(shape.parameters), embeds=shape.pools,
-        sees="vision" in encoders, hears="audio" in encoders, since=_now(),
+        sees="vision" in encoders, hears="audio" in encoders, since=_utc_now_text(),
     )  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def _folder(wish: ServerRequest, path: Path) -> ServerSpec:
         name=name, requested=wish.model, program=program, path=run, model=str(path),
         digest=_digest(sorted(path.glob("*.safetensors"))), model_id=f"local/{name}", served_as=name,
         context=context, slots=wish.slots, idle=wish.idle, memory=folder_memory(shape, context, wish.slots),
-        disk=shape.weights, parameters=float(shape.parameters), since=_now(),
+        disk=shape.weights, parameters=float(shape.parameters), since=_utc_now_text(),
     )  # fmt: skip
 
 
@@ -236,7 +236,7 @@ def _slug(name: str) -> str:
     return slug or "model"
 
 
-def _now() -> str:
+def _utc_now_text() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

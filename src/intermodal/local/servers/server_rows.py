@@ -80,14 +80,14 @@ def _row(server: ManagedServer) -> HostRow:
     )  # fmt: skip
 
 
-def _uncut(server: ManagedServer) -> FullServerContext | None:
+def _full_context_of(server: ManagedServer) -> FullServerContext | None:
     """Return the full context of a server that is not running and was last started with a reduced one."""
     return server.wanted.uncut if server.phase != "ready" else None
 
 
 def _context(server: ManagedServer) -> int:
     """Return the context length: as reported by the server, else as specified."""
-    uncut, state = _uncut(server), server.state
+    uncut, state = _full_context_of(server), server.state
     if uncut is not None:
         return uncut.context
     return state.context if state is not None and state.context else server.wanted.context
@@ -95,7 +95,7 @@ def _context(server: ManagedServer) -> int:
 
 def _memory(server: ManagedServer) -> tuple[float, float, float]:
     """Return the predicted memory, or the memory measured after the last start."""
-    uncut = _uncut(server)
+    uncut = _full_context_of(server)
     if uncut is not None:
         return uncut.memory
     low, mid, high = server.memory
@@ -104,7 +104,7 @@ def _memory(server: ManagedServer) -> tuple[float, float, float]:
 
 
 def _memory_basis(server: ManagedServer) -> str:
-    if _uncut(server) is not None:
+    if _full_context_of(server) is not None:
         return "from the header of its file"
     if server.foreseen is not None:
         return server.foreseen.words

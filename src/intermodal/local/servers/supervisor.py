@@ -65,7 +65,7 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         self._record("starting")
         if (
-            self._place.mark() != self._mark
+            self._place.spec_stamp() != self._mark
         ):  # checked after writing the record, so that a caller that withdraws it knows the process
             self._place.withdraw_state(self._me)
             return
@@ -73,7 +73,7 @@ class Supervisor:
         while not self._stop.is_set():
             self._record("starting" if not self._was_ready else "restarting", crashes=crashes)
             begun = time.monotonic()
-            reason = self._life()
+            reason = self._run_server_once()
             if not reason:
                 break
             crashes = 1 if time.monotonic() - begun > WELL else crashes + 1
@@ -89,7 +89,7 @@ class Supervisor:
 
     # ---- one life of the server ------------------------------------------------------------------
 
-    def _life(self) -> str:
+    def _run_server_once(self) -> str:
         """Start the server and watch it until it ends. Returns why it crashed; "" if it was stopped on purpose."""
         port, key = _free_port(), secrets.token_urlsafe(24)
         begun = time.monotonic()
@@ -104,8 +104,8 @@ class Supervisor:
             said = reported_capabilities(port, key)
             warm_up(port, key, self._wanted)
             self._was_ready = True
-            self._ready(port, key, said, time.monotonic() - begun)
-            return self._watch(port, key)
+            self._wait_until_healthy(port, key, said, time.monotonic() - begun)
+            return self._watch_until_end(port, key)
         finally:
             self._end()
 
@@ -117,7 +117,7 @@ class Supervisor:
         )  # fmt: skip
         assert self._child.stdout is not None
         self._log.write(f"\n{STARTS}{time.strftime('%Y-%m-%dT%H:%M:%S')}\n".encode())
-        self._log.follow(self._child.stdout)
+        self._log.copy_from_pipe(self._child.stdout)
         self._state = msgspec.structs.replace(self._state, server=identity(self._child.pid), port=port, key=key)
         self._record(self._state.phase)
 
@@ -135,7 +135,7 @@ class Supervisor:
             pause = min(0.25, pause * 1.3)
         return ""
 
-    def _ready(self, port: int, key: str, capabilities: ReportedCapabilities, seconds: float) -> None:
+    def _wait_until_healthy(self, port: int, key: str, capabilities: ReportedCapabilities, seconds: float) -> None:
         assert self._child is not None
         self._state = msgspec.structs.replace(
             self._state, context=capabilities.context or self._wanted.context, sees=capabilities.sees,
@@ -144,7 +144,7 @@ class Supervisor:
         )  # fmt: skip
         self._record("ready")
 
-    def _watch(self, port: int, key: str) -> str:
+    def _watch_until_end(self, port: int, key: str) -> str:
         """Watch until the server exits, stops responding, is asked to stop, or is idle."""
         assert self._child is not None
         idle = self._wanted.idle
@@ -238,8 +238,8 @@ def _die_with_parent() -> None:
 def main() -> None:
     root, name, mark = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     place = ServerRecords(root, name)
-    wanted = place.read_wanted()
-    if wanted is None or place.mark() != mark:
+    wanted = place.read_spec()
+    if wanted is None or place.spec_stamp() != mark:
         raise SystemExit(f"nothing is wanted of {name}")
     if os.fork():
         os._exit(0)  # the starting process need not wait

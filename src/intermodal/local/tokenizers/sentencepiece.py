@@ -122,11 +122,11 @@ class SentencePieceTokenizer:
         ids: list[int] = []
         at = 0
         while at < size:
-            ids += self._apart(text[at : ends[at]], halves)
+            ids += self._split_symbol(text[at : ends[at]], halves)
             at = ends[at]
         return ids
 
-    def _apart(self, piece: str, halves: dict[str, int]) -> list[int]:
+    def _split_symbol(self, piece: str, halves: dict[str, int]) -> list[int]:
         """Return the token of a symbol; if it is not a token, the tokens of its halves, or its bytes."""
         found = self._ids.get(piece)
         if found is not None:
@@ -134,7 +134,7 @@ class SentencePieceTokenizer:
         half = halves.get(piece)
         if half is None:
             return [self._bytes[value] for value in piece.encode("utf-8")]
-        return [*self._apart(piece[:half], halves), *self._apart(piece[half:], halves)]
+        return [*self._split_symbol(piece[:half], halves), *self._split_symbol(piece[half:], halves)]
 
 
 def sentencepiece_from_gguf(header: GgufHeader) -> SentencePieceTokenizer | None:

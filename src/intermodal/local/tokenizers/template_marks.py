@@ -24,7 +24,7 @@ _CONFIG = "tokenizer_config.json"
 _LARGEST = 64 << 20  # maximum bytes of a tokenizer config
 
 
-def marks_in(path: Path) -> tuple[str, ...]:
+def template_marks(path: Path) -> tuple[str, ...]:
     """Return the template marks of a GGUF file, or of a folder in transformers' layout.
 
     They are the special tokens, and the marks of known families that its template writes (Llama 2's are not tokens).
@@ -36,11 +36,11 @@ def marks_in(path: Path) -> tuple[str, ...]:
         state = file.stat()
     except OSError:
         return ()
-    return _marks_in(file, state.st_mtime_ns, state.st_size)
+    return _read_template_marks(file, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=16)
-def _marks_in(file: Path, changed: int, size: int) -> tuple[str, ...]:
+def _read_template_marks(file: Path, changed: int, size: int) -> tuple[str, ...]:
     return _of_config(file, size) if file.name == _CONFIG else _of_gguf(file)
 
 
@@ -53,7 +53,7 @@ def _of_gguf(file: Path) -> tuple[str, ...]:
     template = "\n".join(str(value) for name, value in header.metadata.items() if name.startswith(_TEMPLATE))
     pairs = zip(header.tokens, kinds, strict=False)
     found = [(token, kind in _ALWAYS) for token, kind in pairs if kind in _ALWAYS or kind == _WRITTEN]
-    return _marks(found, template) if template else (*_marks(found, template), *_DEFAULT)
+    return _template_only_tokens(found, template) if template else (*_template_only_tokens(found, template), *_DEFAULT)
 
 
 def _of_config(file: Path, size: int) -> tuple[str, ...]:
@@ -68,10 +68,10 @@ def _of_config(file: Path, size: int) -> tuple[str, ...]:
     )
     found = [(str(row.get("content") or ""), bool(row.get("special"))) for row in rows]
     template = str(config.get("chat_template") or "")
-    return _marks(found, template)
+    return _template_only_tokens(found, template)
 
 
-def _marks(tokens: list[tuple[str, bool]], template: str) -> tuple[str, ...]:
+def _template_only_tokens(tokens: list[tuple[str, bool]], template: str) -> tuple[str, ...]:
     """Return the tokens that only the template may write."""
     own = [token for token, always in tokens if token.strip() and (always or token in template)]
     return tuple(dict.fromkeys((*own, *special_tokens().intact(template))))

@@ -64,7 +64,7 @@ class TokenCounter:
         return tuple(name for name in _LIGHT if self._path(name) is not None)
 
     @property
-    def cold(self) -> bool:
+    def is_unloaded(self) -> bool:
         """Return whether a small vocabulary is not loaded yet; loading takes 0.1 s."""
         if not self._warm:
             self._warm = self._loaded.keys() >= {*self.names()}
@@ -127,7 +127,7 @@ class TokenCounter:
                 text = opened.text(part.index)
                 text = text if sent is None else sent(part.index, text)
                 counts = {
-                    name: self.count(name, self._marks(name).break_tokens(text) if name in mine else text)
+                    name: self.count(name, self._special_tokens_of(name).break_tokens(text) if name in mine else text)
                     for name in names
                 }
                 known = {name: count for name, count in counts.items() if count is not None}
@@ -139,7 +139,7 @@ class TokenCounter:
         )
         return made
 
-    def _marks(self, tokenizer: str) -> SpecialTokens:
+    def _special_tokens_of(self, tokenizer: str) -> SpecialTokens:
         """Return the template marks of a local model, from the special tokens of its vocabulary."""
         if tokenizer not in self._broken:
             if tokenizer not in self._loaded:
@@ -181,7 +181,7 @@ class TokenCounter:
         mine = self.names()
         known = self.server_counts.get(facts.digest, {})
         for name in (*mine, *sorted(filter(_countable, hosted))) if facts.chars >= _LONG else mine:
-            sent = self._marks(name).break_tokens(text) if name in mine else text
+            sent = self._special_tokens_of(name).break_tokens(text) if name in mine else text
             found = known[name] if name in known else self.count(name, sent)
             if found is not None:
                 counts[name] = found
@@ -202,19 +202,19 @@ class TokenCounter:
             return tokenizer_from_gguf(path)  # nothing is written beside a user's file
         if copy.exists() and (kept := copy.stat()).st_mtime_ns >= path.stat().st_mtime_ns:
             try:
-                return _read(copy.resolve(), kept.st_mtime_ns, kept.st_size)
+                return _read_fast_copy(copy.resolve(), kept.st_mtime_ns, kept.st_size)
             except Exception:  # the library raises bare Exception for a broken file, which is then rebuilt
                 copy.unlink(missing_ok=True)
         built = tokenizer_from_gguf(path)
         if built is not None and not isinstance(
             built, sentencepiece.SentencePieceTokenizer | wordpiece.WordPieceTokenizer
         ):
-            _keep(built, copy)
+            _write_fast_copy(built, copy)
         return built
 
 
 @lru_cache(maxsize=len(SOURCES))
-def _read(copy: Path, changed: int, size: int) -> Any:
+def _read_fast_copy(copy: Path, changed: int, size: int) -> Any:
     """Load the fast copy in this state, once for all clients of a process."""
     import tokenizers
 
@@ -275,7 +275,7 @@ def _whole_tokens(header: GgufHeader) -> list[str]:
     return [token for token, kind in zip(header.tokens, kinds, strict=False) if kind in _WHOLE]
 
 
-def _keep(tokenizer: Any, copy: Path) -> None:
+def _write_fast_copy(tokenizer: Any, copy: Path) -> None:
     """Write the fast copy. Does nothing if the store is not writable."""
     temporary = copy.with_name(f"{copy.name}.{os.getpid()}")
     try:

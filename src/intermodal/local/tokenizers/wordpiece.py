@@ -49,20 +49,20 @@ class WordPieceTokenizer:
         """
         if self._special is not None and self._special.search(text):
             return None
-        words = _words(text)
+        words = _split_into_words(text)
         if words is None:
             return None
         ids: list[int] = []
         for word in words:
             found = self._known.get(word)
             if found is None:
-                found = self._apart(f"{_BEGIN}{word}")
+                found = self._split_word(f"{_BEGIN}{word}")
                 if len(word) < LONGEST:
                     self._known[word] = found
             ids += found
         return TokenIds(ids)
 
-    def _apart(self, word: str) -> list[int]:
+    def _split_word(self, word: str) -> list[int]:
         ids: list[int] = []
         at = 0
         while at < len(word):
@@ -77,7 +77,7 @@ class WordPieceTokenizer:
         return ids
 
 
-def _words(text: str) -> list[str] | None:
+def _split_into_words(text: str) -> list[str] | None:
     found: list[str] = [""]
     for letter in text:
         kind = unicodedata.category(letter)

@@ -138,7 +138,7 @@ def read_diffusion_files(place: Path) -> DiffusionFiles:
     architecture = _architecture(headers[model], model.name)
     network = _network(headers[model])
     if parts.get(WHOLE) is None:
-        _check_whole(parts, place)
+        _check_full_checkpoint(parts, place)
     return DiffusionFiles(
         parts={part: str(path) for part, path in parts.items()},
         architecture=architecture,
@@ -210,11 +210,11 @@ def _sort_by_part(
         what = f"has two files that may be the model: {named}" if rest else "has parts of a model, and no model"
         raise WeightsError(what, where=place.name, todo="keep one file of the model there, beside its parts")
     (model,) = rest
-    parts[WHOLE if _is_whole(headers[model]) else MODEL] = model
+    parts[WHOLE if _is_full_checkpoint(headers[model]) else MODEL] = model
     return parts, model
 
 
-def _is_whole(tensors: Iterable[_Tensor]) -> bool:
+def _is_full_checkpoint(tensors: Iterable[_Tensor]) -> bool:
     """Return whether a file contains more than the diffusion network."""
     return any(
         tensor.name.startswith(("first_stage_model.", "cond_stage_model.", "conditioner.", "text_encoders."))
@@ -227,7 +227,7 @@ def _as_folder(place: Path) -> str:
     return ", and name their folder as its weights" if place.is_file() else ""
 
 
-def _check_whole(parts: Mapping[str, Path], place: Path) -> None:
+def _check_full_checkpoint(parts: Mapping[str, Path], place: Path) -> None:
     if not {"vae", "taesd"} & parts.keys():
         raise WeightsError(
             "has no VAE", where=place.name,

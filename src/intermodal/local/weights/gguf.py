@@ -132,42 +132,42 @@ def parse_header(data: bytes, *, total: int, where: str = "GGUF", arrays: tuple[
     try:
         return _parse(reader, total, arrays)
     except (struct.error, OverflowError):
-        raise reader.cut() from None
+        raise reader.header_cut_error() from None
 
 
 def _parse(reader: _Reader, total: int, arrays: tuple[str, ...]) -> GgufHeader:
-    if reader.take(4) != b"GGUF":
-        raise reader.fail("is not a GGUF file")
-    version = reader.number("<I")
+    if reader.read_bytes(4) != b"GGUF":
+        raise reader.broken_file_error("is not a GGUF file")
+    version = reader.read_number("<I")
     if version not in (2, 3):
-        raise reader.fail(f"has GGUF version {version}, known are 2 and 3")
+        raise reader.broken_file_error(f"has GGUF version {version}, known are 2 and 3")
     tensor_count = reader.count(MAX_TENSORS, "tensors", least=24)
     pair_count = reader.count(MAX_PAIRS, "metadata pairs", least=13)
     metadata: dict[str, Any] = {}
     for _ in range(pair_count):
-        key = reader.text(MAX_NAME)
+        key = reader.read_text(MAX_NAME)
         if key in metadata:
-            raise reader.fail("has the same metadata key twice")
-        value = reader.value(reader.number("<I"), keep=key in arrays)
+            raise reader.broken_file_error("has the same metadata key twice")
+        value = reader.value(reader.read_number("<I"), keep=key in arrays)
         if value is not None:
             metadata[key] = value
     tensors = tuple(_tensor(reader) for _ in range(tensor_count))
     if reader.at + sum(tensor.size for tensor in tensors) > total:
-        raise reader.fail("is shorter than its own tensor index says")
+        raise reader.broken_file_error("is shorter than its own tensor index says")
     return GgufHeader(version=version, metadata=metadata, tensors=tensors, size=reader.at)
 
 
 def _tensor(reader: _Reader) -> GgufTensor:
-    name = reader.text(MAX_NAME)
-    count = reader.number("<I")
+    name = reader.read_text(MAX_NAME)
+    count = reader.read_number("<I")
     if not 1 <= count <= MAX_DIMS:
-        raise reader.fail(f"has a tensor of {count} dimensions")
-    *dims, kind, _ = reader.numbers(_INDEX[count])
+        raise reader.broken_file_error(f"has a tensor of {count} dimensions")
+    *dims, kind, _ = reader.read_numbers(_INDEX[count])
     if kind not in BLOCKS:
-        raise reader.fail(f"has a tensor of type {kind}, whose size is not known")
+        raise reader.broken_file_error(f"has a tensor of type {kind}, whose size is not known")
     type_name, block, size = BLOCKS[kind]
     if any(not 0 < dim < 1 << 40 for dim in dims) or dims[0] % block:
-        raise reader.fail(f"has a {type_name} tensor of impossible shape")
+        raise reader.broken_file_error(f"has a {type_name} tensor of impossible shape")
     elements = 1
     for dim in dims:
         elements *= dim
@@ -183,70 +183,70 @@ class _Reader:
         self._end = min(total, MAX_HEADER)  # upper bound of the header size
         self.at = 0
 
-    def fail(self, what: str) -> WeightsError:
+    def broken_file_error(self, what: str) -> WeightsError:
         return WeightsError(what, where=self._where, todo="fetch the file again")
 
-    def cut(self) -> HeaderCut:
+    def header_cut_error(self) -> HeaderCut:
         return HeaderCut("ends inside its header", where=self._where, todo="fetch the file again")
 
-    def take(self, size: int) -> bytes:
+    def read_bytes(self, size: int) -> bytes:
         if size > len(self._data) - self.at:
-            raise self.cut()
+            raise self.header_cut_error()
         piece = self._data[self.at : self.at + size]
         self.at += size
         return piece
 
-    def number(self, form: str) -> Any:
+    def read_number(self, form: str) -> Any:
         value = struct.unpack_from(form, self._data, self.at)[0]
         self.at += struct.calcsize(form)
         return value
 
-    def numbers(self, form: struct.Struct) -> tuple[Any, ...]:
+    def read_numbers(self, form: struct.Struct) -> tuple[Any, ...]:
         values = form.unpack_from(self._data, self.at)
         self.at += form.size
         return values
 
     def count(self, most: int, what: str, *, least: int) -> int:
         """Read a u64 count of items that take at least ``least`` bytes each."""
-        found: int = self.number("<Q")
+        found: int = self.read_number("<Q")
         if found > most or found * least > self._end - self.at:
-            raise self.fail(f"claims {found:,} {what}")
+            raise self.broken_file_error(f"claims {found:,} {what}")
         if found * least > len(self._data) - self.at:
-            raise self.cut()
+            raise self.header_cut_error()
         return found
 
-    def text(self, most: int) -> str:
-        length: int = self.number("<Q")
+    def read_text(self, most: int) -> str:
+        length: int = self.read_number("<Q")
         if length > most:
-            raise self.fail(f"has a text of {length:,} bytes in its header")
+            raise self.broken_file_error(f"has a text of {length:,} bytes in its header")
         try:
-            return self.take(length).decode()
+            return self.read_bytes(length).decode()
         except UnicodeDecodeError:
-            raise self.fail("has a text that is not UTF-8 in its header") from None
+            raise self.broken_file_error("has a text that is not UTF-8 in its header") from None
 
     def value(self, kind: int, *, keep: bool) -> Any:
         """Read the value of a pair; None for a skipped array."""
         if kind == _STRING:
-            return self.text(MAX_STRING)
+            return self.read_text(MAX_STRING)
         if kind == _ARRAY:
-            return self._array(keep)
+            return self._read_array(keep)
         if kind not in _SCALARS:
-            raise self.fail(f"has a metadata value of type {kind}")
-        return self.number(_SCALARS[kind])
+            raise self.broken_file_error(f"has a metadata value of type {kind}")
+        return self.read_number(_SCALARS[kind])
 
-    def _array(self, keep: bool) -> tuple[Any, ...] | None:
-        kind = self.number("<I")
+    def _read_array(self, keep: bool) -> tuple[Any, ...] | None:
+        kind = self.read_number("<I")
         if kind == _STRING:
             count = self.count(MAX_ITEMS, "array items", least=8)
             if keep:
-                return tuple(self.text(MAX_STRING) for _ in range(count))
+                return tuple(self.read_text(MAX_STRING) for _ in range(count))
             self._skip_texts(count)
             return None
         if kind not in _SCALARS:
-            raise self.fail("has an array of arrays in its header")
+            raise self.broken_file_error("has an array of arrays in its header")
         size = struct.calcsize(_SCALARS[kind])
         count = self.count(MAX_ITEMS, "array items", least=size)
-        raw = self.take(count * size)
+        raw = self.read_bytes(count * size)
         keep = keep or count <= MAX_LAYER_ITEMS
         return struct.unpack(f"<{count}{_SCALARS[kind][1]}", raw) if keep else None
 
@@ -268,7 +268,7 @@ class _Reader:
         for _ in range(count & 7):
             at += 8 + unpack(data, at)[0]
         if at > len(data):
-            raise self.cut()
+            raise self.header_cut_error()
         self.at = at
 
 

@@ -102,7 +102,7 @@ class Hub:
 
         If a server does not support ranges, a request from 0 is read as far as needed and then closed.
         """
-        return await self._again(lambda: self._piece(url, first, size))
+        return await self._retry_rate_limited(lambda: self._piece(url, first, size))
 
     async def _piece(self, url: str, first: int, size: int) -> FileRange:
         headers = {"range": f"bytes={first}-{first + size - 1}"}
@@ -151,7 +151,8 @@ class Hub:
             if not failed.absent:
                 raise
             return HubListing(
-                revision, self._tree(await self._older(failed, f"{about}/tree/{at}?recursive=true"), repo)
+                revision,
+                self._tree(await self._fetch_older_revision(failed, f"{about}/tree/{at}?recursive=true"), repo),
             )
         try:
             found = msgspec.json.decode(answer, type=dict[str, Any])
@@ -165,7 +166,7 @@ class Hub:
         licence = card.get("license") if isinstance(card, dict) else None
         return HubListing(commit, _files(rows, "rfilename"), licence if isinstance(licence, str) else "")
 
-    async def _older(self, failed: SourceFailed, url: str) -> bytes:
+    async def _fetch_older_revision(self, failed: SourceFailed, url: str) -> bytes:
         try:
             return await self._read_listing(url)
         except SourceFailed:
@@ -180,7 +181,7 @@ class Hub:
 
     async def _read_listing(self, url: str) -> bytes:
         """Return a whole listing, which may come without a content length. Raises ``SourceFailed``."""
-        return await self._again(lambda: self._download_listing(url))
+        return await self._retry_rate_limited(lambda: self._download_listing(url))
 
     async def _download_listing(self, url: str) -> bytes:
         data = bytearray()
@@ -193,7 +194,7 @@ class Hub:
                         raise SourceFailed(f"{self.name} lists more than {MAX_LISTING:,} bytes")
         return bytes(data)
 
-    async def _again(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+    async def _retry_rate_limited(self, ask: Callable[[], Awaitable[_T]]) -> _T:
         """Retry a rate-limited request a few times, after the delay that the hub states.
 
         Raises ``SourceFailed``, also if the stated delay is too long.
@@ -236,13 +237,13 @@ class Hub:
         """
         status = response.status_code
         if status in _ABSENT:
-            raise self._absent(response)
+            raise self._missing_file_error(response)
         if status == 429 or (broken and (status == 408 or status >= 500)):
             raise _Cut(f"answered {status}", wait=_retry_after(response))
         if status not in wanted:
             raise SourceFailed(f"{self.name} answered {status}")
 
-    def _absent(self, response: httpx.Response) -> SourceFailed:
+    def _missing_file_error(self, response: httpx.Response) -> SourceFailed:
         """Return why the hub does not provide a file, and the fix.
 
         ``X-Error-Code`` distinguishes a gated repository from a wrong name. The hub also answers 401 for a missing
@@ -286,15 +287,15 @@ class Hub:
             raise SourceFailed(self.dead, unreachable=True)
         idle = 0
         while True:
-            before = _size(part)
+            before = _size_on_disk(part)
             try:
                 await self._stream(url, file, part, progress, file.size or most)
                 return
             except _Cut as cut:
-                idle = 0 if _size(part) > before else idle + 1
+                idle = 0 if _size_on_disk(part) > before else idle + 1
                 if idle >= TRIES:
                     raise SourceFailed(f"{self.name} {cut.reason}") from None
-                progress(file.name, _size(part), file.size, f"{self.name} again")
+                progress(file.name, _size_on_disk(part), file.size, f"{self.name} again")
                 await anyio.sleep(min(cut.wait or self._pause * 2**idle, LONGEST_WAIT))
 
     async def close(self) -> None:
@@ -322,7 +323,7 @@ class Hub:
     async def _stream(self, url: str, file: WeightsFile, part: Path, progress: Progress, most: int) -> None:
         import httpx
 
-        have = _size(part)
+        have = _size_on_disk(part)
         if file.size and have >= file.size:
             return
         progress(file.name, have, file.size, self.name)
@@ -330,9 +331,9 @@ class Hub:
         try:
             async with self._http().stream("GET", url, headers=headers) as response:
                 if response.status_code == 416 and have:
-                    _forget(part)  # not a prefix of the hub's file, so start over
+                    _delete_part(part)  # not a prefix of the hub's file, so start over
                     raise _Cut("did not accept the resumed download")
-                total = self._expect(response, have, file)
+                total = self._expected_size(response, have, file)
                 if not (file.size or most):
                     self._check_length(response, total - have, part)
                 resumed = response.status_code == 206
@@ -361,7 +362,7 @@ class Hub:
         except httpx.HTTPError as error:
             raise SourceFailed(f"{self.name} sent an unusable response ({type(error).__name__})") from None
 
-    def _expect(self, response: httpx.Response, have: int, file: WeightsFile) -> int:
+    def _expected_size(self, response: httpx.Response, have: int, file: WeightsFile) -> int:
         """Return the size of the whole file. Raises if this response cannot complete it."""
         self._check(response, broken=True)
         status = response.status_code
@@ -400,7 +401,7 @@ def _listed_size(row: dict[str, Any]) -> int:
     return size if isinstance(size, int) and size >= 0 else 0
 
 
-def _sum(row: dict[str, Any]) -> str:
+def _listed_checksum(row: dict[str, Any]) -> str:
     """Return the checksum, named ``sha256`` in a repository listing and ``oid`` in a tree listing."""
     stored = row.get("lfs")
     found = stored.get("sha256", stored.get("oid")) if isinstance(stored, dict) else None
@@ -410,15 +411,17 @@ def _sum(row: dict[str, Any]) -> str:
 
 def _files(rows: list[dict[str, Any]], called: str) -> tuple[HubFile, ...]:
     return tuple(
-        HubFile(str(row[called]), _listed_size(row), _sum(row)) for row in rows if isinstance(row.get(called), str)
+        HubFile(str(row[called]), _listed_size(row), _listed_checksum(row))
+        for row in rows
+        if isinstance(row.get(called), str)
     )
 
 
-def _size(part: Path) -> int:
+def _size_on_disk(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
 
 
-def _forget(part: Path) -> None:
+def _delete_part(part: Path) -> None:
     part.unlink(missing_ok=True)
 
 

@@ -106,7 +106,7 @@ class LockedModel(Value):
     def size(self) -> int:
         return sum(file.size for file in self.files)
 
-    def sums(self) -> dict[str, str]:
+    def checksums(self) -> dict[str, str]:
         return {file.path: file.sha256 for file in self.files}
 
     def row(self, known: WeightsRow | None = None) -> WeightsRow:
@@ -214,7 +214,7 @@ class WeightsLock:
             return ()
         stamp = (found.st_ino, found.st_mtime_ns)
         if stamp != self._stamp:
-            self._models = self._read(self._path)
+            self._models = self._read_models(self._path)
             self._stamp = stamp
         return self._models
 
@@ -237,7 +237,7 @@ class WeightsLock:
             replace_file(self._path, body + b"\n", mode=file_mode(self._path, private=False))
 
     @staticmethod
-    def _read(path: Path) -> tuple[LockedModel, ...]:
+    def _read_models(path: Path) -> tuple[LockedModel, ...]:
         try:
             return msgspec.json.decode(path.read_bytes(), type=_Document).models
         except (OSError, msgspec.DecodeError, RecursionError) as error:

@@ -52,9 +52,9 @@ def read_header(path: Path) -> OnnxHeader:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             if not size:
-                raise _wrong(path.name, "is empty")
+                raise _broken_file_error(path.name, "is empty")
             if size > MAX_FILE:
-                raise _wrong(path.name, f"has {size:,} bytes, more than ONNX can be")
+                raise _broken_file_error(path.name, f"has {size:,} bytes, more than ONNX can be")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return parse(data, path.name)
     except OSError as error:
@@ -86,7 +86,7 @@ class _File:
                 opset = True
             elif number == _GRAPH:
                 if graph is not None:
-                    raise _wrong(self._where, "has two graphs")
+                    raise _broken_file_error(self._where, "has two graphs")
                 graph = (first, last)
             elif number == _FUNCTION:
                 self._function(first, last)
@@ -95,15 +95,15 @@ class _File:
                     if inner in _TRAINING_GRAPHS and kind == _BYTES:
                         self._graph(start, end, 1)
         if graph is None or not version or not opset:
-            raise _wrong(self._where, "is not an ONNX model")
+            raise _broken_file_error(self._where, "is not an ONNX model")
         found = self._graph(*graph, 0)
         if not found.operators or not found.outputs:
-            raise _wrong(self._where, "has a graph without nodes or without outputs")
+            raise _broken_file_error(self._where, "has a graph without nodes or without outputs")
         return found
 
     def _graph(self, first: int, last: int, depth: int) -> OnnxHeader:
         if depth > MAX_DEPTH:
-            raise _wrong(self._where, f"nests more than {MAX_DEPTH} graphs")
+            raise _broken_file_error(self._where, f"nests more than {MAX_DEPTH} graphs")
         inputs: dict[str, tuple[int, ...]] = {}
         outputs: dict[str, tuple[int, ...]] = {}
         operators: set[str] = set()
@@ -139,9 +139,9 @@ class _File:
             if wire != _BYTES:
                 continue
             if number == _OP_TYPE:
-                kind = self._text(start, end)
+                kind = self._read_text(start, end)
             elif number == _DOMAIN:
-                domain = self._text(start, end)
+                domain = self._read_text(start, end)
             elif number == _ATTRIBUTE:
                 self._attribute(start, end, depth)
         return f"{domain}.{kind}" if domain else kind
@@ -167,11 +167,11 @@ class _File:
         name = ""
         for number, wire, start, end in self._fields(first, last):
             if number == _TENSOR_NAME and wire == _BYTES:
-                name = self._text(start, end)
+                name = self._read_text(start, end)
             elif number == _EXTERNAL_DATA or (
                 number == _DATA_LOCATION and wire == _VARINT and start & 0xFFFFFFFF  # how protobuf encodes it
             ):
-                raise _wrong(self._where, "stores its weights in another file, which is not supported")
+                raise _broken_file_error(self._where, "stores its weights in another file, which is not supported")
         return name
 
     def _value(self, first: int, last: int) -> tuple[str, tuple[int, ...]]:
@@ -179,7 +179,7 @@ class _File:
         shape: tuple[int, ...] = ()
         for number, wire, start, end in self._fields(first, last):
             if number == _NAME and wire == _BYTES:
-                name = self._text(start, end)
+                name = self._read_text(start, end)
             elif number == _TYPE and wire == _BYTES:
                 shape = self._shape(start, end)
         return name, shape
@@ -207,32 +207,32 @@ class _File:
         at = first
         while at < last:
             if self._left <= 0:
-                raise _wrong(self._where, f"has more than {MAX_FIELDS:,} fields")
+                raise _broken_file_error(self._where, f"has more than {MAX_FIELDS:,} fields")
             self._left -= 1
-            key, at = _number(self._data, at, last, self._where)
+            key, at = _read_varint(self._data, at, last, self._where)
             number, wire = key >> 3, key & 7
             if wire == _VARINT:
-                value, at = _number(self._data, at, last, self._where)
+                value, at = _read_varint(self._data, at, last, self._where)
                 yield number, wire, value, at
                 continue
             if wire == _BYTES:
-                size, at = _number(self._data, at, last, self._where)
+                size, at = _read_varint(self._data, at, last, self._where)
             elif wire in (_FIXED64, _FIXED32):
                 size = 8 if wire == _FIXED64 else 4
             else:
-                raise _wrong(self._where, "is not an ONNX model")
+                raise _broken_file_error(self._where, "is not an ONNX model")
             if not number or at + size > last:
-                raise _wrong(self._where, "is cut, or is not an ONNX model")
+                raise _broken_file_error(self._where, "is cut, or is not an ONNX model")
             yield number, wire, at, at + size
             at += size
 
-    def _text(self, first: int, last: int) -> str:
+    def _read_text(self, first: int, last: int) -> str:
         if last - first > 4_096:
-            raise _wrong(self._where, "has a name of more than 4,096 bytes")
+            raise _broken_file_error(self._where, "has a name of more than 4,096 bytes")
         return self._data[first:last].decode("utf-8", "replace")
 
 
-def _number(data: mmap.mmap | bytes, at: int, last: int, where: str) -> tuple[int, int]:
+def _read_varint(data: mmap.mmap | bytes, at: int, last: int, where: str) -> tuple[int, int]:
     value = shift = 0
     while at < last and shift < 70:
         byte = data[at]
@@ -241,8 +241,8 @@ def _number(data: mmap.mmap | bytes, at: int, last: int, where: str) -> tuple[in
         if byte < 0x80:
             return value, at
         shift += 7
-    raise _wrong(where, "is cut, or is not an ONNX model")
+    raise _broken_file_error(where, "is cut, or is not an ONNX model")
 
 
-def _wrong(where: str, what: str) -> WeightsError:
+def _broken_file_error(where: str, what: str) -> WeightsError:
     return WeightsError(what, where=where, todo="fetch it again, from a place you trust")

@@ -39,10 +39,10 @@ class SafeTensor(Value, gc=False):
 def header_size(start: bytes, total: int, where: str) -> int:
     """Return the total bytes of the header, from the first eight bytes of the file."""
     if len(start) < 8:
-        raise _wrong(where, "ends inside its header")
+        raise _broken_file_error(where, "ends inside its header")
     size = int.from_bytes(start[:8], "little") + 8
     if size > min(total, MAX_HEADER):
-        raise _wrong(where, f"claims a header of {size:,} bytes")
+        raise _broken_file_error(where, f"claims a header of {size:,} bytes")
     return size
 
 
@@ -53,14 +53,14 @@ def parse_header(data: bytes, total: int, where: str) -> tuple[SafeTensor, ...]:
     """
     size = header_size(data, total, where)
     if len(data) < size:
-        raise _wrong(where, "ends inside its header")
+        raise _broken_file_error(where, "ends inside its header")
     try:
         found = msgspec.json.decode(data[8:size], type=dict[str, dict[str, Any]])
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
-        raise _wrong(where, "has a header that is not the JSON of safetensors") from None
+        raise _broken_file_error(where, "has a header that is not the JSON of safetensors") from None
     found.pop("__metadata__", None)
     if len(found) > MAX_TENSORS:
-        raise _wrong(where, f"claims {len(found):,} tensors")
+        raise _broken_file_error(where, f"claims {len(found):,} tensors")
     spans: list[tuple[int, int]] = []
     tensors: list[SafeTensor] = []
     for name, row in found.items():
@@ -70,10 +70,10 @@ def parse_header(data: bytes, total: int, where: str) -> tuple[SafeTensor, ...]:
     end = 0
     for first, last in sorted(spans):
         if first < end:
-            raise _wrong(where, "has tensors that overlap")
+            raise _broken_file_error(where, "has tensors that overlap")
         end = last
     if size + end > total:
-        raise _wrong(where, "is shorter than its own header says")
+        raise _broken_file_error(where, "is shorter than its own header says")
     return tuple(tensors)
 
 
@@ -98,11 +98,11 @@ def parse_index(data: bytes, where: str) -> tuple[int, tuple[str, ...]]:
     try:
         found = msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
-        raise _wrong(where, "is not an index of safetensors") from None
+        raise _broken_file_error(where, "is not an index of safetensors") from None
     files, said = found.get("weight_map"), found.get("metadata")
     names = sorted({name for name in files.values() if isinstance(name, str)}) if isinstance(files, dict) else []
     if not names or any("/" in name or "\\" in name or name.startswith(".") for name in names):
-        raise _wrong(where, "is not an index of safetensors")
+        raise _broken_file_error(where, "is not an index of safetensors")
     size = said.get("total_size") if isinstance(said, dict) else 0
     whole = isinstance(size, int | float) and not isinstance(size, bool) and 0 < size < 1 << 50
     return int(size) if whole and size is not None else 0, tuple(names)
@@ -111,12 +111,12 @@ def parse_index(data: bytes, where: str) -> tuple[int, tuple[str, ...]]:
 def _tensor(name: str, row: dict[str, Any], where: str) -> tuple[SafeTensor, tuple[int, int]]:
     kind, dims, offsets = row.get("dtype"), _counts(row.get("shape")), _counts(row.get("data_offsets"))
     if not isinstance(kind, str) or kind not in BITS:
-        raise _wrong(where, f"has a tensor of type {str(kind)[:20]!r}, whose size is not known")
+        raise _broken_file_error(where, f"has a tensor of type {str(kind)[:20]!r}, whose size is not known")
     if dims is None or offsets is None or len(offsets) != 2 or len(dims) > 16:
-        raise _wrong(where, "has a tensor of impossible shape")
+        raise _broken_file_error(where, "has a tensor of impossible shape")
     first, last = offsets
     if last < first or prod(dims) * BITS[kind] != (last - first) * 8:
-        raise _wrong(where, "has a tensor that does not fill its place")
+        raise _broken_file_error(where, "has a tensor that does not fill its place")
     return SafeTensor(name=name, dims=tuple(dims), type=kind, size=last - first), (first, last)
 
 
@@ -127,5 +127,5 @@ def _counts(found: Any) -> list[int] | None:
     return counts if len(counts) == len(found) else None
 
 
-def _wrong(where: str, what: str) -> WeightsError:
+def _broken_file_error(where: str, what: str) -> WeightsError:
     return WeightsError(what, where=where, todo="fetch the file again")

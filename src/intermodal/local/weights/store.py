@@ -158,7 +158,7 @@ class WeightsStore:
         row = self.row(name)
         return self.root / name / row.projector if row.projector and self._marker(row) is not None else None
 
-    def present(self, prefix: str = "") -> frozenset[str]:
+    def complete_names(self, prefix: str = "") -> frozenset[str]:
         """Return the names of complete rows with the prefix ``begun``.
 
         Called for every plan, so rows without a folder are skipped first.
@@ -170,7 +170,7 @@ class WeightsStore:
         rows = (row for row in self.rows() if row.name.startswith(prefix) and row.name in folders)
         return frozenset(row.name for row in rows if self._marker(row) is not None)
 
-    def sums(self, name: str) -> str:
+    def combined_checksum(self, name: str) -> str:
         """Return a single checksum over the files of a complete row; "" if it is incomplete."""
         row = next((row for row in self.rows() if row.name == name), None)
         marker = self._marker(row) if row is not None else None
@@ -192,7 +192,7 @@ class WeightsStore:
         if marker is None:
             return False
         for file in row.files:
-            if await self._sum(self.root / name / file.name) != marker.files[file.name].sha256:
+            if await self._checksum_of_file(self.root / name / file.name) != marker.files[file.name].sha256:
                 return False
         return True
 
@@ -217,10 +217,10 @@ class WeightsStore:
     ) -> Path:
         """Fetch the missing files of a row. Returns ``path(name)``.
 
-        ``sums`` provides the SHA-256 of files that the row does not pin; ``accept_unpinned`` accepts them as they are
-        and records their checksums. Raises ``UnknownModel``; ``UsageError`` for an unpinned row without either;
-        ``WeightsError`` if no source provides a file with the right checksum. If interrupted, it leaves ``.part`` files
-        to resume from.
+        ``combined_checksum`` provides the SHA-256 of files that the row does not pin; ``accept_unpinned`` accepts them
+        as they are and records their checksums. Raises ``UnknownModel``; ``UsageError`` for an unpinned row without
+        either; ``WeightsError`` if no source provides a file with the right checksum. If interrupted, it leaves
+        ``.part`` files to resume from.
         """
         row = self.row(name)
         if not row.files:
@@ -320,7 +320,7 @@ class WeightsStore:
         found = {}
         for file in row.files:
             final = folder / file.name
-            if file.sha256 and final.exists() and await self._sum(final) == file.sha256:
+            if file.sha256 and final.exists() and await self._checksum_of_file(final) == file.sha256:
                 found[file.name] = FetchedFile(size=file.size, sha256=file.sha256, source="here already")
         return found
 
@@ -342,7 +342,7 @@ class WeightsStore:
             for resumed in (part.exists(), False):
                 try:
                     await fetchers.fetch(origin, file, part, progress)
-                    found = await self._sum(part)
+                    found = await self._checksum_of_file(part)
                 except SourceFailed as failed:
                     reasons.append(failed.reason)
                     todo = todo or failed.todo
@@ -366,7 +366,7 @@ class WeightsStore:
             "or put the file into a folder and set INTERMODAL_WEIGHTS_DIR to it",
         )
 
-    async def _sum(self, path: Path) -> str:
+    async def _checksum_of_file(self, path: Path) -> str:
         import anyio.to_thread
 
         stop = threading.Event()

@@ -50,12 +50,12 @@ async def unpack_members(members: Sequence[ArchiveMember], file: WeightsFile, pa
 
     stop = threading.Event()
     try:
-        await anyio.to_thread.run_sync(_write, members, file, part, progress, stop, abandon_on_cancel=True)
+        await anyio.to_thread.run_sync(_write_members, members, file, part, progress, stop, abandon_on_cancel=True)
     finally:
         stop.set()  # a cancelled pull must stop writing in its thread
 
 
-def _write(
+def _write_members(
     members: Sequence[ArchiveMember], file: WeightsFile, part: Path, progress: Progress, stop: threading.Event
 ) -> None:
     try:

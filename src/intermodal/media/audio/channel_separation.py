@@ -93,7 +93,7 @@ def leaked_stretches(own: Sequence[float], other: Sequence[float]) -> Stretches:
 
     ``own`` and ``other`` are the levels of the two channels, per frame.
     """
-    scales = [_loud(each) for each in (own, other)]
+    scales = [_loud_level(each) for each in (own, other)]
     if min(scales) < _FAINTEST:
         return []
     found: Stretches = []
@@ -123,7 +123,7 @@ def _is_faint(own: float, loud: float, around: float, loud_there: float) -> bool
     )
 
 
-def _loud(levels: Sequence[float]) -> float:
+def _loud_level(levels: Sequence[float]) -> float:
     """Return the level that a twentieth of the frames exceed, 0 if there are no frames."""
     return sorted(levels)[int(0.95 * (len(levels) - 1))] if levels else 0.0
 
@@ -138,7 +138,7 @@ def _active(levels: Sequence[float]) -> list[bool]:
     """Return for each frame whether it contains speech, [] if the channel is silent."""
     if not levels:
         return []
-    loud = _loud(levels)
+    loud = _loud_level(levels)
     least = max(_FAINTEST, loud * 10 ** (-_BELOW / 20))
     return [level >= least for level in levels] if loud >= _FAINTEST else []
 

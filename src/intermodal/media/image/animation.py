@@ -65,7 +65,7 @@ def _differing_pixels(first: Image.Image, second: Image.Image) -> int:
 
 
 def _encode_frame(image: Image.Image, side: int) -> dict[str, Any]:
-    flat = decoder.flatten(decoder.upright(image))
+    flat = decoder.flatten(decoder.rotate_by_exif(image))
     if max(flat.size) > side:
         flat.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return decoder.encode_image(flat)

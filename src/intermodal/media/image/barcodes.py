@@ -35,7 +35,7 @@ def read_barcodes(data: bytes, media_type: str) -> list[Barcode]:
     with sandbox.memory_limit(decoder.decode_memory(header, data)):
         image = decoder.open_image(data, media_type)
         decoder.load_pixels(image)
-        grey = decoder.upright(image).convert("L")
+        grey = decoder.rotate_by_exif(image).convert("L")
         formats = zxingcpp.BarcodeFormats([getattr(zxingcpp.BarcodeFormat, kind) for kind in _KINDS])
         read = zxingcpp.read_barcodes(grey, formats=formats, text_mode=zxingcpp.TextMode.Plain, return_errors=True)
     # A damaged QR code has its three marks in the corners; a damaged one of another kind may be anything.

@@ -154,7 +154,7 @@ def picture(data: bytes, media_type: str, max_side: int | None = None, min_side:
         if max_side:
             image.draft("RGB", (2 * max_side, 2 * max_side))
         load_pixels(image)
-        image = flatten(upright(image))
+        image = flatten(rotate_by_exif(image))
         if max_side and max(image.size) > max_side:
             image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
         return encode_image(image)
@@ -170,12 +170,12 @@ def edit_mask(data: bytes, media_type: str, *, transparent: bool) -> dict[str, A
     with sandbox.memory_limit(decode_memory(header, data)):
         image = open_image(data, media_type)
         load_pixels(image)
-        image = upright(image)
+        image = rotate_by_exif(image)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             alpha = image.convert("RGBA").getchannel("A")
             if any(alpha.histogram()[:_OPAQUE]):
-                return _encoded_mask(alpha.point(_between(0, _OPAQUE - 1)), transparent)
-        return _encoded_mask(flatten(image).convert("L").point(_between(128, 255)), transparent)
+                return _encoded_mask(alpha.point(_threshold_table(0, _OPAQUE - 1)), transparent)
+        return _encoded_mask(flatten(image).convert("L").point(_threshold_table(128, 255)), transparent)
 
 
 def _encoded_mask(changes: Image.Image, transparent: bool) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def rotate_upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def upright(image: Image.Image) -> Image.Image:
+def rotate_by_exif(image: Image.Image) -> Image.Image:
     turned = rotate_upright(image, _orientation(image))
     if turned is image:
         return image
@@ -346,7 +346,7 @@ def flatten(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _between(least: int, most: int) -> list[int]:
+def _threshold_table(least: int, most: int) -> list[int]:
     """Return a lookup table that turns the grey levels from ``least`` to ``most`` white and all others black."""
     return [255 if least <= level <= most else 0 for level in range(256)]
 
@@ -360,19 +360,19 @@ def _paper(image: Image.Image) -> str:
     sample = image.copy()
     sample.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE), Image.Resampling.BOX)
     alpha = sample.getchannel("A")
-    inked = alpha.point(_between(65, 255))
+    inked = alpha.point(_threshold_table(65, 255))
     ink = inked.histogram()[255]
     if not ink or ink == sample.width * sample.height:
         return "white"
     grey = sample.convert("RGB").convert("L")
-    light = ImageChops.multiply(inked, grey.point(_between(_LIGHT, 255)))
+    light = ImageChops.multiply(inked, grey.point(_threshold_table(_LIGHT, 255)))
     if ink - light.histogram()[255] < _FEW * ink:
         return _DARK_PAPER
     areas = inked.filter(ImageFilter.MinFilter(_STROKE)).filter(ImageFilter.MaxFilter(_STROKE))
     strokes = ImageChops.subtract(light, areas).histogram()[255]
     if strokes < _FEW * ink:
         return "white"
-    dark = ImageChops.multiply(inked, grey.point(_between(0, 255 - _LIGHT)))
+    dark = ImageChops.multiply(inked, grey.point(_threshold_table(0, 255 - _LIGHT)))
     return _DARK_PAPER if 4 * ImageChops.subtract(dark, areas).histogram()[255] < strokes else "grey"
 
 
@@ -386,7 +386,7 @@ def text_density(image: Image.Image) -> Quantity:
     range.
     """
     text_blocks = blocks = 0
-    for grey in letter_counts.stretches(flatten(image).convert("L"), SAMPLE_SIDE):
+    for grey in letter_counts.scaled_images(flatten(image).convert("L"), SAMPLE_SIDE):
         text_count, block_count = _written_blocks(grey)
         text_blocks, blocks = text_blocks + text_count, blocks + block_count
     if not blocks:

@@ -46,14 +46,14 @@ def count_letters(grey: Image.Image, *, looks_written: bool = True) -> Quantity:
 
     ``looks_written`` is False if nothing on the image looks like text.
     """
-    found = float(round(sum(map(_letters, stretches(grey, SIDE)))))
+    found = float(round(sum(map(_letters, scaled_images(grey, SIDE)))))
     low, high = round(found * _FEWEST), round(found * _MOST + _STRAY)
     if not looks_written:
         return between(0.0, min(found, _STRAY) / 4, float(high), "edges of what does not look written")
     return between(float(low), found, float(high), f"edges of letters, counted at {SIDE} px")
 
 
-def stretches(picture: Image.Image, side: int) -> Iterator[Image.Image]:
+def scaled_images(picture: Image.Image, side: int) -> Iterator[Image.Image]:
     """Yield the image shrunk to a longer side of ``side`` pixels.
 
     A long and narrow image is divided into stretches first. Without the division, a screenshot of a whole conversation

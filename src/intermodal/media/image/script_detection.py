@@ -138,7 +138,7 @@ def count_patterns(grey: Image.Image) -> list[list[int]] | None:
     The places are: ink among the small letters, ink above or below them, paper among them. Returns None if there is too
     little text, or if it is too small.
     """
-    lines = _cut(grey)
+    lines = _text_lines(grey)
     if len(lines) < _FEWEST:
         return None
     width = sum(line.width + 2 * _GAP for line in lines)
@@ -163,10 +163,10 @@ def count_patterns(grey: Image.Image) -> list[list[int]] | None:
     return found
 
 
-def _cut(grey: Image.Image) -> list[Image.Image]:
+def _text_lines(grey: Image.Image) -> list[Image.Image]:
     """Return lines of the image in black and white, all of the same height."""
     found: list[Image.Image] = []
-    for line in sorted(_lines(grey), reverse=True)[: 2 * _LINES]:
+    for line in sorted(_find_lines(grey), reverse=True)[: 2 * _LINES]:
         scale = _SMALL / (line.bottom - line.top)
         width = min(round((line.right - line.left) * scale), _WIDEST)
         if scale > _ENLARGED or width < 24:
@@ -187,14 +187,14 @@ def _cut(grey: Image.Image) -> list[Image.Image]:
     return found
 
 
-def _lines(grey: Image.Image) -> list[_Line]:
+def _find_lines(grey: Image.Image) -> list[_Line]:
     small = grey.copy()
     small.thumbnail((letter_counts.SIDE, letter_counts.SIDE), Image.Resampling.BOX)
     scale = grey.width / small.width
-    return [line for found in letter_counts.lines_of_writing(small, _STRIPS, 96) for line in _line(found, scale)]
+    return [line for found in letter_counts.lines_of_writing(small, _STRIPS, 96) for line in _line_extent(found, scale)]
 
 
-def _line(line: letter_counts.LineOfWriting, scale: float) -> list[_Line]:
+def _line_extent(line: letter_counts.LineOfWriting, scale: float) -> list[_Line]:
     """Return the place of the small letters in a line, as a list of one; [] if it is not a line of text."""
     left, right, top, rows = line
     most = max(rows)

@@ -27,7 +27,7 @@ class CompoundFile:
         except Exception:
             raise InputBroken("is damaged: its list of contents cannot be read", todo=_TODO) from None
 
-    def read(self, name: str) -> bytes:
+    def read_stream(self, name: str) -> bytes:
         """Return the bytes of a stream, b"" if there is none."""
         try:
             if not self._file.exists(name):
@@ -38,11 +38,11 @@ class CompoundFile:
             raise InputBroken("is damaged: a part of it cannot be read", todo=_TODO) from None
         return content
 
-    def pictures(self, *names: str) -> Iterator[bytes]:
+    def embedded_images(self, *names: str) -> Iterator[bytes]:
         """Yield the JPEG and PNG images of drawings, in their order in the streams."""
         picture_count = 0
         for name in names:
-            stream = self.read(name)
+            stream = self.read_stream(name)
             for found in _PICTURE.finditer(stream):
                 for before in (25, 41):  # a header of 8 bytes, one or two identifiers of 16, a tag of 1
                     head = found.start() - before

@@ -61,26 +61,30 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     except (struct.error, IndexError, UnicodeDecodeError, ValueError):
         raise InputBroken("cannot be read as a Word document", todo=_TODO) from None
     text, found = markdown(page, gallery)
-    marks = [gallery.mark(picture) for picture in compound.pictures("Data", "WordDocument")]
+    marks = [gallery.image_mark(picture) for picture in compound.embedded_images("Data", "WordDocument")]
     text = "\n\n".join(part for part in (text, *dict.fromkeys(marks)) if part)
     if not text:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
-    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *found, *gallery.notes()))
+    return ConvertedFile(text=text, pictures=gallery.collected_images, notes=(*notes, *found, *gallery.notes()))
 
 
 def _page(compound: CompoundFile) -> tuple[str, list[str]]:
-    main = compound.read("WordDocument")
+    main = compound.read_stream("WordDocument")
     version, flags = _u16(main, 2), _u16(main, 10)
     if version < _WORD_97:
         raise InputUnsupported("is of Word 95 or older, which is not taken", todo="save it as DOCX")
     if flags & 0x0100:
         raise InputEncrypted("is locked by a password", todo="save an unlocked copy")
-    formats = compound.read("1Table" if flags & 0x0200 else "0Table")
+    formats = compound.read_stream("1Table" if flags & 0x0200 else "0Table")
     pieces = _pieces(main, formats[_u32(main, _PIECES) :][: _u32(main, _PIECES + 4)])
-    unseen = [(start, end, bool(deleted)) for start, end, properties in _runs(main, formats, _CHARACTERS, _characters)
+    unseen = [(start, end, bool(deleted))
+              for start, end, properties in _formatted_runs(main, formats, _CHARACTERS, _characters)
               if (deleted := properties.get(_DELETED)) or properties.get(_HIDDEN)]  # fmt: skip
     text, places = _join_pieces(pieces, unseen)
-    ends = [(start, end, _about(properties)) for start, end, properties in _runs(main, formats, _PARAGRAPHS, _papers)]
+    ends = [
+        (start, end, _about(properties))
+        for start, end, properties in _formatted_runs(main, formats, _PARAGRAPHS, _papers)
+    ]
     writer = _Writer(sorted(ends, key=lambda run: run[0]))
     lengths = [_u32(main, _LENGTHS + 4 * each) for each in range(8)]  # text, notes, headers, -, comments, …
     offset, blocks = 0, list[str]()
@@ -154,7 +158,7 @@ def _join_pieces(pieces: list[_Piece], unseen: list[tuple[int, int, bool]]) -> t
 _Properties = dict[int, int]
 
 
-def _runs(
+def _formatted_runs(
     main: bytes, formats: bytes, where: int, read: Callable[[bytes, int, int], bytes]
 ) -> Iterator[tuple[int, int, _Properties]]:
     """Yield (first byte, end, properties) of each run of characters, or of each paragraph (MS-DOC 2.9.35, 2.9.175)."""
@@ -228,7 +232,10 @@ class _Writer:
         blocks, items, rows, cells = list[str](), list[ListItem](), list[str](), list[str]()
         paragraphs, start = list[str](), 0  # of the cell that is being read
         for found in re.finditer("[\r\x07]", text):
-            about, paragraph = self._properties_at(place_of(found.start())), self._words(text[start : found.start()])
+            about, paragraph = (
+                self._properties_at(place_of(found.start())),
+                self._paragraph_text(text[start : found.start()]),
+            )
             start = found.end()
             if not about.in_table and found[0] != "\x07":
                 if rows:
@@ -254,7 +261,7 @@ class _Writer:
             if found[0] == "\x07":
                 cells.append("<br>".join(paragraphs))
                 paragraphs = []
-        rest = self._words(text[start:])
+        rest = self._paragraph_text(text[start:])
         return "".join(
             (*blocks, f"<table>{''.join(rows)}</table>" if rows else "", nested_list(items), f"<p>{rest}</p>")
         )
@@ -263,7 +270,7 @@ class _Writer:
         number = bisect_right(self._starts, place) - 1
         return self._runs[number][2] if number >= 0 and place < self._runs[number][1] else _About()
 
-    def _words(self, text: str) -> str:
+    def _paragraph_text(self, text: str) -> str:
         """Return the text of one paragraph. Links are marked; other fields have their last computed result."""
         marked = _fields(text)
         parts = []

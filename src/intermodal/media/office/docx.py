@@ -23,7 +23,7 @@ from intermodal.errors import InputBroken, InputEmpty
 from intermodal.media.office.conversion_types import ConvertedFile
 from intermodal.media.office.html_pages import markdown
 from intermodal.media.office.image_collector import ImageCollector, Probe
-from intermodal.media.office.office_package import OfficePackage, Relation, chart_table, drawn_words, words
+from intermodal.media.office.office_package import OfficePackage, Relation, chart_table, drawn_words, paragraph_texts
 from intermodal.plans.numbers import with_noun
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -68,22 +68,22 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
             result = mammoth.convert_to_html(BytesIO(data), convert_image=mark_image, **_OPTIONS)
     except (ExpatError, KeyError, AttributeError, ValueError, TypeError, IndexError, OSError):
         raise InputBroken("cannot be read as a Word document", todo="open it and save it again as DOCX") from None
-    text, notes = markdown(result.value, gallery, lambda source: _inside(source, images))
+    text, notes = markdown(result.value, gallery, lambda source: _target_bytes(source, images))
     relations = package.relations(main)
-    before = _around(package, relations, "header")
-    after = _around(package, relations, "footer")
+    before = _headers_or_footers(package, relations, "header")
+    after = _headers_or_footers(package, relations, "footer")
     drawing_texts = _drawing_texts(package, relations)
     text = "\n\n".join(part for part in (*before, text, *drawing_texts, *after) if part)
-    if not text and not gallery.pictures:
+    if not text and not gallery.collected_images:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
-    body = package.read(main)
+    body = package.read_member(main)
     for mark, singular, plural in _LEFT_OUT:
         found = len(mark.findall(body))
         if found:
             notes.append(f"{with_noun(found, singular, plural)} left out")
     if hidden:
         notes.append(f"{with_noun(hidden, 'hidden passage')} left out")
-    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
+    return ConvertedFile(text=text, pictures=gallery.collected_images, notes=(*notes, *gallery.notes()))
 
 
 def _main(package: OfficePackage) -> str:
@@ -102,7 +102,7 @@ def _without_hidden(data: bytes, package: OfficePackage) -> tuple[bytes, int]:
     changed: dict[str, bytes] = {}
     passages = 0
     for name in package.files:
-        if not name.startswith("word/") or not _VANISH.search(package.read(name)):
+        if not name.startswith("word/") or not _VANISH.search(package.read_member(name)):
             continue
         root = package.xml(name)
         if root is None:
@@ -120,7 +120,7 @@ def _without_hidden(data: bytes, package: OfficePackage) -> tuple[bytes, int]:
     out = BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name in package.files:
-            archive.writestr(name, changed.get(name) or package.read(name))
+            archive.writestr(name, changed.get(name) or package.read_member(name))
     return out.getvalue(), passages
 
 
@@ -129,17 +129,17 @@ def _is_hidden(run: Any) -> bool:
     return vanish is not None and vanish.get(f"{_W}val", "true") not in ("0", "false", "off")
 
 
-def _inside(source: str, images: list[bytes]) -> bytes | None:
+def _target_bytes(source: str, images: list[bytes]) -> bytes | None:
     kind, _, place = source.partition(":")
     return images[int(place)] if kind == "inside" else None
 
 
-def _around(package: OfficePackage, relations: list[Relation], kind: str) -> list[str]:
+def _headers_or_footers(package: OfficePackage, relations: list[Relation], kind: str) -> list[str]:
     """Return page headers or footers, each wording once: a document has one per section and kind of page."""
     found: dict[str, None] = {}
     for relation in relations:
         if relation.kind == kind and not relation.outside:
-            line = " / ".join(words(package.xml(relation.target), "p", "t"))
+            line = " / ".join(paragraph_texts(package.xml(relation.target), "p", "t"))
             if line:
                 found[f"Page {kind}: {line}"] = None
     return list(found)
@@ -155,8 +155,8 @@ def _drawing_texts(package: OfficePackage, relations: list[Relation]) -> list[st
         if relation.outside:
             continue
         if relation.kind == "chart":
-            found.append(chart_table(package.read(relation.target)))
+            found.append(chart_table(package.read_member(relation.target)))
         elif relation.kind == "diagramData":
-            lines = drawn_words(package.read(relation.target))
+            lines = drawn_words(package.read_member(relation.target))
             found.append("Drawing:\n\n" + "\n".join(f"- {line}" for line in lines) if lines else "")
     return found

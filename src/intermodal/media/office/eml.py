@@ -140,10 +140,10 @@ def assemble_mail(head: list[tuple[str, str]], leaves: MailParts, name: str, pro
     lines = [f"{key}: {value}" for key, value in head if value]
     listed = f"Attachments: {', '.join(file.name for file in attachments)}" if attachments else ""
     text = "\n\n".join(part for part in ("\n".join([*lines, listed] if listed else lines), body) if part)
-    if not text and not gallery.pictures and not attachments:
+    if not text and not gallery.collected_images and not attachments:
         raise InputEmpty("holds no mail", where=name, todo="check what wrote this file")
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass a part as text")
     return ConvertedFile(
-        text=text, pictures=gallery.pictures, attachments=tuple(attachments), notes=(*notes, *gallery.notes())
+        text=text, pictures=gallery.collected_images, attachments=tuple(attachments), notes=(*notes, *gallery.notes())
     )

@@ -36,8 +36,8 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     blocks = [_title(root)]
     folder = posixpath.dirname(place)
     for chapter in _chapters(root, folder):
-        page = package.read(chapter)
-        inside = partial(_inside, package, chapter)
+        page = package.read_member(chapter)
+        inside = partial(_target_bytes, package, chapter)
         text, found = markdown(decode_text(page, markup=True)[0], gallery, inside, titled=False)
         notes += found
         size += len(text)
@@ -45,13 +45,13 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
             notes.append(f"only its first {MAX_CHARS:,} characters are taken")
             break
         blocks.append(text)
-    if not any(blocks[1:]) and not gallery.pictures:
+    if not any(blocks[1:]) and not gallery.collected_images:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     played = sum(str(each.get("media-type", "")).startswith(("audio/", "video/")) for each in root.iter())
     if played:
         notes.append(f"{with_noun(played, 'recording or film', 'recordings or films')} inside left out")
     text = "\n\n".join(block for block in blocks if block)
-    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*dict.fromkeys(notes), *gallery.notes()))
+    return ConvertedFile(text=text, pictures=gallery.collected_images, notes=(*dict.fromkeys(notes), *gallery.notes()))
 
 
 def _check_protection(package: OfficePackage) -> None:
@@ -95,5 +95,5 @@ def _resolve_path(folder: str, href: str) -> str:
     return posixpath.normpath(posixpath.join("/", folder, unquote(href.partition("#")[0]))).lstrip("/")
 
 
-def _inside(package: OfficePackage, chapter: str, source: str) -> bytes | None:
-    return package.read(_resolve_path(posixpath.dirname(chapter), source)) or None
+def _target_bytes(package: OfficePackage, chapter: str, source: str) -> bytes | None:
+    return package.read_member(_resolve_path(posixpath.dirname(chapter), source)) or None

@@ -62,9 +62,9 @@ class _Markdown(MarkdownConverter):
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     gallery = ImageCollector(probe)
     text, notes = markdown(decode_text(data, markup=True)[0], gallery, framed=False)
-    if not text and not gallery.pictures:
+    if not text and not gallery.collected_images:
         raise InputEmpty("holds no text and no images", where=name, todo="save the page from a browser as PDF")
-    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
+    return ConvertedFile(text=text, pictures=gallery.collected_images, notes=(*notes, *gallery.notes()))
 
 
 def markdown(
@@ -87,7 +87,7 @@ def markdown(
     marks = {}
     for place, picture in enumerate(soup.find_all("img")):
         picture["data-place"] = str(place)
-        marks[str(place)] = _picture(picture, gallery, inside)
+        marks[str(place)] = _image_mark(picture, gallery, inside)
     root = soup.body or soup
     converter = _Markdown(**_FORM)
     converter.marks = marks
@@ -145,8 +145,8 @@ def remove_hidden(soup: BeautifulSoup, inside: Found | None) -> list[str]:
     with_words = [element for element in found if element.get_text(strip=True)]
     if with_words:
         measures = _Measures(soup)
-        total_size = measures.size(soup)
-        if total_size - sum(map(measures.size, with_words)) < _LEAST_SHARE * total_size:
+        total_size = measures.text_length(soup)
+        if total_size - sum(map(measures.text_length, with_words)) < _LEAST_SHARE * total_size:
             return [*notes, "nearly all its words are hidden by its style sheets, and are kept"]
     for element in found:
         element.decompose()
@@ -226,12 +226,12 @@ def _compute_style(element: Any, rules: Sequence[StyleRule]) -> dict[str, str]:
     return {name: value for name, value in style.items() if name in _HIDING_PROPERTIES}
 
 
-def _picture(element: Any, gallery: ImageCollector, inside: Found | None) -> str:
+def _image_mark(element: Any, gallery: ImageCollector, inside: Found | None) -> str:
     """Return the mark of an image. Remote images are not fetched; their alternative text stands in for them."""
     source, alt = str(element.get("src", "")).strip(), str(element.get("alt", ""))
     data = _data_uri(source) if source[:5].lower() == "data:" else inside(source) if inside is not None else None
     if data is not None:
-        return gallery.mark(data, alt)
+        return gallery.image_mark(data, alt)
     if source[:5].lower() != "data:":
         gallery.outside += 1
     label = " ".join(alt.split())[:200].strip("[]")
@@ -304,12 +304,12 @@ def remove_boilerplate(root: Any) -> int:
     Returns the number of removed elements, 0 if the page is kept whole.
     """
     measures = _Measures(root)
-    total_size = measures.size(root)
+    total_size = measures.text_length(root)
     try:
         found = list(_frames(root, measures))
     except RecursionError:  # elements nested a thousand deep
         return 0
-    left = total_size - sum(map(measures.size, found))
+    left = total_size - sum(map(measures.text_length, found))
     if left < _LEAST or left < _LEAST_SHARE * total_size:
         return 0
     for element in found:
@@ -339,7 +339,7 @@ class _Measures:
             elif type(node) in (NavigableString, CData):
                 size += sum(len(word) + 1 for word in node.split())
 
-    def size(self, element: Any) -> int:
+    def text_length(self, element: Any) -> int:
         """Return the characters of its words, with a blank between two."""
         return max(0, self._ended[id(element)][0] - self._began[id(element)][0] - 1)
 
@@ -359,7 +359,7 @@ class _Measures:
             return self._linked[id(element)]
         char_count = 0
         for each in element.find_all(True, recursive=False):
-            words = self.size(each)
+            words = self.text_length(each)
             if not words:
                 continue
             by_name = each.name in _LINKS or _BESIDE.search(_names(each))
@@ -373,8 +373,8 @@ class _Measures:
 
 def _frames(root: Any, measures: _Measures) -> Iterator[Any]:
     """Yield the outermost boilerplate elements."""
-    marked, total_size = list(_outermost_content(root)), measures.size(root)
-    has_content = sum(map(measures.size, marked)) >= _LEAST_CONTENT * total_size
+    marked, total_size = list(_outermost_content(root)), measures.text_length(root)
+    has_content = sum(map(measures.text_length, marked)) >= _LEAST_CONTENT * total_size
     around: set[int] = set()  # ids of elements that contain content
     for content in marked:
         for each in content.parents:
@@ -392,7 +392,7 @@ def _frames(root: Any, measures: _Measures) -> Iterator[Any]:
                 if _is_frame(child, inside, total_size, measures) if by_name else _is_list_of_links(child, measures):
                     yield child
                     continue
-                if beside and by_name and _is_beside(child, total_size, measures):
+                if beside and by_name and _is_boilerplate_beside(child, total_size, measures):
                     yield child
                     continue
             waiting.append((child, inside or child.name in _CONTENT, within or _is_content(child)))
@@ -422,10 +422,10 @@ def _is_boilerplate_by_name(element: Any) -> bool:
     return by_name or element.name in _FRAMES or element.get("role") in _ROLES
 
 
-def _is_beside(element: Any, total_size: int, measures: _Measures) -> bool:
+def _is_boilerplate_beside(element: Any, total_size: int, measures: _Measures) -> bool:
     """Return True if an element beside the marked content is boilerplate although it has text of its own."""
     if (
-        not 0 < measures.size(element) <= _MOST * total_size
+        not 0 < measures.text_length(element) <= _MOST * total_size
         or element.name == "form"
         or element.find(["h1", "table", "address"])
     ):
@@ -435,7 +435,7 @@ def _is_beside(element: Any, total_size: int, measures: _Measures) -> bool:
 
 
 def _is_list_of_links(element: Any, measures: _Measures) -> bool:
-    size = measures.size(element)
+    size = measures.text_length(element)
     return size > 0 and measures.links(element) >= _FEWEST_LINKS and measures.link_chars(element) >= _LIST_LINKED * size
 
 
@@ -444,7 +444,7 @@ def _is_frame(element: Any, inside: bool, total_size: int, measures: _Measures) 
 
     ``inside``: the element lies in the content, whose own header, footer and notes are kept.
     """
-    names, size = _names(element), measures.size(element)
+    names, size = _names(element), measures.text_length(element)
     if not size or (size > _MOST * total_size and element.name != "nav"):
         return False
     if _CONSENT.search(names):

@@ -31,10 +31,10 @@ class ImageCollector:
         """Return the number of an image, 0 if it is left out."""
         digest = hashlib.sha256(data).hexdigest()
         if digest not in self._place:
-            self._place[digest] = self._new(data)
+            self._place[digest] = self._add_image(data)
         return self._place[digest]
 
-    def _new(self, data: bytes) -> int:
+    def _add_image(self, data: bytes) -> int:
         try:
             found = self._probe(data)
         except InputError:
@@ -49,14 +49,14 @@ class ImageCollector:
         self._files.append(EmbeddedFile(data=data))
         return len(self._files)
 
-    def mark(self, data: bytes, alt: str = "") -> str:
+    def image_mark(self, data: bytes, alt: str = "") -> str:
         """Return the mark of an image in the text: "[image 2: the plant]", or "" if the image is left out."""
         number = self.add(data)
         label = " ".join(alt.split())[:200].strip("[]")
         return f"[image {number}{f': {label}' if label else ''}]" if number else ""
 
     @property
-    def pictures(self) -> tuple[EmbeddedFile, ...]:
+    def collected_images(self) -> tuple[EmbeddedFile, ...]:
         return tuple(self._files)
 
     def notes(self) -> list[str]:

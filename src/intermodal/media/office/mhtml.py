@@ -34,7 +34,7 @@ class _SavedPage:
         self.resources: dict[str, Any] = {}
         self.pages: list[Any] = []
         self.cut = any(isinstance(defect, CloseBoundaryNotFoundDefect) for defect in message.defects)
-        for part in _leaves(message):
+        for part in _leaf_parts(message):
             content_id, location = _header(part, "Content-ID").strip("<>"), _header(part, "Content-Location")
             if content_id:
                 self.resources.setdefault(f"cid:{content_id}", part)
@@ -69,16 +69,16 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         text, notes = markdown(source, gallery, saved.inside, framed=False)
     except MALFORMED:
         raise InputBroken("cannot be read as a saved page", where=name, todo=_TODO) from None
-    if not text and not gallery.pictures:
+    if not text and not gallery.collected_images:
         raise InputEmpty("holds no text and no images", where=name, todo=_TODO)
     if others:
         notes.append(f"{with_noun(len(others), 'page')} within the page left out")
     if saved.cut:
         notes.append("its end is missing, so parts of it may be")
-    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
+    return ConvertedFile(text=text, pictures=gallery.collected_images, notes=(*notes, *gallery.notes()))
 
 
-def _leaves(message: Any) -> Iterator[Any]:
+def _leaf_parts(message: Any) -> Iterator[Any]:
     """Yield the parts that hold something, in order."""
     waiting, part_count = [message], 0
     while waiting:

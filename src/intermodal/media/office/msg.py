@@ -40,7 +40,7 @@ _UNREADABLE = (
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     try:
         message = oxmsg.Message.load(BytesIO(data))
-        head, leaves = _head(message), _parts(message, name, probe)
+        head, leaves = _head(message), _text_parts(message, name, probe)
         attachments = [(attachment.file_name or "", attachment) for attachment in message.attachments]
         lost = 0
         for place, (called, attachment) in enumerate(attachments, 1):
@@ -59,7 +59,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     return assemble_mail(head, leaves, name, probe)
 
 
-def _parts(message: oxmsg.Message, name: str, probe: Probe) -> MailParts:
+def _text_parts(message: oxmsg.Message, name: str, probe: Probe) -> MailParts:
     """Return the words of a message: plain text, else a page, else the words of its RTF."""
     leaves = MailParts()
     body, page = message.body or "", message.properties.binary_prop_value(PID_HTML)
@@ -113,7 +113,7 @@ def _as_mail(message: oxmsg.Message, name: str, probe: Probe, depth: int) -> MIM
     for key, value in _head(message):
         if value:
             mail[key] = _encode_header(key, value)
-    leaves = _parts(message, name, probe)
+    leaves = _text_parts(message, name, probe)
     for kind, texts in (("plain", leaves.plain), ("html", leaves.pages)):
         for text in texts:
             mail.attach(MIMEText(text, kind, "utf-8"))

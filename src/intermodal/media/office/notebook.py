@@ -45,7 +45,9 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         raise InputEmpty("is a notebook without cells", where=name, todo="check what wrote this file")
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="clear its outputs")
-    return ConvertedFile(text=text, pictures=reader.gallery.pictures, notes=(*reader.notes(), *reader.gallery.notes()))
+    return ConvertedFile(
+        text=text, pictures=reader.gallery.collected_images, notes=(*reader.notes(), *reader.gallery.notes())
+    )
 
 
 class _Reader:
@@ -61,7 +63,7 @@ class _Reader:
         source = _join_lines(cell.get("source", cell.get("input", "")))
         kind = cell.get("cell_type")
         if kind == "markdown":
-            return [self._words(source, cell.get("attachments") or {})]
+            return [self._cell_markdown(source, cell.get("attachments") or {})]
         if kind == "heading":
             return [f"{'#' * min(6, int(cell.get('level') or 1))} {source}"]
         if kind != "code":
@@ -74,12 +76,12 @@ class _Reader:
             blocks += [head, *output_blocks]
         return blocks
 
-    def _words(self, text: str, attached: dict[str, Any]) -> str:
+    def _cell_markdown(self, text: str, attached: dict[str, Any]) -> str:
         """Return the Markdown of a cell, with pasted images at their place."""
 
         def mark_attachment(match: re.Match[str]) -> str:
             forms = attached.get(match[2]) or {}
-            return self._picture(forms, match[1]) if isinstance(forms, dict) else ""
+            return self._image_mark(forms, match[1]) if isinstance(forms, dict) else ""
 
         text = re.sub(r"!\[([^\]]{0,200})\]\(attachment:([^)\s]{1,200})[^)]{0,200}\)", mark_attachment, text)
         return _DATA_URI.sub("[data left out]", text)
@@ -87,15 +89,17 @@ class _Reader:
     def _output(self, output: dict[str, Any]) -> list[str]:
         kind = output.get("output_type")
         if kind == "stream":
-            return [self._text(_join_lines(output.get("text", "")))]
+            return [self._output_text(_join_lines(output.get("text", "")))]
         if kind in ("error", "pyerr"):
             trace = "\n".join(map(str, output.get("traceback") or ()))
             message = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
             return [
-                self._text(trace if str(output.get("evalue", "")) in _COLOURS.sub("", trace) and trace else message)
+                self._output_text(
+                    trace if str(output.get("evalue", "")) in _COLOURS.sub("", trace) and trace else message
+                )
             ]
         forms = output.get("data", output)
-        picture = self._picture(forms, "")
+        picture = self._image_mark(forms, "")
         if picture:
             return [picture]
         for form in ("text/markdown", "text/latex", "latex"):
@@ -107,18 +111,18 @@ class _Reader:
             page_text, _ = markdown(page, self.gallery)
             if page_text:
                 return [page_text[:_MAX_OUTPUT]]
-        return [self._text(plain)] if plain else []
+        return [self._output_text(plain)] if plain else []
 
-    def _picture(self, forms: dict[str, Any], alt: str) -> str:
+    def _image_mark(self, forms: dict[str, Any], alt: str) -> str:
         for form in _PICTURES:
             if forms.get(form):
                 try:
-                    return self.gallery.mark(base64.b64decode("".join(_join_lines(forms[form]).split())), alt)
+                    return self.gallery.image_mark(base64.b64decode("".join(_join_lines(forms[form]).split())), alt)
                 except (binascii.Error, ValueError):
                     return ""
         return ""
 
-    def _text(self, text: str) -> str:
+    def _output_text(self, text: str) -> str:
         text = _DATA_URI.sub("[data left out]", _COLOURS.sub("", text)).rstrip()
         if len(text) > _MAX_OUTPUT:
             self._cut += 1

@@ -40,7 +40,7 @@ _TODO = "open it and save it again as ODT, ODS or ODP"
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     package = OfficePackage(data, markup=False)  # macros and settings in the file may have a document type
-    if b"encryption-data" in package.read("META-INF/manifest.xml"):
+    if b"encryption-data" in package.read_member("META-INF/manifest.xml"):
         raise InputEncrypted("is locked by a password", todo="save an unlocked copy")
     root = package.xml("content.xml")
     body = root.find(f"{_OFFICE}body") if root is not None else None
@@ -59,7 +59,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
             notes.append("its elements are nested too deeply to keep their form")
         text, found = markdown(page, gallery, writer.inside)
         notes += found
-    if not text and not gallery.pictures:
+    if not text and not gallery.collected_images:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass the part you need")
@@ -70,7 +70,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         notes.append(f"{with_noun(writer.hidden_passages, 'hidden passage')} left out")
     if writer.hidden:
         notes.append(f"{with_noun(writer.hidden, 'hidden slide')} included")
-    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
+    return ConvertedFile(text=text, pictures=gallery.collected_images, notes=(*notes, *gallery.notes()))
 
 
 class _Writer:
@@ -95,7 +95,7 @@ class _Writer:
         self._how: dict[str, Callable[[Any], str]] = {
             f"{_TEXT}h": self._heading,
             f"{_TEXT}a": self._link,
-            f"{_TEXT}s": lambda each: " " * _number(each.get(f"{_TEXT}c"), 1, _MAX_SPACES),
+            f"{_TEXT}s": lambda each: " " * _parse_bounded_int(each.get(f"{_TEXT}c"), 1, _MAX_SPACES),
             f"{_TEXT}tab": lambda each: "\t",
             f"{_TEXT}line-break": lambda each: "<br>",
             f"{_TEXT}note": self._note,
@@ -107,13 +107,13 @@ class _Writer:
 
     def page(self, body: Any) -> str:
         """Return the body with page headers before it, and page footers and footnotes after it."""
-        before, after = self._around("header"), self._around("footer")
+        before, after = self._headers_or_footers("header"), self._headers_or_footers("footer")
         inner = self._inner(body)
         notes = "".join(f"<p>[{place}] {note}</p>" for place, note in enumerate(self._notes, 1))
         return before + inner + notes + after
 
     def inside(self, source: str) -> bytes | None:
-        return self._package.read(posixpath.normpath(source)) or None
+        return self._package.read_member(posixpath.normpath(source)) or None
 
     def is_unseen(self, element: Any, style: str) -> bool:
         return str(element.get(style)) in self._unseen
@@ -125,10 +125,10 @@ class _Writer:
                 levels = style.iter(f"{_TEXT}list-level-style-number")
                 yield (
                     str(style.get(f"{_STYLE}name")),
-                    frozenset(_number(each.get(f"{_TEXT}level"), 1, 10) for each in levels),
+                    frozenset(_parse_bounded_int(each.get(f"{_TEXT}level"), 1, 10) for each in levels),
                 )
 
-    def _around(self, kind: str) -> str:
+    def _headers_or_footers(self, kind: str) -> str:
         """Return page headers or footers, each wording once: a document has one per kind of page."""
         found: dict[str, None] = {}
         for each in self._styles.iter(f"{_STYLE}{kind}") if self._styles is not None else ():
@@ -159,7 +159,7 @@ class _Writer:
         return how(each) if how is not None else self._inner(each)
 
     def _heading(self, each: Any) -> str:
-        level = _number(each.get(f"{_TEXT}outline-level"), 1, 6)
+        level = _parse_bounded_int(each.get(f"{_TEXT}outline-level"), 1, 6)
         return f"<h{level}>{self._inner(each)}</h{level}>"
 
     def _link(self, each: Any) -> str:
@@ -193,7 +193,7 @@ class _Writer:
             cells = []
             for cell in row:
                 if cell.tag in (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
-                    span = _number(cell.get(f"{_TABLE}number-columns-spanned"), 1, 1_000)
+                    span = _parse_bounded_int(cell.get(f"{_TABLE}number-columns-spanned"), 1, 1_000)
                     wide = f' colspan="{span}"' if span > 1 else ""
                     if cell.tag == f"{_TABLE}table-cell":
                         cells.append(f"<td{wide}>{self._inner(cell)}</td>")
@@ -231,9 +231,9 @@ class _Writer:
         hidden = self.is_unseen(each, f"{_DRAW}style-name")
         self.hidden += hidden
         self._slides += 1
-        title = _words_of(frame for frame in each if frame.get(f"{_PRESENTATION}class") == "title")
+        title = _text_of_elements(frame for frame in each if frame.get(f"{_PRESENTATION}class") == "title")
         notes = each.find(f"{_PRESENTATION}notes")
-        speaker_notes = _words_of(frame for frame in (() if notes is None else notes)
+        speaker_notes = _text_of_elements(frame for frame in (() if notes is None else notes)
                          if frame.get(f"{_PRESENTATION}class") not in _OF_PAGE)  # fmt: skip
         head = f"Slide {self._slides}{' (hidden)' if hidden else ''}{f': {title}' if title else ''}"
         return f"<h2>{escape(head)}</h2>{self._inner(each)}" + (
@@ -241,12 +241,12 @@ class _Writer:
         )
 
 
-def _words_of(elements: Iterable[Any]) -> str:
+def _text_of_elements(elements: Iterable[Any]) -> str:
     lines = ("".join(p.itertext()) for each in elements for p in each.iter(f"{_TEXT}p"))
     return " ".join(" ".join(lines).split())
 
 
-def _number(text: str | None, least: int, most: int) -> int:
+def _parse_bounded_int(text: str | None, least: int, most: int) -> int:
     return min(most, max(least, int(text))) if text and text.isdecimal() and len(text) < 10 else least
 
 
@@ -260,13 +260,13 @@ def _workbook(sheets: Any, writer: _Writer, gallery: ImageCollector, notes: list
         comments = _fill(sheet, grid, MAX_CELLS - cells)
         hidden += grid.hidden
         cells += grid.cells
-        blocks += [grid.text(), *comments]
+        blocks += [grid.to_markdown(), *comments]
         notes += grid.notes()
         for frame in sheet.iter(f"{_DRAW}frame"):
             blocks.append(markdown(writer.frame(frame), gallery, writer.inside)[0])
     if hidden:
         notes.append(f"{with_noun(hidden, 'hidden sheet')} included")
-    return "\n\n".join(block for block in blocks if block) if cells or gallery.pictures else ""
+    return "\n\n".join(block for block in blocks if block) if cells or gallery.collected_images else ""
 
 
 def _fill(sheet: Any, grid: SheetTable, room: int) -> list[str]:
@@ -276,19 +276,19 @@ def _fill(sheet: Any, grid: SheetTable, room: int) -> list[str]:
     """
     place = 0
     for column in sheet.iter(f"{_TABLE}table-column"):
-        times = _number(column.get(f"{_TABLE}number-columns-repeated"), 1, _MAX_COLUMNS)
+        times = _parse_bounded_int(column.get(f"{_TABLE}number-columns-repeated"), 1, _MAX_COLUMNS)
         if column.get(f"{_TABLE}visibility") in ("collapse", "filter"):
             grid.hidden_columns |= set(range(place, min(_MAX_COLUMNS, place + times)))
         place += times
     comments, row_place = [], 0
     for row in sheet.iter(f"{_TABLE}table-row"):
         cells, column = list[str](), 0
-        times = _number(row.get(f"{_TABLE}number-rows-repeated"), 1, _MAX_ROWS)
+        times = _parse_bounded_int(row.get(f"{_TABLE}number-rows-repeated"), 1, _MAX_ROWS)
         for cell in row:
             if cell.tag not in (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
                 continue
             value = _displayed_value(cell)
-            repeated = _number(cell.get(f"{_TABLE}number-columns-repeated"), 1, _MAX_COLUMNS)
+            repeated = _parse_bounded_int(cell.get(f"{_TABLE}number-columns-repeated"), 1, _MAX_COLUMNS)
             if value:
                 if column + repeated > _MAX_COLUMNS:
                     raise InputTooLarge(f"has more than {_MAX_COLUMNS:,} columns", todo="pass the part you need as CSV")
@@ -296,8 +296,8 @@ def _fill(sheet: Any, grid: SheetTable, room: int) -> list[str]:
             for note in cell.iter(f"{_OFFICE}annotation"):
                 text = " ".join(" ".join("".join(p.itertext()) for p in note.iter(f"{_TEXT}p")).split())
                 comments.append(f"Comment on {column_name(column)}{row_place + 1}: {text}" if text else "")
-            wide = _number(cell.get(f"{_TABLE}number-columns-spanned"), 1, _MAX_COLUMNS)
-            tall = _number(cell.get(f"{_TABLE}number-rows-spanned"), 1, _MAX_ROWS)
+            wide = _parse_bounded_int(cell.get(f"{_TABLE}number-columns-spanned"), 1, _MAX_COLUMNS)
+            tall = _parse_bounded_int(cell.get(f"{_TABLE}number-rows-spanned"), 1, _MAX_ROWS)
             if (wide > 1 or tall > 1) and value:
                 grid.merged.append((row_place, column, row_place + tall - 1, column + wide - 1))
             column += repeated

@@ -84,7 +84,7 @@ class OfficePackage:
         except Exception:
             raise InputBroken("is damaged: a part of it cannot be unpacked", todo=_TODO) from None
 
-    def read(self, name: str) -> bytes:
+    def read_member(self, name: str) -> bytes:
         """Return the bytes of a member, b"" if there is none."""
         if name not in self.names:
             return b""
@@ -93,13 +93,13 @@ class OfficePackage:
         except Exception:
             raise InputBroken("is damaged: a part of it cannot be unpacked", todo=_TODO) from None
 
-    def size(self, name: str) -> int:
+    def member_size(self, name: str) -> int:
         """Return the decompressed size of a member in bytes, 0 if there is none."""
         return self._sizes.get(name, 0)
 
     def xml(self, name: str) -> Any | None:
         """Return a member as an element tree, None if it is missing or not markup."""
-        body = self.read(name)
+        body = self.read_member(name)
         return parse_xml(body) if body else None
 
     def relations(self, name: str) -> list[Relation]:
@@ -155,7 +155,7 @@ def parse_xml(body: bytes) -> Any | None:
         return None
 
 
-def words(root: Any | None, paragraph: str, text: str) -> Iterator[str]:
+def paragraph_texts(root: Any | None, paragraph: str, text: str) -> Iterator[str]:
     """Yield the text of the paragraphs below ``root``, without blank ones.
 
     ``paragraph`` and ``text``: local names of the elements of a paragraph and of a text run.
@@ -174,7 +174,7 @@ def local_name(element: Any) -> str:
 
 def drawn_words(body: bytes) -> list[str]:
     """Return the text of a drawing (SmartArt, shapes): the text runs of DrawingML, one line per paragraph."""
-    return list(words(parse_xml(body), "p", "t"))
+    return list(paragraph_texts(parse_xml(body), "p", "t"))
 
 
 def chart_table(body: bytes) -> str:

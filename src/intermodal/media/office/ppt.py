@@ -29,11 +29,11 @@ Record = tuple[int, int, int, int]  # type, instance, start and end of the conte
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     compound, gallery = CompoundFile(data), ImageCollector(probe)
-    current = compound.read("Current User")
+    current = compound.read_stream("Current User")
     if len(current) >= 20 and struct.unpack_from("<I", current, 12)[0] == _LOCKED:
         raise InputEncrypted("is locked by a password", todo="save an unlocked copy")
     try:
-        slides = list(_Deck(compound.read("PowerPoint Document"), current).slides())
+        slides = list(_Deck(compound.read_stream("PowerPoint Document"), current).slides())
     except (struct.error, IndexError, ValueError, KeyError):
         raise InputBroken("cannot be read as slides", todo=_TODO) from None
     blocks = []
@@ -41,15 +41,15 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         blocks.append(f"## Slide {number}{' (hidden)' if hidden else ''}")
         blocks.append(slide_text)
         blocks.append(f"Speaker notes: {speaker_notes}" if speaker_notes else "")
-    blocks += dict.fromkeys(gallery.mark(picture) for picture in compound.pictures("Pictures"))
-    if not gallery.pictures and not any(slide_text or speaker_notes for slide_text, speaker_notes, _ in slides):
+    blocks += dict.fromkeys(gallery.image_mark(picture) for picture in compound.embedded_images("Pictures"))
+    if not gallery.collected_images and not any(slide_text or speaker_notes for slide_text, speaker_notes, _ in slides):
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     text = "\n\n".join(block for block in blocks if block)
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass fewer slides")
     unseen = sum(hidden for *_, hidden in slides)
     notes = (f"{with_noun(unseen, 'hidden slide')} included",) if unseen else ()
-    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
+    return ConvertedFile(text=text, pictures=gallery.collected_images, notes=(*notes, *gallery.notes()))
 
 
 class _Deck:
@@ -71,13 +71,15 @@ class _Deck:
         lists = {each[1]: each for each in self._records(*document[2:]) if each[0] == _LIST}
         notes_persists = {slide: persist for slide, persist, _ in self._slides_of(lists.get(2))}
         for _, persist, outline in self._slides_of(lists.get(0)):
-            slide = self._part(persist)
+            slide = self._record_at(persist)
             about = next((each for each in self._records(*slide[2:]) if each[0] == _SLIDE_ATOM), None)
             notes = 0 if about is None else struct.unpack_from("<I", self._stream, about[2] + 16)[0]
-            texts = [*outline, *self._texts(slide, outline=bool(outline))]
+            texts = [*outline, *self._texts_below(slide, outline=bool(outline))]
             hidden = any(each[0] == _SHOW and struct.unpack_from("<H", self._stream, each[2] + 10)[0] & 4
                          for each in self._records(*slide[2:]))  # fmt: skip
-            speech = " ".join(self._texts(self._part(notes_persists[notes]))) if notes in notes_persists else ""
+            speech = (
+                " ".join(self._texts_below(self._record_at(notes_persists[notes]))) if notes in notes_persists else ""
+            )
             yield "\n\n".join(filter(None, texts)), " ".join(speech.split()), hidden
 
     def _is_current(self, record: Record) -> bool:
@@ -104,7 +106,7 @@ class _Deck:
             offset = before
         return found
 
-    def _part(self, number: int) -> Record:
+    def _record_at(self, number: int) -> Record:
         return self._record(self._places[number])
 
     def _slides_of(self, record: Record | None) -> Iterator[tuple[int, int, list[str]]]:
@@ -117,25 +119,25 @@ class _Deck:
                 part, _, _, number = struct.unpack_from("<IIII", self._stream, each[2])
                 current = (number, part, [])
             elif current is not None and each[0] in (_WIDE, _NARROW):
-                current[2].append(self._words(each))
+                current[2].append(self._record_text(each))
         if current is not None:
             yield current
 
-    def _texts(self, record: Record, depth: int = 0, *, outline: bool = False) -> Iterator[str]:
+    def _texts_below(self, record: Record, depth: int = 0, *, outline: bool = False) -> Iterator[str]:
         """Yield the texts below a record, in order."""
         for each in self._records(*record[2:]):
             if each[0] in (_WIDE, _NARROW):
-                yield self._words(each)
-            elif self._holds(each) and depth < _MAX_DEPTH:
-                yield from self._texts(each, depth + 1)
+                yield self._record_text(each)
+            elif self._contains_text(each) and depth < _MAX_DEPTH:
+                yield from self._texts_below(each, depth + 1)
 
-    def _words(self, record: Record) -> str:
+    def _record_text(self, record: Record) -> str:
         body = self._stream[record[2] : record[3]]
         text = body.decode("utf-16-le", "replace") if record[0] == _WIDE else body.decode("latin-1")
         lines = (" ".join(line.split()) for line in text.replace("\v", "\r").split("\r"))
         return "\n".join(line for line in lines if line and line != "*")
 
-    def _holds(self, record: Record) -> bool:
+    def _contains_text(self, record: Record) -> bool:
         return self._stream[record[2] - 8] & 0x0F == 0x0F or record[0] == 0xF00D  # the text box of a shape
 
     def _record(self, offset: int) -> Record:

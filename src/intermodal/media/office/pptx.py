@@ -28,9 +28,9 @@ from intermodal.media.office.office_package import (
     chart_table,
     drawn_words,
     local_name,
+    paragraph_texts,
     parse_xml,
     table,
-    words,
 )
 from intermodal.plans.numbers import with_noun
 
@@ -61,7 +61,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         if not slides:
             raise InputBroken("cannot be read as slides", todo="open it and save it again as PPTX") from None
         notes.append("read in the order of the file and without charts: some of its parts are missing or damaged")
-    if not any(body for _, body, _ in slides) and not gallery.pictures:
+    if not any(body for _, body, _ in slides) and not gallery.collected_images:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     text = "\n\n".join(f"{head}\n\n{body}".strip() for head, body, _ in slides)
     if len(text) > MAX_CHARS:
@@ -72,7 +72,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     played = sum(member.lower().endswith(_PLAYED) for member in package.names)
     if played:
         notes.append(f"{with_noun(played, 'recording or film', 'recordings or films')} inside left out")
-    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
+    return ConvertedFile(text=text, pictures=gallery.collected_images, notes=(*notes, *gallery.notes()))
 
 
 def _slide(slide: Any, number: int, gallery: ImageCollector) -> tuple[str, str, bool]:
@@ -80,9 +80,9 @@ def _slide(slide: Any, number: int, gallery: ImageCollector) -> tuple[str, str, 
     hidden = slide._element.get("show") in ("0", "false")
     title = slide.shapes.title
     head = f"## Slide {number}{' (hidden)' if hidden else ''}"
-    title_text = _line(title.text_frame.text) if title is not None and title.has_text_frame else ""
+    title_text = _text_line(title.text_frame.text) if title is not None and title.has_text_frame else ""
     blocks = []
-    for shape in _in_order(slide.shapes):
+    for shape in _shapes_in_reading_order(slide.shapes):
         if title is None or shape.shape_id != title.shape_id:
             blocks.append(_shape(shape, gallery))
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
@@ -98,20 +98,20 @@ def _slide(slide: Any, number: int, gallery: ImageCollector) -> tuple[str, str, 
 def _comments(blob: bytes) -> list[str]:
     """Return the comments of the older form (``p:cm/p:text``) and of the newer one, which uses DrawingML paragraphs."""
     root = parse_xml(blob)
-    return [*words(root, "cm", "text"), *words(root, "p", "t")]
+    return [*paragraph_texts(root, "cm", "text"), *paragraph_texts(root, "p", "t")]
 
 
-def _in_order(shapes: Any, depth: int = 0) -> Iterator[Any]:
+def _shapes_in_reading_order(shapes: Any, depth: int = 0) -> Iterator[Any]:
     """Yield shapes from top to bottom and left to right, with the shapes of groups in place of the groups."""
     found = list(shapes)[:_MAX_SHAPES]
-    for shape in sorted(found, key=_place):
+    for shape in sorted(found, key=_shape_position):
         if isinstance(shape, GroupShape) and depth < 20:
-            yield from _in_order(shape.shapes, depth + 1)
+            yield from _shapes_in_reading_order(shape.shapes, depth + 1)
         else:
             yield shape
 
 
-def _place(shape: Any) -> tuple[int, int]:
+def _shape_position(shape: Any) -> tuple[int, int]:
     """Return top and left of a shape. A placeholder without either takes them from its layout, if there is one."""
     try:
         return shape.top or 0, shape.left or 0
@@ -124,25 +124,25 @@ def _shape(shape: Any, gallery: ImageCollector) -> str:
         return "\n".join(
             f"{'  ' * paragraph.level}- {line}" if paragraph.level else line
             for paragraph in shape.text_frame.paragraphs
-            if (line := _line("".join(run.text for run in paragraph.runs) or paragraph.text))
+            if (line := _text_line("".join(run.text for run in paragraph.runs) or paragraph.text))
         )
     if getattr(shape, "has_table", False) and shape.has_table:
         return table([[cell.text for cell in row.cells] for row in shape.table.rows])
     if getattr(shape, "has_chart", False) and shape.has_chart:
         return chart_table(shape.chart.part.blob)
     if hasattr(shape, "image"):
-        return _picture(shape, gallery)
+        return _image_mark(shape, gallery)
     return _diagram(shape)
 
 
-def _picture(shape: Any, gallery: ImageCollector) -> str:
+def _image_mark(shape: Any, gallery: ImageCollector) -> str:
     alt = str(shape._element._nvXxPr.cNvPr.get("descr") or "")
     try:
         blob = shape.image.blob
     except (ValueError, KeyError, AttributeError):  # linked, or missing
         gallery.outside += 1
-        return f"[image not fetched: {_line(alt)[:200]}]" if alt else ""
-    return gallery.mark(blob, alt)
+        return f"[image not fetched: {_text_line(alt)[:200]}]" if alt else ""
+    return gallery.image_mark(blob, alt)
 
 
 def _diagram(shape: Any) -> str:
@@ -155,7 +155,7 @@ def _diagram(shape: Any) -> str:
     return ""
 
 
-def _line(text: str) -> str:
+def _text_line(text: str) -> str:
     return " ".join(text.replace("\v", " ").split())
 
 
@@ -187,16 +187,16 @@ def _plain_slide(package: OfficePackage, name: str, number: int, gallery: ImageC
         kind = local_name(element)
         if kind == "tbl":
             rows = [each for each in element if local_name(each) == "tr"]
-            blocks.append(table([[" ".join(words(cell, "p", "t")) for cell in _cells(row)] for row in rows]))
+            blocks.append(table([[" ".join(paragraph_texts(cell, "p", "t")) for cell in _cells(row)] for row in rows]))
         elif kind == "p":
-            blocks += words(element, "p", "t")
+            blocks += paragraph_texts(element, "p", "t")
         elif kind == "blip" and (picture := relations.get(str(element.get(f"{_RELATION}embed")))) is not None:
-            blocks.append(gallery.mark(package.read(picture.target), ""))
+            blocks.append(gallery.image_mark(package.read_member(picture.target), ""))
         else:
             rest += reversed(element)
     for relation in relations.values():
         if relation.kind == "notesSlide":
-            speaker_notes = " ".join(words(package.xml(relation.target), "p", "t"))
+            speaker_notes = " ".join(paragraph_texts(package.xml(relation.target), "p", "t"))
             blocks.append(f"Speaker notes: {speaker_notes}" if speaker_notes else "")
     hidden = root.get("show") in ("0", "false")
     head = f"## Slide {number}{' (hidden)' if hidden else ''}"

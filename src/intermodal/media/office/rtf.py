@@ -53,13 +53,13 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     reader.read(data.decode("latin-1"))
     gallery = ImageCollector(probe)
     text, notes = markdown(reader.page(), gallery, reader.inside)
-    if not text and not gallery.pictures:
+    if not text and not gallery.collected_images:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     for number, what in ((reader.deleted, "deleted passage"), (reader.hidden, "hidden passage"),
                          (reader.objects, "embedded file"), (reader.drawings, "image of another kind")):  # fmt: skip
         if number:
             notes.append(f"{with_noun(number, what, 'images of other kinds' if 'kind' in what else '')} left out")
-    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
+    return ConvertedFile(text=text, pictures=gallery.collected_images, notes=(*notes, *gallery.notes()))
 
 
 class _Group(Value):
@@ -144,7 +144,7 @@ class _Reader:
             elif brace:
                 self._close()
             elif words:
-                self._plain(words)
+                self._add_text(words)
         self._flush_bytes()
         self._end_paragraph()
         self._end_table()
@@ -161,7 +161,7 @@ class _Reader:
             words, self._bytes = self._bytes.decode(encoding, "replace"), bytearray()
             self._append_text(words)
 
-    def _plain(self, words: str) -> None:
+    def _add_text(self, words: str) -> None:
         if self._left:
             cut = min(self._left, len(words))
             self._left -= cut
@@ -217,7 +217,7 @@ class _Reader:
     def _end_destination(self, destination: str, text: str) -> None:
         line = " ".join(text.split())
         if destination == "pict":
-            self._picture(text)
+            self._image_mark(text)
         elif destination == "fldinst":
             self._link = address_in(text)
         elif destination == "fldrslt":
@@ -372,21 +372,21 @@ class _Reader:
 
     def _blip_bytes(self, data: bytes) -> None:
         if self._group.into.startswith("pict") and self._blip:
-            self._keep(data)
+            self._add_image(data)
             self._blip = ""
 
-    def _picture(self, text: str) -> None:
+    def _image_mark(self, text: str) -> None:
         blip, self._blip = self._blip, ""
         try:
             data = bytes.fromhex("".join(text.split())) if blip else b""
         except ValueError:
             data = b""
         if data:
-            self._keep(data)
+            self._add_image(data)
         elif not blip and text.strip():
             self.drawings += 1
 
-    def _keep(self, data: bytes) -> None:
+    def _add_image(self, data: bytes) -> None:
         self._pictures.append(data)
         self._append_text(f"\x04{len(self._pictures) - 1}\x05")
 

@@ -47,7 +47,7 @@ class SheetTable:
                 self.hidden_rows |= set(range(self._place, self._place + times))
         self._place += times
 
-    def text(self) -> str:
+    def to_markdown(self) -> str:
         """Return a heading, the table, and one line each for hidden rows, hidden columns and merged cells."""
         head = f"## Sheet: {self.name}{' (hidden)' if self.hidden else ''}"
         return "\n\n".join(block for block in (head, table(self._without_blanks()), *self._hidden_notes()) if block)
@@ -78,25 +78,25 @@ class SheetTable:
     def _hidden_notes(self) -> list[str]:
         rows = [f"{place + 1} ({first})" for place in sorted(self.hidden_rows)
                 if (first := next((text for text in self._rows[place] if text), ""))]  # fmt: skip
-        columns = [f"{column_name(place)} ({self._first(place)})" for place in self._columns_unseen()]
+        columns = [f"{column_name(place)} ({self._header_of(place)})" for place in self._columns_unseen()]
         areas = [f"{column_name(left)}{top + 1}:{column_name(right)}{bottom + 1} ({cell_text})"
-                 for top, left, bottom, right in self.merged if (cell_text := self._at(top, left))]  # fmt: skip
+                 for top, left, bottom, right in self.merged if (cell_text := self._cell_text(top, left))]  # fmt: skip
         groups = (("Hidden rows", rows), ("Hidden columns", columns), ("Merged cells", areas))
-        return [f"{what}: {', '.join(_few(each))}" for what, each in groups if each]
+        return [f"{what}: {', '.join(_first_items(each))}" for what, each in groups if each]
 
-    def _at(self, row: int, column: int) -> str:
+    def _cell_text(self, row: int, column: int) -> str:
         cells = self._rows.get(row, [])
-        return _short(cells[column]) if column < len(cells) else ""
+        return _shorten(cells[column]) if column < len(cells) else ""
 
-    def _first(self, column: int) -> str:
-        return next((_short(row[column]) for row in self._rows.values() if column < len(row) and row[column]), "")
+    def _header_of(self, column: int) -> str:
+        return next((_shorten(row[column]) for row in self._rows.values() if column < len(row) and row[column]), "")
 
 
-def _few(items: list[str]) -> list[str]:
+def _first_items(items: list[str]) -> list[str]:
     return items if len(items) <= _NAMED else [*items[:_NAMED], f"and {len(items) - _NAMED:,} more"]
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 

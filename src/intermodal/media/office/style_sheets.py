@@ -94,10 +94,12 @@ class StyleSheets:
             self.exhausted = True
             return []
         candidates = [rule for found in listed for rule in found]
-        matched = [rule for rule in candidates if rule.target.matches(element) and self._lies_in(rule, around)]
+        matched = [
+            rule for rule in candidates if rule.target.matches(element) and self._matches_ancestors(rule, around)
+        ]
         return sorted(matched, key=lambda rule: rule[:2])
 
-    def _lies_in(self, rule: StyleRule, around: Sequence[Compound]) -> bool:
+    def _matches_ancestors(self, rule: StyleRule, around: Sequence[Compound]) -> bool:
         index = len(around) - 1
         last = max(0, len(around) - _MAX_AROUND)
         for parent, compound in rule.around:

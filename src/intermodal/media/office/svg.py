@@ -61,9 +61,9 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         notes.append(f"{with_noun(left, 'image')} in it left out: on the web, or of a kind that is not taken")
     if hidden := _remove_hidden(root):
         notes.append(f"{with_noun(hidden, 'hidden element')} left out")
-    lines = list(_words(root))
+    lines = list(_all_texts(root))
     try:
-        width, height = _side(root)
+        width, height = _longer_side(root)
         source = defusedxml.ElementTree.tostring(root, encoding="unicode")
         png = resvg_py.svg_to_bytes(svg_string=source, skip_system_fonts=True, width=width, height=height)
         image = pictures.open_image(png, "image/png").convert("RGBA")
@@ -71,7 +71,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         if isinstance(error, MemoryError | KeyboardInterrupt | SystemExit):
             raise
         raise InputBroken("cannot be drawn", todo=_TODO) from None
-    unwritten = _write(image, root)
+    unwritten = _draw_labels(image, root)
     if unwritten:
         notes.append(f"{with_noun(unwritten, 'label')} given as words only: no font here has the letters")
     if not lines and image.getchannel("A").getextrema() == (0, 0):
@@ -101,7 +101,7 @@ def _remove_external(root: Any, probe: Probe) -> int:
             link = str(child.get(_HREF) or child.get("href") or "").strip()
             if local_name(child) in _REMOVED:
                 parent.remove(child)
-            elif local_name(child) in ("image", "feImage") and not _is_taken(link, probe):
+            elif local_name(child) in ("image", "feImage") and not _is_readable_link(link, probe):
                 parent.remove(child)
                 left += 1
             elif link and not link.startswith(("#", "data:")) and local_name(child) != "a":
@@ -140,7 +140,7 @@ def _remove_hidden_in(parent: Any, sheets: StyleSheets, style: dict[str, str], a
             is_hidden = is_hidden or (local_name(child) in ("text", "tspan", "textPath") and _has_no_ink(own))
         if is_hidden:
             found += bool("".join(child.itertext()).strip())
-            _remove(parent, child)
+            _remove_child(parent, child)
         elif len(child) and local_name(child) in ("text", "tspan") and _is_unseen_text(own):
             found += bool((child.text or "").strip())
             child.text = ""
@@ -165,7 +165,7 @@ def _is_zero(value: str | None) -> bool:
     return bool(value) and _NONE.fullmatch(value or "") is not None
 
 
-def _remove(parent: Any, child: Any) -> None:
+def _remove_child(parent: Any, child: Any) -> None:
     """Remove a child and keep the text that follows it."""
     place = list(parent).index(child)
     tail = child.tail or ""
@@ -191,7 +191,7 @@ def _compute_style(element: Any, rules: list[StyleRule], around: dict[str, str])
     return computed | {name: value for name, value in own.items() if name in _HIDING}
 
 
-def _is_taken(link: str, probe: Probe) -> bool:
+def _is_readable_link(link: str, probe: Probe) -> bool:
     head, _, body = link.partition(",")
     if not head.startswith("data:image/") or not head.endswith(";base64"):
         return False
@@ -202,7 +202,7 @@ def _is_taken(link: str, probe: Probe) -> bool:
     return True
 
 
-def _words(root: Any) -> Iterator[str]:
+def _all_texts(root: Any) -> Iterator[str]:
     """Return every text, title and description, one line each, without blank and repeated lines."""
     found: dict[str, None] = {}
     unused: set[Any] = set()
@@ -212,12 +212,12 @@ def _words(root: Any) -> Iterator[str]:
                 unused.update(element.iter())
     for element in root.iter():
         if local_name(element) in ("text", "title", "desc") and element not in unused:
-            lines = [" ".join(part.split()) for part in _lines(element)]
+            lines = [" ".join(part.split()) for part in _text_lines(element)]
             found |= dict.fromkeys(line for line in lines if line)
     return iter(found)
 
 
-def _lines(element: Any) -> Iterator[str]:
+def _text_lines(element: Any) -> Iterator[str]:
     """Yield the lines of a text element; a part with a position of its own begins a new line."""
     line = element.text or ""
     for each in element:
@@ -239,7 +239,7 @@ def _box(root: Any) -> tuple[float, float, float, float]:
     return 0.0, 0.0, _length(root.get("width"), 300), _length(root.get("height"), 150)
 
 
-def _side(root: Any) -> tuple[int | None, int | None]:
+def _longer_side(root: Any) -> tuple[int | None, int | None]:
     """Return the longer of width and height in pixels, and None for the other, which is derived from it."""
     _, _, wide, high = _box(root)
     wide, high = _length(root.get("width"), wide), _length(root.get("height"), high)
@@ -257,7 +257,7 @@ def _length(text: str | None, otherwise: float) -> float:
 # ---- words in the image ------------------------------------------------------------------------
 
 
-def _write(image: Image.Image, root: Any) -> int:
+def _draw_labels(image: Image.Image, root: Any) -> int:
     """Draw the text labels into the image; return the number of labels that could not be drawn."""
     left, top, wide, high = _box(root)
     scale = min(image.width / wide, image.height / high)
@@ -293,15 +293,15 @@ def _labels(element: Any, matrix: Matrix, style: dict[str, str], depth: int) -> 
 def _lines_of(element: Any, matrix: Matrix, style: dict[str, str]) -> Iterator[_Label]:
     """Yield the labels of a text element: one for itself, and one for each part with a position of its own."""
     size = _length(style.get("font-size"), 16)
-    x, y = _place(element, "x", 0.0, size), _place(element, "y", 0.0, size)
-    x, y = x + _place(element, "dx", 0.0, size), y + _place(element, "dy", 0.0, size)
+    x, y = _attribute_length(element, "x", 0.0, size), _attribute_length(element, "y", 0.0, size)
+    x, y = x + _attribute_length(element, "dx", 0.0, size), y + _attribute_length(element, "dy", 0.0, size)
     line, start, line_style = element.text or "", (x, y), style
     for part in element:
         if part.get("x") is not None or part.get("y") is not None or part.get("dy") is not None:
             yield from _label(line, *start, matrix, line_style)
             line_style = {**style, **_style(part)}
-            x = _place(part, "x", start[0], size)
-            y = _place(part, "y", start[1], size) + _place(part, "dy", 0.0, size)
+            x = _attribute_length(part, "x", start[0], size)
+            y = _attribute_length(part, "y", start[1], size) + _attribute_length(part, "dy", 0.0, size)
             start, line = (x, y), ""
         line += "".join(part.itertext()) + (part.tail or "")
     yield from _label(line, *start, matrix, line_style)
@@ -325,7 +325,7 @@ def _style(element: Any) -> dict[str, str]:
     }
 
 
-def _place(element: Any, name: str, otherwise: float, size: float) -> float:
+def _attribute_length(element: Any, name: str, otherwise: float, size: float) -> float:
     found = re.match(rf"\s*({_NUMBER})(em)?", str(element.get(name) or ""))
     if not found:
         return otherwise

@@ -62,7 +62,7 @@ def decode_text(data: bytes, declared: str = "", *, markup: bool = False) -> tup
             return data.decode(encoding), encoding
         except (UnicodeDecodeError, LookupError, ValueError):
             continue
-    for encoding in (_western(data[:_SAMPLE]), *_guesses(data[:_SAMPLE]), "cp1252"):
+    for encoding in (_western(data[:_SAMPLE]), *_candidate_texts(data[:_SAMPLE]), "cp1252"):
         try:
             return data.decode(encoding), encoding
         except (UnicodeDecodeError, LookupError, ValueError):
@@ -70,7 +70,7 @@ def decode_text(data: bytes, declared: str = "", *, markup: bool = False) -> tup
     raise InputBroken("is text in an unknown encoding", todo="convert it to UTF-8")
 
 
-def _guesses(data: bytes) -> Iterator[str]:
+def _candidate_texts(data: bytes) -> Iterator[str]:
     """Yield the likeliest of the common encodings, then of all encodings."""
     for among in (_COMMON, None):
         guess = charset_normalizer.from_bytes(data, cp_isolation=among).best()

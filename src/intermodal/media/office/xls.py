@@ -38,7 +38,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         raise InputBroken("cannot be read as a workbook", todo="open it and save it again as XLSX") from None
     if not any(grid.cells for grid in grids):
         raise InputEmpty("holds no cells", where=name, todo="check what wrote this file")
-    text = "\n\n".join(grid.text() for grid in grids)
+    text = "\n\n".join(grid.to_markdown() for grid in grids)
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass one sheet as CSV")
     notes = [note for grid in grids for note in grid.notes()]
@@ -62,8 +62,8 @@ def _grid(book: Any, about: Any, room: int) -> SheetTable:
 
 
 def _value(cell: Any) -> str:
-    return str(cell) if isinstance(cell, timedelta) else displayed_value(int(cell) if _is_whole(cell) else cell)
+    return str(cell) if isinstance(cell, timedelta) else displayed_value(int(cell) if _is_whole_number(cell) else cell)
 
 
-def _is_whole(cell: Any) -> bool:
+def _is_whole_number(cell: Any) -> bool:
     return isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15

@@ -20,7 +20,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
 from intermodal.media.office.conversion_types import MAX_CELLS, MAX_CHARS, ConvertedFile
 from intermodal.media.office.image_collector import ImageCollector, Probe
-from intermodal.media.office.office_package import OfficePackage, chart_table, drawn_words, local_name, words
+from intermodal.media.office.office_package import OfficePackage, chart_table, drawn_words, local_name, paragraph_texts
 from intermodal.media.office.sheet_table import SheetTable, column_index, displayed_value
 from intermodal.plans.numbers import with_noun
 
@@ -57,7 +57,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     except (InvalidFileException, KeyError, AttributeError, ValueError, TypeError, IndexError, SyntaxError, OSError):
         raise InputBroken("cannot be read as a workbook", todo="open it and save it again as XLSX") from None
     text = "\n\n".join(blocks)
-    if not count.cells and not gallery.pictures and not any("\n" in block for block in blocks):
+    if not count.cells and not gallery.collected_images and not any("\n" in block for block in blocks):
         raise InputEmpty("holds no cells and no images", where=name, todo="check what wrote this file")
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass one sheet as CSV")
@@ -65,11 +65,11 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         notes.append(f"{with_noun(count.hidden, 'hidden sheet')} included")
     if count.unsaved:
         notes.append(f"{with_noun(count.unsaved, 'formula')} without a saved value shown as written")
-    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
+    return ConvertedFile(text=text, pictures=gallery.collected_images, notes=(*notes, *gallery.notes()))
 
 
 def _calculates(package: OfficePackage, sheet: Any) -> bool:
-    return b"<f" in package.read(_member(sheet))
+    return b"<f" in package.read_member(_member(sheet))
 
 
 def _member(sheet: Any) -> str:
@@ -80,14 +80,16 @@ def _sheet(
     sheet: Any, formulas: Any | None, package: OfficePackage, gallery: ImageCollector, count: _Count, notes: list[str]
 ) -> str:
     grid = SheetTable(sheet.title, sheet.sheet_state != "visible")
-    markup = package.read(_member(sheet))
+    markup = package.read_member(_member(sheet))
     unseen = _hidden_rows(markup, grid)
     for place, row in enumerate(_rows(sheet, formulas, count)):
         grid.add(row, hidden=place in unseen, room=MAX_CELLS - count.cells)
     count.cells += grid.cells
     count.hidden += grid.hidden
     notes += grid.notes()
-    return "\n\n".join(block for block in (grid.text(), *_around(package, _member(sheet), gallery)) if block)
+    return "\n\n".join(
+        block for block in (grid.to_markdown(), *_drawings_and_comments(package, _member(sheet), gallery)) if block
+    )
 
 
 def _hidden_rows(markup: bytes, grid: SheetTable) -> set[int]:
@@ -120,7 +122,7 @@ def _rows(sheet: Any, formulas: Any | None, count: _Count) -> Iterator[Row]:
         yield row
 
 
-def _around(package: OfficePackage, member: str, gallery: ImageCollector) -> Iterator[str]:
+def _drawings_and_comments(package: OfficePackage, member: str, gallery: ImageCollector) -> Iterator[str]:
     """Yield the contents that lie over the cells: comments, images, charts, text of shapes."""
     for relation in package.relations(member):
         if relation.outside:
@@ -129,14 +131,14 @@ def _around(package: OfficePackage, member: str, gallery: ImageCollector) -> Ite
             for cell, comment in _comments(package, relation.target):
                 yield f"Comment{f' on {cell}' if cell else ''}: {comment}"
         elif relation.kind == "drawing":
-            yield from drawn_words(package.read(relation.target))
+            yield from drawn_words(package.read_member(relation.target))
             for each in package.relations(relation.target):
                 if each.kind == "image" and each.outside:
                     gallery.outside += 1
                 elif each.kind == "image":
-                    yield gallery.mark(package.read(each.target))
+                    yield gallery.image_mark(package.read_member(each.target))
                 elif each.kind == "chart":
-                    yield chart_table(package.read(each.target))
+                    yield chart_table(package.read_member(each.target))
 
 
 def _comments(package: OfficePackage, member: str) -> Iterator[tuple[str, str]]:
@@ -147,4 +149,4 @@ def _comments(package: OfficePackage, member: str) -> Iterator[tuple[str, str]]:
             text = " ".join(each.text for each in element.iter() if str(each.tag).endswith("}t") and each.text)
             yield str(element.get("ref") or ""), " ".join(text.split())
         elif kind == "threadedComment":
-            yield str(element.get("ref") or ""), " ".join(words(element, "threadedComment", "text"))
+            yield str(element.get("ref") or ""), " ".join(paragraph_texts(element, "threadedComment", "text"))

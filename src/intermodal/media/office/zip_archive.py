@@ -20,15 +20,15 @@ _BESIDE = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")  # leftovers of
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     package = OfficePackage(data, markup=False)
-    files = [member for member in package.files if not _is_beside(member)]
+    files = [member for member in package.files if not _is_metadata_member(member)]
     if not files:
         raise InputEmpty("is an archive without files", where=name, todo="check what packed it")
     attachments, size, left = list[EmbeddedFile](), 0, 0
     for member in files:
-        if len(attachments) >= MAX_ATTACHMENTS or size + package.size(member) > MAX_ATTACHED:
+        if len(attachments) >= MAX_ATTACHMENTS or size + package.member_size(member) > MAX_ATTACHED:
             left += 1
             continue
-        body = package.read(member)
+        body = package.read_member(member)
         size += len(body)
         attachments.append(EmbeddedFile(data=body, name=_member_title(member)))
     notes = (f"{with_noun(left, 'file')} left out: too many or too large",) if left else ()
@@ -38,7 +38,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     return ConvertedFile(text=text, attachments=tuple(attachments), notes=notes)
 
 
-def _is_beside(member: str) -> bool:
+def _is_metadata_member(member: str) -> bool:
     return member.startswith(_BESIDE[0]) or posixpath.basename(member) in _BESIDE[1:]
 
 

@@ -89,7 +89,7 @@ def with_overlay(text: str, overlay: PageOverlay, own: str = "") -> str:
 
     ``own``: the text of the page without its overlay, needed if ``text`` may contain form values already.
     """
-    text, fields = _once(text, overlay.fields, own)
+    text, fields = _without_duplicates(text, overlay.fields, own)
     parts = [with_links(text, overlay.links)]
     if fields:
         lines = (f"- {field.name}: {field.value or '(empty)'}" for field in fields)
@@ -99,13 +99,14 @@ def with_overlay(text: str, overlay: PageOverlay, own: str = "") -> str:
     return "\n\n".join(part for part in parts if part.strip())
 
 
-def _once(text: str, fields: Sequence[FormField], own: str) -> tuple[str, list[FormField]]:
+def _without_duplicates(text: str, fields: Sequence[FormField], own: str) -> tuple[str, list[FormField]]:
     """Return text and fields with each value in only one of them, because a layout includes values in its text.
 
     A value that follows the words in front of its field stays in the text. A value on an unlabelled line of its own is
     removed from the text, if the page itself contains it less often.
 
-    >>> _once("Name: Ada\\nLondon", [FormField("Name", "Ada", "Name"), FormField("City", "London", "City")], "Name:")
+    >>> fields = [FormField("Name", "Ada", "Name"), FormField("City", "London", "City")]
+    >>> _without_duplicates("Name: Ada\\nLondon", fields, "Name:")
     ('Name: Ada', [FormField(name='City', value='London', before='City', is_text=True)])
     """
     rest: list[FormField] = []
@@ -135,7 +136,7 @@ def with_links(text: str, links: Iterable[PageLink]) -> str:
     for link in links:
         if link.address in text or link.address.removeprefix("mailto:") in link.words:
             continue
-        spot = _spot(text, link)
+        spot = _link_position(text, link)
         if spot is None:
             rest.append(f"- {link.words}: {link.address}" if link.words else f"- {link.address}")
         else:
@@ -145,7 +146,7 @@ def with_links(text: str, links: Iterable[PageLink]) -> str:
     return f"{text}\n\nLinks:\n{listed}" if listed else text
 
 
-def _spot(text: str, link: PageLink) -> tuple[int, int] | None:
+def _link_position(text: str, link: PageLink) -> tuple[int, int] | None:
     """Return the position of a link's words: after the words in front of them, or where they occur only once."""
     words = link.words.split()
     if not words:
@@ -169,7 +170,7 @@ def attachment_note(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
     for index in range(min(count, MAX_ATTACHED)):
         file = raw.FPDFDoc_GetAttachment(document.raw, index)
         name = _string(partial(raw.FPDFAttachment_GetName, file)) if file else ""
-        names.append(_line(name)[:80] or "without a name")
+        names.append(_one_line(name)[:80] or "without a name")
     more = f" and {count - len(names):,} more" if count > len(names) else ""
     what = "1 attached file is" if count == 1 else f"{count:,} attached files are"
     return (f"{what} not opened: {', '.join(names)}{more}",)
@@ -188,14 +189,14 @@ def _add(overlay: PageOverlay, note: Any, textpage: Any, form: Any, *, placed: b
     elif kind in _REMARKS:
         contents = _string_of(note, b"Contents")
         if contents:
-            marked = _words(textpage, _rect(note)) if kind in _MARKS else ""
+            marked = _words_in_box(textpage, _rect(note)) if kind in _MARKS else ""
             author = _string_of(note, b"T")
             attribution = f" ({author})" if author else ""
             overlay.remarks.append(
                 f'{_STRUCK.get(kind, "")}"{marked}"{attribution}: {contents}' if marked else f"{contents}{attribution}"
             )
         elif kind in _STRUCK:
-            marked = _words(textpage, _rect(note))
+            marked = _words_in_box(textpage, _rect(note))
             if marked:
                 overlay.remarks.append(f'struck out "{marked}"')
 
@@ -217,7 +218,7 @@ def _link(note: Any, textpage: Any, *, placed: bool) -> PageLink | None:
     if not placed:
         return PageLink("", address)
     left, bottom, _, top = box
-    return PageLink(_words(textpage, box), address, _words(textpage, (left - _BEFORE, bottom, left, top)))
+    return PageLink(_words_in_box(textpage, box), address, _words_in_box(textpage, (left - _BEFORE, bottom, left, top)))
 
 
 def _field(note: Any, textpage: Any, form: Any) -> FormField | None:
@@ -241,20 +242,20 @@ def _field(note: Any, textpage: Any, form: Any) -> FormField | None:
     box = _rect(note)
     if box is not None:
         left, bottom, _, top = box
-        before = _words(textpage, (left - _BEFORE, bottom, left, top)).strip(" :")
+        before = _words_in_box(textpage, (left - _BEFORE, bottom, left, top)).strip(" :")
     name = name or before or _of_form(raw.FPDFAnnot_GetFormFieldName, form, note) or "field"
     return FormField(name=name, value=value, before=before, is_text=kind in _VALUES)
 
 
 def _of_form(ask: Any, form: Any, note: Any) -> str:
-    return _line(_string(partial(ask, form, note)))
+    return _one_line(_string(partial(ask, form, note)))
 
 
 def _string_of(note: Any, key: bytes) -> str:
-    return _line(_string(partial(raw.FPDFAnnot_GetStringValue, note, key)))
+    return _one_line(_string(partial(raw.FPDFAnnot_GetStringValue, note, key)))
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
@@ -275,8 +276,8 @@ def _rect(note: Any) -> tuple[float, float, float, float] | None:
     return min(box.left, box.right), min(box.bottom, box.top), max(box.left, box.right), max(box.bottom, box.top)
 
 
-def _words(textpage: Any, box: tuple[float, float, float, float] | None) -> str:
+def _words_in_box(textpage: Any, box: tuple[float, float, float, float] | None) -> str:
     if box is None:
         return ""
     left, bottom, right, top = box
-    return _line(textpage.get_text_bounded(left, bottom, right, top).replace("\x02", "-"))[:200]
+    return _one_line(textpage.get_text_bounded(left, bottom, right, top).replace("\x02", "-"))[:200]

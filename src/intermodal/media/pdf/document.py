@@ -78,7 +78,7 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
         created = normal_date(paper.document.get_metadata_value("CreationDate"))
         probed = [
             _page_facts(paper.document, number)
-            for numbers in paper.stretches(range(1, paper.count + 1))
+            for numbers in paper.batches(range(1, paper.count + 1))
             for number in numbers
         ]
     unseen = {page.number: len(hidden.split()) for page, hidden in probed if hidden}
@@ -109,7 +109,7 @@ def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], 
     looked_at: set[int] = set()
     until = time.monotonic() + _SAMPLE_SECONDS
     with sandbox.memory_limit(3 * memory_size(data) + (768 << 20)), _open_paged(data) as paper:
-        for facts in (each for stretch in paper.stretches(some) for each in stretch):
+        for facts in (each for stretch in paper.batches(some) for each in stretch):
             if time.monotonic() > until:
                 break
             with _page(paper.document, facts.number) as page:
@@ -152,7 +152,7 @@ def _sampled_page(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[
         return None
     looks = density(image)
     letters = letter_counts.count_letters(image, looks_written=looks.mid > 0)
-    fits = not facts.hidden or matches_image(_text(page), letters.mid)
+    fits = not facts.hidden or matches_image(_page_text(page), letters.mid)
     doubt = facts.doubt or ("" if fits else MISREAD)
     found = msgspec.structs.replace(facts, text_density=looks, letters=letters, doubt=doubt)
     script = script_detection.detect_script(image, looks, letters) if found.scanned else ""
@@ -200,7 +200,7 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
     laid_out = not plain and layout.is_installed()
     found: list[str] = []
     with sandbox.memory_limit(3 * memory_size(data) + (512 << 20)), _open_paged(data) as paper:
-        for numbers in paper.stretches(_existing(paper, pages), layout.AT_ONCE):
+        for numbers in paper.batches(_existing(paper, pages), layout.AT_ONCE):
             form = _form(paper.document)
             words: list[str] = []
             above: list[PageOverlay | None] = []
@@ -209,7 +209,7 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
             for number in numbers:
                 with _page(paper.document, number) as page:
                     hidden = _hidden_text(page) if number <= MAX_PAGES_WITH_WORDS else NOTHING_HIDDEN
-                    words.append(_text(page, hidden))
+                    words.append(_page_text(page, hidden))
                     above.append(page_overlay(page, form))
                     is_light = laid_out and bool(words[-1].strip()) and layout.is_light(page)
                     if is_light and hidden:
@@ -231,7 +231,7 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
 def _has_text(document: pypdfium2.PdfDocument, number: int, words: str) -> bool:
     """Return True if a page whose hidden text was removed has exactly these words."""
     with _page(document, number) as page:
-        return _NO_LETTER.sub("", _text(page)) == _NO_LETTER.sub("", words)
+        return _NO_LETTER.sub("", _page_text(page)) == _NO_LETTER.sub("", words)
 
 
 def _layout_pages(document: pypdfium2.PdfDocument, data: Data, numbers: list[int], *, changed: bool) -> dict[int, str]:
@@ -280,10 +280,10 @@ def pictures(
     ``crops``: for each page a box to render instead: left, top, right, bottom, in points as displayed.
     """
     with sandbox.memory_limit(3 * memory_size(data) + (768 << 20)), _open_paged(data) as paper:
-        stretches = paper.stretches(list(enumerate(_existing(paper, pages))))
+        stretches = paper.batches(list(enumerate(_existing(paper, pages))))
         for done, number in (each for stretch in stretches for each in stretch):
             with _page(paper.document, number) as page:
-                width, height = _size(page)
+                width, height = _page_size(page)
                 left, top, right, bottom = crops[done] if crops else (0.0, 0.0, width, height)
                 _, _, used = page_size(right - left, bottom - top, dpi)
                 scale: Any = used / POINTS_PER_INCH  # float: type checkers would infer int from the binding's defaults
@@ -317,7 +317,7 @@ class _PagedDocument:
                 raise InputEncrypted("is locked by a password", todo="save an unlocked copy") from None
             raise InputBroken("cannot be opened as PDF", todo=_TODO) from None
 
-    def stretches(self, pages: Sequence[T], most: int = MAX_PAGES) -> Iterator[Sequence[T]]:
+    def batches(self, pages: Sequence[T], most: int = MAX_PAGES) -> Iterator[Sequence[T]]:
         """Yield ``pages`` (or a value per page) in stretches of at most ``most``.
 
         The document may be reopened between two stretches.
@@ -368,7 +368,7 @@ def _existing(paper: _PagedDocument, pages: list[int]) -> list[int]:
     return pages
 
 
-def _size(page: pypdfium2.PdfPage) -> tuple[float, float]:
+def _page_size(page: pypdfium2.PdfPage) -> tuple[float, float]:
     """Return width and height in points, as displayed, at least one each."""
     return max(1.0, page.get_width()), max(1.0, page.get_height())
 
@@ -377,7 +377,7 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> tuple[PageFacts
     """Return the facts of a page, and its hidden text, which is none of its words."""
     form = _form(document)
     with _page(document, number) as page:
-        width, height = _size(page)
+        width, height = _page_size(page)
         if number > MAX_PAGES_WITH_WORDS:
             textpage = page.get_textpage()
             chars = textpage.count_chars()
@@ -418,7 +418,7 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> tuple[PageFacts
 
 def _hidden_text(page: pypdfium2.PdfPage) -> HiddenText:
     """Return the hidden text of a page. An invisible layer over a scan is none: its words are seen in the picture."""
-    width, height = _size(page)
+    width, height = _page_size(page)
 
     def is_layer() -> bool:
         return (
@@ -429,7 +429,7 @@ def _hidden_text(page: pypdfium2.PdfPage) -> HiddenText:
     return find_hidden(page, width, height, is_layer)
 
 
-def _text(page: pypdfium2.PdfPage, hidden: HiddenText = NOTHING_HIDDEN) -> str:
+def _page_text(page: pypdfium2.PdfPage, hidden: HiddenText = NOTHING_HIDDEN) -> str:
     textpage = page.get_textpage()
     try:
         return _split(textpage, hidden)[0]
@@ -569,7 +569,7 @@ def matches_image(words: str, letter_count: float) -> bool:
 def is_invisible(page: Any) -> bool:
     """Return True if most text objects of a page are invisible, on the page itself or in its forms."""
     text_count = hidden = 0
-    for text_object in _texts(page.raw):
+    for text_object in _open_textpage(page.raw):
         text_count += 1
         hidden += raw.FPDFTextObj_GetTextRenderMode(text_object) == raw.FPDF_TEXTRENDERMODE_INVISIBLE
         if text_count >= 500:
@@ -577,7 +577,7 @@ def is_invisible(page: Any) -> bool:
     return hidden * 2 > text_count
 
 
-def _texts(page: Any) -> Any:
+def _open_textpage(page: Any) -> Any:
     for index in range(raw.FPDFPage_CountObjects(page)):
         page_object = raw.FPDFPage_GetObject(page, index)
         kind = raw.FPDFPageObj_GetType(page_object)

@@ -27,7 +27,7 @@ from intermodal.media.pdf.page_figures import (
     matrix_of_form,
     object_bounds,
     pixels_inside,
-    through,
+    transform_box,
 )
 from intermodal.plans.facts import Box
 
@@ -90,7 +90,7 @@ def find_hidden(
     ``is_layer`` returns True if invisible text belongs to the images of the page, which are then not decoded for this.
     """
     page_objects = _objects(page)
-    suspects = _suspects(page_objects)
+    suspects = _possibly_hidden(page_objects)
     if not suspects:
         return NOTHING_HIDDEN
     found = [suspect for suspect, why in suspects if why == _NEVER_SEEN]
@@ -98,7 +98,7 @@ def find_hidden(
     if any(why == _INVISIBLE_MODE for _, why in to_render) and is_layer():
         to_render = []
     if to_render and pixels_inside(page) <= _MAX_PIXELS:
-        found += _unseen(page, page_objects, to_render, width, height)
+        found += _invisible_objects(page, page_objects, to_render, width, height)
     return HiddenText(
         frozenset(_address(suspect.handle) for suspect in found),
         tuple((suspect.handle, suspect.form) for suspect in found),
@@ -109,7 +109,7 @@ def split_text(textpage: Any, hidden: HiddenText) -> tuple[str, str]:
     """Return the text of a page that is seen, and its hidden text."""
     visible: list[str] = []
     unseen: list[str] = []
-    for start, count, is_hidden in _runs(textpage, hidden.addresses):
+    for start, count, is_hidden in _character_runs(textpage, hidden.addresses):
         words = textpage.get_text_range(start, count)
         (unseen if is_hidden else visible).append(words)
         if is_hidden:
@@ -128,7 +128,7 @@ def remove_hidden(page: pypdfium2.PdfPage, hidden: HiddenText) -> None:
     raw.FPDFPage_GenerateContent(page.raw)
 
 
-def _runs(textpage: Any, addresses: Collection[int]) -> Iterator[tuple[int, int, bool]]:
+def _character_runs(textpage: Any, addresses: Collection[int]) -> Iterator[tuple[int, int, bool]]:
     """Yield start, length and True if hidden, for each run of characters.
 
     Blanks and line ends that pdfium generates belong to the characters before them.
@@ -169,7 +169,7 @@ def _objects(page: pypdfium2.PdfPage) -> list[_PageObject]:
                     return False
             elif (box := object_bounds(handle)) is not None:
                 found.append(
-                    _PageObject(handle, kind, box if matrix is UNCHANGED else through(matrix, box), matrix, form)
+                    _PageObject(handle, kind, box if matrix is UNCHANGED else transform_box(matrix, box), matrix, form)
                 )
         return True
 
@@ -177,7 +177,7 @@ def _objects(page: pypdfium2.PdfPage) -> list[_PageObject]:
     return found if add(page.raw, count, raw.FPDFPage_GetObject, UNCHANGED, None, 0) else []
 
 
-def _suspects(page_objects: Sequence[_PageObject]) -> list[tuple[_PageObject, str]]:
+def _possibly_hidden(page_objects: Sequence[_PageObject]) -> list[tuple[_PageObject, str]]:
     """Return the text objects that may be hidden, each with the reason."""
     behind = _backdrops(page_objects)
     found = []
@@ -194,7 +194,7 @@ def _suspicion(page_object: _PageObject, order: int, behind: Sequence[_Backdrop]
     if mode == _INVISIBLE:
         return _INVISIBLE_MODE
     _, bottom, _, top = page_object.box
-    if top - bottom < _TINY and _size(page_object) < _TINY:
+    if top - bottom < _TINY and _font_size(page_object) < _TINY:
         return _NEVER_SEEN
     if mode not in (*_FILLED, *_STROKED):
         return ""
@@ -203,7 +203,7 @@ def _suspicion(page_object: _PageObject, order: int, behind: Sequence[_Backdrop]
         return ""
     if not behind:  # as on most pages
         return _LIKE_PAPER if colour[3] < _ALIKE or min(colour[:3]) >= 255 - _ALIKE else ""
-    around = [each for each in behind if _contains(each.box, page_object.box)]
+    around = [each for each in behind if _contains_box(each.box, page_object.box)]
     before = next((each for each in reversed(around) if each.order < order), None)
     covered = any(each.order > order and each.colour is not None for each in around)
     under = _WHITE if before is None else before.colour
@@ -245,13 +245,13 @@ def _distance(first: Colour, second: Colour) -> int:
     return max(abs(a - b) for a, b in zip(first[:3], second[:3], strict=True))
 
 
-def _contains(outer: Box, inner: Box) -> bool:
+def _contains_box(outer: Box, inner: Box) -> bool:
     return (
         outer[0] <= inner[0] + 1 and outer[1] <= inner[1] + 1 and outer[2] >= inner[2] - 1 and outer[3] >= inner[3] - 1
     )
 
 
-def _size(page_object: _PageObject) -> float:
+def _font_size(page_object: _PageObject) -> float:
     """Return the font size of a text on the page, in points."""
     size, own = ctypes.c_float(), raw.FS_MATRIX()
     if not raw.FPDFTextObj_GetFontSize(page_object.handle, ctypes.byref(size)) or not raw.FPDFPageObj_GetMatrix(
@@ -262,7 +262,7 @@ def _size(page_object: _PageObject) -> float:
     return size.value * math.hypot(own.c * a + own.d * c, own.c * b + own.d * d)
 
 
-def _unseen(
+def _invisible_objects(
     page: pypdfium2.PdfPage, page_objects: Sequence[_PageObject], suspects: Sequence[tuple[_PageObject, str]],
     width: float, height: float,
 ) -> list[_PageObject]:  # fmt: skip
@@ -278,20 +278,23 @@ def _unseen(
         if coloured:
             changed = ImageChops.difference(_render_without(page, scale), _render_without(page, scale, coloured))
             for suspect in coloured:
-                if _highest(changed.crop(_pixels(page, suspect.box, width, height, scale))) <= _UNSEEN:
+                if _highest_value(changed.crop(_pixels(page, suspect.box, width, height, scale))) <= _UNSEEN:
                     found.append(suspect)
         if invisible:
             blank = _render_without(page, scale, [each for each in page_objects if each.kind == raw.FPDF_PAGEOBJ_TEXT])
             for suspect in invisible:
                 area = blank.crop(_pixels(page, suspect.box, width, height, scale))
-                if _highest(ImageChops.difference(area, Image.new("RGB", area.size, area.getpixel((0, 0))))) <= _EMPTY:
+                if (
+                    _highest_value(ImageChops.difference(area, Image.new("RGB", area.size, area.getpixel((0, 0)))))
+                    <= _EMPTY
+                ):
                     found.append(suspect)
     except (pypdfium2.PdfiumError, ValueError):
         return []
     return found
 
 
-def _highest(image: Any) -> int:
+def _highest_value(image: Any) -> int:
     """Return the highest value of an image in any channel."""
     return max(int(most) for _, most in image.getextrema())
 

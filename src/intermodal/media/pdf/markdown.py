@@ -121,10 +121,10 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(_plain(text).split()).replace("|", "\\|")
+    return " ".join(_unescape_markdown(text).split()).replace("|", "\\|")
 
 
-def _plain(text: str) -> str:
+def _unescape_markdown(text: str) -> str:
     """Return the text as on the page, without the Markdown escapes that the layout adds."""
     return _ESCAPED.sub(r"\1", text)
 
@@ -133,23 +133,23 @@ def _block(block: LayoutBlock, lines: list[LayoutLine], middles: list[float]) ->
     if block.kind == "table":
         titles, block = with_headers(block, lines)
         block = with_columns(block, lines)
-        before = "".join(f"{_plain(title)}\n\n" for title in titles)
+        before = "".join(f"{_unescape_markdown(title)}\n\n" for title in titles)
         rows = [row for row in block.rows if any(cell.strip() for cell in row)]
         if max((len(row) for row in rows), default=0) < 2:
-            return before + "\n".join(_plain(cell) for row in rows for cell in row)
+            return before + "\n".join(_unescape_markdown(cell) for row in rows for cell in row)
         return before + table(rows)
     if block.kind == "code":
-        inside = _inside(block.box, lines, middles)
+        inside = _lines_in_block(block.box, lines, middles)
         return "```\n" + "\n".join(restore_indentation(block.lines, inside)) + "\n```" if block.lines else ""
     if block.kind == "grid_fallback":
         return "\n".join(block.lines)
-    text = _plain(block.text)
+    text = _unescape_markdown(block.text)
     if block.kind == "list_item":
         marker = block.marker if any(sign.isalnum() for sign in block.marker) else "-"
         return f"{'  ' * block.level}{marker} {text}"
     if block.kind not in ("heading", "paragraph"):
         return ""
-    inside = _inside(block.box, lines, middles)
+    inside = _lines_in_block(block.box, lines, middles)
     parts = with_line_breaks(text, inside, _right_edge(inside, lines))
     several = len(parts) > 1 and any(_MARKER.match(part) or _LABEL.match(part) for part in parts)
     sentence = text.endswith(".") and len(text.split()) >= _SENTENCE
@@ -167,7 +167,7 @@ def _enclose_lines(
     """
     if block.box is None or block.kind not in ("heading", "paragraph") or len(blocks) > _MANY:
         return block
-    if sum(len(line.text) for line in _inside(block.box, lines, middles)) >= 0.8 * len(block.text):
+    if sum(len(line.text) for line in _lines_in_block(block.box, lines, middles)) >= 0.8 * len(block.text):
         return block
     left, top, right, bottom = block.box
     below = [
@@ -178,7 +178,7 @@ def _enclose_lines(
     return structs.replace(block, box=(left, top, right, min(below, default=math.inf)))
 
 
-def _inside(box: Box | None, lines: list[LayoutLine], middles: list[float]) -> list[LayoutLine]:
+def _lines_in_block(box: Box | None, lines: list[LayoutLine], middles: list[float]) -> list[LayoutLine]:
     """Return the lines within a block; runs in the same line are joined."""
     if box is None:
         return []
@@ -292,10 +292,10 @@ def with_tables(blocks: Sequence[LayoutBlock], lines: Sequence[LayoutLine]) -> l
     found = list(blocks)
     if len(lines) > MOST_LINES:
         return found
-    for stretch in _stretches(lines):
+    for stretch in _vertical_spans(lines):
         cells = _cells(stretch)
-        within = [place for place, block in enumerate(found) if _meets(block, stretch)]
-        if not cells or len(within) < 2 or not all(_is_in(found[place], stretch) for place in within):
+        within = [place for place, block in enumerate(found) if _overlaps_vertically(block, stretch)]
+        if not cells or len(within) < 2 or not all(_is_in_block(found[place], stretch) for place in within):
             continue
         found[within[0]] = LayoutBlock(
             kind="table", rows=cells, box=bounding_box([line.box for row in stretch.rows for line in row])
@@ -346,16 +346,16 @@ def _spans(lines: Sequence[LayoutLine], gap: float) -> list[tuple[float, float]]
     return spans
 
 
-def _meets(block: LayoutBlock, stretch: _Stretch) -> bool:
+def _overlaps_vertically(block: LayoutBlock, stretch: _Stretch) -> bool:
     return block.box is not None and block.box[1] < stretch.bottom - 1 and block.box[3] > stretch.top + 1
 
 
-def _is_in(block: LayoutBlock, stretch: _Stretch) -> bool:
+def _is_in_block(block: LayoutBlock, stretch: _Stretch) -> bool:
     inside = block.box is not None and block.box[1] >= stretch.top - 2 and block.box[3] <= stretch.bottom + 2
     return inside and block.kind in ("paragraph", "heading")
 
 
-def _stretches(lines: Sequence[LayoutLine]) -> list[_Stretch]:
+def _vertical_spans(lines: Sequence[LayoutLine]) -> list[_Stretch]:
     rows: list[list[LayoutLine]] = []
     for line in lines:
         height = line.box[3] - line.box[1]
@@ -424,7 +424,7 @@ def with_columns_of_prose(blocks: Sequence[LayoutBlock], lines: Sequence[LayoutL
         for other in below:
             column = _column_above(other, columns)
             if column is not None:
-                column += [line for line in lines if _holds(other, line)]
+                column += [line for line in lines if _contains_line(other, line)]
                 found.remove(other)
         found[index : index + 1] = [_paragraph(column) for column in columns]
     return found
@@ -434,14 +434,14 @@ def _prose_columns(block: LayoutBlock, lines: Sequence[LayoutLine]) -> list[list
     """Return the lines of each column of a table, [] unless all columns are prose."""
     if block.kind != "table" or block.box is None:
         return []
-    inside = [line for line in lines if _holds(block, line)]
+    inside = [line for line in lines if _contains_line(block, line)]
     spans = _spans(inside, _BETWEEN)
     columns = [[line for line in inside if left <= line.box[0] <= right] for left, right in spans]
     ended = sum(any(_SENTENCE_END.search(line.text) for line in column) for column in columns)
     return columns if len(columns) > 1 and 2 * ended >= len(columns) and all(map(_is_prose, columns)) else []
 
 
-def _holds(block: LayoutBlock, line: LayoutLine) -> bool:
+def _contains_line(block: LayoutBlock, line: LayoutLine) -> bool:
     if block.box is None:
         return False
     left, top, right, bottom = block.box
@@ -516,14 +516,14 @@ def with_headers(block: LayoutBlock, lines: Sequence[LayoutLine]) -> tuple[list[
         return titles, block
     rows, bands = list(block.rows), list(block.bands)
     heads = _heads(block, bands[0], lines)
-    while len(rows) > 2 and count > 2 and len(heads) == 1 and len(_over(heads[0], block.columns)) > 1:
+    while len(rows) > 2 and count > 2 and len(heads) == 1 and len(_overlapped_columns(heads[0], block.columns)) > 1:
         if _run_over(heads[0], block.columns, rows[1]) is not None:
             break
         titles.append(heads[0].text)
         rows, bands = rows[1:], bands[1:]
         heads = _heads(block, bands[0], lines)
     if len(rows) > 1 and 0 < len(heads) < count:
-        runs = _runs(heads, block.columns)
+        runs = _column_runs(heads, block.columns)
         below = [*rows[1], *[""] * count]
         if runs and all(below[column].strip() for first, last in runs for column in range(first, last + 1)):
             head = [""] * count
@@ -540,19 +540,19 @@ def _heads(block: LayoutBlock, band: Span, lines: Sequence[LayoutLine]) -> list[
     return sorted((line for line in inside if left - 1 <= line.box[0] <= right + 1), key=lambda line: line.box[0])
 
 
-def _over(line: LayoutLine, columns: Sequence[Span]) -> list[int]:
+def _overlapped_columns(line: LayoutLine, columns: Sequence[Span]) -> list[int]:
     """Return the columns that a line overlaps."""
     return [index for index, (left, right) in enumerate(columns) if line.box[0] < right and line.box[2] > left]
 
 
 def _run_over(line: LayoutLine, columns: Sequence[Span], below: Sequence[str]) -> Run | None:
     """Return the columns of a single header that does not stand over the whole table, None if it does."""
-    runs = _runs([line], columns)
+    runs = _column_runs([line], columns)
     first, last = runs[0] if runs else (0, len(columns) - 1)
     return (first, last) if first > 0 and all(below[column].strip() for column in range(first, last + 1)) else None
 
 
-def _runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
+def _column_runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
     """Return the columns of each header, [] if unclear.
 
     Headers follow each other up to the last column, each in its column or in the middle of its columns. The result is
@@ -566,7 +566,7 @@ def _runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
             return (0.0, ()) if start == len(columns) else None
         found: tuple[float, tuple[Run, ...]] | None = None
         for end in range(start, len(columns) - (len(heads) - head - 1)):
-            off = _off(heads[head], columns, (start, end))
+            off = _distance_from_columns(heads[head], columns, (start, end))
             rest = from_(head + 1, end + 1) if off is not None else None
             if off is not None and rest is not None and (found is None or off + rest[0] < found[0]):
                 found = (off + rest[0], ((start, end), *rest[1]))
@@ -589,10 +589,10 @@ def _runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
 def _is_between(line: LayoutLine, columns: Sequence[Span]) -> bool:
     """Return True if a line overlaps several columns or none, or if its middle lies over none."""
     middle = (line.box[0] + line.box[2]) / 2
-    return len(_over(line, columns)) != 1 or not any(left <= middle <= right for left, right in columns)
+    return len(_overlapped_columns(line, columns)) != 1 or not any(left <= middle <= right for left, right in columns)
 
 
-def _off(line: LayoutLine, columns: Sequence[Span], run: Run) -> float | None:
+def _distance_from_columns(line: LayoutLine, columns: Sequence[Span], run: Run) -> float | None:
     """Return how many points a line is off the middle of its columns, None if it cannot belong to them."""
     left, right = columns[run[0]][0], columns[run[1]][1]
     if line.box[0] < left - _NEAR or line.box[2] > right + _NEAR:

@@ -85,7 +85,7 @@ def image_regions(
     if not found and segments < _CURVES:
         return []
     sheet = page.get_bbox()
-    disjoint = _apart([_within(box, sheet) for box in found])
+    disjoint = _merge_overlapping([_clip_box(box, sheet) for box in found])
     large = [
         box
         for box in disjoint
@@ -95,7 +95,7 @@ def image_regions(
     if segments >= _CURVES:
         hull = bounding_box(curved)
         padded = (hull[0] - _PAPER, hull[1] - _PAPER, hull[2] + _PAPER, hull[3] + _PAPER)
-        large = _apart([_within(padded, sheet), *large])
+        large = _merge_overlapping([_clip_box(padded, sheet), *large])
     large.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
     return [ImageRegion(displayed_box(page, box, width, height), box) for box in large[:_MOST]]
 
@@ -121,7 +121,7 @@ def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
             if kind == raw.FPDF_PAGEOBJ_FORM and depth < _DEEPEST:
                 forms.append((page_object, matrix_of_form(page_object, matrix), depth + 1))
             elif kind == raw.FPDF_PAGEOBJ_PATH and (own := object_bounds(page_object)) is not None:
-                low, segments = through(matrix, own), raw.FPDFPath_CountSegments(page_object)
+                low, segments = transform_box(matrix, own), raw.FPDFPath_CountSegments(page_object)
                 if segments > _STRAIGHT and low[3] - low[1] <= _TYPE:
                     yield segments, low
 
@@ -138,7 +138,7 @@ def matrix_of_form(form: Any, outer: Matrix) -> Matrix:
     )  # fmt: skip
 
 
-def through(matrix: Matrix, box: Box) -> Box:
+def transform_box(matrix: Matrix, box: Box) -> Box:
     a, b, c, d, e, f = matrix
     corners = [(x, y) for x in (box[0], box[2]) for y in (box[1], box[3])]
     across, down = [a * x + c * y + e for x, y in corners], [b * x + d * y + f for x, y in corners]
@@ -162,7 +162,7 @@ def without_repeats(pages: Sequence[tuple[int, Sequence[Box]]]) -> dict[int, tup
     return found
 
 
-def _apart(boxes: Sequence[Box]) -> list[Box]:
+def _merge_overlapping(boxes: Sequence[Box]) -> list[Box]:
     """Return boxes that do not overlap: overlapping ones are merged."""
     found: list[Box] = []
     for box in boxes[:200]:
@@ -176,7 +176,7 @@ def _apart(boxes: Sequence[Box]) -> list[Box]:
     return found
 
 
-def _within(box: Box, sheet: Box) -> Box:
+def _clip_box(box: Box, sheet: Box) -> Box:
     return max(box[0], sheet[0]), max(box[1], sheet[1]), min(box[2], sheet[2]), min(box[3], sheet[3])
 
 
@@ -218,7 +218,7 @@ def has_only_its_layer(page: pypdfium2.PdfPage, width: float, height: float, *, 
                 box = object_bounds(page_object)
                 if box is None or empty:
                     return False
-                _mark(rows, (box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+                _mark_cells(rows, (box[0] / width, box[1] / height, box[2] / width, box[3] / height))
             elif kind == raw.FPDF_PAGEOBJ_PATH:
                 straight += 1
                 if raw.FPDFPath_CountSegments(page_object) > _STRAIGHT or straight > _FEW:
@@ -258,7 +258,7 @@ def covered_share(objects: Sequence[DrawnObject], width: float, height: float) -
             min(right - left, top - bottom) < _THIN or (right - left) * (top - bottom) > _BACKGROUND * width * height
         ):
             continue
-        _mark(rows, (left / width, bottom / height, right / width, top / height))
+        _mark_cells(rows, (left / width, bottom / height, right / width, top / height))
     return sum(row.bit_count() for row in rows) / (_GRID * _GRID)
 
 
@@ -307,7 +307,7 @@ def object_bounds(page_object: Any) -> Box | None:
     return left.value, bottom.value, right.value, top.value
 
 
-def _mark(rows: list[int], box: Box) -> None:
+def _mark_cells(rows: list[int], box: Box) -> None:
     """Set the cells whose middle lies under ``box``, which is given as shares of width and height."""
     left, bottom, right, top = (min(1.0, max(0.0, value)) * _GRID for value in box)
     first, last = int(left + 0.5), int(right + 0.5)

@@ -205,7 +205,7 @@ def _split(group: list[_Row], grid: _Grid, *, spaced: bool) -> list[list[_Row]]:
         return [group]
     found = _rows_around_centre(group, grid)
     if not found and full[-1]:
-        found = _cut(group, [place == 0 or full[place - 1] for place in range(len(group))])
+        found = _split_rows(group, [place == 0 or full[place - 1] for place in range(len(group))])
     several = sum(len(record) > 1 for record in found)
     return found if spaced or several >= _FEWEST_WRAPPED else []  # one may be a header over several columns
 
@@ -218,18 +218,18 @@ def _from_top(
     for place in range(1, len(group)):
         row, above = group[place], group[place - 1]
         if full[place]:
-            if not full[place - 1] and _goes_on(row, above):
+            if not full[place - 1] and _continues_cell(row, above):
                 starts[place - 1 : place + 1] = [True, False]  # the other cells stand beside its last line
             continue
         alone = len(row.cells) == 1 and 0 not in row.cells
         if not spaced or len(row.cells) > 1:
-            continues = _continues(row, above, grid.columns)
+            continues = _is_continuation(row, above, grid.columns)
             starts[place] = starts[place] or not (continues or alone)
             sure = sure and (continues or not alone)
-    return _cut(group, starts), sure
+    return _split_rows(group, starts), sure
 
 
-def _goes_on(row: _Row, above: _Row) -> bool:
+def _continues_cell(row: _Row, above: _Row) -> bool:
     """Return True if a cell begins in the line above: with a capital letter there, and a small one here."""
     return any(
         column in above.cells and line.text[:1].islower() and not above.cells[column].text[:1].islower()
@@ -241,7 +241,7 @@ def _is_figure(text: str) -> bool:
     return any(sign.isdigit() for sign in text) and not any(sign.isalpha() for sign in text)
 
 
-def _cut(group: Sequence[_Row], starts: Sequence[bool]) -> list[list[_Row]]:
+def _split_rows(group: Sequence[_Row], starts: Sequence[bool]) -> list[list[_Row]]:
     found: list[list[_Row]] = []
     for row, start in zip(group, starts, strict=True):
         if start:
@@ -250,7 +250,7 @@ def _cut(group: Sequence[_Row], starts: Sequence[bool]) -> list[list[_Row]]:
     return found
 
 
-def _continues(row: _Row, above: _Row, columns: Sequence[Span]) -> bool:
+def _is_continuation(row: _Row, above: _Row, columns: Sequence[Span]) -> bool:
     """Return True if each run of a line is words that had no room in the line above it, of which one is prose."""
     if not any(len(above.cells[column].text) >= _PROSE for column in row.cells if column in above.cells):
         return False
@@ -326,7 +326,9 @@ def _replace_in_order(
     Lines of these blocks above and below the table become paragraphs.
     """
     assert table.box is not None
-    places = [place for place, block in enumerate(blocks) if block.box is not None and _meet(block.box, table.box)]
+    places = [
+        place for place, block in enumerate(blocks) if block.box is not None and _runs_overlap(block.box, table.box)
+    ]
     replaced = [blocks[place] for place in places]
     if any(map(_is_ruled, replaced)) or not (_is_wrapped(grid, table) or _has_merged_rows(replaced, table)):
         return None
@@ -334,13 +336,13 @@ def _replace_in_order(
         return None
     if _is_sparse(table) and not (all(table.rows[0]) and len(replaced) == 1 and replaced[0].kind == "table"):
         return None  # what stands alone beside a text is a column only under a header, in what the layout finds a table
-    if len(replaced) == 1 and list(map(_words, replaced[0].rows)) == list(map(_words, table.rows)):
+    if len(replaced) == 1 and list(map(_words_of_runs, replaced[0].rows)) == list(map(_words_of_runs, table.rows)):
         return None  # the layout knows more of it: where its rows and columns are
-    inside = [line for line in lines if _is_in(line.box, table.box)]
+    inside = [line for line in lines if _is_in_box(line.box, table.box)]
     around = [
         line
         for line in lines
-        if line not in inside and any(block.box is not None and _is_in(line.box, block.box) for block in replaced)
+        if line not in inside and any(block.box is not None and _is_in_box(line.box, block.box) for block in replaced)
     ]
     above = [line for line in around if vertical_middle(line.box) < table.box[1]]
     below = [line for line in around if vertical_middle(line.box) > table.box[3]]
@@ -375,15 +377,15 @@ def _is_ruled(block: LayoutBlock) -> bool:
     return len(block.columns) > 1 and all(right[0] - left[1] < 1 for left, right in pairwise(block.columns))
 
 
-def _words(row: Sequence[str]) -> list[list[str]]:
+def _words_of_runs(row: Sequence[str]) -> list[list[str]]:
     return [cell.split() for cell in row]
 
 
-def _meet(first: Box, second: Box) -> bool:
+def _runs_overlap(first: Box, second: Box) -> bool:
     return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] - 1 and second[1] < first[3] - 1
 
 
-def _is_in(line: Box, box: Box) -> bool:
+def _is_in_box(line: Box, box: Box) -> bool:
     return box[1] - 1 <= vertical_middle(line) <= box[3] + 1 and box[0] - 1 <= (line[0] + line[2]) / 2 <= box[2] + 1
 
 

@@ -23,10 +23,10 @@ def shown_size(frame: Any, shape: float) -> tuple[int, int]:
     ``shape``: width of a stored pixel relative to its height.
     """
     width, height = _square(frame, shape)
-    return (height, width) if _turn(frame) in (90, 270) else (width, height)
+    return (height, width) if _frame_rotation(frame) in (90, 270) else (width, height)
 
 
-def _turn(frame: Any) -> int:
+def _frame_rotation(frame: Any) -> int:
     """Return the rotation in degrees counter-clockwise, a multiple of 90 (display matrix, ISO/IEC 14496-12, 8.3.2)."""
     return int(round((frame.rotation or 0) / 90) * 90) % 360
 
@@ -97,7 +97,7 @@ def is_blank(image: Image.Image) -> bool:
 
 def encode_frame(frame: Any, side: int, shape: float) -> dict[str, Any]:
     """Return an ``EncodedImage`` as a dict: upright, at most ``side`` pixels long, a JPEG without metadata."""
-    turn = _turn(frame)
+    turn = _frame_rotation(frame)
     width, height = _fit_within(*_square(frame, shape), side)
     image = _image(frame, width, height)
     if turn:

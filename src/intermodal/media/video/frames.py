@@ -15,7 +15,15 @@ from intermodal.media import container, sandbox
 from intermodal.media.container import TODO
 from intermodal.media.media_limits import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN, MAX_PIXELS
 from intermodal.media.video import frame_image, header, scenes
-from intermodal.media.video.probe import OpenVideo, decode_memory, key_frames_at, longer, open_video, rewind, seek
+from intermodal.media.video.probe import (
+    OpenVideo,
+    decode_memory,
+    key_frames_at,
+    open_video,
+    rewind,
+    seek,
+    too_long_error,
+)
 from intermodal.media.video.scenes import FrameRequest, Report, sampling_rate
 
 _SCAN_PIXELS = 2_500_000_000  # decoded pixels up to which every frame is scanned: 2 min of 720p at 25 frames a second
@@ -44,7 +52,7 @@ def frames(
         film = open_video(found, data, media_type)
         frame_requests, scene_count = _by_scene(film, most, report) if rate is None else (_evenly(film, rate, most), 0)
         frame_count = 0
-        for frame_request, picture in _pictures(film, frame_requests):
+        for frame_request, picture in _decoded_frames(film, frame_requests):
             frame_count += 1
             yield {
                 **frame_image.encode_frame(picture, side, film.shape),
@@ -141,13 +149,13 @@ def _compared_frames(film: OpenVideo, *, hurried: bool) -> Iterator[tuple[float,
             continue
         time = film.time(picture.pts)
         if time > film.seconds.high * 1.25 + 10 or work > 1.5 * _SCAN_PIXELS_SPARSE:
-            raise longer()
+            raise too_long_error()
         if time + 1e-6 >= following:
             following = time + 1 / _SCAN_RATE
             yield time, picture
 
 
-def _pictures(film: OpenVideo, frame_requests: Sequence[FrameRequest]) -> Iterator[tuple[FrameRequest, Any]]:
+def _decoded_frames(film: OpenVideo, frame_requests: Sequence[FrameRequest]) -> Iterator[tuple[FrameRequest, Any]]:
     """Yield the frame of each requested moment, decoded from the key frame before it."""
     box, stream = film.source.container, film.stream
     stream.codec_context.skip_frame = "DEFAULT"

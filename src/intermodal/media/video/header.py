@@ -42,7 +42,7 @@ def _check_size(width: int, height: int) -> None:
         )
 
 
-def _cut(promised: int, actual: int) -> InputBroken:
+def _truncated_error(promised: int, actual: int) -> InputBroken:
     return InputBroken(f"is cut short: its header promises {promised:,} bytes and {actual:,} are there", todo=_CUT_TODO)
 
 
@@ -66,7 +66,7 @@ def _check_mp4(data: Data) -> None:
         if size < 8:
             break  # 0: up to the end of the file
         if offset + size > len(data):
-            raise _cut(offset + size, len(data))
+            raise _truncated_error(offset + size, len(data))
         offset += size
     for movie in named_boxes(data, 0, len(data), b"moov"):
         for track in named_boxes(data, *movie, b"trak"):
@@ -159,7 +159,7 @@ def _check_matroska(data: Data) -> None:
             continue
         found = True
         if end > len(data) and not open_ended:
-            raise _cut(end, len(data))
+            raise _truncated_error(end, len(data))
         for inner, first, last, _ in _elements(data, start, min(end, len(data))):
             if inner == _CLUSTER:
                 break  # the tracks precede their content

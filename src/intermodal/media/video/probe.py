@@ -128,7 +128,7 @@ def _probe(film: OpenVideo, density: Density) -> MediaProbeResult:
         subtitles=subtitles.tracks,
         notes=subtitles.notes,
         created=created,
-        cuts=_cuts(film, {index: frame_image.thumbnail(picture) for index, picture in found.items()})[:MAX_CUTS],
+        cuts=_scene_cuts(film, {index: frame_image.thumbnail(picture) for index, picture in found.items()})[:MAX_CUTS],
         text_density=between(
             max(found.low for found in densities),
             most.mid,
@@ -198,7 +198,7 @@ def _with_length_and_keys(film: OpenVideo, data: Data, media_type: str) -> OpenV
 def _check_last(times: Sequence[float], claimed: float) -> None:
     """Raise InputBroken if a video is much longer than its header states."""
     if times[-1] > claimed * 1.25 + 10:
-        raise longer()
+        raise too_long_error()
 
 
 def _index(film: OpenVideo) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -256,7 +256,7 @@ def _read_packets(film: OpenVideo) -> tuple[Quantity, tuple[float, ...], tuple[f
     return exact(last, "counted packets"), keys or (0.0,), bursts
 
 
-def longer() -> InputBroken:
+def too_long_error() -> InputBroken:
     return InputBroken("holds more film than its header says", todo="repair it: ffmpeg -i FILE -c copy repaired.mkv")
 
 
@@ -281,7 +281,7 @@ def _sample_key_frames(film: OpenVideo) -> list[int]:
     return sorted({candidates[round(number * (len(candidates) - 1) / max(1, room - 1))] for number in range(room)})
 
 
-def _cuts(film: OpenVideo, thumbnails: dict[int, Any]) -> tuple[float, ...]:
+def _scene_cuts(film: OpenVideo, thumbnails: dict[int, Any]) -> tuple[float, ...]:
     """Return the cuts, by the placement of key frames and by the sizes of frames.
 
     If key frames come at regular intervals, some of them are compared. ``thumbnails``: small images of key frames, by

@@ -47,7 +47,7 @@ class Scene(Value):
     until: float
 
 
-def _nowhere(first: int, second: int) -> float:
+def _unmatched_share(first: int, second: int) -> float:
     return 0.0
 
 
@@ -58,14 +58,19 @@ def choose_scenes(
     blank: Callable[[int], bool],
     most: int,
     *,
-    part: Difference = _nowhere,
+    part: Difference = _unmatched_share,
 ) -> list[Scene]:
     """Return the scenes as ``all_scenes`` does; if there are more than ``most``, the most different ones."""
     return most_different(all_scenes(times, end, differ, blank, part=part), differ, most)
 
 
 def all_scenes(
-    times: Sequence[float], end: float, differ: Difference, blank: Callable[[int], bool], *, part: Difference = _nowhere
+    times: Sequence[float],
+    end: float,
+    differ: Difference,
+    blank: Callable[[int], bool],
+    *,
+    part: Difference = _unmatched_share,
 ) -> list[Scene]:
     """Return the scenes of samples taken at ascending ``times`` (seconds), in order.
 
@@ -75,19 +80,19 @@ def all_scenes(
     if not times:
         return []
     steps = [0.0, *(differ(place - 1, place) for place in range(1, len(times)))]
-    usual = [_usual(steps, place) for place in range(len(steps))]
+    usual = [_usual_step(steps, place) for place in range(len(steps))]
     spots = _changed_in_part([0.0, *(part(place - 1, place) for place in range(1, len(times)))])
-    starts = _parts(times, steps, usual, spots, differ)
+    starts = _scene_starts(times, steps, usual, spots, differ)
     found = []
     for number, start in enumerate(starts):
         stop = starts[number + 1] if number + 1 < len(starts) else len(times)
         until = times[stop] if stop < len(times) else max(end, times[-1])
         found.append(Scene(index=_stillest(steps, start, stop), at=times[start], until=until))
     visible = [scene for scene in found if not blank(scene.index)] or found[:1]
-    return _apart(visible, differ, part)
+    return _merge_alike_neighbours(visible, differ, part)
 
 
-def _usual(steps: Sequence[float], place: int) -> float:
+def _usual_step(steps: Sequence[float], place: int) -> float:
     around = [*steps[max(1, place - _AROUND) : place], *steps[place + 1 : place + 1 + _AROUND]]
     return median(around) if around else 0.0
 
@@ -95,11 +100,13 @@ def _usual(steps: Sequence[float], place: int) -> float:
 def _changed_in_part(steps: Sequence[float]) -> frozenset[int]:
     """Return the samples that differ from the previous one in one part, where parts hardly differ otherwise."""
     return frozenset(
-        place for place, step in enumerate(steps) if step >= _PART_LEAST and step >= _CUT_RATIO * _usual(steps, place)
+        place
+        for place, step in enumerate(steps)
+        if step >= _PART_LEAST and step >= _CUT_RATIO * _usual_step(steps, place)
     )
 
 
-def _parts(
+def _scene_starts(
     times: Sequence[float], steps: Sequence[float], usual: Sequence[float], spots: frozenset[int], differ: Difference
 ) -> list[int]:
     """Return the samples at which a scene begins, or at which a slowly changing scene gets another image."""
@@ -138,7 +145,7 @@ def _stillest(steps: Sequence[float], start: int, stop: int) -> int:
     return min((place for place in inner if unrest(place) <= calm), key=lambda place: abs(place - middle))
 
 
-def _apart(scenes: Sequence[Scene], differ: Difference, part: Difference) -> list[Scene]:
+def _merge_alike_neighbours(scenes: Sequence[Scene], differ: Difference, part: Difference) -> list[Scene]:
     """Return the scenes with neighbours that look the same merged."""
     merged_scenes: list[Scene] = []
     for scene in scenes:
@@ -184,7 +191,7 @@ def cuts_from_key_frames(keys: Sequence[float], fps: float) -> tuple[float, ...]
         return ()
     frame = 0.6 / fps if fps > 0 else 0.02
     longest = max(gaps)
-    regular = sum(longest - gap <= frame for gap in gaps) > 1 or _customary(longest, fps)
+    regular = sum(longest - gap <= frame for gap in gaps) > 1 or _is_default_interval(longest, fps)
     limit = longest - frame if regular else float("inf")
     return tuple(round(key, 3) for gap, key in zip(gaps, keys[1:], strict=True) if gap < limit)
 
@@ -214,7 +221,7 @@ def merge_cuts(*several: Sequence[float]) -> tuple[float, ...]:
     return tuple(round(time, 3) for time in cuts)
 
 
-def _customary(gap: float, fps: float) -> bool:
+def _is_default_interval(gap: float, fps: float) -> bool:
     """Return True if encoders use this interval by default: whole seconds, or a round number of frames."""
     frames = gap * fps
     whole_seconds = abs(gap - round(gap)) < 0.02 and 1 <= round(gap) <= 10

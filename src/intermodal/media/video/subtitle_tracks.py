@@ -69,7 +69,7 @@ def probe(source: OpenContainer) -> SubtitleTracks:
     """Return the text tracks of a video, from one pass over their packets. Tracks without a line are left out."""
     streams = list(source.container.streams.subtitles)
     readable = [stream for stream in streams if _form(stream) is not None]
-    lines = _read(source.container, readable)
+    lines = _read_tracks(source.container, readable)
     spoken_language = _language(source.sound) if source.sound is not None else ""
     tracks = tuple(_facts(stream, lines[stream.index], spoken_language) for stream in readable if lines[stream.index])
     pictures = [_language(stream) or "of no stated language" for stream in streams if stream not in readable]
@@ -77,7 +77,7 @@ def probe(source: OpenContainer) -> SubtitleTracks:
     return SubtitleTracks(tracks=tracks, notes=notes if pictures else ())
 
 
-def lines(data: Data, media_type: str, track: int) -> list[dict[str, Any]]:
+def track_lines(data: Data, media_type: str, track: int) -> list[dict[str, Any]]:
     """Return the lines of a track as dicts, in order of time. Raises InputBroken if there is no such text track."""
     header.check_video_header(data, media_type)
     with (
@@ -87,7 +87,7 @@ def lines(data: Data, media_type: str, track: int) -> list[dict[str, Any]]:
         stream = next((each for each in found.container.streams.subtitles if each.index == track), None)
         if stream is None or _form(stream) is None:
             raise InputBroken(f"has no subtitles in its track {track}", todo=TODO)
-        track_lines = _read(found.container, [stream])[track]
+        track_lines = _read_tracks(found.container, [stream])[track]
     return [{"at": line.at, "until": line.until, "text": line.text} for line in track_lines]
 
 
@@ -119,7 +119,7 @@ def _facts(stream: Any, subtitle_lines: Sequence[SubtitleLine], spoken_language:
     )
 
 
-def _read(box: Any, streams: Sequence[Any]) -> dict[int, list[SubtitleLine]]:
+def _read_tracks(box: Any, streams: Sequence[Any]) -> dict[int, list[SubtitleLine]]:
     """Return the lines of the given tracks by track number, in order of time."""
     lines_by_track: dict[int, list[SubtitleLine]] = {stream.index: [] for stream in streams}
     if not streams:

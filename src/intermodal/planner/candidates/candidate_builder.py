@@ -133,7 +133,7 @@ def _native_inputs(bundle: Bundle, option: ConversionOption, token_rules: TokenR
     found: list[NativeInput] = []
     for part, conversion in zip(bundle.parts, option.conversions, strict=True):
         if option.name in ("watch", "frames", "resized") and conversion.steps:
-            found += _apart(part, conversion, token_rules)
+            found += _as_tracks(part, conversion, token_rules)
             continue
         title = f"{part.name} {_size_text(part, conversion)}"
         found.append(
@@ -150,7 +150,7 @@ def _billed_kind(bundle: Bundle, conversion: PartConversion) -> Kind | Literal["
     return "image" if bundle.kind == "document" and conversion.pictures else ""
 
 
-def _apart(part: PartFacts, conversion: PartConversion, token_rules: TokenRules) -> list[NativeInput]:
+def _as_tracks(part: PartFacts, conversion: PartConversion, token_rules: TokenRules) -> list[NativeInput]:
     """Return a video or an animation as tracks: its frames, and its sound if it is not converted."""
     found: list[NativeInput] = []
     for step in conversion.steps:
@@ -227,7 +227,7 @@ class CandidateBuilder:
     def __init__(self, case: PlanningCase, conversions: ConvertersByJob, others: Sequence[Endpoint] = ()) -> None:
         self.case = case
         self._others = list(others)
-        self._before = StepBuilder(case, conversions).before
+        self._before = StepBuilder(case, conversions).preparation_steps
         self._text_inputs: dict[Vocabulary, list[NativeInput]] = {}
         self._media_inputs: dict[tuple[int, TokenRules], list[NativeInput]] = {}
         self._summaries: dict[Assignment, str] = {}
@@ -242,7 +242,7 @@ class CandidateBuilder:
         key = (route.endpoint.id, tuple(id(option) for option in route.assignment.options))
         found = self._candidates.get(key)
         if found is None:
-            found = self._candidates[key] = self._make(route)
+            found = self._candidates[key] = self._build_candidate(route)
         return found
 
     def summary(self, route: Route) -> str:
@@ -256,13 +256,13 @@ class CandidateBuilder:
         """Return the total estimate of a route, without building its steps."""
         return self._total(route, self._tokens_in(route), self._cost_basis(route))
 
-    def _make(self, route: Route) -> Candidate:
+    def _build_candidate(self, route: Route) -> Candidate:
         case = self.case
         before = self._before(route.assignment)
-        last = self._last(route, before.inputs)
+        last = self._answering_call(route, before.inputs)
         total = self._total(route, last.estimate.input_tokens, last.estimate.cost.basis)
         ends = (last, *self._speech_steps(route, last))
-        takes = self._takes(route)
+        takes = self._native_inputs(route)
         hashed = hashlib.sha256(_encode((before.names, [step.id for step in ends], total, round(route.score, 9))))
         return Candidate(
             id=hashed.hexdigest()[:12],
@@ -283,13 +283,13 @@ class CandidateBuilder:
             verdict=verdict_name(case, route),
             cores=case.machine.cores,
             decoders=route.assignment.decoders,
-            ends=unloaded_endpoints(route.assignment) if self._ends(route) else (),
+            ends=unloaded_endpoints(route.assignment) if self._ends_with_conversion(route) else (),
             checks=(*before.checks, *self._checks(route, last)),
         )
 
     # ---- the last step ------------------------------------------------------------------------
 
-    def _last(self, route: Route, inputs: tuple[str, ...]) -> Call:
+    def _answering_call(self, route: Route, inputs: tuple[str, ...]) -> Call:
         case, endpoint = self.case, route.endpoint
         op: CallOp = case.job if not case.translating else "translate"
         task: Task = TASK_OF[case.job]
@@ -393,7 +393,7 @@ class CandidateBuilder:
             thought_tokens=self._reasoning_tokens(route, out),
             cost=quantity(cost, self._cost_basis(route), 8),
             seconds=quantity(seconds, self._seconds_basis(route), 3),
-            load_seconds=quantity(rates.load, "cold start", 3) if self._is_cold(route) else Quantity(),
+            load_seconds=quantity(rates.load, "cold start", 3) if self._needs_loading(route) else Quantity(),
             memory=quantity(rates.memory, "resident when loaded", 0) if local else Quantity(),
             text=quantity(_plain_chars(out), "4 characters a token", 0) if case.job == "transcribe" else Quantity(),
         )
@@ -453,7 +453,7 @@ class CandidateBuilder:
             return 0.0, 0.0
         return cost, seconds
 
-    def _is_cold(self, route: Route) -> bool:
+    def _needs_loading(self, route: Route) -> bool:
         """Return whether the answering runtime must be loaded and no conversion loads it."""
         endpoint = route.endpoint
         local = endpoint.host.zone in LOCAL_ZONES
@@ -461,7 +461,7 @@ class CandidateBuilder:
 
     def _total(self, route: Route, tokens_in: Quantity, basis: str) -> StepEstimate:
         case, assignment = self.case, route.assignment
-        cold = self._is_cold(route)
+        cold = self._needs_loading(route)
         own = route.rates.load if cold else ZEROS
         loaded = self._loaded_bytes(route)
         out, cost, seconds = self._levels(route)
@@ -482,19 +482,21 @@ class CandidateBuilder:
             ),
             load_seconds=quantity(add_levels(assignment.load, own), "cold start", 3),
             memory=quantity(
-                peak_memory_levels(assignment, loaded, ends=self._ends(route)), "of what is loaded for it", 0
+                peak_memory_levels(assignment, loaded, ends=self._ends_with_conversion(route)),
+                "of what is loaded for it",
+                0,
             ),
         )
 
     def _loaded_bytes(self, route: Route) -> Levels:
         """Return the bytes loaded for the answer and for its speech synthesis."""
         case = self.case
-        own = route.rates.memory if self._is_cold(route) else ZEROS
+        own = route.rates.memory if self._needs_loading(route) else ZEROS
         if needs_voice(case) and not speaks(route.endpoint) and case.voice is not None:
             own = add_levels(own, voice_memory(case, case.voice))
         return own
 
-    def _ends(self, route: Route) -> bool:
+    def _ends_with_conversion(self, route: Route) -> bool:
         return unloads_first(self.case, route.endpoint, route.demand, self._loaded_bytes(route)[HIGH])
 
     def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:
@@ -548,7 +550,7 @@ class CandidateBuilder:
         source = case.index.sheet(route.group, case.as_of).sources.get("tools", "")
         return (tools_text(len(request.tools), tokens, source, route.endpoint.tools),)
 
-    def _takes(self, route: Route) -> tuple[NativeInput, ...]:
+    def _native_inputs(self, route: Route) -> tuple[NativeInput, ...]:
         if self.case.job == "transcribe":
             return ()
         model = route.group.first.model

@@ -36,26 +36,26 @@ def route_sends(case: PlanningCase, route: Route, send_cache: SendCache) -> tupl
     found: list[Send] = _questions(case, route)
     found += converter_sends(case, route.assignment, send_cache)
     if route.endpoint.host.zone not in LOCAL_ZONES:
-        found += _texts(case, case.texts, route.endpoint)
+        found += _text_sends(case, case.texts, route.endpoint)
         if case.request.tools:
             found.append(_send(with_noun(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
         for bundle, option in zip(case.bundles, route.assignment.options, strict=True):
             if option.name == "native":
                 describe_sound = _video_sound if bundle.kind == "video" else _describe_recordings
-                found += _each(
+                found += _part_sends(
                     bundle,
                     option,
                     route.endpoint,
                     describe_sound if case.job == "transcribe" else _as_it_is,
                     send_cache,
                 )
-                found += _each(bundle, option, route.endpoint, _describe_derived_text, send_cache)
+                found += _part_sends(bundle, option, route.endpoint, _describe_derived_text, send_cache)
                 continue
-            found += _each(bundle, option, route.endpoint, _describe_derived_text, send_cache)
+            found += _part_sends(bundle, option, route.endpoint, _describe_derived_text, send_cache)
             if "audio" in option.kinds:
-                found += _each(bundle, option, route.endpoint, _sound, send_cache)
+                found += _part_sends(bundle, option, route.endpoint, _sound, send_cache)
             if option.pictures:
-                found += _each(bundle, option, route.endpoint, _pictures, send_cache)
+                found += _part_sends(bundle, option, route.endpoint, _image_noun, send_cache)
     return tuple(found)
 
 
@@ -65,7 +65,7 @@ def converter_sends(case: PlanningCase, assignment: Assignment, send_cache: Send
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         for used in option.converters:
             if used.host.zone not in LOCAL_ZONES:
-                found += _each(bundle, option, used, partial(_for_converter, used.id), send_cache)
+                found += _part_sends(bundle, option, used, partial(_for_converter, used.id), send_cache)
     return found
 
 
@@ -81,14 +81,14 @@ def _questions(case: PlanningCase, route: Route) -> list[Send]:
             if (
                 describer.host.zone not in LOCAL_ZONES
                 and describer.host.id not in hosts
-                and _gets_question(option, describer)
+                and _receives_question(option, describer)
             ):
                 hosts.add(describer.host.id)
-                found += _texts(case, case.question_parts, describer)
+                found += _text_sends(case, case.question_parts, describer)
     return found
 
 
-def _gets_question(option: ConversionOption, describer: Endpoint) -> bool:
+def _receives_question(option: ConversionOption, describer: Endpoint) -> bool:
     return any(
         isinstance(step.parameters, DescribeImages)
         and step.endpoint is not None
@@ -99,7 +99,7 @@ def _gets_question(option: ConversionOption, describer: Endpoint) -> bool:
     )
 
 
-def _texts(case: PlanningCase, texts: list[PartFacts], endpoint: Endpoint) -> list[Send]:
+def _text_sends(case: PlanningCase, texts: list[PartFacts], endpoint: Endpoint) -> list[Send]:
     vocabulary = case.vocabulary(endpoint.model)
     if len(texts) > TOGETHER:
         count = sum(text_part_tokens(part, vocabulary).mid for part in texts)
@@ -114,7 +114,7 @@ Pairs = list[tuple[PartFacts, PartConversion]]
 DescribeContent = Callable[[Bundle, Pairs], tuple[str, Kind]]
 
 
-def _each(
+def _part_sends(
     bundle: Bundle, option: ConversionOption, endpoint: Endpoint, words: DescribeContent, send_cache: SendCache
 ) -> list[Send]:
     """Return one entry per part, or one entry for many similar parts with their sum or range."""
@@ -144,7 +144,7 @@ def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     if bundle.kind == "video":
         return (f"{seconds} video" if count == 1 else f"{count} videos, {seconds} in all"), "video"
     if bundle.kind == "image":
-        return f"{with_noun(count, 'image')} {_sizes([part for part, _ in pairs])}", "image"
+        return f"{with_noun(count, 'image')} {_sizes_text([part for part, _ in pairs])}", "image"
     pages = with_noun(sum(len(conversion.leaves) for _, conversion in pairs), "page")
     return f"{with_noun(count, 'document')} {'of' if count == 1 else 'with'} {pages}", "document"
 
@@ -166,10 +166,10 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 def _describe_recordings(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     """Describe recordings sent to a transcriber, per channel if channels are transcribed separately."""
     what, kind = _as_it_is(bundle, pairs)
-    return f"{what}{_of_each(bundle)}", kind
+    return f"{what}{_plural_suffix(bundle)}", kind
 
 
-def _of_each(bundle: Bundle) -> str:
+def _plural_suffix(bundle: Bundle) -> str:
     return " of each channel" if transcribed_channels(bundle.parts[0]) > 1 else ""
 
 
@@ -185,7 +185,7 @@ def _sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 def _video_sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     """Describe the sound of videos sent to a transcriber, per channel if channels are transcribed separately."""
     what, kind = _sound(bundle, pairs)
-    return f"{what}{_of_each(bundle)}", kind
+    return f"{what}{_plural_suffix(bundle)}", kind
 
 
 def _frames(count: int, bundle: Bundle, pairs: Pairs) -> str:
@@ -193,7 +193,7 @@ def _frames(count: int, bundle: Bundle, pairs: Pairs) -> str:
     return f"{'' if exact else 'up to '}{with_noun(count, 'frame')}"
 
 
-def _sizes(parts: list[PartFacts]) -> str:
+def _sizes_text(parts: list[PartFacts]) -> str:
     """Return the size of images; if they differ, the smallest and the largest."""
     sizes = sorted({(part.width * part.height, part.width, part.height) for part in parts})
     ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes
@@ -211,7 +211,7 @@ def _describe_derived_text(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     return f"{tokens.mid:,.0f} tok text", "text"
 
 
-def _pictures(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+def _image_noun(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     if bundle.kind == "document":
         count = sum(len(conversion.pictures) for _, conversion in pairs)
         return (with_noun(count, "page image") if count else ""), "image"

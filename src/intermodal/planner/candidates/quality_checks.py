@@ -75,7 +75,7 @@ def conversion_checks(
                 inputs=inputs,
                 title=f"{_WHAT[op]} of {name}",
                 note=checked.note,
-                estimate=_only_if_wrong(checked.cost, checked.seconds),
+                estimate=_conditional_estimate(checked.cost, checked.seconds),
             )
         )
     if sized_steps:
@@ -107,7 +107,7 @@ def transcript_check(case: PlanningCase, last: Call, transcriber: Endpoint, othe
         cost, seconds = repeated.cost[HIGH], repeated.seconds[HIGH] + cold
     return Check(
         id=step_id("transcript", "", (), inputs), op="transcript", inputs=inputs, title=f"transcript of {part.name}",
-        note=note, estimate=_only_if_wrong(cost, seconds),
+        note=note, estimate=_conditional_estimate(cost, seconds),
     )  # fmt: skip
 
 
@@ -121,11 +121,11 @@ def evidence_check(last: Call, cost: float, seconds: float, *, shared: bool) -> 
     note = f"{NOWHERE}, it is asked again once" if shared or seconds else f"{NOWHERE}, that is said"
     return Check(
         id=step_id("evidence", "", (), inputs), op="evidence", inputs=inputs, title="values of the answer", note=note,
-        estimate=_only_if_wrong(cost, seconds) if seconds else StepEstimate(),
+        estimate=_conditional_estimate(cost, seconds) if seconds else StepEstimate(),
     )  # fmt: skip
 
 
-def _only_if_wrong(cost: float, seconds: float) -> StepEstimate:
+def _conditional_estimate(cost: float, seconds: float) -> StepEstimate:
     return StepEstimate(
         cost=quantity((0.0, 0.0, cost), "only if it is wrong", 8),
         seconds=quantity((0.0, 0.0, seconds), "only if it is wrong", 3),
@@ -192,7 +192,7 @@ def _repeated_step(
         if step.pages:
             pages = tuple(page for page in part.pages if page.number in step.pages)
             return conversion_steps.read_pages(case, part, pages, better, rates, -1)
-        return conversion_steps.read(case, part, better, rates)
+        return conversion_steps.text_recognition_step(case, part, better, rates)
     shape = (part.width or 1240, part.height or 1755, "auto")
     return conversion_steps.describe(
         case, part, better, conversion_steps.VisualInput("", (shape,) * max(1, step.count))

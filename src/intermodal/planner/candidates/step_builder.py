@@ -23,7 +23,7 @@ from intermodal.planner.conversion.fidelity import KEPT_BY_STEP, LOST_BY_STEP, i
 from intermodal.planner.explanation.plan_text import route_summary, route_warnings, strength_text
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
-from intermodal.planner.route_estimates.assignment import Assignment, parts_with_loads
+from intermodal.planner.route_estimates.assignment import Assignment, parts_with_loaded_converters
 from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import PartRef, StepRef
@@ -76,7 +76,7 @@ class StepBuilder:
         self._estimates: dict[tuple[int, bool], StepEstimate] = {}
         self._befores: dict[tuple[object, ...], PreparationSteps] = {}
 
-    def before(self, assignment: Assignment) -> PreparationSteps:
+    def preparation_steps(self, assignment: Assignment) -> PreparationSteps:
         """Return the steps shared by all routes with this assignment, cached."""
         key = (assignment.cold, *map(id, assignment.options))
         found = self._befores.get(key)
@@ -101,10 +101,10 @@ class StepBuilder:
         """Return the steps in part order, and the references that represent the parts."""
         case = self.case
         by_part: dict[int, Steps] = {}
-        for bundle, option, place, cold in parts_with_loads(case, assignment.options, assignment.cold):
+        for bundle, option, place, cold in parts_with_loaded_converters(case, assignment.options, assignment.cold):
             part, conversion = bundle.parts[place], option.conversions[place]
             if conversion.steps:
-                by_part[part.index] = self._part(bundle, option, place, part, conversion, cold)
+                by_part[part.index] = self._part_steps(bundle, option, place, part, conversion, cold)
             else:
                 by_part[part.index] = ((), (str(PartRef(part.index)),))
         if case.job != "transcribe" and not case.translating:  # the translation instruction is not part of the request
@@ -118,7 +118,7 @@ class StepBuilder:
             inputs += stands_for
         return steps, inputs
 
-    def _part(
+    def _part_steps(
         self,
         bundle: Bundle,
         option: ConversionOption,

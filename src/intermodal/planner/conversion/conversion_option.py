@@ -307,11 +307,11 @@ def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> Non
     if option.has_native_media:
         option.media_amounts = _media_amounts(option, bundle)
         option.odd = bool(option.pictures) and (
-            option.media_amounts.longest > SAFE_SIDE or any(map(_is_odd, option.pictures))
+            option.media_amounts.longest > SAFE_SIDE or any(map(_may_be_rejected, option.pictures))
         )
 
 
-def _is_odd(picture: SizedImage) -> bool:
+def _may_be_rejected(picture: SizedImage) -> bool:
     """Return whether some vendor may reject an image of any size: because of its detail level, or as a narrow strip."""
     width, height, detail = picture
     return detail != "auto" or max(width, height) > 100 * min(width, height)

@@ -123,11 +123,11 @@ def allowed_converters(case: PlanningCase, bundle: Bundle, job: str, converters:
 def _as_it_is(bundle: Bundle, place: int) -> PartConversion:
     part = bundle.parts[place]
     if part.kind == "image":
-        return PartConversion(pictures=(_picture(bundle, place),))
+        return PartConversion(pictures=(_sized_image(bundle, place),))
     return PartConversion(sound=part.seconds)
 
 
-def _picture(bundle: Bundle, place: int) -> SizedImage:
+def _sized_image(bundle: Bundle, place: int) -> SizedImage:
     part = bundle.parts[place]
     return (part.width, part.height, bundle.details[place])
 
@@ -160,7 +160,7 @@ def _image_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersBy
     def option(name: str, reader: Endpoint | None, describer: Endpoint | None) -> ConversionOption:
         conversion_option = make_option(
             case, bundle, name, TEXT,
-            lambda place: _as_text(case, bundle.parts[place], _picture(bundle, place), reader, describer),
+            lambda place: _as_text(case, bundle.parts[place], _sized_image(bundle, place), reader, describer),
         )  # fmt: skip
         return (
             without_words(conversion_option, bundle)
@@ -170,7 +170,7 @@ def _image_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersBy
 
     found = [option("read", reader, None) for reader in readers]
     if case.named_endpoints is not None and any(case.index.group_of[name].cannot_read for name in case.named_endpoints):
-        found += [_read_along(case, bundle, reader) for reader in readers]
+        found += [_with_recognized_text(case, bundle, reader) for reader in readers]
     if _may_be_refused(case, bundle):
         found.append(_resized_option(case, bundle))
     if any(part.frames > 1 for part in bundle.parts) and ("motion" in bundle.needs or "motion" in case.policy.keep):
@@ -193,7 +193,7 @@ def _may_be_refused(case: PlanningCase, bundle: Bundle) -> bool:
         many = token_rules.limits.many_images if token_rules.limits is not None else None
         if many is not None and count > many[0] and longest > many[1]:
             return True
-        if any(image_refusal(token_rules.image, *_picture(bundle, place)) for place in range(len(bundle.parts))):
+        if any(image_refusal(token_rules.image, *_sized_image(bundle, place)) for place in range(len(bundle.parts))):
             return True
     return False
 
@@ -204,7 +204,7 @@ def _resized_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
     def conversion_of(place: int) -> PartConversion:
         part = bundle.parts[place]
         if max(part.width, part.height) <= SAFE_SIDE:
-            return PartConversion(pictures=(_picture(bundle, place),))
+            return PartConversion(pictures=(_sized_image(bundle, place),))
         step, picture = conversion_steps.resize(case, part, SAFE_SIDE, bundle.details[place])
         return PartConversion(steps=(step,), pictures=(picture,))
 
@@ -214,13 +214,13 @@ def _resized_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
     return option
 
 
-def _read_along(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> ConversionOption:
+def _with_recognized_text(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> ConversionOption:
     """Return the option with images and their OCR text, for a named model too weak to read them."""
     return make_option(
         case, bundle, "read_along", BOTH,
         lambda place: PartConversion(
-            steps=(conversion_steps.read(case, bundle.parts[place], reader, case.rates(reader)),),
-            pictures=(_picture(bundle, place),), blocks=1,
+            steps=(conversion_steps.text_recognition_step(case, bundle.parts[place], reader, case.rates(reader)),),
+            pictures=(_sized_image(bundle, place),), blocks=1,
         ),
     )  # fmt: skip
 
@@ -232,7 +232,7 @@ def _as_text(
     if reader is not None and part.frames > 1:
         found += read_animation(case, part, reader)
     elif reader is not None:
-        found.append(conversion_steps.read(case, part, reader, case.rates(reader)))
+        found.append(conversion_steps.text_recognition_step(case, part, reader, case.rates(reader)))
     if describer is not None:
         size = f"{part.width}x{part.height}"
         found.append(conversion_steps.describe(case, part, describer, conversion_steps.VisualInput(size, (picture,))))

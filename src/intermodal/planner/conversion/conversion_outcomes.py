@@ -39,7 +39,7 @@ def partial_aspects(
         return ()
     local = step.endpoint.host.zone == "process"
     unread = {page.number for page in part.pages if local and page.scanned and case.is_unreadable(page.script)}
-    portion = earlier_portion(part, step.pages, unread)
+    portion = portion_read_before(part, step.pages, unread)
     return (portion,) if portion is not None else ()
 
 
@@ -49,14 +49,14 @@ def transcribed_portion(case: PlanningCase, part: PartFacts, transcriber: Endpoi
     Empty if that was nearly all, if this transcriber is better than the earlier one, or if it is remote, because
     nothing is known about it.
     """
-    portion = earlier_portion(part)
+    portion = portion_read_before(part)
     before = ConversionOutcome(op="transcribe", endpoint=part.read_by, problem="confidence")
     if portion is None or transcriber.host.zone != "process" or may_redo(case, transcriber, before):
         return ()
     return (portion,)
 
 
-def earlier_portion(
+def portion_read_before(
     part: PartFacts, pages: Collection[int] = (), unread: Collection[int] = ()
 ) -> Portion | None:  # fmt: skip
     """Return the share of the words of an image, a document or speech read with confidence before; None if nearly all.

@@ -174,7 +174,7 @@ def _two_channel_tokens(tokens: Quantity, seconds: Quantity) -> Quantity:
     return between(low, mid + labels[MID], 2 * high + labels[HIGH], f"{tokens.basis}, on two channels")
 
 
-def read(case: PlanningCase, part: PartFacts, reader: Endpoint, rates: Rates) -> ConversionStep:
+def text_recognition_step(case: PlanningCase, part: PartFacts, reader: Endpoint, rates: Rates) -> ConversionStep:
     """Return the step of reading the text in an image."""
     megapixels = read_megapixels(part.width, part.height)
     price = ocr_price(rates, 1)

@@ -71,7 +71,7 @@ class StrengthFloors(Struct, frozen=True):
     read: int
     see: int = 0
 
-    def of(self, job: Job) -> int:
+    def floor_of(self, job: Job) -> int:
         """Return the floor for a conversion job."""
         return {"transcribe": self.hear, "read": self.read}.get(job, self.see)
 
@@ -110,7 +110,7 @@ def shortlist_converters(
             continue
         scored: list[_RankedConverter] = []
         if work is None:
-            work = _work(case)
+            work = _conversion_work(case)
         for group in groups:
             reason = _reason(case, group, job, floors)
             if reason is not None:
@@ -118,20 +118,20 @@ def shortlist_converters(
                 continue
             tier = group.tier(TASKS[job])
             scored += [_score(case, e, job, work, tier) for e in members_to_price(case, group, job, only)]
-        found[job] = [ranked.endpoint for ranked in _best(case, scored)]
+        found[job] = [ranked.endpoint for ranked in _shortlist(case, scored)]
     return found, refused
 
 
 def _reason(case: PlanningCase, group: EndpointGroup, job: Job, floors: StrengthFloors) -> rules.Reason | None:
-    if group.tier(TASKS[job]) < floors.of(job):
-        return ("floor", rules.below_floor(case, floors.of(job), job))
+    if group.tier(TASKS[job]) < floors.floor_of(job):
+        return ("floor", rules.below_floor(case, floors.floor_of(job), job))
     bundles = [bundle for bundle in case.bundles if bundle.kind in KINDS[job]]
     if group.remote and bundles and all(bundle.private for bundle in bundles):
         return ("privacy", f"may not {VERB[job]} {bundles[0].title}, which is private")
     return None
 
 
-def _work(case: PlanningCase) -> _ConversionWork:
+def _conversion_work(case: PlanningCase) -> _ConversionWork:
     lengths: list[float] = []
     film, megapixels, pictures = 0.0, 0.0, 0
     shapes: dict[tuple[int, int], int] = {}
@@ -195,7 +195,7 @@ def _hearing(case: PlanningCase, endpoint: Endpoint, rates: Rates, lengths: list
     return cost
 
 
-def _best(case: PlanningCase, scored: list[_RankedConverter]) -> list[_RankedConverter]:
+def _shortlist(case: PlanningCase, scored: list[_RankedConverter]) -> list[_RankedConverter]:
     """Return all converters if there are few; otherwise the best under each weighting."""
     if len(scored) <= SHORTLIST:
         return scored

@@ -96,7 +96,7 @@ def aspect_needs(
     if part.kind in question_facts.words_alone and not keep:
         return {"words": MUST_KEEP}
     available_aspects = ASPECTS_OF_KIND[part.kind] if part.frames <= 1 else (*ASPECTS_OF_KIND[part.kind], "motion")
-    medium_needs = question_facts.of(medium_of(part))
+    medium_needs = question_facts.needs_of(medium_of(part))
     question: set[Aspect] = {need.aspect for need in medium_needs.needed}
     if shows:
         question.add("appearance")
@@ -143,7 +143,7 @@ def _comparison_needs(question: QuestionFacts, looked_at: bool) -> dict[Aspect, 
     """
     if not question.by:
         return {"comparison": MUST_KEEP} if looked_at else {}
-    image_needs = question.of("pictures")
+    image_needs = question.needs_of("pictures")
     needed: dict[Aspect, float] = {need.aspect: MUST_KEEP for need in image_needs.needed}
     return _uncertain_needs(image_needs, ASPECTS, {}) | needed
 

@@ -23,7 +23,7 @@ def page_numbers(pages: Iterable[PageFacts]) -> tuple[int, ...]:
     return tuple([page.number for page in pages])
 
 
-def stem(word: str) -> str:
+def singular(word: str) -> str:
     """Return a word without its plural s, so that "invoices" matches "invoice"."""
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
@@ -49,8 +49,8 @@ def page_scores(pages: Sequence[PageFacts], question: Sequence[str], named_numbe
     document frequency of Spärck Jones, Journal of Documentation, 1972). Pages scored by an encoder rank before others,
     ordered by its score; pages that the question names rank first.
     """
-    terms = {stem(word) for word in question if len(word) > 1 and word not in _COMMON}
-    found = [terms.intersection(stem(word) for word in page.words) for page in pages]
+    terms = {singular(word) for word in question if len(word) > 1 and word not in _COMMON}
+    found = [terms.intersection(singular(word) for word in page.words) for page in pages]
     with_word: dict[str, int] = {}
     for words in found:
         for word in words:

@@ -82,8 +82,8 @@ def _pool(case: PlanningCase, places: tuple[int, ...]) -> PagePool:
         for place in places:
             bundle = case.bundles[place]
             for part, pages in zip(bundle.parts, bundle.pages, strict=True):
-                worth = _relevance(case, part.index, pages)
-                sizes = [_size(case, page) for page in pages]
+                worth = _page_relevance(case, part.index, pages)
+                sizes = [_high_page_tokens(case, page) for page in pages]
                 found.pages += [(part.index, page) for page in pages]
                 found.sizes += sizes
                 found.worth += worth
@@ -124,7 +124,7 @@ def _select(
     return assign(case, tuple(chosen), token_rules)
 
 
-def _relevance(case: PlanningCase, index: int, pages: tuple[PageFacts, ...]) -> list[float]:
+def _page_relevance(case: PlanningCase, index: int, pages: tuple[PageFacts, ...]) -> list[float]:
     """Return the relevance of each page of a document. Its best page outranks the second page of any other document."""
     found = case.page_worth.get(index)
     if found is None:
@@ -143,7 +143,7 @@ def _same_option(
     return next(iter(same), None)
 
 
-def _size(case: PlanningCase, page: PageFacts) -> float:
+def _high_page_tokens(case: PlanningCase, page: PageFacts) -> float:
     """Return the high estimate of a page's tokens, including its label."""
     if not page.scanned:
         return BLOCK[HIGH] + layer_tokens(case, page).high

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from intermodal.catalog.types import Endpoint
-from intermodal.planner.conversion.conversion_outcomes import confidence_text, earlier_portion, transcribed_portion
+from intermodal.planner.conversion.conversion_outcomes import confidence_text, portion_read_before, transcribed_portion
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import UNKNOWN_SCRIPT, PageFacts, PartFacts
@@ -49,7 +49,7 @@ def loses_words(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> bool:
 
 def earlier_doubt(part: PartFacts) -> str:
     """Return that an earlier reading had little confidence in a part, as text; "" otherwise."""
-    portion = earlier_portion(part)
+    portion = portion_read_before(part)
     return confidence_text(portion) if portion is not None and portion.amount == "few" else ""
 
 

@@ -187,17 +187,17 @@ def choose_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
     sounds, the first track.
     """
     complete = [track for track in part.subtitles if not subtitle_gap(part, track)]
-    return min(complete, key=lambda track: _order(track, language), default=None)
+    return min(complete, key=lambda track: _track_order(track, language), default=None)
 
 
 def foreign_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
     """Return the track for foreign or on-screen words, used beside the transcript; None if there is none."""
     found = [track for track in part.subtitles if track.forced or _FOREIGN.search(track.title)]
-    others = [track for track in found if not all(_order(track, language)[:3]) or not track.language]
-    return min(others, key=lambda track: _order(track, language), default=None)
+    others = [track for track in found if not all(_track_order(track, language)[:3]) or not track.language]
+    return min(others, key=lambda track: _track_order(track, language), default=None)
 
 
-def _order(track: SubtitleFacts, language: str) -> tuple[bool, ...]:
+def _track_order(track: SubtitleFacts, language: str) -> tuple[bool, ...]:
     is_requested = bool(language) and track.language == language
     return (not is_requested, not track.spoken, not track.default, track.described)
 

@@ -27,7 +27,7 @@ from intermodal.planner.route_estimates.image_generation import input_images, st
 
 
 class EndpointRejection(Struct, gc=False):
-    """Endpoints rejected for one reason. ``miss``: by how much, if the limit is numeric.
+    """Endpoints rejected for one reason. ``missed_amount``: by how much, if the limit is numeric.
 
     ``hosts``: number of hosts in addition to those of ``ids``.
     """
@@ -93,7 +93,7 @@ def group_batches(
             if row is None:
                 row = by_key[key] = GroupBatch(group.remote, token_rules, vocabulary, schema_by, tool_rule, [], [], {})
             row.groups.append(group)
-            row.ideals.append(case.index.ideal(group, case.as_of, case.effort))
+            row.ideals.append(case.index.best_rates(group, case.as_of, case.effort))
         refusal = None
         if weak:
             count = sum(len(group.members) for group in weak)
@@ -163,7 +163,8 @@ def eligible_endpoints(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEnd
     recording = next((bundle.title for bundle in case.bundles if bundle.kind in ("audio", "video")), "")
     key = (
         jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
-        _labels(case), bool(case.bundles), _failed_transcripts(case), stated_settings(case.request), _pictures(case),
+        _labels(case), bool(case.bundles), _failed_transcripts(case), stated_settings(case.request),
+        _input_image_count(case),
         _tools(case),
         case.without_free_tiers, case.effort, policy.licence, policy.regions, policy.retention, case.into,
         case.translating,
@@ -175,7 +176,7 @@ def eligible_endpoints(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEnd
     return found
 
 
-def _pictures(case: PlanningCase) -> int:
+def _input_image_count(case: PlanningCase) -> int:
     """Return the number of input images of an image generation; local diffusion models accept one."""
     return len(input_images(case.facts)) if case.job == "draw" else 0
 
@@ -195,7 +196,9 @@ def _apply(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEndpoints:
             nearest = max(reasons, key=lambda reason: rules.rule_order(reason[0]))
             merged.setdefault(nearest, []).append(group)
     refused = [
-        EndpointRejection(rule, reason, sum(len(g.members) for g in groups), first_ids(groups), _miss(rule, groups))
+        EndpointRejection(
+            rule, reason, sum(len(g.members) for g in groups), first_ids(groups), _smallest_missing_memory(rule, groups)
+        )
         for (rule, reason), groups in merged.items()
     ]
     return EligibleEndpoints(by_job=by_job, refused=[*refused, *_counted_only(case)], strongest={}, rows={})
@@ -214,7 +217,7 @@ def _counted_only(case: PlanningCase) -> list[EndpointRejection]:
     return [EndpointRejection("consent", words, endpoints, (), hosts=hosts)]
 
 
-def _miss(rule: str, groups: list[EndpointGroup]) -> float:
+def _smallest_missing_memory(rule: str, groups: list[EndpointGroup]) -> float:
     """Return the memory of the smallest model that is not ready, which is the quickest to fetch; 0 for other rules."""
     if rule != "not_ready":
         return 0.0
@@ -261,7 +264,7 @@ _MISS: dict[str, Callable[[PricedRoute], float]] = {  # amount by which a limit 
 }
 
 
-def miss(reason: Reason, priced: PricedRoute) -> float:
+def missed_amount(reason: Reason, priced: PricedRoute) -> float:
     """Return the amount by which a limit was missed; 0 for a rule without a number."""
     measure = _MISS.get(reason[0])
     return measure(priced) if measure is not None else 0.0
@@ -309,10 +312,10 @@ class RejectionLog:
 
     def add_nearest(self, reasons: list[tuple[Reason, PricedRoute]], ids: tuple[str, ...], count: int) -> None:
         """Add the rejection of the route that passed the most rules."""
-        reason, priced = max(reasons, key=lambda each: (rules.rule_order(each[0][0]), -miss(*each)))
-        self.add(EndpointRejection(reason[0], reason[1], count, ids, miss(reason, priced)))
+        reason, priced = max(reasons, key=lambda each: (rules.rule_order(each[0][0]), -missed_amount(*each)))
+        self.add(EndpointRejection(reason[0], reason[1], count, ids, missed_amount(reason, priced)))
 
-    def take_over(self, before: RejectionLog, *, contexts: bool) -> None:
+    def add_earlier(self, before: RejectionLog, *, contexts: bool) -> None:
         """Add the rows of an earlier pass that are missing here. Context rejections only if ``contexts``."""
         for key, row in before._rows.items():
             if (contexts or key[0] != "context") and key not in self._rows:

@@ -28,7 +28,7 @@ def same_name(label: str, name: str) -> bool:
     return label == name or name.rsplit("/", 1)[-1] in _last_names(label)
 
 
-def covers(label: str, name: str) -> bool:
+def label_matches(label: str, name: str) -> bool:
     """Return whether a private label matches a name, the last component of its path, or the last part of a nested name.
 
     "call.wav" covers "letter.eml, call.wav". A release must name its subject exactly.

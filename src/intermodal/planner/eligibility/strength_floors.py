@@ -60,7 +60,7 @@ def search_with_floors(case: PlanningCase, left: EligibleEndpoints) -> FloorSear
     if required_tier is not None:
         floors = StrengthFloors(*[TIERS.index(required_tier)] * 4)
         return FloorSearch(floors, Search(case, left, floors).run(), floors, [])
-    top = _strongest(case, left)
+    top = _lowered_floors(case, left)
     floor_search: FloorSearch | None = None
     for floors in _lower_floors(top):
         floor_search = FloorSearch(floors, Search(case, left, floors).run(), top, [])
@@ -87,7 +87,7 @@ def _keeping_more(case: PlanningCase, left: EligibleEndpoints, floor_search: Flo
     return FloorSearch(lower, found, floor_search.top, floor_search.passed_over, best)
 
 
-def _strongest(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
+def _lowered_floors(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
     """Return the default floors, lowered to the strongest available model per task."""
     answer = _strongest_for_job(case, left, case.job)
     if case.named_endpoints is not None:
@@ -154,8 +154,8 @@ def floor_notes(
             for conversion in option.conversions
             for step in conversion.steps
         )
-        if used and floors.of(job) < DEFAULT_FLOOR:
-            low.append((job, floors.of(job)))
+        if used and floors.floor_of(job) < DEFAULT_FLOOR:
+            low.append((job, floors.floor_of(job)))
     if not low:
         return []
     short = [f"{_JOB_WORDS[job]} {tier_name(place)}" for job, place in low]
@@ -204,15 +204,15 @@ def _is_stronger(case: PlanningCase, group: EndpointGroup, floor: int) -> bool:
     return case.job in group.jobs and group.strongest > floor
 
 
-def _nearest(refused: list[EndpointRejection]) -> EndpointRejection | None:
+def _nearest_miss(refused: list[EndpointRejection]) -> EndpointRejection | None:
     """Return the nearest miss. Rejections for weakness are used only if there are no others."""
     return max(refused, key=lambda each: (each.rule != "floor", rules.rule_order(each.rule)), default=None)
 
 
-def _stronger(left: EligibleEndpoints, job: Job, floors: StrengthFloors) -> list[EndpointGroup]:
+def _converters_above_floor(left: EligibleEndpoints, job: Job, floors: StrengthFloors) -> list[EndpointGroup]:
     """Return the groups of converters above the floor, strongest first."""
     task = TASKS[job]
-    found = [group for group in left.by_job.get(job, []) if group.tier(task) > floors.of(job)]
+    found = [group for group in left.by_job.get(job, []) if group.tier(task) > floors.floor_of(job)]
     return sorted(found, key=lambda group: (-group.tier(task), group.number))
 
 
@@ -222,16 +222,16 @@ def _excluded_stronger(
     """Return the converters stronger than those used, and why every route through them is rejected."""
     found: list[EndpointRejection] = []
     for job in CONVERSIONS:
-        if job == case.job or floors.of(job) >= top.of(job):
+        if job == case.job or floors.floor_of(job) >= top.floor_of(job):
             continue
-        groups = _stronger(left, job, floors)
+        groups = _converters_above_floor(left, job, floors)
         if not groups:
             continue
         best = groups[0]
         alone = Search(case, left, StrengthFloors(floors.answer, 0, 0), EndpointFilter(best.ids[0], job)).run()
         if alone.routes:
             continue
-        nearest = _nearest(alone.refused)
+        nearest = _nearest_miss(alone.refused)
         if nearest is None:
             continue
         verb = VERB[job]

@@ -50,7 +50,7 @@ def plan_notes(case: PlanningCase, chosen_route: Route, candidate: Candidate) ->
         found.append(
             f"room for {chosen_route.numbers.cap:,.0f} tokens of answer{instead}: {_answer_limit(case, chosen_route)}"
         )
-    found += _perhaps_without_a_word(case, chosen_route, candidate)
+    found += _reasoning_limit_note(case, chosen_route, candidate)
     if not (chosen_route.endpoint.context or chosen_route.endpoint.model.context) and case.job == "generate":
         found.append(
             f"the context length of {chosen_route.endpoint.id} is unknown; "
@@ -66,14 +66,14 @@ def plan_notes(case: PlanningCase, chosen_route: Route, candidate: Candidate) ->
         found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
     found += _contradiction_notes(case, chosen_route)
     found += _licence_notes(case, chosen_route)
-    found += _not_yet(case, candidate)
+    found += _missing_requirements(case, candidate)
     found += _unverified_source_notes(case, candidate)
     found += _page_selection_note(case, chosen_route)
     if isinstance(case.request.output, ScoresOutput):
         found.append(scores_text(chosen_route.endpoint.model, independent=case.request.output.independent))
     found += file_notes(case, chosen_route.assignment, candidate)
     found += _channels(case, candidate)
-    found += _foreign(case, chosen_route, candidate)
+    found += _untranslated_speech_note(case, chosen_route, candidate)
     if case.policy.pages:
         files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]
         unpaged_files = [
@@ -109,7 +109,7 @@ def _page_selection_note(case: PlanningCase, chosen_route: Route) -> list[str]:
     return [f"{what} ($0, about {plain_seconds(ranking.seconds.mid)} s)" if ranking.seconds.known else what]
 
 
-def _foreign(case: PlanningCase, chosen_route: Route, candidate: Candidate) -> list[str]:
+def _untranslated_speech_note(case: PlanningCase, chosen_route: Route, candidate: Candidate) -> list[str]:
     """Return a note if a model gets a transcript in an unsupported language and a transcriber could translate."""
     supported_languages = chosen_route.endpoint.model.languages
     unsupported_languages = sorted(case.languages - set(supported_languages))
@@ -185,7 +185,7 @@ def _without_price(candidate: Candidate) -> list[str]:
     return list(dict.fromkeys(step.endpoint for step in calls))
 
 
-def _perhaps_without_a_word(case: PlanningCase, chosen_route: Route, candidate: Candidate) -> list[str]:
+def _reasoning_limit_note(case: PlanningCase, chosen_route: Route, candidate: Candidate) -> list[str]:
     """Return a note if twice the usual reasoning leaves no room for a usual answer within the limit."""
     thought, cap = candidate.answering.estimate.thought_tokens, chosen_route.numbers.cap
     usual = chosen_route.rates.thought[MID]
@@ -226,7 +226,9 @@ def _without_question(case: PlanningCase, candidate: Candidate) -> list[str]:
         if case.question_parts
         else []
     )
-    describers = dict.fromkeys(step.endpoint for step in steps if not DescribeImages.of(step).question_digest)
+    describers = dict.fromkeys(
+        step.endpoint for step in steps if not DescribeImages.parameters_of(step).question_digest
+    )
     return [f"{describer} describes without the question, which is private" for describer in describers]
 
 
@@ -288,7 +290,7 @@ def _contradiction_notes(case: PlanningCase, chosen_route: Route) -> list[str]:
     ]
 
 
-def _not_yet(case: PlanningCase, candidate: Candidate) -> list[str]:
+def _missing_requirements(case: PlanningCase, candidate: Candidate) -> list[str]:
     """Return what is missing before a plan can run, such as a key."""
     called = (case.index.catalog.by_id[step.endpoint] for step in candidate.steps if isinstance(step, Call))
     return list(

@@ -139,7 +139,7 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
     if case.job == "score" and not answering.model.answers_in_words:
         if describers(assignment):
             scorer = "an encoder" if answering.model.classifies or answering.model.entails else "an embedding model"
-            alone = _alone(case, assignment, answering, verdict)
+            alone = _text_only_verdict(case, assignment, answering, verdict)
             return hint("labels scored by {}{}: {}{}", scorer, after, alone, _or_contrastive(verdict))
         if answering.model.classifies:
             what = f"its head was trained for these labels{after}"
@@ -158,11 +158,15 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
         beside = or_language_model(verdict)
         reason = f", as {_REASONS[case.job]}" if case.job in _REASONS else ""
         return hint(
-            "no language model needed: {}{}{}{}{}{}", kind, after, reason, media_suffix, falls_short(verdict), beside
+            "no language model needed: {}{}{}{}{}{}", kind, after, reason, media_suffix, lossy_verdict(verdict), beside
         )
     if media_inputs:
-        return hint("multimodal call{}: {}{}", after, _beside(case, media_inputs, verdict), _or_contrastive(verdict))
-    return hint("LLM call{}: {}{}", after, _alone(case, assignment, answering, verdict), _or_contrastive(verdict))
+        return hint(
+            "multimodal call{}: {}{}", after, _multimodal_verdict(case, media_inputs, verdict), _or_contrastive(verdict)
+        )
+    return hint(
+        "LLM call{}: {}{}", after, _text_only_verdict(case, assignment, answering, verdict), _or_contrastive(verdict)
+    )
 
 
 def _or_contrastive(verdict: Verdict) -> str:
@@ -195,7 +199,7 @@ def _matching(case: PlanningCase, verdict: Verdict, after: str) -> str:
         what = f"labels are held against what {titles} shows{after}"
     beside = or_language_model(verdict)
     return hint(
-        "a contrastive model is enough, no language model is needed: {}{}{}", what, falls_short(verdict), beside
+        "a contrastive model is enough, no language model is needed: {}{}{}", what, lossy_verdict(verdict), beside
     )
 
 
@@ -212,7 +216,7 @@ _OTHER_KINDS: dict[str, str] = {
 }  # fmt: skip
 
 
-def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
+def _text_only_verdict(case: PlanningCase, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
     """Return the verdict on a route whose last model receives only text."""
     converted_parts = [
         part
@@ -231,17 +235,19 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
     if case.translating:
         how += f" and is translated into {case.translating}"
     if verdict.value == "not_enough":
-        return hint("a language model is not enough, {}{}", how, falls_short(verdict, loss_reason(case, verdict)))
+        return hint("a language model is not enough, {}{}", how, lossy_verdict(verdict, loss_reason(case, verdict)))
     if verdict.value == "broader_needed":
         seers = joined_names(describers(assignment))
-        return f"a language model alone is not enough, {_beyond(verdict)}; {seers} sees it and puts it in words"
+        return (
+            f"a language model alone is not enough, {_extra_needs_text(verdict)}; {seers} sees it and puts it in words"
+        )
     if verdict.value == "unknown":
         return hint("{}; {}, which loses {}", _open(verdict), how, lost_aspects(verdict))
     return hint(
         "a language model is enough, {}{}{}",
         how,
         _unneeded_losses(case, verdict),
-        _no_matter(answering, converted_parts),
+        _needless_multimodality(answering, converted_parts),
     )
 
 
@@ -249,12 +255,12 @@ def _pairs(case: PlanningCase, assignment: Assignment) -> list[tuple[Bundle, Con
     return list(zip(case.bundles, assignment.options, strict=True))
 
 
-def _beside(case: PlanningCase, looked_at: str, verdict: Verdict) -> str:
+def _multimodal_verdict(case: PlanningCase, looked_at: str, verdict: Verdict) -> str:
     """Return the verdict on a route whose last model receives more than text."""
     if verdict.value == "not_enough":
-        return hint("{}, and this is not enough{}", looked_at, falls_short(verdict))
+        return hint("{}, and this is not enough{}", looked_at, lossy_verdict(verdict))
     if verdict.value == "broader_needed":
-        return f"a language model is not enough, {_beyond(verdict)}; {looked_at}, which keeps it"
+        return f"a language model is not enough, {_extra_needs_text(verdict)}; {looked_at}, which keeps it"
     if verdict.value == "unknown":
         loss = lost_aspects(verdict)
         return hint("{}; {}, which {}", _open(verdict), looked_at, f"loses {loss}" if loss else "keeps everything")
@@ -302,7 +308,7 @@ def loss_reason(case: PlanningCase, verdict: Verdict) -> str:
     return hint(" ({})", why) if why else ""
 
 
-def _beyond(verdict: Verdict) -> str:
+def _extra_needs_text(verdict: Verdict) -> str:
     return f"text would lose {needed_beyond_text(verdict)}"
 
 
@@ -325,7 +331,7 @@ def _verb_for(subject: str) -> str:
     return "are" if many else "is"
 
 
-def falls_short(verdict: Verdict, why: str = "") -> str:
+def lossy_verdict(verdict: Verdict, why: str = "") -> str:
     """Return the needs that are lost, the reason, and the route that would keep them."""
     loss = needed_losses(verdict)
     if verdict.value != "not_enough":
@@ -355,7 +361,7 @@ def describers(assignment: Assignment) -> list[str]:
     return list(dict.fromkeys(p.endpoint.id for p in pieces if p.op == "describe" and p.endpoint is not None))
 
 
-def _no_matter(answering: Endpoint, converted_parts: list[PartFacts]) -> str:
+def _needless_multimodality(answering: Endpoint, converted_parts: list[PartFacts]) -> str:
     """Return that a multimodal model is used as a language model, if no input needs more."""
     senses = [word for kind, word in _SENSES if kind in answering.model.input]
     input_kinds = {kind for part in converted_parts for kind in _AS.get(part.kind, (part.kind,))}
@@ -432,7 +438,7 @@ def route_warnings(case: PlanningCase, assignment: Assignment) -> tuple[str, ...
     found: list[str] = []
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         for aspect in option.missed:
-            found.append(f"loses {aspect} of {bundle.title}: {_why(case, aspect, bundle)}")
+            found.append(f"loses {aspect} of {bundle.title}: {_need_reason(case, aspect, bundle)}")
         if option.left_out:
             found += _omitted_pages(bundle, option)
         found += _unread_figures(bundle, option)
@@ -459,8 +465,8 @@ def part_needs(case: PlanningCase) -> tuple[PartNeeds, ...]:
     found: list[PartNeeds] = []
     for bundle in case.bundles:
         first = bundle.parts[0]
-        medium_needs = case.question_facts.of(medium_of(first))
-        together = case.question_facts.of("pictures") if bundle.compared else MediumNeeds(medium="pictures")
+        medium_needs = case.question_facts.needs_of(medium_of(first))
+        together = case.question_facts.needs_of("pictures") if bundle.compared else MediumNeeds(medium="pictures")
         needed = tuple(need for need in (*medium_needs.needed, *together.needed) if need.aspect in bundle.needs)
         unsure = tuple(need for need in (*medium_needs.unsure, *together.unsure) if need.aspect in bundle.needs)
         if needed or unsure or bundle.properties:
@@ -473,12 +479,12 @@ def part_needs(case: PlanningCase) -> tuple[PartNeeds, ...]:
     return tuple(found)
 
 
-def _why(case: PlanningCase, aspect: Aspect, bundle: Bundle) -> str:
+def _need_reason(case: PlanningCase, aspect: Aspect, bundle: Bundle) -> str:
     """Return why an aspect seems to be needed; for existing words, why they are lost."""
     if aspect == "words" and (why := script_support.unreadable_reason(case, bundle.parts)):
         return why
-    medium_needs = case.question_facts.of(medium_of(bundle.parts[0]))
-    together = case.question_facts.of("pictures")
+    medium_needs = case.question_facts.needs_of(medium_of(bundle.parts[0]))
+    together = case.question_facts.needs_of("pictures")
     if any(need.aspect == aspect for need in (*medium_needs.needed, *together.needed)):
         return NEEDED
     if any(need.aspect == aspect for need in (*medium_needs.unsure, *together.unsure)):

@@ -88,7 +88,7 @@ def _transcriber(case: PlanningCase, row: Rejected) -> str:
         for group in case.index.groups
         if "transcribe" in group.jobs
         for endpoint in group.members
-        if not endpoint.ready and endpoint.todo and _knows(endpoint, spoken_languages)
+        if not endpoint.ready and endpoint.todo and _supports_languages(endpoint, spoken_languages)
     ]
     fetch_command = (
         command(min(transcribers, key=lambda transcriber: (transcriber.memory.mid, transcriber.id)).todo)
@@ -103,7 +103,7 @@ def _transcriber(case: PlanningCase, row: Rejected) -> str:
     return hint("{}; otherwise {}", claimed, fetch_command) if fetch_command else claimed
 
 
-def _knows(endpoint: Endpoint, spoken_languages: frozenset[str]) -> bool:
+def _supports_languages(endpoint: Endpoint, spoken_languages: frozenset[str]) -> bool:
     return not endpoint.model.languages or (
         bool(spoken_languages) and spoken_languages <= frozenset(endpoint.model.languages)
     )
@@ -121,13 +121,13 @@ def hosts_without_consent(
     return tuple(sorted({group.first.host.id for group in groups if helps(group)}))
 
 
-def _takes_all(case: PlanningCase, group: EndpointGroup) -> bool:
+def _accepts_all_inputs(case: PlanningCase, group: EndpointGroup) -> bool:
     return {bundle.kind for bundle in case.bundles} <= group.inputs and case.job in group.jobs
 
 
 _HELPS: dict[str, Callable[[PlanningCase, EndpointGroup], bool]] = {
-    "keep": _takes_all,
-    "modality": _takes_all,
-    "labelled": _takes_all,
+    "keep": _accepts_all_inputs,
+    "modality": _accepts_all_inputs,
+    "labelled": _accepts_all_inputs,
     "floor": lambda case, group: group.strongest >= TIERS.index(case.policy.at_least or "medium"),
 }

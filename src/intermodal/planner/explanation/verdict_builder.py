@@ -118,7 +118,7 @@ def _groups(search: Search, lost: int) -> Iterator[_QueuedGroup]:
         if assignment not in score_of_assignment:
             score_of_assignment[assignment] = linear_score(assignment, search.weights)[:2]
         fixed, tokens = score_of_assignment[assignment]
-        tokens += search.pools.text(row.vocabulary, row.schema_by, row.tool_rule)
+        tokens += search.pools.text_tokens(row.vocabulary, row.schema_by, row.tool_rule)
         for group, prices in zip(row.groups, known_coefficients(case, row, search.weights), strict=True):
             if speaks_alone and is_mute(case, group.first):
                 continue
@@ -190,7 +190,7 @@ def _contrastive(case: PlanningCase, chosen_route: Route, search_result: SearchR
     matching = [group for group in case.index.groups if group.first.model.matches_images]
     keepers = _keepers(case, matching, chosen_route, search_result)
     as_images = ((group, options) for group, options in keepers if all(option.kinds == {"image"} for option in options))
-    return _nearest(case, as_images, floor)
+    return _nearest_keeper(case, as_images, floor)
 
 
 def _of_text(case: PlanningCase, route: Route) -> bool:
@@ -210,7 +210,7 @@ def _letter_model(case: PlanningCase, chosen_route: Route, search_result: Search
     case = msgspec.structs.replace(case, named_endpoints=None)
     writing = [group for group in case.index.groups if group.first.model.answers_in_words]
     keepers = _keepers(case, writing, chosen_route, search_result)
-    return _nearest(case, _as_text_only(keepers) if _of_text(case, chosen_route) else keepers, floor)
+    return _nearest_keeper(case, _as_text_only(keepers) if _of_text(case, chosen_route) else keepers, floor)
 
 
 def _encoder(case: PlanningCase, chosen_route: Route, search_result: SearchResult, floor: int) -> Other | None:
@@ -220,7 +220,7 @@ def _encoder(case: PlanningCase, chosen_route: Route, search_result: SearchResul
         if not (group.first.model.answers_in_words or group.first.model.matches_images)
         and rules.labels(group, case.job, case) == ""
     ]  # fmt: skip
-    return _nearest(case, _as_text_only(_keepers(case, silent, chosen_route, search_result)), floor)
+    return _nearest_keeper(case, _as_text_only(_keepers(case, silent, chosen_route, search_result)), floor)
 
 
 def _as_text_only(
@@ -249,7 +249,7 @@ def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged,
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         judged = case.judged.get(option)
         if judged is None:
-            judged = case.judged[option] = _judge(case, bundle, option)
+            judged = case.judged[option] = _judge_option(case, bundle, option)
         found.append(judged)
     return (*found, *_extracted_texts(case))
 
@@ -270,7 +270,7 @@ def _extracted_texts(case: PlanningCase) -> Iterator[Judged]:
             yield Judged(title=part.name, needs=_LOOKS, as_text=_LOOKS, loses=_LOOKS)
 
 
-def _judge(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Judged:
+def _judge_option(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Judged:
     as_text = _as_text(bundle)
     if not option.kinds <= TEXT and any(unreadable_scripts(case, part) for part in bundle.parts):
         as_text |= {"words"}  # this route uses no reader that supports them
@@ -281,7 +281,7 @@ def _judge(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Judg
         title=bundle.title,
         needs_known=needs_are_known(case, bundle),
         needs=in_aspect_order(needs),
-        unsure=in_aspect_order(_unsure(case, bundle) - needs),
+        unsure=in_aspect_order(_uncertain_aspects(case, bundle) - needs),
         as_text=in_aspect_order(as_text),
         loses=in_aspect_order(option.loses),
         left_out=option.left_out,
@@ -295,7 +295,7 @@ def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
     about; a recording, a video or a page with figures may be needed for more than its words, and nothing is known about
     an unsampled image.
     """
-    medium_needs = case.question_facts.of(medium_of(bundle.parts[0]))
+    medium_needs = case.question_facts.needs_of(medium_of(bundle.parts[0]))
     if medium_needs.needed or medium_needs.properties_alone or case.policy.keep or case.job == "score":
         return True
     if bundle.kind == "image":
@@ -305,11 +305,11 @@ def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
     return False
 
 
-def _unsure(case: PlanningCase, bundle: Bundle) -> set[Aspect]:
+def _uncertain_aspects(case: PlanningCase, bundle: Bundle) -> set[Aspect]:
     """Return the aspects that the question may need of these parts."""
-    unsure = case.question_facts.of(medium_of(bundle.parts[0])).unsure
+    unsure = case.question_facts.needs_of(medium_of(bundle.parts[0])).unsure
     if bundle.compared:
-        unsure = (*unsure, *case.question_facts.of("pictures").unsure)
+        unsure = (*unsure, *case.question_facts.needs_of("pictures").unsure)
     return {need.aspect for need in unsure if need.aspect in bundle.needs}
 
 
@@ -346,16 +346,16 @@ def _not_as_text(case: PlanningCase, search_result: SearchResult, bundle: Bundle
     job_groups = [group for group in case.index.groups if job in group.jobs]
     if not job_groups:
         return f"no available model can {job} {bundle.title}"
-    best = max(job_groups, key=lambda group: (_order(rules.endpoint_rejection(group, job, case)), -group.number))
+    best = max(job_groups, key=lambda group: (_rule_index(rules.endpoint_rejection(group, job, case)), -group.number))
     who = f"{best.ids[0]}, which could {job} {bundle.title},"
     reason = rules.endpoint_rejection(best, job, case)
     if reason is not None:
         return hint("{} is out: {}", who, reason[1])
-    tier, floor = best.tier(TASKS[job]), search_result.search.floors.of(job)
+    tier, floor = best.tier(TASKS[job]), search_result.search.floors.floor_of(job)
     return f"{who} is {tier_name(tier)}, below {tier_name(floor)}" if tier < floor else f"{who} may not be given it"
 
 
-def _order(reason: rules.Reason | None) -> float:
+def _rule_index(reason: rules.Reason | None) -> float:
     """Return the index of the rule that rejects; infinite if none does."""
     return math.inf if reason is None else rules.rule_order(reason[0])
 
@@ -375,7 +375,7 @@ def _keeping(case: PlanningCase, chosen_route: Route, search_result: SearchResul
             case.request, case.facts, case.index.catalog.with_beyond, case.machine, case.statistics, case.as_of
         )
     keepers = _keepers(case, case.index.groups, chosen_route, search_result)
-    return _nearest(case, keepers, floor) or _elsewhere(case, chosen_route)
+    return _nearest_keeper(case, keepers, floor) or _unconsented_keeper(case, chosen_route)
 
 
 def _keepers(
@@ -388,7 +388,7 @@ def _keepers(
             yield group, options
 
 
-def _nearest(
+def _nearest_keeper(
     case: PlanningCase, keepers: Iterable[tuple[EndpointGroup, tuple[ConversionOption, ...]]], floor: int
 ) -> Other | None:
     """Return the best endpoint of these groups by rank, with these options."""
@@ -401,7 +401,7 @@ def _nearest(
     return best[1] if best is not None else None
 
 
-def _elsewhere(case: PlanningCase, chosen_route: Route) -> Other | None:
+def _unconsented_keeper(case: PlanningCase, chosen_route: Route) -> Other | None:
     """Return the hosts without consent that are only counted and have models for the lost kinds."""
     pairs = zip(case.bundles, chosen_route.assignment.options, strict=True)
     tasks = {_TASK_OF_KIND[bundle.kind] for bundle, option in pairs if option.lost}

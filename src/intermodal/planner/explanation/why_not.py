@@ -1,4 +1,4 @@
-"""``why_not``: applies the rules to one endpoint and explains why it was not chosen. Every endpoint gets an answer."""
+"""Why an endpoint or model was not chosen: applies the rules to one endpoint. Every endpoint gets an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from intermodal.planner.eligibility.eligible_endpoints import (
     needed_jobs,
 )
 from intermodal.planner.eligibility.strength_floors import search_with_floors
-from intermodal.planner.planner import PlanDecision, compare_routes, decide, plan_from
+from intermodal.planner.planner import PlanDecision, compare_routes, plan_from, search_and_choose
 from intermodal.planner.planning_case import PlanningCase, make_case
 from intermodal.planner.recognition import asks_for_recognition
 from intermodal.planner.route_estimates.routes import Route
@@ -40,7 +40,7 @@ _DOES: dict[str, str] = {
 }
 
 
-def why_not(inputs: Inputs, name: str) -> str:
+def not_chosen_reasons(inputs: Inputs, name: str) -> str:
     """Return why an endpoint or model was not chosen, one line per endpoint.
 
     Raises UnknownModel, with similar names, if the catalog has no such name.
@@ -48,12 +48,12 @@ def why_not(inputs: Inputs, name: str) -> str:
     endpoints = resolve_name(inputs.catalog, name)
     case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
     kinds = planning_cases(case)
-    decisions, _ = plan_each(kinds, decide)
+    decisions, _ = plan_each(kinds, search_and_choose)
     alone = _recognition_plan(inputs, case)
     lines = []
     for endpoint in endpoints[:MOST]:
         if alone is None:
-            words = _in(kinds, decisions, endpoint)
+            words = _reason_in_kind(kinds, decisions, endpoint)
         else:
             words = _beside_recognition(alone, endpoint) or _answer(case, next(iter(decisions), None), endpoint)
         lines.append(f"{endpoint.id}: {words}")
@@ -79,7 +79,7 @@ def _beside_recognition(new_plan: Plan, endpoint: Endpoint) -> str:
     return f"it is fallback {places[0]}: {new_plan.chosen.summary} needs no answer of it" if places else ""
 
 
-def _in(kinds: Sequence[PlanningCase], decisions: list[PlanDecision], endpoint: Endpoint) -> str:
+def _reason_in_kind(kinds: Sequence[PlanningCase], decisions: list[PlanDecision], endpoint: Endpoint) -> str:
     """Return the answer for the chosen kind of route, if there are several kinds (``speech_translation.py``)."""
     if decisions:
         best, *others = sorted(decisions, key=lambda each: translation_order(each.case, each.chosen))
@@ -122,7 +122,7 @@ def _answer(case: PlanningCase, decision: PlanDecision | None, endpoint: Endpoin
             reasons.append(reason)
     if not possible_jobs:
         return _rejection_text(max(reasons, key=lambda reason: rules.rule_order(reason[0])))
-    return next(filter(None, (_as(case, decision, left, endpoint, job) for job in possible_jobs)))
+    return next(filter(None, (_reason_for_job(case, decision, left, endpoint, job) for job in possible_jobs)))
 
 
 def _use_text(decision: PlanDecision, endpoint: Endpoint) -> str:
@@ -141,7 +141,7 @@ def _use_text(decision: PlanDecision, endpoint: Endpoint) -> str:
     return ""
 
 
-def _as(
+def _reason_for_job(
     case: PlanningCase, decision: PlanDecision | None, left: EligibleEndpoints, endpoint: Endpoint, job: Job
 ) -> str:
     """Return the answer for one job that the endpoint could do."""
@@ -155,7 +155,7 @@ def _as(
         who = "not chosen" if job == case.job else f"could {VERB[job]}, but was not chosen"
         return f"{who}: {words}"
     for refused in found.refused:
-        if endpoint.id in refused.ids or _is_of(case, refused.ids, endpoint):
+        if endpoint.id in refused.ids or _rejection_covers(case, refused.ids, endpoint):
             return _rejection_text((refused.rule, refused.reason))
     if job != case.job:
         verb = VERB[job]
@@ -175,7 +175,7 @@ def _uses(route: Route, endpoint: Endpoint, job: Job, case: PlanningCase) -> boo
     return any(used.id == endpoint.id for option in route.assignment.options for used in option.converters)
 
 
-def _is_of(case: PlanningCase, ids: tuple[str, ...], endpoint: Endpoint) -> bool:
+def _rejection_covers(case: PlanningCase, ids: tuple[str, ...], endpoint: Endpoint) -> bool:
     """Return whether a rejection covers this endpoint's group, of which it lists only a few ids."""
     group = case.index.group_of[endpoint.id]
     return any(case.index.group_of[each] is group for each in ids if each in case.index.group_of)

@@ -211,7 +211,7 @@ def conversion_seconds(
     return (ends[0], ends[1], ends[2]), (decoding[0], decoding[1], decoding[2])
 
 
-def parts_with_loads(
+def parts_with_loaded_converters(
     case: PlanningCase, options: tuple[ConversionOption, ...], cold: frozenset[str]
 ) -> Iterator[tuple[Bundle, ConversionOption, int, frozenset[str]]]:
     """Yield each part (bundle, option, index) with the converters that are loaded for it.
@@ -238,7 +238,7 @@ def _graph(
     afters: list[tuple[int, ...]] = []
     seconds: list[Levels] = []
     rows: list[tuple[int, tuple[ConversionStep, ...], frozenset[str]]] = []
-    for bundle, option, place, left in parts_with_loads(case, options, cold):
+    for bundle, option, place, left in parts_with_loaded_converters(case, options, cold):
         steps = option.conversions[place].steps
         if steps:
             rows.append((bundle.parts[place].index, steps, left))

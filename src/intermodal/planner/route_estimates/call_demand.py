@@ -116,7 +116,7 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
         text = image = ZEROS
     else:
         text = add_levels(
-            add_levels(case.text(vocabulary), text),
+            add_levels(case.text_tokens(vocabulary), text),
             framing_tokens(case, schema_by, case.tool_rule(group), vocabulary),
         )
     repaired = schema_by == "asked"
@@ -271,7 +271,7 @@ def calibrated_demand(
     learned = rates.counts
     if learned is None or case.job not in _CHATS:
         return needs
-    words = add_levels(case.text(case.vocabulary(group.first.model)), assignment.text)
+    words = add_levels(case.text_tokens(case.vocabulary(group.first.model)), assignment.text)
     beside = _minus(needs.text, words)
     framing = learned.framing(len(case.request.messages))
     if framing is not None:
@@ -328,8 +328,12 @@ def _of_text(case: PlanningCase, group: EndpointGroup, learned: TokenCalibration
 
 def _minus(total: Levels, part: Levels) -> Levels:
     """Return the difference at each level; infinity stays infinity."""
-    return (_less(total[0], part[0]), _less(total[1], part[1]), _less(total[2], part[2]))
+    return (
+        _subtract_clamped(total[0], part[0]),
+        _subtract_clamped(total[1], part[1]),
+        _subtract_clamped(total[2], part[2]),
+    )
 
 
-def _less(total: float, part: float) -> float:
+def _subtract_clamped(total: float, part: float) -> float:
     return total if total == math.inf else max(0.0, total - part)

@@ -122,14 +122,14 @@ def image_generation(diffusion: DiffusionSettings, request: Request, facts: Fact
     model supports well.
     """
     output, images = image_output(request), input_images(facts)
-    size = output.size or (_within(diffusion, images[0]) if images else (diffusion.side, diffusion.side))
+    size = output.size or (_fitted_size(diffusion, images[0]) if images else (diffusion.side, diffusion.side))
     strength = (USUAL_STRENGTH if output.strength is None else output.strength) if images else None
     guidance = diffusion.guidance if output.guidance is None else output.guidance
     steps = output.steps or diffusion.steps
     return ImageGeneration(size, output.count, steps, guidance, output.sampler, strength)
 
 
-def _within(diffusion: DiffusionSettings, picture: PartFacts) -> tuple[int, int]:
+def _fitted_size(diffusion: DiffusionSettings, picture: PartFacts) -> tuple[int, int]:
     """Return the size of an image rounded to the model's units, with at most the pixels of a square of its side."""
     side, unit = diffusion.side, diffusion.unit
     scale = min(1.0, side / math.sqrt(max(1, picture.width * picture.height)))
@@ -197,7 +197,7 @@ def unsupported_by_model(diffusion: DiffusionSettings | None, request: Request, 
 def image_parameters(endpoint: Endpoint, request: Request, facts: Facts) -> DrawImage:
     """Return the parameters of the call, stated or decided."""
     output, has, diffusion = image_output(request), supported_image_options(endpoint.host), endpoint.model.diffusion
-    size = _size(endpoint, output) if has & {SIZE, RATIO} else None
+    size = _output_size(endpoint, output) if has & {SIZE, RATIO} else None
     quality = _quality(endpoint, output) if QUALITY in has else ""
     steps, guidance, strength = output.steps, output.guidance, output.strength
     if diffusion is not None:
@@ -209,7 +209,7 @@ def image_parameters(endpoint: Endpoint, request: Request, facts: Facts) -> Draw
     )  # fmt: skip
 
 
-def _size(endpoint: Endpoint, output: ImageOutput) -> tuple[int, int]:
+def _output_size(endpoint: Endpoint, output: ImageOutput) -> tuple[int, int]:
     return output.size or USUAL_SIZE
 
 
@@ -223,7 +223,7 @@ def generated_tokens(endpoint: Endpoint, request: Request) -> Levels:
     if endpoint.price.picture is not None or endpoint.host.zone in LOCAL_ZONES:
         return ZEROS
     output = image_output(request)
-    width, height = _size(endpoint, output)
+    width, height = _output_size(endpoint, output)
     tokens_per_image = generated_image_tokens(
         endpoint.model.drawn, width, height, _quality(endpoint, output) or USUAL_QUALITY
     )

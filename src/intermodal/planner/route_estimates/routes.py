@@ -184,13 +184,15 @@ def _missing_answer_cost(
         return 0.0, 0.0
     found: list[float] = []
     for full_amount, cut_amount in zip(
-        _middle(case, endpoint, rates, needs, usual), _middle(case, endpoint, rates, needs, answer_tokens), strict=True
+        _middle_cost_and_time(case, endpoint, rates, needs, usual),
+        _middle_cost_and_time(case, endpoint, rates, needs, answer_tokens),
+        strict=True,
     ):
         found.append(full_amount - cut_amount if cut_amount < math.inf else 0.0)
     return found[0], found[1]
 
 
-def _middle(
+def _middle_cost_and_time(
     case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, answer_tokens: AnswerTokens
 ) -> tuple[float, float]:
     """Return USD and seconds of an answer, including its speech synthesis."""
@@ -253,7 +255,7 @@ class RouteLimits(Struct, frozen=True):
             and memory <= self.free
         )
 
-    def allow(
+    def permits(
         self,
         case: PlanningCase,
         endpoint: str,

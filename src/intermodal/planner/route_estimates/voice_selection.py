@@ -39,7 +39,9 @@ def best_voice(case: PlanningCase, left: EligibleEndpoints, only: EndpointFilter
         for endpoint in members_to_price(case, group, "speak", only):
             voice = Voice(endpoint, case.rates(endpoint))
             money, time = voice.cost(tokens)[MID], voice.seconds(tokens)[MID] + voice_load_seconds(case, voice, MID)
-            found.append(((*_order(case, min(money, 1e6), time, group.tier("text-to-speech")), endpoint.id), voice))
+            found.append(
+                ((*_voice_order(case, min(money, 1e6), time, group.tier("text-to-speech")), endpoint.id), voice)
+            )
     return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
@@ -54,7 +56,7 @@ def voice_memory_bytes(case: PlanningCase, voice: Voice) -> Levels:
     return voice.rates.memory if cold else ZEROS
 
 
-def _order(case: PlanningCase, money: float, time: float, tier: int) -> tuple[float, ...]:
+def _voice_order(case: PlanningCase, money: float, time: float, tier: int) -> tuple[float, ...]:
     policy = case.policy
     if policy.objective == "cheapest":
         return money, time

@@ -63,7 +63,7 @@ class AssignmentPool(Struct, eq=False):
             found = self.demands[assignment] = call_demand(self.case, self.group, assignment)
         return found
 
-    def numbers(self, prices: Coefficients) -> list[float]:
+    def approximate_scores(self, prices: Coefficients) -> list[float]:
         """Return the approximate score of each assignment at an endpoint with these coefficients."""
         if not self.lines:
             weights = objective_weights(self.case.policy)
@@ -212,7 +212,7 @@ class AssignmentPools:
         found = self._shared_pools.get(key)
         if found is None:
             transcribes = case.job == "transcribe"
-            text = 0.0 if transcribes else self.text(key[2], schema_by, key[4])
+            text = 0.0 if transcribes else self.text_tokens(key[2], schema_by, key[4])
             found = self._shared_pools[key] = AssignmentPool(self.case, group, [], {}, text, [])
         return found
 
@@ -223,7 +223,7 @@ class AssignmentPools:
             return BatchBound(self.case, 0.0, sound, row.token_rules, open_options([], self.case.machine.cores))
         return BatchBound(
             self.case,
-            self.text(row.vocabulary, row.schema_by, row.tool_rule),
+            self.text_tokens(row.vocabulary, row.schema_by, row.tool_rule),
             0.0,
             row.token_rules,
             self._open_options_of(usable),
@@ -243,13 +243,14 @@ class AssignmentPools:
                 found.every = open_options(usable, cores)
         return found
 
-    def text(self, vocabulary: Vocabulary, schema_by: str, tool_rule: str) -> float:
+    def text_tokens(self, vocabulary: Vocabulary, schema_by: str, tool_rule: str) -> float:
         """Return the tokens of the user's text and of the framing."""
         key = (vocabulary, schema_by, tool_rule)
         found = self._texts.get(key)
         if found is None:
             found = self._texts[key] = (
-                self.case.text(vocabulary)[MID] + framing_tokens(self.case, schema_by, tool_rule, vocabulary)[MID]
+                self.case.text_tokens(vocabulary)[MID]
+                + framing_tokens(self.case, schema_by, tool_rule, vocabulary)[MID]
             )
         return found
 
@@ -327,13 +328,15 @@ def option_weights(
     key = token_rules if option.has_native_media else None
     found = option.weighted_scores.get(key)
     if found is None:
-        found = option.weighted_scores[key] = _weigh(
+        found = option.weighted_scores[key] = _weight_vectors(
             case, option, native_tokens(option, token_rules) if option.has_native_media else NativeTokens()
         )
     return found
 
 
-def _weigh(case: PlanningCase, option: ConversionOption, native: NativeTokens) -> tuple[tuple[float, ...], ...]:
+def _weight_vectors(
+    case: PlanningCase, option: ConversionOption, native: NativeTokens
+) -> tuple[tuple[float, ...], ...]:
     time = option.transforms[MID] + option.local[MID] + option.network[MID]
     cost, value = option.cost[MID], case.policy.time_value
     tokens = option.text[MID] + sum(each[MID] for each in native)

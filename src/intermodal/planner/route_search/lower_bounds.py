@@ -121,12 +121,14 @@ class OpenOptions(Struct, eq=False):
         found = self.shapes.get((token_rules, weights, waits))
         if found is None:
             found = (
-                self._plain(weights, waits) if token_rules is None else self._sum_options(token_rules, weights, waits)
+                self._sums_without_media(weights, waits)
+                if token_rules is None
+                else self._sum_options(token_rules, weights, waits)
             )
             self.shapes[token_rules, weights, waits] = found
         return found
 
-    def _plain(self, weights: Weights, waits: bool) -> OptionSums:
+    def _sums_without_media(self, weights: Weights, waits: bool) -> OptionSums:
         """Return the sums without unconverted media, which are the same under all token rules."""
         fixed = words = pixels = sound = 0.0
         conversion_options: list[ConversionOption] = []
@@ -134,7 +136,7 @@ class OpenOptions(Struct, eq=False):
         branches: list[list[Branch]] = []
         for place, choices in enumerate(self.usable):
             options = [(*_option(option, weights, waits, self.cores), option) for option in choices]
-            candidates = _possibly_best(options) if len(options) > 1 else options
+            candidates = _undominated_branches(options) if len(options) > 1 else options
             conversion_options.append(candidates[0][4])
             if len(candidates) == 1:
                 only = candidates[0]
@@ -258,7 +260,7 @@ def least_added_score(
     return fixed + words * text + pixels * image + sound * audio
 
 
-def _possibly_best(options: list[Branch]) -> list[Branch]:
+def _undominated_branches(options: list[Branch]) -> list[Branch]:
     """Return the options that may be best at some token price.
 
     Unconverted media depend on the token rules, so they are always kept.

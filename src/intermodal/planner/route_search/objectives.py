@@ -78,7 +78,7 @@ def ranking_key(case: PlanningCase, endpoint_id: str, numbers: RouteNumbers, nee
     elif policy.objective == "fastest":
         first = (round(numbers.seconds_high if numbers.untimed else seconds, 6),)
     else:
-        standing = case.index.standing(endpoint_id, answering_task(case, needs))
+        standing = case.index.tie_break_key(endpoint_id, answering_task(case, needs))
         first = (-float(tier), float(needs.missed), *standing, third_party_rank, round(money, 9))
     paced = (1.0, 0.0) if numbers.untimed else (0.0, round(seconds, 6))
     rest = (*paced, -float(needs.kept_aspects), round(money, 9), third_party_rank, endpoint_id)

@@ -149,29 +149,29 @@ class Search:
         self.choices = [conversion_options(case, bundle, self.conversions) for bundle in case.bundles]
         self.pools = AssignmentPools(case, self.choices, ends=self.ends)
         self.few = math.prod(map(len, self.choices)) <= ALL_COMBINATIONS
-        line = self._named_line() if self._is_special() else self._line()
-        self._go_through(line)
+        line = self._named_line() if self._is_special() else self._group_queue()
+        self._evaluate_queue(line)
         if not self.routes and any(bundle.kind == "document" for bundle in case.bundles):
             before, self.misses = self.misses, RejectionLog(case)
             for each in refused:
                 self.misses.add(each)
             self.select_pages = True
-            self._go_through(line)
-            self.misses.take_over(before, contexts=not self.routes)
+            self._evaluate_queue(line)
+            self.misses.add_earlier(before, contexts=not self.routes)
         self.routes.sort(key=_BY_KEY)
-        self._improve()
+        self._local_search()
         return SearchResult(self.routes, self.misses.rows(), self.conversions, self)
 
-    def _go_through(self, line: SearchQueue) -> None:
+    def _evaluate_queue(self, line: SearchQueue) -> None:
         case, passed = self.case, list[QueuedGroup]()
-        for entry in line.until(self._is_beyond if not self.ends else lambda _: False):
-            if self._is_beyond(entry.bound):
+        for entry in line.until(self._exceeds_worst_listed if not self.ends else lambda _: False):
+            if self._exceeds_worst_listed(entry.bound):
                 passed.append(entry)
             elif not self._fails_for_all(entry):
                 self._price_all(entry)
         if self.ends and case.job != "transcribe":
             for entry, weights in _extremes(passed):
-                if not self._is_inside(entry):
+                if not self._is_attained(entry):
                     self._price_extreme(entry, weights)
 
     @property
@@ -179,7 +179,7 @@ class Search:
         """Return whether endpoints that cannot be among the best may have been skipped."""
         return len(self._top) >= ENOUGH and self.by_number and not self.every
 
-    def _is_beyond(self, bound: Key) -> bool:
+    def _exceeds_worst_listed(self, bound: Key) -> bool:
         """Return whether no route with this bound can enter the list of best routes."""
         return len(self._top) >= ENOUGH and bound >= self._top[-1] and not self.every
 
@@ -202,7 +202,7 @@ class Search:
                 line.add(group)
         return line
 
-    def _line(self) -> SearchQueue:
+    def _group_queue(self) -> SearchQueue:
         """Return the queue of all groups, mostly in batches."""
         case = self.case
         line = SearchQueue(case)
@@ -252,15 +252,15 @@ class Search:
         if entry.bound == FIRST or self._top or len(group.members) <= MAX_LISTED_IDS:
             return False  # if some route is feasible, members are priced individually
         pool = self.pools.pool(group)
-        ideal = case.index.ideal(group, case.as_of, case.effort)
+        ideal = case.index.best_rates(group, case.as_of, case.effort)
         reasons: list[tuple[Reason, PricedRoute]] = []
-        for assignment in self._tries(entry, ideal, pool):
+        for assignment in self._promising_assignments(entry, ideal, pool):
             if self.route(group.first, group, ideal, assignment, pool.demand(assignment), reasons) is not None:
                 return False
         self.misses.add_nearest(reasons, group.ids, len(group.members))
         return True
 
-    def _tries(self, entry: QueuedGroup, rates: Rates, pool: AssignmentPool) -> Iterator[Assignment]:
+    def _promising_assignments(self, entry: QueuedGroup, rates: Rates, pool: AssignmentPool) -> Iterator[Assignment]:
         """Yield the most promising assignment, followed by those of the pool."""
         if entry.batch_bound is not None and self.by_number:
             best = entry.batch_bound.picks(coefficients(self.case, rates, self.weights), self.weights)
@@ -279,7 +279,7 @@ class Search:
                 )
             return
         member_coefficients = known_coefficients(case, row, self.weights, group)
-        enough = self._enough(shape.open_options.least)
+        enough = self._cutoff_score(shape.open_options.least)
         bounds = shape.bounds(member_coefficients, self.weights, enough=enough)
         for place in sorted(range(len(members)), key=bounds.__getitem__):
             if bounds[place] > enough:
@@ -288,9 +288,9 @@ class Search:
             self._price(
                 entry, endpoint, case.rates(endpoint), self._best_assignments(entry, member_coefficients[place])
             )
-            enough = self._enough(shape.open_options.least)
+            enough = self._cutoff_score(shape.open_options.least)
 
-    def _enough(self, least: Loss) -> float:
+    def _cutoff_score(self, least: Loss) -> float:
         """Return the score above which a route with these losses cannot enter the list."""
         if len(self._top) < ENOUGH or self._top[-1][:NUMBER_PLACE] > least:
             return math.inf
@@ -307,7 +307,7 @@ class Search:
             every = pool_assignments(pool, self.pools)
             if len(every) <= 2:
                 return every
-            numbers = pool.numbers(prices)
+            numbers = pool.approximate_scores(prices)
             order = sorted(range(len(every)), key=lambda place: (every[place].loss, numbers[place]))[:2]
             return [every[place] for place in order]
         token_rules = self.case.token_rules(group)
@@ -316,7 +316,7 @@ class Search:
             chosen.append(shape.picks(prices, self.weights, waits=True))
         return [assign(self.case, each, token_rules) for each in dict.fromkeys(chosen)]
 
-    def _is_inside(self, entry: QueuedGroup) -> bool:
+    def _is_attained(self, entry: QueuedGroup) -> bool:
         """Return whether some route is as cheap, fast and strong as any route of this group could be."""
         ideal, strongest = entry.ideal, entry.group.strongest
         if entry.batch_bound is None or ideal is None:
@@ -418,7 +418,7 @@ class Search:
         needs = calibrated_demand(case, group, rates, assignment, needs)
         numbers = price_route(case, endpoint, group.remote, rates, needs)
         own_tier = answering_tier(case, group, needs)
-        if not self.limits.allow(case, endpoint.id, group, rates, needs, numbers, own_tier):
+        if not self.limits.permits(case, endpoint.id, group, rates, needs, numbers, own_tier):
             reason = self._reason(endpoint, group, rates, needs, numbers)
             reasons.append(reason)
             if reason[0][0] != "context" or not self.select_pages:
@@ -431,7 +431,7 @@ class Search:
                 return None
             assignment, needs = fewer, calibrated_demand(case, group, rates, fewer, call_demand(case, group, fewer))
             numbers = price_route(case, endpoint, group.remote, rates, needs)
-            if not self.limits.allow(case, endpoint.id, group, rates, needs, numbers, own_tier):
+            if not self.limits.permits(case, endpoint.id, group, rates, needs, numbers, own_tier):
                 reasons.append(self._reason(endpoint, group, rates, needs, numbers))
                 return None
         tier = min(needs.tier, own_tier)
@@ -454,20 +454,20 @@ class Search:
                 and not self.case.is_replanning
             )
             if takes and self.case.named_endpoints is not None:
-                words = self._not_as_it_is(route, place)
+                words = self._not_native_reason(route, place)
                 found.append(hint("{} does not reach {} as it is: {}", bundle.title, route.endpoint.id, words))
             elif option.lost:
                 usable = self.pools.usable(route.group)
                 choices = usable[place] if isinstance(usable, list) else []
                 better = min(choices, key=lambda each: each.lost, default=option)
-                if better.lost < option.lost and (words := self._fails(route, place, better)):
+                if better.lost < option.lost and (words := self._violated_limit(route, place, better)):
                     gained = joined_names([each for each in option.missed if each not in better.missed])
                     found.append(
                         hint("{} could keep {} of {}, but that {}", route.endpoint.id, gained, bundle.title, words)
                     )
         return found
 
-    def _not_as_it_is(self, route: Route, place: int) -> str:
+    def _not_native_reason(self, route: Route, place: int) -> str:
         """Return why a part is not passed unconverted."""
         bundle = self.case.bundles[place]
         direct = [option for option in self.choices[place] if option.name in UNCONVERTED_OPTIONS]
@@ -478,10 +478,10 @@ class Search:
             reason_text, before = next(reason[1] for reason in reasons if reason is not None), f"{bundle.title}: "
             return reason_text.removeprefix(before) if reason_text.startswith(before) else reason_text
         usable = next(option for option, reason in zip(direct, reasons, strict=True) if reason is None)
-        broken = self._fails(route, place, usable)
+        broken = self._violated_limit(route, place, usable)
         return f"that {broken}" if broken else f"the {self.case.policy.objective} route was asked for"
 
-    def _fails(self, route: Route, place: int, option: ConversionOption) -> str:
+    def _violated_limit(self, route: Route, place: int, option: ConversionOption) -> str:
         """Return the limit that a route violates if one bundle uses another option; "" if none."""
         options = route.assignment.options
         assignment = assign(
@@ -500,7 +500,7 @@ class Search:
         assert reason is not None, "limits and rules disagree"
         return reason, priced
 
-    def _improve(self) -> None:
+    def _local_search(self) -> None:
         """Improve the best routes by local search: change one bundle at a time while that helps."""
         if not self.routes or not self.choices:
             return
@@ -508,13 +508,13 @@ class Search:
         for start in self.routes[:2]:
             current: Route | None = start
             while current is not None:
-                near = list(self._near(current, visited))
+                near = list(self._neighbour_routes(current, visited))
                 self.routes += near
                 best = min(near, key=_BY_KEY, default=None)
                 current = best if best is not None and best.key < current.key else None
         self.routes.sort(key=_BY_KEY)
 
-    def _near(self, route: Route, visited: set[tuple[str, Assignment]]) -> Iterator[Route]:
+    def _neighbour_routes(self, route: Route, visited: set[tuple[str, Assignment]]) -> Iterator[Route]:
         """Yield routes to the same endpoint with another option for one bundle, except those in ``visited``."""
         token_rules = self.case.token_rules(route.group)
         pool = self.pools.pool(route.group)
@@ -522,7 +522,7 @@ class Search:
         if route.assignment.left_out or not isinstance(usable, list):
             return
         current = route.assignment.options
-        hopeless = self._hopeless(route, pool, token_rules)
+        hopeless = self._worse_than_listed(route, pool, token_rules)
         for place, choices in enumerate(usable):
             for option in choices:
                 if option is current[place] or hopeless(place, option):
@@ -536,7 +536,7 @@ class Search:
                     visited.add((route.endpoint.id, other.assignment))
                     yield other
 
-    def _hopeless(
+    def _worse_than_listed(
         self, route: Route, pool: AssignmentPool, token_rules: TokenRules
     ) -> Callable[[int, ConversionOption], bool]:
         """Return a predicate: whether a route with another option for one bundle is worse than all listed routes."""

@@ -70,7 +70,7 @@ class Attributed:
     def attribute(self, name: str) -> Any:
         """Return the value of an attribute; "" if it is absent."""
         value = next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
-        return value.plain if isinstance(value, QuotedText) else value
+        return value.dedented if isinstance(value, QuotedText) else value
 
     def has(self, name: str) -> bool:
         return any(each.name == name for each in self.attributes)
@@ -125,7 +125,7 @@ class QuotedText(str):
     block = False
 
     @property
-    def plain(self) -> str:
+    def dedented(self) -> str:
         """The text as BAML reads it: without the indentation of a block string."""
         return textwrap.dedent(self).strip() if self.block else str(self)
 
@@ -147,7 +147,7 @@ class _Reader:
         found = []
         while (token := self._peek()) is not None:
             if token.kind == "doc":
-                self._about.append(self._next().text[3:].strip())
+                self._about.append(self._peek_token().text[3:].strip())
                 continue
             about, self._about = " ".join(self._about), []
             block = self._block(about)
@@ -156,17 +156,17 @@ class _Reader:
         return tuple(found)
 
     def _block(self, about: str) -> Declaration | None:
-        first = self._next()
+        first = self._peek_token()
         kind, line = first.text, first.line
-        if kind == "client" and self._is("<"):
-            self._skip("<", ">")
+        if kind == "client" and self._is_at("<"):
+            self._skip_section("<", ">")
         if kind == "dynamic":
-            kind = self._next().text
+            kind = self._peek_token().text
         read = _DECLARATIONS.get(kind)
         if read is None:  # code at the top level, or a construct of a later version
             self._skip_line(line)
             return Declaration(kind="code", name=kind, line=line, file=self._file, code=True)
-        name = self._next().text
+        name = self._peek_token().text
         fields: dict[str, Any] = read(self)
         return Declaration(kind=kind, name=name, line=line, file=self._file, about=about, **fields)
 
@@ -177,16 +177,16 @@ class _Reader:
 
     def _of_field(self, token: Token) -> FieldDeclaration | None:
         if token.text == "function":  # a method: code
-            self._until("{")
-            self._skip("{", "}")
+            self._skip_to("{")
+            self._skip_section("{", "}")
             return None
-        self._took(":")
+        self._accept(":")
         field_type = self._type()
-        return FieldDeclaration(_plain(token), field_type, self._attributes(), token.line)
+        return FieldDeclaration(_token_text(token), field_type, self._attributes(), token.line)
 
     def _of_enum(self) -> dict[str, Any]:
         return self._members(
-            lambda token: FieldDeclaration(_plain(token), attributes=self._attributes(), line=token.line)
+            lambda token: FieldDeclaration(_token_text(token), attributes=self._attributes(), line=token.line)
         )
 
     def _members(self, read: Callable[[Token], FieldDeclaration | None]) -> dict[str, Any]:
@@ -194,14 +194,14 @@ class _Reader:
         fields: list[FieldDeclaration] = []
         attributes: list[Attribute] = []
         self._expect("{")
-        while not self._took("}"):
+        while not self._accept("}"):
             if self._peek_kind() == "doc":
-                self._next()
-            elif self._is("@@"):
+                self._peek_token()
+            elif self._is_at("@@"):
                 attributes.append(self._attribute())
-            elif (one := read(self._next())) is not None:
+            elif (one := read(self._peek_token())) is not None:
                 fields.append(one)
-                self._took(",")
+                self._accept(",")
         return {"fields": tuple(fields), "attributes": tuple(attributes)}
 
     def _of_type(self) -> dict[str, Any]:
@@ -211,14 +211,14 @@ class _Reader:
     def _of_function(self) -> dict[str, Any]:
         fields = self._parameters()
         returns = BamlType("name", "null")
-        if self._took("->"):
+        if self._accept("->"):
             returns = self._type()
             returns = replace(returns, attributes=(*returns.attributes, *self._attributes()))
         start = self._peek()
         if start is None or start.text != "{":
             return {"fields": fields, "type": returns, "code": True}
         if not self._is_prompt():
-            self._skip("{", "}")
+            self._skip_section("{", "}")
             return {"fields": fields, "type": returns, "code": True}
         settings, lines, attributes = self._settings()
         return {"fields": fields, "type": returns, "settings": settings, "lines": lines, "attributes": attributes}
@@ -237,22 +237,22 @@ class _Reader:
         return {"settings": settings, "lines": lines, "attributes": attributes}
 
     def _of_template(self) -> dict[str, Any]:
-        fields = self._parameters() if self._is("(") else ()
-        self._took("->")
-        token = self._next()
+        fields = self._parameters() if self._is_at("(") else ()
+        self._accept("->")
+        token = self._peek_token()
         text = _quoted_text(token)
         return {"fields": fields, "settings": {"prompt": text}, "lines": {"prompt": token.line}}
 
     def _parameters(self) -> tuple[FieldDeclaration, ...]:
         found: list[FieldDeclaration] = []
         self._expect("(")
-        while not self._took(")"):
-            token = self._next()
+        while not self._accept(")"):
+            token = self._peek_token()
             if token.kind == "doc":
                 continue
-            self._took(":")
+            self._accept(":")
             found.append(FieldDeclaration(token.text, self._type(), self._attributes(), token.line))
-            self._took(",")
+            self._accept(",")
         return tuple(found)
 
     # ---- types ----------------------------------------------------------------------------------------
@@ -260,9 +260,9 @@ class _Reader:
     def _type(self, depth: int = 0) -> BamlType:
         if depth > _MOST_DEEP:
             raise ValueError("types are nested too deep")
-        self._took("|")
+        self._accept("|")
         found = [self._member(depth)]
-        while self._took("|"):
+        while self._accept("|"):
             found.append(self._member(depth))
         return found[0] if len(found) == 1 else union(*found)
 
@@ -278,21 +278,21 @@ class _Reader:
     def _postfix_type(self, depth: int) -> BamlType:
         base = self._simple(depth)
         while True:
-            if self._is("[") and (after := self._peek(1)) is not None and after.text == "]":
+            if self._is_at("[") and (after := self._peek(1)) is not None and after.text == "]":
                 self._at += 2
                 base = BamlType("list", items=(base,))
-            elif self._took("?"):
+            elif self._accept("?"):
                 base = union(base, BamlType("name", "null"))
             else:
                 return base
 
     def _simple(self, depth: int) -> BamlType:
-        token = self._next()
+        token = self._peek_token()
         if token.text == "(":
             inner = self._type(depth + 1)
             self._expect(")")
             return inner
-        if token.text == "map" and self._took("<"):
+        if token.text == "map" and self._accept("<"):
             key = self._type(depth + 1)
             self._expect(",")
             value = self._type(depth + 1)
@@ -303,25 +303,25 @@ class _Reader:
         if token.text in _LITERALS:
             return BamlType("literal", value=_LITERALS[token.text])
         if _NUMBER.fullmatch(token.text):
-            return BamlType("literal", value=_number(token.text))
+            return BamlType("literal", value=_parse_number(token.text))
         return BamlType("name", token.text)
 
     # ---- attributes -----------------------------------------------------------------------------------
 
     def _attributes(self) -> tuple[Attribute, ...]:
         found = []
-        while self._is("@"):
+        while self._is_at("@"):
             found.append(self._attribute())
         return tuple(found)
 
     def _attribute(self) -> Attribute:
-        line = self._next().line
-        name = self._next().text
+        line = self._peek_token().line
+        name = self._peek_token().text
         values: list[Any] = []
-        if self._took("("):
-            while not self._took(")"):
+        if self._accept("("):
+            while not self._accept(")"):
                 values.append(self._value(")"))
-                self._took(",")
+                self._accept(",")
         return Attribute(name, tuple(values), line)
 
     # ---- settings -------------------------------------------------------------------------------------
@@ -331,20 +331,20 @@ class _Reader:
         lines: dict[str, int] = {}
         attributes: list[Attribute] = []
         self._expect("{")
-        while not self._took("}"):
-            if self._peek_kind() == "doc" or self._is(","):
-                self._next()
-            elif self._is("@@"):
+        while not self._accept("}"):
+            if self._peek_kind() == "doc" or self._is_at(","):
+                self._peek_token()
+            elif self._is_at("@@"):
                 attributes.append(self._attribute())
-            elif self._is("@"):
+            elif self._is_at("@"):
                 self._attribute()
             else:
-                token = self._next()
+                token = self._peek_token()
                 if token.text == "type_builder":
-                    self._skip("{", "}")
+                    self._skip_section("{", "}")
                     continue
-                self._took(":")
-                name = _plain(token)
+                self._accept(":")
+                name = _token_text(token)
                 lines.setdefault(name, token.line)
                 settings[name] = self._value("}", depth + 1)
         return settings, lines, tuple(attributes)
@@ -358,30 +358,30 @@ class _Reader:
         if token.text == "{":
             return self._settings(depth)[0]
         if token.text == "[":
-            self._next()
+            self._peek_token()
             found = []
-            while not self._took("]"):
-                if self._peek_kind() == "doc" or self._is(","):
-                    self._next()
+            while not self._accept("]"):
+                if self._peek_kind() == "doc" or self._is_at(","):
+                    self._peek_token()
                     continue
                 found.append(self._value("]", depth + 1))
             return found
         if token.kind in ("string", "block"):
-            return _quoted_text(self._next())
+            return _quoted_text(self._peek_token())
         if token.kind == "jinja":
-            return Expression(self._next().text[2:-2].strip())
+            return Expression(self._peek_token().text[2:-2].strip())
         return self._unquoted_text(closing)
 
     def _unquoted_text(self, closing: str) -> Any:
         """Parse unquoted text up to the end of the line, a comma or the closing token."""
-        first = last = self._next()
+        first = last = self._peek_token()
         while (token := self._peek()) is not None and token.line == first.line:
             if token.text in (closing, ",", "]", "}", "@", "@@") or token.kind in ("doc", "block"):
                 break
-            last = self._next()
+            last = self._peek_token()
         text = self._text[first.start : last.end].strip()
         if _NUMBER.fullmatch(text):
-            return _number(text)
+            return _parse_number(text)
         return {"true": True, "false": False, "null": None}.get(text, text)
 
     # ---- tokens ---------------------------------------------------------------------------------------
@@ -394,46 +394,46 @@ class _Reader:
         token = self._peek()
         return token.kind if token is not None else ""
 
-    def _next(self) -> Token:
+    def _peek_token(self) -> Token:
         token = self._peek()
         if token is None:
             raise ValueError("the file ends within a declaration")
         self._at += 1
         return token
 
-    def _is(self, mark: str) -> bool:
+    def _is_at(self, mark: str) -> bool:
         token = self._peek()
         return token is not None and token.kind == "mark" and token.text == mark
 
-    def _took(self, mark: str) -> bool:
-        if self._is(mark):
+    def _accept(self, mark: str) -> bool:
+        if self._is_at(mark):
             self._at += 1
             return True
         return False
 
     def _expect(self, mark: str) -> None:
-        token = self._next()
+        token = self._peek_token()
         if token.text != mark:
             raise ValueError(f"line {token.line}: {token.text!r} stands where {mark!r} is expected")
 
-    def _until(self, mark: str) -> None:
-        while not self._is(mark):
-            self._next()
+    def _skip_to(self, mark: str) -> None:
+        while not self._is_at(mark):
+            self._peek_token()
 
-    def _skip(self, opening: str, closing: str) -> None:
+    def _skip_section(self, opening: str, closing: str) -> None:
         """Skip a bracketed section, including nested ones."""
         self._expect(opening)
         depth = 1
         while depth:
-            token = self._next()
+            token = self._peek_token()
             depth += (token.text == opening) - (token.text == closing)
 
     def _skip_line(self, line: int) -> None:
         while (token := self._peek()) is not None and token.line == line:
             if token.text == "{":
-                self._skip("{", "}")
+                self._skip_section("{", "}")
             else:
-                self._next()
+                self._peek_token()
 
 
 _DECLARATIONS = {
@@ -482,11 +482,11 @@ def _quoted_text(token: Token) -> QuotedText:
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
-def _plain(token: Token) -> str:
+def _token_text(token: Token) -> str:
     return str(_quoted_text(token)) if token.kind in ("string", "block") else token.text
 
 
-def _number(text: str) -> int | float:
+def _parse_number(text: str) -> int | float:
     return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
@@ -539,17 +539,17 @@ class BamlTypes:
             return BamlArgument(_PLAIN[plain.name][0], False, required, "", schema)
         return BamlArgument("text" if self.is_text(plain) else "json", False, required, "", schema)
 
-    def words(self, type: BamlType) -> str:
+    def type_text(self, type: BamlType) -> str:
         """Return a type in BAML syntax."""
         if type.kind == "list":
-            inner = self.words(type.items[0])
+            inner = self.type_text(type.items[0])
             return f"({inner})[]" if type.items[0].kind == "union" else f"{inner}[]"
         if type.kind == "map":
-            return f"map<{self.words(type.items[0])}, {self.words(type.items[1])}>"
+            return f"map<{self.type_text(type.items[0])}, {self.type_text(type.items[1])}>"
         if type.kind == "literal":
             return f'"{type.value}"' if isinstance(type.value, str) else str(type.value).lower()
         if type.kind == "union":
-            rest = [self.words(each) for each in type.items if each != _NULL]
+            rest = [self.type_text(each) for each in type.items if each != _NULL]
             optional = len(rest) < len(type.items)
             return f"{rest[0]}?" if optional and len(rest) == 1 else " | ".join((*rest, *["null"] * optional))
         return type.name
@@ -560,7 +560,7 @@ class BamlTypes:
         ``aliases``: use the names shown to the model instead of those of the file.
         """
         schemas = _Schemas(self._blocks, aliases)
-        body = schemas.of(type)
+        body = schemas.schema_of(type)
         if schemas.definitions:
             body = {**body, "$defs": schemas.definitions}
         from intermodal.client.answer_schema import inline_root
@@ -594,7 +594,7 @@ class BamlTypes:
         while left:
             each = left.pop()
             left += each.items
-            owner = self.words(replace(each, attributes=()))
+            owner = self.type_text(replace(each, attributes=()))
             found += [(owner, attribute.line) for attribute in each.attributes if attribute.name == name]
             block = self._blocks.get(each.name) if each.kind == "name" else None
             if block is None or each.name in seen:
@@ -640,11 +640,11 @@ class _Schemas:
         self._aliases = aliases
         self.definitions: dict[str, Any] = {}
 
-    def of(self, type: BamlType) -> dict[str, Any]:
+    def schema_of(self, type: BamlType) -> dict[str, Any]:
         if type.kind == "list":
-            return {"type": "array", "items": self.of(type.items[0])}
+            return {"type": "array", "items": self.schema_of(type.items[0])}
         if type.kind == "map":
-            return {"type": "object", "additionalProperties": self.of(type.items[1])}
+            return {"type": "object", "additionalProperties": self.schema_of(type.items[1])}
         if type.kind == "literal":
             return {"enum": [type.value]}
         if type.kind == "union":
@@ -663,14 +663,14 @@ class _Schemas:
 
     def _union(self, type: BamlType) -> dict[str, Any]:
         literals = [each.value for each in type.items if each.kind == "literal"]
-        rest = [self.of(each) for each in type.items if each.kind != "literal"]
+        rest = [self.schema_of(each) for each in type.items if each.kind != "literal"]
         if literals:
             rest.insert(0, {"enum": literals})
         return rest[0] if len(rest) == 1 else {"anyOf": rest}
 
     def _define(self, block: Declaration) -> dict[str, Any]:
         if block.kind == "type":
-            return self.of(block.type)
+            return self.schema_of(block.type)
         about = str(block.attribute("description") or block.about)
         if block.kind == "enum":
             return self._enum(block, about)
@@ -680,7 +680,7 @@ class _Schemas:
                 continue
             name = self._name(each)
             description = str(each.attribute("description"))
-            body = self.of(each.type)
+            body = self.schema_of(each.type)
             properties[name] = {**body, "description": description} if description else body
             if not (each.type.kind == "union" and _NULL in each.type.items):
                 required.append(name)

@@ -40,7 +40,7 @@ from intermodal.prompts.baml.declarations import (
 )
 from intermodal.prompts.baml.runtime import MARKS, NAME, BamlProblem, BamlRejected, BamlRuntime
 from intermodal.prompts.baml.template_limits import FormatSize
-from intermodal.prompts.media_references import within
+from intermodal.prompts.media_references import is_within_folder
 from intermodal.prompts.prompt_file import Argument, PromptExample, PromptFile, PromptFinding
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError, locate_error, with_history
 from intermodal.prompts.source_text import FrontMatter, text_of
@@ -169,10 +169,10 @@ def _root(path: Path) -> tuple[Path, str]:
 def _files(root: Path, path: Path, name: str, text: str) -> dict[str, str]:
     found = {name: text}
     size = len(text)
-    for place in _places(root):
+    for place in _source_folders(root):
         if place == path:
             continue
-        if not within(root, place):
+        if not is_within_folder(root, place):
             what = "is a link that leads out of the folder of the prompt"
             raise PromptError(what, where=str(place), todo="put the file itself there")
         found[place.relative_to(root).as_posix()] = added = text_of(place)
@@ -188,7 +188,7 @@ def _files(root: Path, path: Path, name: str, text: str) -> dict[str, str]:
     return found
 
 
-def _places(root: Path) -> Iterator[Path]:
+def _source_folders(root: Path) -> Iterator[Path]:
     if root.name != NAME:
         yield from sorted(root.glob("*.baml"))
         return
@@ -247,11 +247,11 @@ class _OutputFormat:
             if block.kind != "function" or found is None:
                 continue
             self._names[block.name] = name = f"IntermodalFormat{len(sources)}"
-            head = f'function {name}() -> {kinds.words(block.type)} {{\n  client "openai/none"\n'
+            head = f'function {name}() -> {kinds.type_text(block.type)} {{\n  client "openai/none"\n'
             sources.append(f'{head}  prompt ####"\n    {found[0]}\n  "####\n}}\n')
         self.files = {"intermodal_formats.baml": "".join(sources)} if sources else {}
 
-    def words(self, block: Declaration, runtime: BamlRuntime) -> str:
+    def output_text(self, block: Declaration, runtime: BamlRuntime) -> str:
         """Return the output format text of a function's prompt, "" if it has none."""
         name = self._names.get(block.name)
         if name is not None and name not in self._said:
@@ -333,7 +333,7 @@ class _Function:
             kind=argument.kind,
             required=argument.required,
             many=argument.many,
-            description=_type_description(self._project.kinds.words(field.type), argument),
+            description=_type_description(self._project.kinds.type_text(field.type), argument),
             schema=argument.schema,
             line=field.line,
             holds=argument.holds,
@@ -384,7 +384,7 @@ class _Function:
         if not self._project.kinds.is_object(returns):
             return TextOutput()
         schema = self._project.kinds.schema(returns, aliases=True)
-        instructions = self._project.output_format.words(self._block, self._project.runtime)
+        instructions = self._project.output_format.output_text(self._block, self._project.runtime)
         return JsonOutput(schema=json_output(schema).schema, name=returns.name or "answer", schema_text=instructions)
 
 
@@ -498,7 +498,7 @@ class _Reader:
         options = options if isinstance(options, Mapping) else {}
         provider = str(block.settings.get("provider") or "").removeprefix("baml-")
         if provider in _SEVERAL:
-            yield from self._several(block, provider, options, depth)
+            yield from self._strategy_clients(block, provider, options, depth)
             return
         if not self._read_first:
             self.first, self._read_first, self.provider = options, True, provider
@@ -511,11 +511,13 @@ class _Reader:
         elif model:
             yield _called(provider, model)
 
-    def _several(self, block: Declaration, provider: str, options: Mapping[str, Any], depth: int) -> Iterator[str]:
+    def _strategy_clients(
+        self, block: Declaration, provider: str, options: Mapping[str, Any], depth: int
+    ) -> Iterator[str]:
         strategy = options.get("strategy")
         inner = strategy if isinstance(strategy, list) else []
         if len(inner) > 1:
-            self.found.append(f"{provider} {block.name} ({self._place(block)}): {_SEVERAL[provider]}")
+            self.found.append(f"{provider} {block.name} ({self._place_of(block)}): {_SEVERAL[provider]}")
         for each in inner:
             yield from self.models(each, depth + 1)
 
@@ -529,9 +531,9 @@ class _Reader:
             self.options.setdefault("resends", most)
         if block.settings.get("strategy"):
             what = "waits are not taken over: as long as the host asks, else up to 1 s, 2 s, 4 s, 8 s"
-            self.found.append(f"retry_policy {name} ({self._place(block)}): its {what}")
+            self.found.append(f"retry_policy {name} ({self._place_of(block)}): its {what}")
 
-    def _place(self, block: Declaration) -> str:
+    def _place_of(self, block: Declaration) -> str:
         name = os.path.basename(block.file or self._where)
         return f"{name}:{block.line}"
 
@@ -592,7 +594,7 @@ def _arguments(given: Mapping[str, Any], baml_arguments: Mapping[str, BamlArgume
         if kind is not None and kind.holds:
             return _with_media(value, name, path)
         if kind is None or not kind.media:
-            return _plain(value)
+            return _literal_value(value)
         return [_medium(each, name, path) for each in value] if isinstance(value, list) else _medium(value, name, path)
 
     return {name: one(name, value) for name, value in given.items()}
@@ -604,7 +606,7 @@ def _with_media(value: Any, name: str, path: Path) -> Any:
         if value and value.keys() <= {"file", "url", "base64", "media_type"}:
             return _medium(value, name, path)
         return {str(key): _with_media(each, name, path) for key, each in value.items()}
-    return [_with_media(each, name, path) for each in value] if isinstance(value, list) else _plain(value)
+    return [_with_media(each, name, path) for each in value] if isinstance(value, list) else _literal_value(value)
 
 
 def _medium(value: Any, name: str, path: Path) -> Any:
@@ -626,12 +628,12 @@ def _medium(value: Any, name: str, path: Path) -> Any:
         return f"{error.args[0]}"
 
 
-def _plain(value: Any) -> Any:
+def _literal_value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _literal_value(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return value.plain if isinstance(value, QuotedText) else str(value) if isinstance(value, str) else value
+        return [_literal_value(each) for each in value]
+    return value.dedented if isinstance(value, QuotedText) else str(value) if isinstance(value, str) else value
 
 
 def _checks(
@@ -652,7 +654,7 @@ def _checks(
                 continue
             value = _constant(found[2])
             if found[1]:
-                _put(expected, *as_told(found[1].lstrip(".").split("."), value))
+                _set_at(expected, *as_told(found[1].lstrip(".").split("."), value))
             else:
                 whole.append(value)
     if isinstance(output, JsonOutput) and expected:
@@ -662,7 +664,7 @@ def _checks(
     return (), left
 
 
-def _put(table: dict[str, Any], path: list[str], value: Any) -> None:
+def _set_at(table: dict[str, Any], path: list[str], value: Any) -> None:
     for name in path[:-1]:
         inner = table.setdefault(name, {})
         if not isinstance(inner, dict):

@@ -277,8 +277,8 @@ class _Data:
         return dict(value)
 
 
-def _itself(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
-_ENUMS, _CLASSES = _Plain("enums", _itself), _Plain("classes", _Data)
+_ENUMS, _CLASSES = _Plain("enums", _identity), _Plain("classes", _Data)

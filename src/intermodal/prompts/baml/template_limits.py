@@ -75,7 +75,7 @@ def measure_template(text: str, callable_names: frozenset[str]) -> MeasuredTempl
             loops.pop()
         elif statement == "set":
             made.update(_NAME.findall(plain.partition("=")[0]))
-        growth *= _grown(statement, plain, line)
+        growth *= _growth_factor(statement, plain, line)
         tags.append(TemplateTag(frozenset(_NAME.findall(plain)), tuple(loops), not statement))
     return MeasuredTemplate(tuple(tags), frozenset(made), growth)
 
@@ -111,7 +111,7 @@ def _check(statement: str, plain: str, line: int, callable_names: frozenset[str]
             raise TemplateError(f"{name}() is not taken", line, todo)
 
 
-def _grown(statement: str, plain: str, line: int) -> int:
+def _growth_factor(statement: str, plain: str, line: int) -> int:
     """Return the maximum factor by which a tag lengthens its longest value."""
     factor = 1
     replaces = len(_REPLACE.findall(plain))
@@ -146,16 +146,16 @@ class _Known:
     def __init__(self, strings: Mapping[str, MeasuredTemplate], values: Mapping[str, Any], told: int) -> None:
         self._strings = strings
         self._told = told
-        self._sizes = {name: size(value) for name, value in values.items()}
+        self._sizes = {name: rendered_size(value) for name, value in values.items()}
         self._all = sum(self._sizes.values())
-        self._most = max((most(value) for value in values.values()), default=0)
+        self._most = max((longest_list(value) for value in values.values()), default=0)
         self._cache: dict[str, tuple[int, int]] = {}
 
     def cost(self, one: MeasuredTemplate, values: Mapping[str, Any], within: tuple[str, ...]) -> tuple[int, int]:
         """Return the maximum steps and characters. ``within``: the enclosing calls of template strings."""
         steps = letters = 0
         for tag in one.tags:
-            turns = [max(1, self._turns(each, values)) for each in tag.loops]
+            turns = [max(1, self._loop_turns(each, values)) for each in tag.loops]
             times = math.prod(turns)
             steps += times
             if tag.writes:
@@ -174,7 +174,7 @@ class _Known:
             self._cache[name] = self.cost(self._strings[name], {}, (*within, name))
         return self._cache[name]
 
-    def _turns(self, loop: TemplateLoop, values: Mapping[str, Any]) -> int:
+    def _loop_turns(self, loop: TemplateLoop, values: Mapping[str, Any]) -> int:
         if not _DOTTED.fullmatch(loop.source):
             return max(self._all, len(loop.source))
         root = values.get(_root(loop.source))
@@ -207,23 +207,23 @@ def _root(source: str) -> str:
     return source.partition(".")[0]
 
 
-def size(value: Any) -> int:
+def rendered_size(value: Any) -> int:
     """Return the number of characters of a value when rendered."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):
-        return sum(len(str(key)) + size(each) + 4 for key, each in value.items())
+        return sum(len(str(key)) + rendered_size(each) + 4 for key, each in value.items())
     if isinstance(value, list):
-        return sum(size(each) + 2 for each in value)
+        return sum(rendered_size(each) + 2 for each in value)
     return 8
 
 
-def most(value: Any) -> int:
+def longest_list(value: Any) -> int:
     """Return the number of items of the longest list or mapping in a value."""
     if isinstance(value, Mapping):
-        return max(len(value), *(most(each) for each in value.values())) if value else 0
+        return max(len(value), *(longest_list(each) for each in value.values())) if value else 0
     if isinstance(value, list):
-        return max(len(value), *(most(each) for each in value)) if value else 0
+        return max(len(value), *(longest_list(each) for each in value)) if value else 0
     return 0
 
 
@@ -266,26 +266,26 @@ class FormatSize:
             if name not in seen:
                 seen.add(name)
                 left += self._leads[name]
-        return self._of(type).letters + sum(self._once.get(name, 0) for name in seen) + _MORE
+        return self._size_of_type(type).letters + sum(self._once.get(name, 0) for name in seen) + _MORE
 
     def _size_of_block(self, block: Declaration) -> _Size:
         if block.kind == "type":
-            return self._of(block.type)
+            return self._size_of_type(block.type)
         if block.kind == "enum":
             return _Size(sum(len(each.name) + len(str(each.attribute("description"))) + 4 for each in block.fields), 0)
         letters, lines = 2, 1
         for each in block.fields:
-            inner, told = self._of(each.type), str(each.attribute("description"))
+            inner, told = self._size_of_type(each.type), str(each.attribute("description"))
             name = str(each.attribute("alias") or each.name)
             letters += len(name) + _PER_FIELD + inner.letters + 2 * (inner.lines + 1) + (len(told) + 6) * bool(told)
             lines += 1 + inner.lines + bool(told)
         return _Size(min(letters + lines, _MOST), min(lines, _MOST))
 
-    def _of(self, type: BamlType) -> _Size:
+    def _size_of_type(self, type: BamlType) -> _Size:
         if type.kind == "literal":
             return _Size(len(str(type.value)) + 2, 0)
         if type.items:
-            each = [self._of(one) for one in type.items]
+            each = [self._size_of_type(one) for one in type.items]
             return _Size(sum(one.letters for one in each) + 6 * len(each), sum(one.lines for one in each))
         return self._known.get(type.name) or _Size(len(type.name), 0)
 

@@ -52,7 +52,7 @@ _ROLES: Mapping[str, MessageRole] = {"system": "system", "user": "user", "assist
 _MOST_DEEP = 20  # template strings that call each other
 
 
-def read(file: PromptFile, losses: Losses) -> TemplateTree:
+def read_baml(file: PromptFile, losses: Losses) -> TemplateTree:
     """Return the tree of a function. Raises PromptError with the line of a construct that the tree cannot express."""
     template = file.template
     assert isinstance(template, BamlTemplate)
@@ -62,7 +62,7 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
         found = join_texts(_Walk(marked, template, media_names(file)).nodes(marked.body.program, ()))
     except TemplateError as error:
         raise locate_error(template.project.root / block.file, 1, error) from None
-    _beside(file, template, losses)
+    _record_losses(file, template, losses)
     nodes = _without_repeated_roles(_with_first_role(found, template.opening), losses)
     plain = [with_fields(each, description="") for each in file.arguments]  # it is BAML's word for the type
     file = with_fields(file, arguments=tuple(plain))
@@ -83,7 +83,7 @@ def _without_repeated_roles(nodes: tuple[Node, ...], losses: Losses) -> tuple[No
     role: MessageRole | None = "user" if first is not None and not isinstance(first, RoleNode) else None
     for each in nodes:
         if isinstance(each, RoleNode) and each.role == role:
-            losses.say(each.line, f"a message of {role} after another one: BAML makes one of both")
+            losses.record_loss(each.line, f"a message of {role} after another one: BAML makes one of both")
             joined.append(TextNode("\n\n"))
             continue
         if isinstance(each, IfNode | LoopNode) and any(isinstance(inner, RoleNode) for inner in iterate_nodes((each,))):
@@ -102,22 +102,22 @@ def _without_mark(node: Node) -> Node:
     return TextNode(_AROUND.sub("\n\n", node.text)) if isinstance(node, TextNode) and _MARK in node.text else node
 
 
-def _beside(file: PromptFile, template: BamlTemplate, losses: Losses) -> None:
+def _record_losses(file: PromptFile, template: BamlTemplate, losses: Losses) -> None:
     """Record the properties of arguments and answers that no other format can express."""
     for each in file.arguments:
         if each.holds:
             what = f"argument {each.name!r} has {' and '.join(each.holds)} within, and elsewhere media stand alone"
-            losses.say(each.line, what, meaning=True)
+            losses.record_loss(each.line, what, meaning=True)
     if file.others:
         what = f"models that are asked where {file.model} cannot be had: {', '.join(file.others)}"
-        losses.say(file.lines["model"], what)
+        losses.record_loss(file.lines["model"], what)
     kinds, returns = template.project.kinds, template.block.type
     if not kinds.is_object(returns) and not kinds.is_text(returns):
-        what = f"the answer as {kinds.words(returns)}: elsewhere it is its words"
-        losses.say(file.lines["output"], what, meaning=True)
+        what = f"the answer as {kinds.type_text(returns)}: elsewhere it is its words"
+        losses.record_loss(file.lines["output"], what, meaning=True)
     for attribute, what, meaning in _ATTRIBUTES:
         for owner, line in kinds.with_attributes(returns, attribute):
-            losses.say(line, f"@{attribute} of {owner}: {what}", meaning=meaning)
+            losses.record_loss(line, f"@{attribute} of {owner}: {what}", meaning=meaning)
 
 
 # Attributes of answer types that only BAML's parser uses.
@@ -154,7 +154,7 @@ class _Walk(Walk):
         self._count = NodeBudget()
 
     def _nodes_of(self, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
-        self._count.take()
+        self._count.count_node()
         called, words = _call(node)
         if called in ("_.role", "_.chat"):
             yield RoleNode(self._role(node, words), self._line(node))
@@ -183,10 +183,10 @@ class _Walk(Walk):
     def _format(self, node: Any) -> Iterator[Node]:
         """Yield the runtime's description of the type, or a mark if the schema is stated beside the template."""
         project, block = self._baml.project, self._baml.block
-        if self._within and not project.output_format.words(block, project.runtime):
+        if self._within and not project.output_format.output_text(block, project.runtime):
             raise self._not_convertible(node, "ctx.output_format within a template string")
         told = not project.kinds.is_object(block.type)
-        yield TextNode(project.output_format.words(block, project.runtime) if told else _MARK)
+        yield TextNode(project.output_format.output_text(block, project.runtime) if told else _MARK)
 
     def _string(self, name: str, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
         """Yield a template string with its parameters replaced by the call's arguments."""
@@ -255,7 +255,7 @@ _KEPT = frozenset({"type", "description", "enum", "const", "properties", "requir
 _DEEPEST_SCHEMA = 40
 
 
-def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
+def write_baml(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     """Return the text of a ``.baml`` file."""
     file = read.file
     name = _title(file.name) or "Prompt"
@@ -268,7 +268,7 @@ def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     schema = front_matter.schema_of(file)
     returns = "string"
     if schema is not None:
-        returns = types.of(schema, schema, "Answer", file.lines.get("output", 1))
+        returns = types.type_of(schema, schema, "Answer", file.lines.get("output", 1))
     front_matter.lose_strict(file, "BAML", losses)
     front_matter.lose_tools(file, losses)
     blocks = [*types.classes, *_client(file, name, losses), _function(file, name, arguments, returns, nodes, losses)]
@@ -305,7 +305,7 @@ def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, told: bo
         )  # by BAML's default, earlier messages go before the last question
     for each in iterate_nodes(nodes):
         if isinstance(each, RoleNode) and each.role == "tool":
-            losses.say(each.line, "a message of a tool", meaning=True)
+            losses.record_loss(each.line, "a message of a tool", meaning=True)
     if told:
         nodes = _with_schema(nodes)
     elif not any(isinstance(each, RoleNode) for each in nodes[:1]) and any(
@@ -333,7 +333,7 @@ class BamlWriter(JinjaWriter):
     def role(self, node: RoleNode) -> str:
         return f'{{{{ _.role("{node.role}") }}}}\n'
 
-    def words(self, text: str) -> str:
+    def escaped_text(self, text: str) -> str:
         if text == _SCHEMA.text:
             return "\n\n{{ ctx.output_format }}\n"
         return _OPENING.sub(lambda found: f"{{{{ '{found[0]}' }}}}", text)
@@ -343,7 +343,7 @@ class BamlWriter(JinjaWriter):
 
     def name(self, path: Any) -> str:
         if str(path[0]) in ("_", "ctx", "loop") or not _WORD.fullmatch(str(path[0])):
-            self._losses.say(1, f"the name {path[0]!r}, which BAML does not take", meaning=True)
+            self._losses.record_loss(1, f"the name {path[0]!r}, which BAML does not take", meaning=True)
         return super().name(path)
 
 
@@ -375,7 +375,7 @@ def _client(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
     options = dict(front_matter.settings_of(file, _SNAKE))
     provider, model = _provider_and_model(file.model)
     if not model:
-        losses.say(line, f"no model is named: BAML's own hosts need one in client {name}Client")
+        losses.record_loss(line, f"no model is named: BAML's own hosts need one in client {name}Client")
     else:
         options = {"model": model, **options}
     policy = ""
@@ -384,7 +384,7 @@ def _client(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
         policy = f"  retry_policy {name}Retries\n"
     if provider == _ANYBODY:
         options["base_url"] = "env.BASE_URL"
-        losses.say(line, f"who serves {model}: BAML's own hosts need it in client {name}Client, as BASE_URL")
+        losses.record_loss(line, f"who serves {model}: BAML's own hosts need it in client {name}Client, as BASE_URL")
     lines = "".join(f"    {key} {_value(each)}\n" for key, each in options.items())
     yield f"client<llm> {name}Client {{\n  provider {provider}\n{policy}  options {{\n{lines}  }}\n}}"
 
@@ -401,7 +401,7 @@ def _provider_and_model(model: str) -> tuple[str, str]:
 def _value(value: Any) -> str:
     """Return a value in BAML syntax."""
     if isinstance(value, str):
-        return value if value.startswith("env.") else _text(value)
+        return value if value.startswith("env.") else _string_literal(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, Mapping):
@@ -410,10 +410,10 @@ def _value(value: Any) -> str:
 
 
 def _key(name: str) -> str:
-    return name if _WORD.fullmatch(name) else _text(name)
+    return name if _WORD.fullmatch(name) else _string_literal(name)
 
 
-def _text(value: str) -> str:
+def _string_literal(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -424,18 +424,18 @@ def _argument_type(argument: Argument, shape: ArgumentShape, types: _Types, loss
     """Return the BAML type of an argument."""
     name, line = argument.name, argument.line
     if not _WORD.fullmatch(name):
-        losses.say(line, f"the name {name!r}, which BAML does not take", meaning=True)
+        losses.record_loss(line, f"the name {name!r}, which BAML does not take", meaning=True)
     if argument.kind == "file":
-        losses.say(line, f"argument {name!r} takes any file, and there a PDF", meaning=True)
+        losses.record_loss(line, f"argument {name!r} takes any file, and there a PDF", meaning=True)
     if argument.default is not None:
-        losses.say(line, f"the default of argument {name!r}")
+        losses.record_loss(line, f"the default of argument {name!r}")
     if argument.description:
-        losses.say(line, f"the description of argument {name!r}")
+        losses.record_loss(line, f"the description of argument {name!r}")
     if argument.is_media:
         type_name = _KINDS.get(argument.kind, "pdf") + ("[]" if argument.many else "")
     elif argument.schema:
         schema = {key: value for key, value in argument.schema.items() if key != "description"}
-        type_name = types.of(schema, schema, _title(name), line)
+        type_name = types.type_of(schema, schema, _title(name), line)
     else:
         schema = _schema_of_shape(shape) if argument.kind == "json" else {}
         if argument.kind in ("json", "text"):
@@ -443,8 +443,8 @@ def _argument_type(argument: Argument, shape: ArgumentShape, types: _Types, loss
             what = (
                 f"argument {name!r} may be anything: there it is {'JSON' if schema['type'] != 'string' else 'a text'}"
             )
-            losses.say(line, what)
-        type_name = types.of(schema, schema, _title(name), line) if schema else _KINDS.get(argument.kind, "string")
+            losses.record_loss(line, what)
+        type_name = types.type_of(schema, schema, _title(name), line) if schema else _KINDS.get(argument.kind, "string")
     return type_name if argument.required or type_name.endswith("?") else f"{_in_parentheses(type_name)}?"
 
 
@@ -472,7 +472,7 @@ class _Types:
         self._named: dict[str, str] = {}  # references -> the class that they became
         self._taken = {function, f"{function}Client", f"{function}Retries"}
 
-    def of(self, root: Mapping[str, Any], schema: Any, hint: str, line: int, deep: int = 0) -> str:
+    def type_of(self, root: Mapping[str, Any], schema: Any, hint: str, line: int, deep: int = 0) -> str:
         """Return the type of a schema within ``root``.
 
         ``hint``: suffix of the class name, after the function's name.
@@ -480,21 +480,21 @@ class _Types:
         if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
             return self._referenced_type(root, schema["$ref"], line, deep)
         if not isinstance(schema, Mapping) or deep > _DEEPEST_SCHEMA:
-            return self._anything(hint, line)
+            return self._any_type(hint, line)
         for key in schema.keys() - _KEPT:
-            self._losses.say(line, f"{key} of {hint}", meaning=True)
+            self._losses.record_loss(line, f"{key} of {hint}", meaning=True)
         if "const" in schema or "enum" in schema:
             return self._literals([schema["const"]] if "const" in schema else list(schema["enum"]), hint, line)
         if choices := schema.get("anyOf") or schema.get("oneOf"):
-            return self._union([self.of(root, each, hint, line, deep + 1) for each in choices])
+            return self._union([self.type_of(root, each, hint, line, deep + 1) for each in choices])
         kind = schema.get("type")
         if isinstance(kind, list):
-            return self._union([self.of(root, {**schema, "type": each}, hint, line, deep + 1) for each in kind])
+            return self._union([self.type_of(root, {**schema, "type": each}, hint, line, deep + 1) for each in kind])
         if kind == "array":
-            return f"{_in_parentheses(self.of(root, schema.get('items'), hint, line, deep + 1))}[]"
+            return f"{_in_parentheses(self.type_of(root, schema.get('items'), hint, line, deep + 1))}[]"
         if kind == "object" or "properties" in schema:
             return self._object(root, schema, hint, line, deep)
-        return _TYPES.get(str(kind)) or self._anything(hint, line)
+        return _TYPES.get(str(kind)) or self._any_type(hint, line)
 
     def _referenced_type(self, root: Mapping[str, Any], reference: str, line: int, deep: int) -> str:
         if reference not in self._named:
@@ -505,20 +505,20 @@ class _Types:
                 self._named[reference] = self._free(hint)  # it may be recursive
                 self._class(root, found, self._named[reference], line, deep)
             else:
-                self._named[reference] = self.of(root, found, hint, line, deep + 1)
+                self._named[reference] = self.type_of(root, found, hint, line, deep + 1)
         return self._named[reference]
 
     def _object(self, root: Mapping[str, Any], schema: Mapping[str, Any], hint: str, line: int, deep: int) -> str:
         more = schema.get("additionalProperties")
         if schema.get("properties"):
             if isinstance(more, Mapping) or more is True:
-                self._losses.say(line, f"fields of {hint} beyond those that are named", meaning=True)
+                self._losses.record_loss(line, f"fields of {hint} beyond those that are named", meaning=True)
             name = self._free(hint)
             self._class(root, schema, name, line, deep)
             return name
         if isinstance(more, Mapping):
-            return f"map<string, {self.of(root, more, hint, line, deep + 1)}>"
-        return self._anything(hint, line)
+            return f"map<string, {self.type_of(root, more, hint, line, deep + 1)}>"
+        return self._any_type(hint, line)
 
     def _free(self, hint: str) -> str:
         name, number = f"{self._function}{hint}", 2
@@ -532,26 +532,28 @@ class _Types:
         lines = []
         for field, each in schema["properties"].items():
             if not _WORD.fullmatch(field):
-                self._losses.say(line, f"the field {field!r}, a name that BAML does not take", meaning=True)
+                self._losses.record_loss(line, f"the field {field!r}, a name that BAML does not take", meaning=True)
             description = each.get("description") if isinstance(each, Mapping) else ""
-            type_name = self.of(root, each, _title(field), line, deep + 1)
+            type_name = self.type_of(root, each, _title(field), line, deep + 1)
             type_name = type_name if field in needed or type_name.endswith("?") else f"{_in_parentheses(type_name)}?"
-            lines.append(f"  {field} {type_name}{f' @description({_text(description)})' if description else ''}\n")
+            lines.append(
+                f"  {field} {type_name}{f' @description({_string_literal(description)})' if description else ''}\n"
+            )
         about = schema.get("description")
         if about:
-            lines.append(f"  @@description({_text(about)})\n")
+            lines.append(f"  @@description({_string_literal(about)})\n")
         self.classes.append(f"class {name} {{\n{''.join(lines)}}}")
 
     def _literals(self, values: list[Any], hint: str, line: int) -> str:
         literals = []
         for each in values:
             if isinstance(each, str | int) and not (isinstance(each, str) and "\n" in each):
-                literals.append(_text(each) if isinstance(each, str) else json.dumps(each))
+                literals.append(_string_literal(each) if isinstance(each, str) else json.dumps(each))
             elif each is None:
                 literals.append("null")
             else:
-                self._losses.say(line, f"the value {each!r} of {hint}", meaning=True)
-        return self._union(literals) if literals else self._anything(hint, line)
+                self._losses.record_loss(line, f"the value {each!r} of {hint}", meaning=True)
+        return self._union(literals) if literals else self._any_type(hint, line)
 
     def _union(self, words: list[str]) -> str:
         optional = any(each == "null" or each.endswith("?") for each in words)
@@ -561,8 +563,8 @@ class _Types:
         union = " | ".join(rest)
         return f"{_in_parentheses(union)}?" if optional else union
 
-    def _anything(self, hint: str, line: int) -> str:
-        self._losses.say(line, f"{hint} may be anything, and there it is a text", meaning=True)
+    def _any_type(self, hint: str, line: int) -> str:
+        self._losses.record_loss(line, f"{hint} may be anything, and there it is a text", meaning=True)
         return "string"
 
 
@@ -584,18 +586,21 @@ def _asserts(example: PromptExample, losses: Losses) -> Iterator[tuple[str, str]
         if check.get("compare") == "exact" and isinstance(expected, str):
             pairs = [("this", expected)]
         elif check.get("compare") == "json" and isinstance(expected, Mapping):
-            pairs = list(_leaves("this", expected))
+            pairs = list(_leaf_values("this", expected))
         if pairs is None or not all(_is_constant(value) for _, value in pairs):
-            losses.say(example.line, "what a test asks of the answer, beyond that it is equal to a value")
+            losses.record_loss(example.line, "what a test asks of the answer, beyond that it is equal to a value")
             continue
         for place, value in pairs:
-            yield place.replace(".", "_"), f"{place} == {_text(value) if isinstance(value, str) else _constant(value)}"
+            yield (
+                place.replace(".", "_"),
+                f"{place} == {_string_literal(value) if isinstance(value, str) else _constant(value)}",
+            )
 
 
-def _leaves(place: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _leaf_values(place: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, each in value.items():
         if isinstance(each, Mapping):
-            yield from _leaves(f"{place}.{name}", each)
+            yield from _leaf_values(f"{place}.{name}", each)
         else:
             yield f"{place}.{name}", each
 

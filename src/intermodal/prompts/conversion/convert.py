@@ -64,7 +64,7 @@ def request_differences(read: TemplateTree, target: PromptFile, *, joins: bool =
     """
     source, folds = read.file, read.folds
     fixed = source.output_by is None and target.output_by is None
-    alike = fixed and _alike(source, source.output, target, target.output)  # slow for large schemas
+    alike = fixed and _outputs_are_equivalent(source, source.output, target, target.output)  # slow for large schemas
     most = min(_MOST_CASES, max(3, _MOST_VALUES // (len(source.arguments) + 1)))
     for case in islice(cases(read), most):
         try:
@@ -85,14 +85,16 @@ def request_differences(read: TemplateTree, target: PromptFile, *, joins: bool =
             _comparable(source_messages, folds, _schema_text(output)),
             _comparable(target_messages, folds, _schema_text(target_output)),
         )
-        apart = (joins and len(one) != len(other)) or (read.joins and _places(one) != _places(other))
+        apart = (joins and len(one) != len(other)) or (
+            read.joins and _roles_and_part_counts(one) != _roles_and_part_counts(other)
+        )
         if one != other and not (apart and _joined_texts(one) == _joined_texts(other)):
-            yield f"{case.condition} it renders otherwise: {_first(one, other)}"
-        if not (alike if fixed else _alike(source, output, target, target_output)):
+            yield f"{case.condition} it renders otherwise: {_first_difference(one, other)}"
+        if not (alike if fixed else _outputs_are_equivalent(source, output, target, target_output)):
             yield f"{case.condition} the schema of the answer is another"
 
 
-def _alike(source: PromptFile, output: Output, target: PromptFile, target_output: Output) -> bool:
+def _outputs_are_equivalent(source: PromptFile, output: Output, target: PromptFile, target_output: Output) -> bool:
     """Return whether both outputs are equivalent. A format with its own parser writes schemas in its own way."""
     parsed = source.parser is not None or target.parser is not None
     return output == target_output or (parsed and normalized_schema.same_output(output, target_output))
@@ -101,7 +103,7 @@ def _alike(source: PromptFile, output: Output, target: PromptFile, target_output
 def cases(read: TemplateTree) -> Iterator[RenderingCase]:
     """Yield sample values to compare with; types that no schema states are inferred from the template."""
     file, plain, shapes = read.file, read.folds, shapes_of(read.nodes)
-    whole = {each.name: _usual(each, shapes.get(each.name, ArgumentShape()), plain) for each in file.arguments}
+    whole = {each.name: _example_value(each, shapes.get(each.name, ArgumentShape()), plain) for each in file.arguments}
     yield RenderingCase("with every argument", whole)
     yield RenderingCase("after earlier messages", whole, _HISTORY)
     needed = {each.name: whole[each.name] for each in file.arguments if each.required}
@@ -112,7 +114,7 @@ def cases(read: TemplateTree) -> Iterator[RenderingCase]:
             yield RenderingCase(f"where {argument.name} is {label}", {**whole, argument.name: value})
 
 
-def _usual(argument: Argument, shape: ArgumentShape, plain: bool) -> Any:
+def _example_value(argument: Argument, shape: ArgumentShape, plain: bool) -> Any:
     if argument.is_media:
         return [_medium(argument, 1)] if argument.many else _medium(argument, 1)
     value, _ = sample_arguments.sample_value(argument)
@@ -182,7 +184,7 @@ def _comparable(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
     return pieces
 
 
-def _places(shown: Shown) -> list[tuple[str, int]]:
+def _roles_and_part_counts(shown: Shown) -> list[tuple[str, int]]:
     """Return the role and the number of parts of each message."""
     return [(role, len(parts)) for role, parts in shown]
 
@@ -206,7 +208,7 @@ def _joined_texts(shown: Shown) -> Shown:
     return joined
 
 
-def _first(source: Shown, target: Shown) -> str:
+def _first_difference(source: Shown, target: Shown) -> str:
     """Return a description of the first difference between two renderings."""
     if len(source) != len(target):
         return f"{len(target)} messages in place of {len(source)}"
@@ -249,20 +251,20 @@ class TargetFormat:
 
 
 TARGETS: Mapping[str, TargetFormat] = {
-    "dotprompt": TargetFormat("dotprompt", ".prompt", dotprompt.write, wishes=True),
+    "dotprompt": TargetFormat("dotprompt", ".prompt", dotprompt.write_dotprompt, wishes=True),
     "github": TargetFormat("GitHub", ".prompt.yml", prompty.write_github, examples=True),
     "prompty": TargetFormat("Prompty", ".prompty", prompty.write_prompty, "True"),
-    "poml": TargetFormat("POML", ".poml", poml.write, joins=True),
-    "baml": TargetFormat("BAML", ".baml", baml.write, kept=("resends",), examples=True, joins=True),
+    "poml": TargetFormat("POML", ".poml", poml.write_poml, joins=True),
+    "baml": TargetFormat("BAML", ".baml", baml.write_baml, kept=("resends",), examples=True, joins=True),
 }
 
 # Name of a format -> the reader that converts its template to a tree.
 _READERS: Mapping[str, Read] = {
-    "dotprompt": dotprompt.read,
+    "dotprompt": dotprompt.read_dotprompt,
     "GitHub": prompty.read_github,
     "Prompty": prompty.read_prompty,
-    "POML": poml.read,
-    "BAML": baml.read,
+    "POML": poml.read_poml,
+    "BAML": baml.read_baml,
 }
 
 # Keys that readers accept but that do not affect the request; other formats cannot express them.
@@ -320,23 +322,25 @@ def _convert(file: PromptFile, target: TargetFormat, place: Path, looser: bool) 
     losses = Losses()
     read = _READERS["Prompty" if looser else file.format](file, losses)
     text = target.write(read, with_spelling(read, target.spelling), losses)
-    _aside(file, target, losses)
+    _record_unplaced_settings(file, target, losses)
     try:
         (target_file,) = formats.of_name(place).read(place, text)
     except PromptError as error:
-        losses.say(1, f"what was written cannot be read as {target.name}: {error.what}; {error.todo}", meaning=True)
-        return ConvertedPrompt(text, file, _in_order(losses))
+        losses.record_loss(
+            1, f"what was written cannot be read as {target.name}: {error.what}; {error.todo}", meaning=True
+        )
+        return ConvertedPrompt(text, file, _sorted_losses(losses))
     names = {each.name for each in target_file.arguments}
     for each in file.arguments:
         if each.name not in names and not any(f"argument {each.name!r}" in loss.what for loss in losses.all):
-            losses.say(each.line, f"argument {each.name!r}, which the template does not take")
+            losses.record_loss(each.line, f"argument {each.name!r}, which the template does not take")
     if target.joins:
         _record_merged_messages(read, target, losses)
     if not any(loss.meaning for loss in losses.all):  # otherwise the named losses make the difference
         differences = request_differences(read, target_file, joins=target.joins)
-        for sentence in islice(chain(_beside(file, target_file, target), differences), _MOST_SAID):
-            losses.say(1, f"the prompt as it was: {sentence}", meaning=True)
-    return ConvertedPrompt(text, target_file, _in_order(losses))
+        for sentence in islice(chain(_unpreserved_settings(file, target_file, target), differences), _MOST_SAID):
+            losses.record_loss(1, f"the prompt as it was: {sentence}", meaning=True)
+    return ConvertedPrompt(text, target_file, _sorted_losses(losses))
 
 
 def _record_merged_messages(read: TemplateTree, target: TargetFormat, losses: Losses) -> None:
@@ -344,33 +348,35 @@ def _record_merged_messages(read: TemplateTree, target: TargetFormat, losses: Lo
     roles = [each for each in read.nodes if isinstance(each, RoleNode)]
     for one, other in pairwise(roles):
         if one.role == other.role:
-            losses.say(other.line, f"a message of {other.role} after another one: {target.name} makes one of both")
+            losses.record_loss(
+                other.line, f"a message of {other.role} after another one: {target.name} makes one of both"
+            )
 
 
-def _in_order(losses: Losses) -> tuple[Loss, ...]:
+def _sorted_losses(losses: Losses) -> tuple[Loss, ...]:
     return tuple(sorted(losses.all, key=lambda loss: loss.line))
 
 
-def _aside(file: PromptFile, target: TargetFormat, losses: Losses) -> None:
+def _record_unplaced_settings(file: PromptFile, target: TargetFormat, losses: Losses) -> None:
     """Record the settings of the file that have no place in the other format."""
     looser = isinstance(file.template, LitellmTemplate)  # the conversion fixes what its warnings report
     for finding in () if looser else file.findings:
-        losses.say(finding.line, finding.what)
+        losses.record_loss(finding.line, finding.what)
     for key in _ASIDE:
         if key in file.lines and not (key == "name" and target.name in ("GitHub", "Prompty", "BAML")):
-            losses.say(file.lines[key], key)
+            losses.record_loss(file.lines[key], key)
     if file.examples and not target.examples:
-        losses.say(file.examples[0].line, f"test data ({len(file.examples)})")
+        losses.record_loss(file.examples[0].line, f"test data ({len(file.examples)})")
     if file.parser is not None:
-        losses.say(file.lines.get("output", 1), f"the parser of answers, which {file.format} brings along")
+        losses.record_loss(file.lines.get("output", 1), f"the parser of answers, which {file.format} brings along")
     if not target.wishes:
         for key, value in front_matter.options_of(file).items():
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
             if key not in target.kept:
-                losses.say(file.lines.get("ext", 1), f"the option {key}: {text}", meaning=key in _FORBIDDING)
+                losses.record_loss(file.lines.get("ext", 1), f"the option {key}: {text}", meaning=key in _FORBIDDING)
 
 
-def _beside(file: PromptFile, target_file: PromptFile, target: TargetFormat) -> list[str]:
+def _unpreserved_settings(file: PromptFile, target_file: PromptFile, target: TargetFormat) -> list[str]:
     """Return which of the model, settings, tools and options were not preserved."""
     compared = {"sampling": "how the answer is drawn", "settings": "settings of the model",
                 "tools": "tools", "undefined_tools": "tools without a definition"}  # fmt: skip

@@ -65,7 +65,7 @@ class _Scope:
         return _Scope((*self.around, path), {**self.named, **(named or {})}, self.loops + loop)
 
 
-def read(file: PromptFile, losses: Losses) -> TemplateTree:
+def read_dotprompt(file: PromptFile, losses: Losses) -> TemplateTree:
     """Return the tree of a dotprompt file.
 
     Raises PromptError with the line of a construct that the tree cannot express.
@@ -98,7 +98,7 @@ class _Walk:
             raise TemplateError("is nested too deep", todo="use fewer blocks within blocks")
         made: list[Node] = []
         for node in program:
-            self._count.take()
+            self._count.count_node()
             kind = type(node).__name__
             if kind == "Text":
                 made.append(TextNode(node.value))
@@ -116,18 +116,18 @@ class _Walk:
 
     def _mustache(self, call: Mapping[str, Any], scope: _Scope) -> list[Node]:
         name, words, named = call["name"], call["args"], call["hash"]
-        line = self._line(name)
+        line = self._line_of_word(name)
         if name == "role":
             word = words[0] if words else ""
             if word[:1] not in ("'", '"'):
                 raise self._not_convertible("a role that is a value", "role")
-            return [RoleNode(ROLES[word[1:-1]], self._line(word[1:-1]))]
+            return [RoleNode(ROLES[word[1:-1]], self._line_of_word(word[1:-1]))]
         if name == "media":
             return self._medium(named, scope)
         if name == "history":
             return [HistoryNode(line), RoleNode("assistant", line)]
         if name == "section":
-            self._losses.say(line, "{{section}}, which marks a place for other readers")
+            self._losses.record_loss(line, "{{section}}, which marks a place for other readers")
             return []
         if name == "json":
             if named:
@@ -151,14 +151,14 @@ class _Walk:
         if not token:
             return []
         path = self._path(token, scope)
-        line = self._line("media")
+        line = self._line_of_word("media")
         if isinstance(path, _Constant):
             return [MediumNode(url=str(path.value), media_type=told[1:-1], line=line)]
         return [MediumNode(path=path, media_type=told[1:-1], line=line)]
 
     def _block(self, node: Any, scope: _Scope) -> list[Node]:
         name, words, params = node.call["name"], node.call["args"], node.call["params"]
-        line = self._line(name)
+        line = self._line_of_word(name)
         if name in ("if", "unless"):
             if node.call["hash"]:
                 raise self._not_convertible("#if with includeZero", name)
@@ -204,7 +204,7 @@ class _Walk:
             scope = scope.within(context)
         named = {key: self._path(token, scope) for key, token in node.hash.items()}
         inner = _Scope(scope.around, {**scope.named, **named}, scope.loops)
-        self._losses.say(self._line(node.name), f"partial {node.name!r}: its text stands in the file")
+        self._losses.record_loss(self._line_of_word(node.name), f"partial {node.name!r}: its text stands in the file")
         return self.nodes(program, inner)
 
     # ---- paths and tests ------------------------------------------------------------------------------
@@ -238,10 +238,10 @@ class _Walk:
         if NUMBER.fullmatch(token):
             return _Constant(float(token) if "." in token else int(token))
         if token.startswith("@root."):
-            return tuple(_parts(token.removeprefix("@root.")))
+            return tuple(_path_parts(token.removeprefix("@root.")))
         if not token or token[0] in "(@":
             raise self._not_convertible(f"{token or 'an empty tag'}", token)
-        parts, around = _parts(token), scope.around
+        parts, around = _path_parts(token), scope.around
         while parts and parts[0] == "..":
             around, parts = around[:-1], parts[1:]
         if not around or ".." in parts:
@@ -259,7 +259,7 @@ class _Walk:
 
     # ---- lines ----------------------------------------------------------------------------------------
 
-    def _line(self, word: str) -> int:
+    def _line_of_word(self, word: str) -> int:
         """Return the line in the file of the first tag that contains the word."""
         if word not in self._lines:
             self._lines[word] = self._template.body.line_of(word) or 1
@@ -270,7 +270,7 @@ class _Walk:
         return TemplateError(f"{what} cannot be converted", line, "write it with #if, #each and names")
 
 
-def _parts(token: str) -> list[str | int]:
+def _path_parts(token: str) -> list[str | int]:
     return [int(word) if word.isdecimal() else bracket or word for bracket, word in STEP.findall(token)]
 
 
@@ -281,7 +281,7 @@ _ROLES = {"system": "system", "user": "user", "assistant": "model", "tool": "too
 _NAME = re.compile(r"[^\W\d][\w-]*")
 
 
-def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
+def write_dotprompt(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     """Return the text of a ``.prompt`` file."""
     writer = HandlebarsWriter(losses)
     writer.nodes(nodes)
@@ -405,15 +405,15 @@ class HandlebarsWriter:
             opened = isinstance(node, RoleNode)
 
     def _node(self, node: Node) -> None:
-        self._count.take()
+        self._count.count_node()
         if isinstance(node, TextNode):
-            self._words(node.text)
+            self._write_text(node.text)
         elif isinstance(node, ValueNode):
             name = self._name(node.path)
             self._tag(f"json {name}" if node.json else name)
         elif isinstance(node, LoopPosition):
             if node.fact == "number":
-                self._losses.say(node.line, "the number of an item, counted from 1", meaning=True)
+                self._losses.record_loss(node.line, "the number of an item, counted from 1", meaning=True)
             self._tag("@index")
         elif isinstance(node, MediumNode):
             self._medium(node)
@@ -484,16 +484,16 @@ class HandlebarsWriter:
 
     # ---- letters --------------------------------------------------------------------------------------
 
-    def _words(self, text: str) -> None:
+    def _write_text(self, text: str) -> None:
         if "\\{{" in text:
-            self._losses.say(1, "a backslash before two opening braces", meaning=True)
+            self._losses.record_loss(1, "a backslash before two opening braces", meaning=True)
         self._written.append(text.replace("{{", "\\{{"))
 
     def _tag(self, inner: str) -> None:
         if self._written.ends_in("\\"):
             self._written.append("\\")  # a single backslash would escape the tag
         elif self._written.ends_in("{"):
-            self._losses.say(self._written.line, "an opening brace right before a value", meaning=True)
+            self._losses.record_loss(self._written.line, "an opening brace right before a value", meaning=True)
         self._written.append(f"{{{{{inner}}}}}")
 
     def _block_tag(self, inner: str) -> None:

@@ -48,21 +48,21 @@ def lose_strict(file: PromptFile, format: str, losses: Losses) -> None:
     """Record that schema enforcement is lost, for a format that cannot express it."""
     if is_strict(file):
         what = f"strict: {format} asks for a schema, and has no word to force it"
-        losses.say(file.lines.get("output", 1), what, meaning=True)
+        losses.record_loss(file.lines.get("output", 1), what, meaning=True)
 
 
 def lose_tools(file: PromptFile, losses: Losses) -> None:
     """Record every tool as lost, for a format without tools."""
     for tool in file.tools:
-        losses.say(file.lines.get("toolDefs", file.lines.get("tools", 1)), f"tool {tool.name!r}", meaning=True)
+        losses.record_loss(file.lines.get("toolDefs", file.lines.get("tools", 1)), f"tool {tool.name!r}", meaning=True)
     for name in file.undefined_tools:
-        losses.say(file.lines.get("tools", 1), f"tool {name!r}", meaning=True)
+        losses.record_loss(file.lines.get("tools", 1), f"tool {name!r}", meaning=True)
 
 
 def lose_undefined_tools(file: PromptFile, losses: Losses) -> None:
     """Record tools without a definition as lost, for a format that requires one."""
     for name in file.undefined_tools:
-        losses.say(file.lines.get("tools", 1), f"tool {name!r}, which has no definition", meaning=True)
+        losses.record_loss(file.lines.get("tools", 1), f"tool {name!r}, which has no definition", meaning=True)
 
 
 def schema_of(file: PromptFile) -> dict[str, Any] | None:
@@ -77,7 +77,7 @@ def plain_examples(file: PromptFile, losses: Losses) -> list[PromptExample]:
         if _is_plain(each.arguments):
             kept.append(each)
         else:
-            losses.say(each.line, "test data with media")
+            losses.record_loss(each.line, "test data with media")
     return kept
 
 

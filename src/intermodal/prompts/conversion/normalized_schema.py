@@ -30,7 +30,7 @@ def same_output(one: Output, other: Output) -> bool:
     """Return whether two outputs are equivalent, regardless of the spelling and names of their schemas."""
     if not isinstance(one, JsonOutput) or not isinstance(other, JsonOutput):
         return type(one) is type(other)
-    return one.strict == other.strict and _plain(inline_definitions(one.schema)) == _plain(
+    return one.strict == other.strict and _comparable_schema(inline_definitions(one.schema)) == _comparable_schema(
         inline_definitions(other.schema)
     )
 
@@ -54,10 +54,10 @@ def _inline(root: Mapping[str, Any], schema: Any, deep: int, parts: Iterator[int
     }  # fmt: skip
     if isinstance(made.get("enum"), list):
         made.pop("type", None)  # implied by its values
-    return _or_null(made)
+    return _normalize_nullable(made)
 
 
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+def _normalize_nullable(schema: dict[str, Any]) -> dict[str, Any]:
     """Replace ``anyOf`` of one type and null by that type with null."""
     choices = schema.get("anyOf")
     if not isinstance(choices, list) or len(choices) != 2 or {"type": "null"} not in choices:
@@ -81,24 +81,24 @@ def _takes_null(schema: Any) -> bool:
     return inner or None in schema.get("enum", ()) or "null" in (schema.get("type") or ())
 
 
-def _plain(schema: Any, *, optional: bool = False) -> Any:
+def _comparable_schema(schema: Any, *, optional: bool = False) -> Any:
     """Return the schema in comparable form. ``optional``: a field that may be missing may be null, and vice versa."""
     if isinstance(schema, list):
-        return [_plain(each) for each in schema]
+        return [_comparable_schema(each) for each in schema]
     if not isinstance(schema, Mapping):
         return schema
     fields = schema.get("properties")
     fields = fields if isinstance(fields, Mapping) else {}
     needed = [name for name in schema.get("required") or () if not _takes_null(fields.get(name))]
     made: dict[str, Any] = {
-        key: {name: _plain(each, optional=name not in needed) for name, each in value.items()}
+        key: {name: _comparable_schema(each, optional=name not in needed) for name, each in value.items()}
         if key == "properties" and isinstance(value, Mapping)
-        else value if key in ("enum", "const", "default") else _plain(value)
+        else value if key in ("enum", "const", "default") else _comparable_schema(value)
         for key, value in schema.items()
         if key not in ("additionalProperties", "title", "$schema")
     }  # fmt: skip
     if schema.get("additionalProperties") not in (None, False):
-        made["additionalProperties"] = _plain(schema["additionalProperties"])
+        made["additionalProperties"] = _comparable_schema(schema["additionalProperties"])
     made["required"] = sorted(needed)
     types = made.get("type")
     listed = [types] if isinstance(types, str) else list(types or ())

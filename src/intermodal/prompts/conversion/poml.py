@@ -93,7 +93,7 @@ class _Open:
     nodes: list[Node] = field(default_factory=list)
 
 
-def read(file: PromptFile, losses: Losses) -> TemplateTree:
+def read_poml(file: PromptFile, losses: Losses) -> TemplateTree:
     """Return the tree of a POML file. Raises PromptError with the line of a construct that the tree cannot express."""
     template = file.template
     assert isinstance(template, PomlTemplate)
@@ -105,9 +105,9 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
     nodes: list[Node] = []
     for message in PomlTemplate(template.path, root).messages({}):
         text = "\n\n".join(part.text for part in message.parts if isinstance(part, Text))
-        nodes += (RoleNode(message.role, template.root.line), *_tree(marker.marks.cut(text)))
+        nodes += (RoleNode(message.role, template.root.line), *_tree(marker.marks.split_at_marks(text)))
     if marker.folds:
-        losses.say(template.root.line, "white space within values, which POML folds into one space")
+        losses.record_loss(template.root.line, "white space within values, which POML folds into one space")
     return TemplateTree(file, join_texts(nodes), folds=marker.folds)
 
 
@@ -132,7 +132,7 @@ class _Marker:
         attributes = dict(element.attrs)
         condition, loop = attributes.pop("if", None), attributes.pop("for", None)
         if condition is None and loop is None:
-            return self._one(tag, element, attributes, loops, pre)
+            return self._element_nodes(tag, element, attributes, loops, pre)
         if tag in _SPEAKERS or tag in ASIDE or tag in _KEPT:
             raise TemplateError(f"<{element.tag}> under a condition cannot be converted", element.line, _TODO)
         opened = self._branches(element, condition, loop, loops)
@@ -141,7 +141,7 @@ class _Marker:
         begins = "".join(self.marks.add(mark) for mark in opened)
         for mark in opened:
             mark.layout = layout
-        made = self._one(tag, element, attributes, inner, pre)
+        made = self._element_nodes(tag, element, attributes, inner, pre)
         ends = "".join(self.marks.add(_Mark(layout=layout)) for _ in opened)
         if layout == "inline":
             return [begins, *made, ends]
@@ -168,7 +168,7 @@ class _Marker:
             made.append(_Mark(item=found[1], path=path, line=element.line))
         return made
 
-    def _one(
+    def _element_nodes(
         self, tag: str, element: Element, attributes: dict[str, str], loops: tuple[str, ...], pre: bool
     ) -> list[Element | str]:
         if tag in ASIDE:
@@ -206,7 +206,7 @@ class _Marker:
         name = element.attrs.get("src", "")
         if "{{" in name:
             raise TemplateError("a file that a value names cannot be converted", element.line, _TODO)
-        self._losses.say(element.line, f"{name}: what it holds stands in the file")
+        self._losses.record_loss(element.line, f"{name}: what it holds stands in the file")
         inner = include_file(file_text(self._folder, name, element.line), element.line)
         return self._children(inner.children, element, loops, pre)
 
@@ -220,7 +220,7 @@ class _Marker:
         if "{{" in word:
             raise TemplateError("a name of a file with values in it cannot be converted", element.line, _TODO)
         if not Expansion(self._folder).is_medium(tag, element, {}):
-            self._losses.say(element.line, f"{word}: its words stand in the file")
+            self._losses.record_loss(element.line, f"{word}: its words stand in the file")
             return None
         media_type = MEDIA_TYPES.get(tag) or mimetypes.guess_type(word)[0]
         return MediumNode(url=word, media_type=media_type or "application/pdf", line=element.line)
@@ -327,7 +327,7 @@ def _tree(pieces: Sequence[str | _Mark]) -> list[Node]:
         else:
             done = stack.pop()
             cut = _take_blank_after(mark, done, stack[-1], after)
-            stack[-1].nodes.append(_branch(done))
+            stack[-1].nodes.append(_chosen_branch(done))
     return stack[0].nodes
 
 
@@ -366,7 +366,7 @@ def _take_blank_after(mark: _Mark, done: _Open, around: _Open, after: str) -> st
     return ""
 
 
-def _branch(done: _Open) -> Node:
+def _chosen_branch(done: _Open) -> Node:
     mark = done.mark
     assert mark is not None
     if mark.item:
@@ -388,7 +388,7 @@ _FACT_NAMES: Mapping[Fact, str] = {
 _PLAIN = ("text", "number", "integer", "boolean")  # types whose empty and false values are the same in other formats
 
 
-def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
+def write_poml(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     """Return the text of a ``.poml`` file."""
     file = read.file
     writer = _Writer(file, losses)
@@ -396,14 +396,14 @@ def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     for each in messages_of(nodes, losses):
         tag = _TAGS[each.role]
         lines.append(f'  <{tag}><p whiteSpace="pre">{writer.message(each.nodes)}</p></{tag}>')
-    lines += _beside(file, losses)
+    lines += _settings_lines(file, losses)
     lines.append("</poml>")
     for argument in file.arguments:
         _check_argument(argument, losses)
     return "\n".join(lines) + "\n"
 
 
-def _beside(file: PromptFile, losses: Losses) -> list[str]:
+def _settings_lines(file: PromptFile, losses: Losses) -> list[str]:
     """Return the lines of schema, tools and settings."""
     lines = []
     schema = front_matter.schema_of(file)
@@ -420,7 +420,7 @@ def _beside(file: PromptFile, losses: Losses) -> list[str]:
         written = " ".join(f"{name}='{_setting(value)}'" for name, value in said.items())
         lines.append(f"  <runtime {written}/>")
     if file.description:
-        losses.say(file.lines.get("description", 1), "the description")
+        losses.record_loss(file.lines.get("description", 1), "the description")
     return lines
 
 
@@ -441,13 +441,15 @@ def _attribute(text: str) -> str:
 def _check_argument(argument: Argument, losses: Losses) -> None:
     name = argument.name
     if argument.kind in ("video", "file"):
-        losses.say(argument.line, f"argument {name!r} takes a {argument.kind}, which POML has no tag for", meaning=True)
+        losses.record_loss(
+            argument.line, f"argument {name!r} takes a {argument.kind}, which POML has no tag for", meaning=True
+        )
     if argument.default is not None:
-        losses.say(argument.line, f"the default of argument {name!r}")
+        losses.record_loss(argument.line, f"the default of argument {name!r}")
     if argument.description:
-        losses.say(argument.line, f"the description of argument {name!r}")
+        losses.record_loss(argument.line, f"the description of argument {name!r}")
     if argument.schema and argument.kind != "text" and not argument.is_media:
-        losses.say(argument.line, f"what argument {name!r} has to be: names there take anything")
+        losses.record_loss(argument.line, f"what argument {name!r} has to be: names there take anything")
 
 
 class _Writer:
@@ -473,7 +475,7 @@ class _Writer:
             return _SIGNS.sub(lambda found: ENTITIES[found[0]], node.text)
         if isinstance(node, ValueNode):
             if node.json:
-                self._losses.say(node.line, f"{node.path[0]!r} as JSON: a text goes in as it is", meaning=True)
+                self._losses.record_loss(node.line, f"{node.path[0]!r} as JSON: a text goes in as it is", meaning=True)
             return f"{{{{ {self._name(node.path)} }}}}"
         if isinstance(node, LoopPosition):
             return f"{{{{ {_FACT_NAMES[node.fact]} }}}}"
@@ -519,7 +521,7 @@ class _Writer:
     def _name(self, path: Path) -> str:
         root = path[0]
         if not _WORD.fullmatch(str(root)) or root in ("true", "false", "null", "undefined", "loop"):
-            self._losses.say(1, f"the name {root!r}, which POML does not take", meaning=True)
+            self._losses.record_loss(1, f"the name {root!r}, which POML does not take", meaning=True)
         return dotted_path(path, _WORD, _constant)
 
 

@@ -158,7 +158,7 @@ class Walk:
                 yield ValueNode(path, line=line)
 
     def _static(self, text: str, line: int) -> Iterator[Node]:
-        for piece in self._template.marks.cut(text):
+        for piece in self._template.marks.split_at_marks(text):
             if isinstance(piece, str):
                 yield TextNode(piece)
                 line += piece.count("\n")
@@ -249,9 +249,7 @@ def _prompty_front(read: TemplateTree, losses: Losses, *, history: bool) -> dict
     options = front_matter.settings_of(file)
     shapes = shapes_of(read.nodes)
     inputs = [
-        _input(each, shapes.get(each.name, ArgumentShape()), losses)
-        for each in file.arguments
-        if not _takes_anything(each)
+        _input(each, shapes.get(each.name, ArgumentShape()), losses) for each in file.arguments if not _is_untyped(each)
     ]
     if history:
         inputs.append({"name": _HISTORY, "kind": "thread"})
@@ -280,7 +278,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return {"name": tool.name, "kind": "function", "description": tool.description, "parameters": dict(tool.schema)}
 
 
-def _takes_anything(argument: Argument) -> bool:
+def _is_untyped(argument: Argument) -> bool:
     """Return whether an argument is known only from its use in the template.
 
     The converted file then leaves it undeclared as well, since it has no type for such an argument.
@@ -301,15 +299,19 @@ def _json_kind(argument: Argument, shape: ArgumentShape) -> str:
 def _input(argument: Argument, shape: ArgumentShape, losses: Losses) -> dict[str, Any]:
     kind = _KINDS.get(argument.kind) or _json_kind(argument, shape)
     if argument.kind == "video":
-        losses.say(argument.line, f"argument {argument.name!r} is a film, which Prompty has no kind for", meaning=True)
+        losses.record_loss(
+            argument.line, f"argument {argument.name!r} is a film, which Prompty has no kind for", meaning=True
+        )
         kind = "file"
     elif argument.kind == "file":
-        losses.say(argument.line, f"argument {argument.name!r} takes any file, and there a document", meaning=True)
+        losses.record_loss(
+            argument.line, f"argument {argument.name!r} takes any file, and there a document", meaning=True
+        )
     elif argument.is_media and argument.many:
-        losses.say(argument.line, f"argument {argument.name!r} is a list of media, and there one", meaning=True)
+        losses.record_loss(argument.line, f"argument {argument.name!r} is a list of media, and there one", meaning=True)
     checked = {"type", "description", *(("items",) if kind == "array" else ())}
     if not argument.is_media and (set(argument.schema) - checked or argument.schema.get("items")):
-        losses.say(argument.line, f"what argument {argument.name!r} has to be, beyond its type")
+        losses.record_loss(argument.line, f"what argument {argument.name!r} has to be, beyond its type")
     entry: dict[str, Any] = {"name": argument.name, "kind": kind}
     if argument.description:
         entry["description"] = argument.description
@@ -366,20 +368,20 @@ class JinjaWriter:
     def history(self) -> str:
         return f"{{{{ {_HISTORY} }}}}"
 
-    def words(self, text: str) -> str:
+    def escaped_text(self, text: str) -> str:
         """Return text with template syntax and role lines escaped."""
         text = _MARKS.sub(lambda found: f"{{{{ '{found[0]}' }}}}", text)
         return ROLE.sub(lambda found: found[0].replace(found[1], f"{{{{ '{found[1]}' }}}}", 1), text)
 
     def medium(self, node: MediumNode) -> str:
         if not node.path:
-            self._losses.say(node.line, f"{node.url[:60]!r}: media that the file itself names", meaning=True)
+            self._losses.record_loss(node.line, f"{node.url[:60]!r}: media that the file itself names", meaning=True)
             return ""
         return f"{{{{ {self.name(node.path)} }}}}"
 
     def _node(self, node: Node) -> str:
         if isinstance(node, TextNode):
-            return self.words(node.text)
+            return self.escaped_text(node.text)
         if isinstance(node, ValueNode):
             return f"{{{{ {self.name(node.path)}{' | tojson' if node.json else ''} }}}}"
         if isinstance(node, LoopPosition):
@@ -416,7 +418,7 @@ class JinjaWriter:
 
     def name(self, path: Path) -> str:
         if not _WORD.fullmatch(str(path[0])):
-            self._losses.say(1, f"the name {path[0]!r}, which Jinja does not take", meaning=True)
+            self._losses.record_loss(1, f"the name {path[0]!r}, which Jinja does not take", meaning=True)
         return dotted_path(path, _WORD, _constant)
 
 
@@ -459,17 +461,18 @@ def write_github(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> s
 def _github_arguments(read: TemplateTree, named: set[str], losses: Losses) -> None:
     for each in read.file.arguments:
         if each.is_media:
-            losses.say(each.line, f"argument {each.name!r}: GitHub's files take no {each.words.partition(',')[0]}",
+            losses.record_loss(each.line,
+                               f"argument {each.name!r}: GitHub's files take no {each.words.partition(',')[0]}",
                        meaning=True)  # fmt: skip
         elif each.name in named:
             if each.default is not None:
-                losses.say(each.line, f"the default of argument {each.name!r}: it has to be given")
+                losses.record_loss(each.line, f"the default of argument {each.name!r}: it has to be given")
             elif not each.required:
-                losses.say(each.line, f"argument {each.name!r} may not be left out there")
+                losses.record_loss(each.line, f"argument {each.name!r} may not be left out there")
             if each.schema and each.kind != "text":
-                losses.say(each.line, f"what argument {each.name!r} has to be: names there take anything")
+                losses.record_loss(each.line, f"what argument {each.name!r} has to be: names there take anything")
             if each.description:
-                losses.say(each.line, f"the description of argument {each.name!r}")
+                losses.record_loss(each.line, f"the description of argument {each.name!r}")
 
 
 def _content(nodes: Sequence[Node], losses: Losses) -> str:
@@ -477,22 +480,22 @@ def _content(nodes: Sequence[Node], losses: Losses) -> str:
     for node in nodes:
         if isinstance(node, TextNode):
             if NAME.search(node.text):
-                losses.say(1, f"{NAME.search(node.text)[0]!r} as text, which is a name there", meaning=True)  # type: ignore[index]
+                losses.record_loss(1, f"{NAME.search(node.text)[0]!r} as text, which is a name there", meaning=True)  # type: ignore[index]
             text += node.text
         elif isinstance(node, ValueNode) and len(node.path) == 1 and NAME.fullmatch(f"{{{{{node.path[0]}}}}}"):
             text += f"{{{{{node.path[0]}}}}}"
             if node.json:
-                losses.say(node.line, f"{node.path[0]!r} as JSON: a text goes in as it is", meaning=True)
+                losses.record_loss(node.line, f"{node.path[0]!r} as JSON: a text goes in as it is", meaning=True)
         elif isinstance(node, ValueNode):
-            losses.say(node.line, f"{'.'.join(map(str, node.path))}: a part of a value", meaning=True)
+            losses.record_loss(node.line, f"{'.'.join(map(str, node.path))}: a part of a value", meaning=True)
         elif isinstance(node, IfNode):
-            losses.say(node.line, "a condition", meaning=True)
+            losses.record_loss(node.line, "a condition", meaning=True)
             text += _content(node.then, losses)
         elif isinstance(node, LoopNode):
-            losses.say(node.line, "a loop", meaning=True)
+            losses.record_loss(node.line, "a loop", meaning=True)
         elif isinstance(node, MediumNode):
             what = f"the medium {node.path[0] if node.path else node.url[:60]!r}"
-            losses.say(node.line, what, meaning=True)
+            losses.record_loss(node.line, what, meaning=True)
     return text
 
 

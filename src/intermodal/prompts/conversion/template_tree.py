@@ -154,7 +154,7 @@ class NodeBudget:
     def __init__(self) -> None:
         self._left = MOST_NODES
 
-    def take(self) -> None:
+    def count_node(self) -> None:
         """Count one node. Raises TemplateError if the limit is reached."""
         self._left -= 1
         if self._left < 0:
@@ -172,7 +172,7 @@ class Losses:
     def all(self) -> tuple[Loss, ...]:
         return tuple(self._found)
 
-    def say(self, line: int, what: str, *, meaning: bool = False) -> None:
+    def record_loss(self, line: int, what: str, *, meaning: bool = False) -> None:
         self._found.setdefault(Loss(line, what, meaning))
 
 
@@ -227,7 +227,7 @@ def in_words(test: Test, line: int, spelling: Spelling) -> IfNode:
     return IfNode(test, (TextNode(yes),), (TextNode(no),), line)
 
 
-def _within(node: Node, change: Callable[[tuple[Node, ...]], tuple[Node, ...]]) -> Node:
+def _replace_children(node: Node, change: Callable[[tuple[Node, ...]], tuple[Node, ...]]) -> Node:
     """Return the node with its children changed."""
     if isinstance(node, IfNode):
         return with_fields(node, then=change(node.then), otherwise=change(node.otherwise))
@@ -240,7 +240,7 @@ def join_texts(nodes: Iterable[Node]) -> tuple[Node, ...]:
     """Merge adjacent texts, and remove empty ones."""
     joined: list[Node] = []
     for each in nodes:
-        node = _within(each, join_texts)
+        node = _replace_children(each, join_texts)
         if isinstance(node, TextNode) and joined and isinstance(joined[-1], TextNode):
             joined[-1] = TextNode(joined[-1].text + node.text)
         elif not isinstance(node, TextNode) or node.text:
@@ -262,7 +262,7 @@ def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
         if not trimmed:
             return
         if role.role == "tool":
-            losses.say(role.line, "a message of a tool", meaning=True)
+            losses.record_loss(role.line, "a message of a tool", meaning=True)
         messages.append(MessageNodes("user" if role.role == "tool" else role.role, trimmed))
 
     for node in nodes:
@@ -277,13 +277,17 @@ def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
         if isinstance(node, IfNode | LoopNode) and any(
             isinstance(each, RoleNode | HistoryNode) for each in iterate_nodes((node,))
         ):
-            losses.say(node.line, "messages that are there under a condition or once for each item", meaning=True)
+            losses.record_loss(
+                node.line, "messages that are there under a condition or once for each item", meaning=True
+            )
             continue
         inner.append(node)
     close()
     for each in messages[:-2]:
         if isinstance(each, HistoryNode):
-            losses.say(each.line, "the place of earlier messages, which go before the last question", meaning=True)
+            losses.record_loss(
+                each.line, "the place of earlier messages, which go before the last question", meaning=True
+            )
     return [each for each in messages if isinstance(each, MessageNodes)]
 
 
@@ -314,20 +318,20 @@ def with_spelling(read: TemplateTree, spelling: Spelling) -> tuple[Node, ...]:
     def one(node: Node) -> Node:
         if isinstance(node, ValueNode) and not node.json and len(node.path) == 1 and node.path[0] in truths:
             return in_words(IsTruthy(node.path), node.line, read.spelling)
-        return _within(node, spell_all)
+        return _replace_children(node, spell_all)
 
     return join_texts(spell_all(read.nodes))
 
 
-def paths_of(test: Test) -> Iterator[Path]:
+def test_paths(test: Test) -> Iterator[Path]:
     """Yield the paths that a test reads."""
     if isinstance(test, IsTruthy | IsEqual):
         yield test.path
     elif isinstance(test, NotTest):
-        yield from paths_of(test.test)
+        yield from test_paths(test.test)
     elif isinstance(test, AndTest | OrTest):
-        yield from paths_of(test.left)
-        yield from paths_of(test.right)
+        yield from test_paths(test.left)
+        yield from test_paths(test.right)
 
 
 def dotted_path(path: Path, name: re.Pattern[str], constant: Callable[[str | int], str]) -> str:
@@ -388,7 +392,7 @@ def _collect(nodes: Iterable[Node], shapes: dict[str, ArgumentShape], items: Map
         if isinstance(node, ValueNode | MediumNode):
             _at(node.path, shapes, items)
         elif isinstance(node, IfNode):
-            for path in paths_of(node.test):
+            for path in test_paths(node.test):
                 _at(path, shapes, items)
             _collect(node.then, shapes, items)
             _collect(node.otherwise, shapes, items)

@@ -134,7 +134,7 @@ class HandlebarsTemplate:
             raise TemplateError("is nested too deep", todo="use fewer blocks within blocks") from None
         except ValueError as error:
             raise self._error_with_place(str(error)) from None
-        return marks.cut(text)
+        return marks.split_at_marks(text)
 
     def _error_with_place(self, said: str) -> TemplateError:
         name = re.search(r'Missing helper: "([^"]*)"|partial (\S+) could not', said)
@@ -294,22 +294,24 @@ def _helpers(marks: Placeholders[Slot], budget: RenderingBudget) -> dict[str, He
         "json": as_json,
         "history": lambda words, options: put(Slot("history")),
         "section": lambda words, options: put(Slot("section", str(words[0]))) if words else "",
-        "ifEquals": lambda words, options: _either(options, len(words) > 1 and _same(words[0], words[1]), words),
-        "unlessEquals": lambda words, options: _either(
-            options, len(words) > 1 and not _same(words[0], words[1]), words
+        "ifEquals": lambda words, options: _block_body(
+            options, len(words) > 1 and _strict_equal(words[0], words[1]), words
+        ),
+        "unlessEquals": lambda words, options: _block_body(
+            options, len(words) > 1 and not _strict_equal(words[0], words[1]), words
         ),
         "lookup": lambda words, options: _look_up(*words[:2]) if len(words) > 1 else None,
         "log": lambda words, options: "",  # standard output is for answers
     }
 
 
-def _either(options: Any, yes: bool, words: list[Any]) -> Any:
+def _block_body(options: Any, yes: bool, words: list[Any]) -> Any:
     if len(words) < 2:
         return ""
     return options.fn() if yes else options.inverse()
 
 
-def _same(one: Any, other: Any) -> bool:
+def _strict_equal(one: Any, other: Any) -> bool:
     """Return whether two values are equal as in JavaScript's ``===``: a boolean does not equal a number."""
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 

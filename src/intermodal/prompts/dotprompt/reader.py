@@ -26,7 +26,7 @@ from intermodal.prompts import prompt_options
 from intermodal.prompts.argument_values import arguments_from_schema, arguments_from_template
 from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate, TemplateUses
 from intermodal.prompts.jinja import MarkedTemplate
-from intermodal.prompts.media_references import media_part, within
+from intermodal.prompts.media_references import is_within_folder, media_part
 from intermodal.prompts.prompt_file import Argument, Level, MediaValue, PromptFile, PromptFinding, Template
 from intermodal.prompts.rendering import Placeholders, Slot, TemplateError, locate_error, with_history
 from intermodal.prompts.source_text import FrontMatter, SplitFile, shown_value, split_front_matter, text_of
@@ -107,7 +107,7 @@ def _template_of(path: Path, text: str, first: int) -> LitellmTemplate:
     """Return the template of a body. Raises PromptError with file and line."""
     marks = Placeholders[Slot]()
     text = _ROLE.sub(lambda found: marks.add(Slot("role", found[1].lower())), text)
-    return LitellmTemplate.of(path, text, first, marks)
+    return LitellmTemplate.parse(path, text, first, marks)
 
 
 def arguments(
@@ -165,7 +165,7 @@ class DotpromptTemplate:
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         messages = []
-        for turn in self.turns(values, history):
+        for turn in self.split_turns(values, history):
             if turn.before is not None:
                 messages.append(turn.before)
                 continue
@@ -177,7 +177,7 @@ class DotpromptTemplate:
                 messages.append(Message(role=ROLES[turn.role], parts=parts))
         return tuple(messages)
 
-    def turns(
+    def split_turns(
         self, values: Mapping[str, Any], history: tuple[Message, ...] = (), context: Mapping[str, Any] | None = None
     ) -> list[DotpromptMessage]:
         """Return the conversation, split like dotprompt's own reader does: blank text between two marks is dropped."""
@@ -249,7 +249,7 @@ class _Reader:
         self._findings: list[PromptFinding] = []
 
     def prompt(self) -> PromptFile:
-        options = prompt_options.read(self._front)
+        options = prompt_options.read_options(self._front)
         input_table = self._table("input", ("schema", "default"))
         default = input_table.get("default") or {}
         if not isinstance(default, Mapping):
@@ -259,7 +259,7 @@ class _Reader:
         schema = self._schema(input_table, "input")
         lines = {key: self._front.line((key,)) for key in self._said}
         closed = schema is not None and not schema.get("additionalProperties") and "properties" in schema
-        read = self._litellms if self._looser else self._own
+        read = self._litellms if self._looser else self._own_template
         template, common, history = read(schema, default, options, closed)
         sampling, settings, unread = prompt_options.sampling(self._config(), self._front)
         self._findings += unread
@@ -288,7 +288,7 @@ class _Reader:
 
     # ---- template ---------------------------------------------------------------------------------
 
-    def _own(
+    def _own_template(
         self,
         schema: Mapping[str, Any] | None,
         default: Mapping[str, Any],
@@ -331,7 +331,7 @@ class _Reader:
 
     def _schema(self, table: Mapping[str, Any], key: str) -> dict[str, Any] | None:
         schema = table.get("schema")
-        return json_schema(_plain_schema(schema) if self._looser else schema, self._fail((key, "schema")))
+        return json_schema(_plain_schema(schema) if self._looser else schema, self._raise_at((key, "schema")))
 
     def _template(self) -> HandlebarsTemplate:
         try:
@@ -360,7 +360,7 @@ class _Reader:
             return {}
         found = {}
         for place in sorted(self._path.parent.glob("_*.prompt"))[:_MOST_PARTIALS]:
-            if not within(self._path.parent, place):
+            if not is_within_folder(self._path.parent, place):
                 what = "is a link that leads out of the folder of the prompt"
                 raise PromptError(what, where=str(place), todo="put the partial itself there")
             found[place.name[1:].removesuffix(".prompt")] = text_of(place, what="a partial")
@@ -380,7 +380,7 @@ class _Reader:
 
     # ---- front matter ---------------------------------------------------------------------------------
 
-    def _fail(self, at: tuple[str | int, ...]) -> Any:
+    def _raise_at(self, at: tuple[str | int, ...]) -> Any:
         return lambda place, what, todo: self._front.error((*at, *place), what, todo)
 
     def _line_of_field(self, name: str) -> int:
@@ -459,7 +459,7 @@ class _Reader:
             at = ("toolDefs", place)
             if not isinstance(definition, Mapping) or not isinstance(definition.get("name"), str):
                 raise self._front.error(at, "is not a definition of a tool", "write name, description and inputSchema")
-            schema = json_schema(definition.get("inputSchema"), self._fail((*at, "inputSchema")))
+            schema = json_schema(definition.get("inputSchema"), self._raise_at((*at, "inputSchema")))
             name = definition["name"]
             tool = Tool(name=name, description=str(definition.get("description") or ""))
             tools[name] = tool if schema is None else msgspec.structs.replace(tool, schema=schema)
@@ -512,7 +512,7 @@ def _pico(node: Any, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
         if not optional:
             found["required"].append(name)
         schema = _field(value, suffix.removesuffix(")"), fail, (*at, key))
-        found["properties"][name] = _or_null(schema) if optional else schema
+        found["properties"][name] = _allow_null(schema) if optional else schema
     if not found["required"]:
         del found["required"]
     return found
@@ -544,7 +544,7 @@ def _scalar(text: str, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
     return {**schema, "description": description} if description else schema
 
 
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+def _allow_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Allow null for a field that may be missing: models that are constrained to a schema cannot omit it."""
     if isinstance(schema.get("type"), str):
         return {**schema, "type": [schema["type"], "null"]}

@@ -24,7 +24,7 @@ from intermodal.errors import IntermodalError
 from intermodal.json_schema.budget import BudgetExhausted, StepBudget
 from intermodal.json_schema.errors import InvalidSchema
 from intermodal.json_schema.patterns import compile_pattern
-from intermodal.prompts.media_references import URL, media_part, part_of, within
+from intermodal.prompts.media_references import URL, is_within_folder, media_part, part_of
 from intermodal.prompts.poml import expressions
 from intermodal.prompts.prompt_file import ArgumentKind, MediaValue
 from intermodal.prompts.rendering import Placeholders, RenderingBudget, TemplateError
@@ -204,11 +204,11 @@ class Expansion:
     def _element(self, element: Element, names: dict[str, Any]) -> Iterator[str]:
         self._budget.step(1, 0)
         condition = element.attrs.get("if")
-        if condition is not None and not expressions.truth(self._value(condition, names, element)):
+        if condition is not None and not expressions.is_truthy(self._value(condition, names, element)):
             return
         loop = element.attrs.get("for")
         if loop is None:
-            yield from self._one(element, names)
+            yield from self._expand_element(element, names)
             return
         found = loop_of(loop)
         if found is None:
@@ -217,28 +217,28 @@ class Expansion:
         for number, item in enumerate(items if isinstance(items, list) else ()):
             self._budget.step(1, 0)
             at = {"index": number, "length": len(items), "first": number == 0, "last": number == len(items) - 1}
-            yield from self._one(element, {**names, found[1]: item, "loop": at})
+            yield from self._expand_element(element, {**names, found[1]: item, "loop": at})
 
-    def _one(self, element: Element, names: dict[str, Any]) -> Iterator[str]:
+    def _expand_element(self, element: Element, names: dict[str, Any]) -> Iterator[str]:
         tag = canonical(element.tag)
         if tag == "let":
-            self._let(element, names)
+            self._bind_variable(element, names)
         elif tag == "include":
             yield from self._include(element, names)
         elif tag == "output-schema":
-            self.schema = "".join(self._words(element, names, plain=True))
+            self.schema = "".join(self._expand_text(element, names, plain=True))
             self.schema_line = element.line
         elif tag == "stylesheet":
             yield f"<stylesheet>{_style(element)}</stylesheet>"
         elif tag in SRC and "src" in element.attrs and self.is_medium(tag, element, names):
             yield self._medium(tag, element, names)
         elif tag == "document":
-            text = self._file(self._text(element.attrs.get("src", ""), names, element), element)
+            text = self._file(self._substitute(element.attrs.get("src", ""), names, element), element)
             yield f'<p whiteSpace="pre">{self._escape(text)}</p>'
         elif tag == "folder":
             yield f"<list>{''.join(self._folder_items(self._tree(element, names)))}</list>"
         elif tag == "p" and any(isinstance(each, Element) and _is_block(each) for each in element.children):
-            yield from self._words(element, names)  # pomlight keeps of such a paragraph the words alone
+            yield from self._expand_text(element, names)  # pomlight keeps of such a paragraph the words alone
         elif tag not in ASIDE:
             yield from self._tag(tag, element, names)
 
@@ -254,14 +254,14 @@ class Expansion:
             if name in DATA.get(tag, ()) and not word.startswith("{{__"):
                 word = self._beside(self._value(word, names, element))
             elif not word.startswith("{{__"):
-                word = self._text(word, names, element).replace('"', "'")
+                word = self._substitute(word, names, element).replace('"', "'")
                 word = re.sub(r"\{(?=\{)", "{ ", word)
             written.append(f' {name}="{word}"')
         yield f"<{element.tag}{''.join(written)}>"
-        yield from self._words(element, dict(names) if tag in ("poml", "include") else names)
+        yield from self._expand_text(element, dict(names) if tag in ("poml", "include") else names)
         yield f"</{element.tag}>"
 
-    def _words(self, element: Element, names: dict[str, Any], *, plain: bool = False) -> Iterator[str]:
+    def _expand_text(self, element: Element, names: dict[str, Any], *, plain: bool = False) -> Iterator[str]:
         for each in element.children:
             if isinstance(each, Element):
                 yield from self._element(each, names)
@@ -270,7 +270,7 @@ class Expansion:
                 if not number % 2:
                     yield self._static(piece, plain)
                     continue
-                text = expressions.words(self._value(piece, names, element))
+                text = expressions.value_text(self._value(piece, names, element))
                 yield text if plain else self._escape(text)
 
     def _static(self, text: str, plain: bool) -> str:
@@ -285,9 +285,9 @@ class Expansion:
         except TemplateError as error:
             raise TemplateError(str(error), element.line, error.todo) from None
 
-    def _text(self, word: str, names: Mapping[str, Any], element: Element) -> str:
+    def _substitute(self, word: str, names: Mapping[str, Any], element: Element) -> str:
         return "".join(
-            expressions.words(self._value(piece, names, element)) if number % 2 else piece
+            expressions.value_text(self._value(piece, names, element)) if number % 2 else piece
             for number, piece in enumerate(split_expressions(word))
         )
 
@@ -297,13 +297,13 @@ class Expansion:
         return "".join(ENTITIES.get(letter, letter) for letter in text)
 
     def _beside(self, value: Any) -> str:
-        self._budget.weigh(value)
+        self._budget.consume_value(value)
         name = f"__{len(self.data)}"
         self.data[name] = value
         return f"{{{{{name}}}}}"
 
-    def _let(self, element: Element, names: dict[str, Any]) -> None:
-        value = let(element, self._folder, lambda word: self._value(word, names, element))
+    def _bind_variable(self, element: Element, names: dict[str, Any]) -> None:
+        value = let_value(element, self._folder, lambda word: self._value(word, names, element))
         name = element.attrs.get("name")
         bindings = {name: value} if name else value if isinstance(value, Mapping) else {}
         names.update({**bindings, **names} if _is_default(element) else bindings)
@@ -314,14 +314,14 @@ class Expansion:
         return file_text(self._folder, name, element.line, chosen="{{" in element.attrs.get("src", ""))
 
     def _tree(self, element: Element, names: Mapping[str, Any]) -> FolderEntry:
-        attributes = {name: self._text(word, names, element) for name, word in element.attrs.items()}
+        attributes = {name: self._substitute(word, names, element) for name, word in element.attrs.items()}
         for name in ("data", "syntax"):
             if name in attributes:
                 raise TemplateError(f"{name} of a folder is not laid out", element.line, todo="leave it out")
         if attributes.get("showContent", "false").lower() != "false":
             raise TemplateError("files of a folder are named only", element.line, todo="show each with <document>")
         tree = FolderTree(self._folder, element.line, chosen="{{" in element.attrs.get("src", ""))
-        return tree.read(
+        return tree.read_tree(
             attributes.get("src", ""), attributes.get("maxDepth", str(_DEPTH)), attributes.get("filter", "")
         )
 
@@ -338,8 +338,8 @@ class Expansion:
         self._includes += 1
         if self._includes > MOST_INCLUDES:
             raise TemplateError(f"includes more than {MOST_INCLUDES} files", element.line, todo="include fewer")
-        name = self._text(element.attrs.get("src", ""), names, element)
-        yield from self._words(include_file(self._file(name, element), element.line), names)
+        name = self._substitute(element.attrs.get("src", ""), names, element)
+        yield from self._expand_text(include_file(self._file(name, element), element.line), names)
 
     def is_medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> bool:
         """Return whether a tag inserts a medium; False if its text is requested, or if it names a text file."""
@@ -349,12 +349,12 @@ class Expansion:
         source = self._source(element, names)
         if isinstance(source, str) and URL.match(source):
             return True
-        return isinstance(source, MediaValue | list) or tag == "audio" or _ending(str(source)) not in _WORDS
+        return isinstance(source, MediaValue | list) or tag == "audio" or _file_ending(str(source)) not in _WORDS
 
     def _source(self, element: Element, names: Mapping[str, Any]) -> Any:
         word = element.attrs["src"].strip()
         hole = sole_expression(word)
-        return self._value(hole, names, element) if hole else self._text(word, names, element)
+        return self._value(hole, names, element) if hole else self._substitute(word, names, element)
 
     def _medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> str:
         source = self._source(element, names)
@@ -365,7 +365,7 @@ class Expansion:
             else:
                 folder = None if "{{" in element.attrs["src"] else self._folder
                 try:
-                    part = media_part(expressions.words(each), MEDIA_TYPES.get(tag, ""), folder)
+                    part = media_part(expressions.value_text(each), MEDIA_TYPES.get(tag, ""), folder)
                 except ValueError as error:
                     what, todo = error.args
                     raise TemplateError(what, element.line, todo) from None
@@ -374,7 +374,7 @@ class Expansion:
         return "".join(pieces)
 
     def _table(self, word: str, element: Element, names: Mapping[str, Any]) -> list[Any]:
-        text = self._file(self._text(word, names, element), element)
+        text = self._file(self._substitute(word, names, element), element)
         rows = _rows(word, text, element.line)
         columns = element.attrs.get("selectedColumns")
         if columns:
@@ -406,18 +406,18 @@ def _style(element: Element) -> str:
     return json.dumps(style, ensure_ascii=False)
 
 
-def _ending(name: str) -> str:
+def _file_ending(name: str) -> str:
     return name.rpartition(".")[2].lower() if "." in name else ""
 
 
 def _rows(name: str, text: str, line: int) -> list[Any]:
     try:
-        if _ending(name) == "json":
+        if _file_ending(name) == "json":
             rows = json.loads(text)
-        elif _ending(name) == "jsonl":
+        elif _file_ending(name) == "jsonl":
             rows = [json.loads(each) for each in text.splitlines() if each.strip()]
         else:
-            dialect = "excel-tab" if _ending(name) == "tsv" else "excel"
+            dialect = "excel-tab" if _file_ending(name) == "tsv" else "excel"
             rows = list(csv.DictReader(io.StringIO(text), dialect=dialect, restval=""))
     except (ValueError, RecursionError, csv.Error):
         raise TemplateError(f"{name} is no table", line, todo="write CSV, TSV, JSON or JSONL") from None
@@ -430,7 +430,7 @@ def file_text(folder: Path, name: str, line: int, *, chosen: bool = False) -> st
     Raises TemplateError if the file does not exist, or is outside the folder.
     """
     place = folder / name
-    if not name or not within(folder, place):
+    if not name or not is_within_folder(folder, place):
         raise TemplateError(f"{name[:80]!r} is not in the folder of the prompt", line, todo="move it there")
     try:
         return text_of(place, what="a file beside the prompt", chosen=chosen)
@@ -438,13 +438,13 @@ def file_text(folder: Path, name: str, line: int, *, chosen: bool = False) -> st
         raise TemplateError(f"{name}: {error.what}", line, error.todo) from None
 
 
-def let(element: Element, folder: Path, value: Callable[[str], Any]) -> Any:
+def let_value(element: Element, folder: Path, value: Callable[[str], Any]) -> Any:
     """Return the value of a ``let`` tag: a file next to the prompt, an expression, JSON or text."""
     kind = element.attrs.get("type", "")
     source = element.attrs.get("src")
     if source is not None:
         text = file_text(folder, source, element.line)
-        ending = kind or _ending(source)
+        ending = kind or _file_ending(source)
         if ending in ("csv", "tsv", "jsonl"):
             return _rows(source, text, element.line)
         return _json(text) if ending in ("json", "object") else text
@@ -480,11 +480,11 @@ class DocumentReads:
 def reads_of(root: Element, folder: Path) -> DocumentReads:
     """Return the names that a document reads. Raises TemplateError with its line for an invalid expression."""
     found = DocumentReads()
-    _read(root, folder, {}, found, sure=True)
+    _collect_names(root, folder, {}, found, sure=True)
     return found
 
 
-def _read(
+def _collect_names(
     element: Element, folder: Path, bindings: dict[str, str], document_reads: DocumentReads, *, sure: bool
 ) -> None:
     """Collect the names that an element reads.
@@ -494,7 +494,7 @@ def _read(
     attributes = dict(element.attrs)
     loop = loop_of(attributes.pop("for", ""))
     if loop is not None:
-        _take(loop[2], element, bindings, document_reads, sure=False)
+        _collect_names_of_expression(loop[2], element, bindings, document_reads, sure=False)
         over = loop[2].strip()
         bindings = {
             **bindings,
@@ -507,7 +507,7 @@ def _read(
     whole_words = {"if", *DATA.get(tag, ()), *(("value",) if tag == "let" else ())}
     for name, word in attributes.items():
         for hole in [word] if name in whole_words else split_expressions(word)[1::2]:
-            _take(hole, element, bindings, document_reads, sure=sure and name != "if")
+            _collect_names_of_expression(hole, element, bindings, document_reads, sure=sure and name != "if")
         whole = sole_expression(word).strip()
         if name == "src" and tag in SRC:
             argument = bindings.get(whole) or (whole if whole in document_reads.names and whole not in bindings else "")
@@ -519,10 +519,10 @@ def _read(
     elif tag != "stylesheet":
         for each in element.children:
             if isinstance(each, Element):
-                _read(each, folder, bindings, document_reads, sure=sure)
+                _collect_names(each, folder, bindings, document_reads, sure=sure)
             else:
                 for hole in split_expressions(each)[1::2]:
-                    _take(hole, element, bindings, document_reads, sure=sure)
+                    _collect_names_of_expression(hole, element, bindings, document_reads, sure=sure)
 
 
 def _is_default(element: Element) -> bool:
@@ -535,7 +535,7 @@ def _collect_reads(element: Element, folder: Path, bindings: dict[str, str], doc
     if name := element.attrs.get("name"):
         names = (name,)
     elif "value" not in element.attrs:
-        value = let(element, folder, lambda word: None)
+        value = let_value(element, folder, lambda word: None)
         names = value if isinstance(value, Mapping) else ()
     if not _is_default(element):
         bindings.update(dict.fromkeys(names, ""))
@@ -546,7 +546,7 @@ def _collect_reads(element: Element, folder: Path, bindings: dict[str, str], doc
             document_reads.defaulted.add(each)
 
 
-def _take(
+def _collect_names_of_expression(
     word: str, element: Element, bindings: Mapping[str, str], document_reads: DocumentReads, *, sure: bool
 ) -> None:
     for name in expressions.names(parse_expression(word, element.line)):
@@ -579,14 +579,14 @@ class FolderTree:
         self._chosen = chosen
         self._left = _MOST
 
-    def read(self, name: str, depth: str, pattern: str) -> FolderEntry:
+    def read_tree(self, name: str, depth: str, pattern: str) -> FolderEntry:
         """Return the tree.
 
         Raises TemplateError for a folder that does not exist or is outside the prompt's folder, and for more than 2,000
         names.
         """
         place = self._home / name
-        if not name or not within(self._home, place):
+        if not name or not is_within_folder(self._home, place):
             raise TemplateError(f"{name[:80]!r} is not in the folder of the prompt", self._line, todo="move it there")
         if not depth.isdecimal() or not 1 <= int(depth) <= _DEEPEST:
             raise TemplateError(f"maxDepth is {depth[:20]!r}", self._line, todo=f"write a number, 1 to {_DEEPEST}")

@@ -76,15 +76,15 @@ class _Parser:
             raise TemplateError(f"{self._tokens[self._at][1]!r} is not read here", todo=_TODO)
         return node
 
-    def _take(self, *signs: str) -> str:
+    def _accept(self, *signs: str) -> str:
         """Consume the next token if it is one of these signs and return it, else return ""."""
         if self._at < len(self._tokens) and self._tokens[self._at][0] == "sign" and self._tokens[self._at][1] in signs:
             self._at += 1
             return self._tokens[self._at - 1][1]
         return ""
 
-    def _want(self, sign: str) -> None:
-        if not self._take(sign):
+    def _require(self, sign: str) -> None:
+        if not self._accept(sign):
             raise TemplateError(f"a {sign} is missing", todo=_TODO)
 
     def _choice(self) -> Node:
@@ -92,9 +92,9 @@ class _Parser:
         if self._deep > _MOST_DEEP:
             raise TemplateError("is nested too deep", todo="use fewer brackets")
         node = self._binary(0)
-        if self._take("?"):
+        if self._accept("?"):
             yes = self._choice()
-            self._want(":")
+            self._require(":")
             node = ("choice", node, yes, self._choice())
         self._deep -= 1
         return node
@@ -103,12 +103,12 @@ class _Parser:
         if level == len(_LEVELS):
             return self._unary()
         node = self._binary(level + 1)
-        while sign := self._take(*_LEVELS[level]):
+        while sign := self._accept(*_LEVELS[level]):
             node = ("binary", node, self._binary(level + 1), sign)
         return node
 
     def _unary(self) -> Node:
-        sign = self._take("!", "-")
+        sign = self._accept("!", "-")
         if not sign:
             return self._item()
         self._deep += 1
@@ -121,39 +121,41 @@ class _Parser:
     def _item(self) -> Node:
         node = self._value()
         while True:
-            if self._take("."):
-                name = self._next("name")
-                node = ("call", node, name, self._several(")")) if self._take("(") else ("part", node, ("text", name))
-            elif self._take("["):
+            if self._accept("."):
+                name = self._next_token("name")
+                node = (
+                    ("call", node, name, self._parse_list(")")) if self._accept("(") else ("part", node, ("text", name))
+                )
+            elif self._accept("["):
                 node = ("part", node, self._choice())
-                self._want("]")
-            elif self._take("("):
+                self._require("]")
+            elif self._accept("("):
                 raise TemplateError("calls a function", todo=f"methods are {', '.join(sorted(_METHODS))}")
             else:
                 return node
 
-    def _next(self, kind: str) -> str:
+    def _next_token(self, kind: str) -> str:
         if self._at >= len(self._tokens) or self._tokens[self._at][0] != kind:
             raise TemplateError(f"a {kind} is missing", todo=_TODO)
         self._at += 1
         return self._tokens[self._at - 1][1]
 
-    def _several(self, end: str) -> list[Node]:
+    def _parse_list(self, end: str) -> list[Node]:
         nodes: list[Node] = []
-        while not self._take(end):
+        while not self._accept(end):
             if nodes:
-                self._want(",")
+                self._require(",")
             nodes.append(self._choice())
         return nodes
 
     def _value(self) -> Node:
-        if self._take("("):
+        if self._accept("("):
             node = self._choice()
-            self._want(")")
+            self._require(")")
             return node
-        if self._take("["):
-            return ("list", self._several("]"))
-        if self._take("{"):
+        if self._accept("["):
+            return ("list", self._parse_list("]"))
+        if self._accept("{"):
             return ("object", self._fields())
         if self._at >= len(self._tokens):
             raise TemplateError("an expression ends too early", todo=_TODO)
@@ -171,14 +173,14 @@ class _Parser:
 
     def _fields(self) -> list[Node]:
         nodes: list[Node] = []
-        while not self._take("}"):
+        while not self._accept("}"):
             if nodes:
-                self._want(",")
+                self._require(",")
             kind, word = self._tokens[self._at] if self._at < len(self._tokens) else ("", "")
             self._at += 1
             if kind not in ("name", "text"):
                 raise TemplateError("a name of a field is missing", todo=_TODO)
-            self._want(":")
+            self._require(":")
             nodes.append((("text", word if kind == "name" else _unquote(word)), self._choice()))
         return nodes
 
@@ -225,26 +227,26 @@ def value(node: Node, names: Mapping[str, Any], budget: RenderingBudget) -> Any:
     if kind in ("list", "object"):
         many = [value(each, names, budget) for each in node[1]] if kind == "list" else None
         made = {name[1]: value(each, names, budget) for name, each in node[1]} if many is None else many
-        budget.weigh(made)
+        budget.consume_value(made)
         return made
     if kind == "choice":
-        return value(node[2] if truth(value(node[1], names, budget)) else node[3], names, budget)
+        return value(node[2] if is_truthy(value(node[1], names, budget)) else node[3], names, budget)
     if kind == "unary":
         inner = value(node[1], names, budget)
-        return not truth(inner) if node[2] == "!" else -_number(inner)
+        return not is_truthy(inner) if node[2] == "!" else -_to_number(inner)
     if kind == "part":
-        return _part(value(node[1], names, budget), value(node[2], names, budget))
+        return _member_of(value(node[1], names, budget), value(node[2], names, budget))
     if kind == "call":
         return _call_value(node, names, budget)
     return _binary_value(node, names, budget)
 
 
-def truth(found: Any) -> bool:
+def is_truthy(found: Any) -> bool:
     """Return whether a value is truthy as in JavaScript: lists and objects always are, even empty ones."""
     return bool(found) or isinstance(found, list | Mapping)
 
 
-def words(found: Any) -> str:
+def value_text(found: Any) -> str:
     """Return a value as text."""
     if found is None:
         return ""
@@ -257,34 +259,34 @@ def words(found: Any) -> str:
     return str(found) if isinstance(found, int | float) else json.dumps(found, ensure_ascii=False)
 
 
-def _part(place: Any, key: Any) -> Any:
+def _member_of(place: Any, key: Any) -> Any:
     if key == "length" and isinstance(place, str | list):
         return len(place)
     if isinstance(place, Mapping):
-        return place.get(words(key))
+        return place.get(value_text(key))
     if isinstance(place, list | str) and isinstance(key, int) and not isinstance(key, bool) and 0 <= key < len(place):
         return place[key]
     return None
 
 
-def _number(found: Any) -> int | float:
+def _to_number(found: Any) -> int | float:
     if isinstance(found, int | float):
         return found
-    raise TemplateError(f"{words(found)[:40]!r} is no number", todo="reckon with numbers")
+    raise TemplateError(f"{value_text(found)[:40]!r} is no number", todo="reckon with numbers")
 
 
 def _binary_value(node: Node, names: Mapping[str, Any], budget: RenderingBudget) -> Any:
     sign = node[3]
     left = value(node[1], names, budget)
     if sign in ("&&", "||"):
-        return value(node[2], names, budget) if truth(left) == (sign == "&&") else left
+        return value(node[2], names, budget) if is_truthy(left) == (sign == "&&") else left
     right = value(node[2], names, budget)
     if sign in ("===", "=="):
         return isinstance(left, bool) == isinstance(right, bool) and left == right
     if sign in ("!==", "!="):
         return not (isinstance(left, bool) == isinstance(right, bool) and left == right)
     if sign == "+" and not (isinstance(left, int | float) and isinstance(right, int | float)):
-        joined = words(left) + words(right)
+        joined = value_text(left) + value_text(right)
         budget.step(0, len(joined))
         return joined
     try:
@@ -294,9 +296,10 @@ def _binary_value(node: Node, names: Mapping[str, Any], budget: RenderingBudget)
 
 
 _SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "+": lambda one, other: one + other, "-": lambda one, other: _number(one) - _number(other),
-    "*": lambda one, other: _product(_number(one), _number(other)), "/": lambda one, other: one / _number(other),
-    "%": lambda one, other: _number(one) % _number(other), ">": lambda one, other: one > other,
+    "+": lambda one, other: one + other, "-": lambda one, other: _to_number(one) - _to_number(other),
+    "*": lambda one, other: _product(_to_number(one), _to_number(other)),
+    "/": lambda one, other: one / _to_number(other),
+    "%": lambda one, other: _to_number(one) % _to_number(other), ">": lambda one, other: one > other,
     "<": lambda one, other: one < other, ">=": lambda one, other: one >= other, "<=": lambda one, other: one <= other,
 }  # fmt: skip
 
@@ -325,8 +328,8 @@ def _slice(place: Any, first: Any = 0, last: Any = None) -> Any:
     return place[int(first) : None if last is None else int(last)]
 
 
-def _includes(place: Any, what: Any) -> bool:
-    return what in place if isinstance(place, list) else words(what) in place
+def _contains_item(place: Any, what: Any) -> bool:
+    return what in place if isinstance(place, list) else value_text(what) in place
 
 
 @dataclass(frozen=True)
@@ -354,10 +357,10 @@ def _pattern(written: str) -> _Pattern:
         raise TemplateError(f"{written[:40]!r} is no pattern", todo="write it without looking ahead or back") from None
 
 
-def _replace(place: str, old: Any, new: Any, count: int = -1) -> str:
+def _bounded_replace(place: str, old: Any, new: Any, count: int = -1) -> str:
     if isinstance(old, _Pattern):
-        return old.replace_in(place, words(new))
-    was, replacement = words(old), words(new)
+        return old.replace_in(place, value_text(new))
+    was, replacement = value_text(old), value_text(new)
     if len(place) + (place.count(was) if count < 0 else 1) * len(replacement) > 4 * len(place) + (1 << 20):
         raise ValueError
     return place.replace(was, replacement, count)
@@ -369,15 +372,15 @@ _METHODS: Mapping[str, Callable[..., Any]] = {
     "trim": lambda place: place.strip(),
     "trimStart": lambda place: place.lstrip(),
     "trimEnd": lambda place: place.rstrip(),
-    "startsWith": lambda place, what: place.startswith(words(what)),
-    "endsWith": lambda place, what: place.endswith(words(what)),
-    "includes": _includes,
+    "startsWith": lambda place, what: place.startswith(value_text(what)),
+    "endsWith": lambda place, what: place.endswith(value_text(what)),
+    "includes": _contains_item,
     "slice": _slice,
     "substring": _slice,
-    "split": lambda place, by: place.split(words(by)),
-    "join": lambda place, by=",": words(by).join(map(words, place)),
-    "replace": lambda place, old, new: _replace(place, old, new, 1),
-    "replaceAll": _replace,
+    "split": lambda place, by: place.split(value_text(by)),
+    "join": lambda place, by=",": value_text(by).join(map(value_text, place)),
+    "replace": lambda place, old, new: _bounded_replace(place, old, new, 1),
+    "replaceAll": _bounded_replace,
     "concat": lambda place, *others: [*place, *(x for o in others for x in (o if isinstance(o, list) else [o]))],
-    "toString": words,
+    "toString": value_text,
 }

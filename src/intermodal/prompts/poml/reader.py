@@ -70,7 +70,7 @@ class PomlTemplate:
         for each in laid_out if isinstance(laid_out, list) else ():
             text = each.content if isinstance(each.content, str) else "\n\n".join(map(str, each.content))
             parts: list[Part] = []
-            pieces = expansion.media.cut(text)
+            pieces = expansion.media.split_at_marks(text)
             for piece in pieces:
                 if not isinstance(piece, str):
                     parts.append(piece)
@@ -125,8 +125,8 @@ class Poml:
 
 
 def _prompt(path: Path, root: Element, reads: DocumentReads) -> PromptFile:
-    findings = list(_findings(root))
-    schema = next((each for each in _all(root) if canonical(each.tag) == "output-schema"), None)
+    findings = list(_prompt_findings(root))
+    schema = next((each for each in _all_elements(root) if canonical(each.tag) == "output-schema"), None)
     by_values = schema is not None and "{{" in schema.text
     output = output_of(path, schema.text, schema.line) if schema is not None and not by_values else TextOutput()
     sampling, settings, unread, model = _runtime(path, root)
@@ -158,18 +158,18 @@ def _kind(reads: DocumentReads, name: str) -> ArgumentKind:
     return next(iter(kinds)) if len(kinds) == 1 else "file" if kinds else "json"
 
 
-def _all(root: Element) -> Iterator[Element]:
+def _all_elements(root: Element) -> Iterator[Element]:
     yield root
     for each in root.children:
         if isinstance(each, Element):
-            yield from _all(each)
+            yield from _all_elements(each)
 
 
-def _findings(root: Element) -> Iterator[PromptFinding]:
+def _prompt_findings(root: Element) -> Iterator[PromptFinding]:
     from pomlight.tags import BLOCK_TAGS
 
     known = {*BLOCK_TAGS, "poml", "_root", "folder", "item", "b", "i", "u", "s", "strike", "br", "span", "meta"}
-    for each in _all(root):
+    for each in _all_elements(root):
         tag = canonical(each.tag)
         if tag not in known:
             todo = _UNREAD.get(tag, "use a tag of POML's own list")
@@ -187,17 +187,19 @@ def _findings(root: Element) -> Iterator[PromptFinding]:
 
 
 def _runtime(path: Path, root: Element) -> tuple[Any, Any, list[PromptFinding], str]:
-    found = next((each for each in _all(root) if canonical(each.tag) == "runtime"), None)
+    found = next((each for each in _all_elements(root) if canonical(each.tag) == "runtime"), None)
     if found is None:
         return (*prompt_options.sampling({}, FrontMatter(name=str(path), value={}, lines={})), "")
-    said = {re.sub(r"-([a-z])", lambda one: one[1].upper(), key): _plain(word) for key, word in found.attrs.items()}
+    said = {
+        re.sub(r"-([a-z])", lambda one: one[1].upper(), key): _plain_value(word) for key, word in found.attrs.items()
+    }
     model = str(said.pop("model", ""))
     said.pop("provider", None)
     front = FrontMatter(name=str(path), value={}, lines={("runtime",): found.line})
     return (*prompt_options.sampling(said, front, ("runtime",)), model)
 
 
-def _plain(word: str) -> Any:
+def _plain_value(word: str) -> Any:
     try:
         return json.loads(word)
     except ValueError:
@@ -205,7 +207,7 @@ def _plain(word: str) -> Any:
 
 
 def _tools(root: Element, findings: list[PromptFinding]) -> Iterator[Tool]:
-    for each in _all(root):
+    for each in _all_elements(root):
         if canonical(each.tag) != "tool-definition" or "name" not in each.attrs:
             continue
         schema: Any = None

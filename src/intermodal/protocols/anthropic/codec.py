@@ -96,15 +96,15 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
             }
             for tool in call.tools
         ]
-        settings["tool_choice"] = _choice(call)
+        settings["tool_choice"] = _tool_choice(call)
     settings["stream"] = True if call.stream else None
-    _mark(settings, call)
+    _mark_for_caching(settings, call)
     tree = {"model": call.model, **{key: value for key, value in settings.items() if value is not None}}
     request_fields.write_settings(tree, call.settings)
     return EncodedRequest(path=PATH, headers=headers_for(sampling, call.settings), segments=segments(tree))
 
 
-def _mark(settings: dict[str, Any], call: ChatCall) -> None:
+def _mark_for_caching(settings: dict[str, Any], call: ChatCall) -> None:
     """Mark a prefix for caching; the mark is on its last block."""
     for place, ttl in call.cache:
         mark = {"cache_control": {"type": "ephemeral", **({"ttl": ttl} if ttl else {})}}
@@ -230,7 +230,7 @@ def _block(part: WirePart) -> Any:
     raise NotExpressible.of(part_label(part), WIRE)
 
 
-def _choice(call: ChatCall) -> dict[str, Any] | None:
+def _tool_choice(call: ChatCall) -> dict[str, Any] | None:
     if call.tool_choice == "none":
         return {"type": "none"}
     single = {} if call.parallel_tools else {"disable_parallel_tool_use": True}

@@ -90,10 +90,10 @@ _system = msgspec.json.Decoder(str | list[TextBlock])
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """Return the chat in a body; None if it is not for the direct path."""
-    return read_conversation(body, owner, measure, _TAKEN, _read)
+    return read_conversation(body, owner, measure, _TAKEN, _parse_chat)
 
 
-def _read(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
+def _parse_chat(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
     fields = top_level[0]
     messages = _messages.decode(fields["messages"])
     system = _system.decode(fields["system"]) if "system" in fields else ""
@@ -101,13 +101,13 @@ def _read(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationRea
         _output.decode(fields["output_config"])
     merged = MergedTurns(turns)
     if words := system_words(system):
-        merged.words("system", words)
+        merged.add_text("system", words)
     last = ""
     for message in messages:
         if last == message.ROLE or not message.content:  # neighbours of one role are merged elsewhere
             return None
         last = message.ROLE
-        message.tell(merged)
+        message.report_to(merged)
     return turns.chat("messages", body, top_level, settings_in(fields, _NOT_ASKED, _VARYING))
 
 
@@ -145,22 +145,22 @@ class AnthropicStream(StreamedResponse):
             return "done" if self.finish else self._end_without_reason(through)
         found = None if b"error" in event[6:12] and names_error(event) else event_of(payload)
         if found is None:
-            return self._fails(event, through)
+            return self._on_error_event(event, through)
         if found.type == "message_stop":
             return "done" if self.finish else self._end_without_reason(through)
         raw_usage = self._record_counts(found)
         if self.finish:  # it has ended: usage is still read, text is not
             return ""
         if not found.valid:
-            return self._fails(event, through)
+            return self._on_error_event(event, through)
         if not found.type:
             return ""
         found = self._record_text(found)
         if found.refusal and self.refuse(found.refusal):
             return "stopped"
-        if self.say(found.text, found.beside):
+        if self.record_text(found.text, found.beside):
             called = bool(found.started) or b"input_json_delta" in payload
-            if self._cuts(through, called=called):
+            if self._is_cut(through, called=called):
                 return "stopped"
         kind = found.type
         if kind == "content_block_delta":  # as nearly all are
@@ -197,14 +197,14 @@ class AnthropicStream(StreamedResponse):
                 event = event.replace(field, name, 1)
         return event
 
-    def _fails(self, event: bytes, through: list[bytes]) -> End:
+    def _on_error_event(self, event: bytes, through: list[bytes]) -> End:
         self._pass_before_failure(through)
-        usage, error = self.usage, self._wrong(event + b"\n\n")
+        usage, error = self.usage, self._invalid_reply_error(event + b"\n\n")
         self.usage = usage or self.usage  # that of all events
-        self._fail(error)
+        self._fail_with(error)
         return ""
 
-    def _part(self, words: str, thoughts: str) -> bytes:
+    def _encode_delta(self, words: str, thoughts: str) -> bytes:
         delta = {"type": "text_delta", "text": words} if words else {"type": "thinking_delta", "thinking": thoughts}
         tree = {"type": "content_block_delta", "index": max(0, self._place - 1), "delta": delta}
         return sse_event(tree, "content_block_delta").removesuffix(b"\n\n")
@@ -254,17 +254,17 @@ class AnthropicStream(StreamedResponse):
                 raw_usage = dumps(write_usage(self.usage))
             reason = {"stop_reason": _CUT_REASONS.get(self.finish, "end_turn"), "stop_sequence": None}
             data += self._end_of(dumps({"type": "message_delta", "delta": reason}), raw_usage) + b"\n\n"
-        self._reply.last(data + _STOP)
+        self._reply.write_last(data + _STOP)
         self._succeed()
 
-    def _come_whole(self, data: bytes) -> None:
+    def _stream_whole_reply(self, data: bytes) -> None:
         """Send a whole reply as a stream, without the encoder's own end: ours contains the run metadata."""
-        events = self._reread(data)
+        events = self._decode_unusual(data)
         if events is None:
             return
         self._note_whole(self._reader.read(data) or piece_of(events, self._reader.encode_reply(events)))
         if not self.finish:
-            self._fail(self._cut(NO_ANSWER))
+            self._fail_with(self._truncated_error(NO_ANSWER))
             return
         if self.refused:
             self._succeed()

@@ -1,7 +1,8 @@
 """Anthropic's messages, as a host answers: one set of types, read by a run and by a direct call.
 
-``AnthropicDecoder`` makes events of a reply, for runs and for replies that are written again. ``read`` and ``event_of``
-tell of a reply, and of an event of a stream, what a passthrough needs to know of the bytes that it forwards.
+``AnthropicDecoder`` makes events of a reply, for runs and for replies that are written again. ``read_reply`` and
+``event_of`` tell of a reply, and of an event of a stream, what a passthrough needs to know of the bytes that it
+forwards.
 """
 
 from __future__ import annotations
@@ -282,7 +283,7 @@ class AnthropicEvent(NamedTuple):
     valid: bool = True  # its content has the types of the protocol
 
 
-def read(data: bytes | memoryview) -> ReplyChunk | None:
+def read_reply(data: bytes | memoryview) -> ReplyChunk | None:
     """Return what a reply holds; None if it is unusual or an error: then it is decoded, and written again."""
     try:
         reply = _message(data)

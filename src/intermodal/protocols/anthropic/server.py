@@ -63,18 +63,18 @@ class MergedTurns:
         self.receiver = receiver
         self._role: Role | None = None
 
-    def turn(self, role: Role) -> MessageReceiver:
+    def begin_turn(self, role: Role) -> MessageReceiver:
         if role != self._role:
             self._role = role
             self.receiver.begin(role)
         return self.receiver
 
-    def words(self, role: Role, text: str) -> None:
+    def add_text(self, role: Role, text: str) -> None:
         if role == self._role:
-            self.receiver.words(text)
+            self.receiver.add_text(text)
         else:
             self._role = role
-            self.receiver.says(role, text)
+            self.receiver.begin_turn(role, text)
 
 
 # ---- sources -----------------------------------------------------------------------------------
@@ -99,21 +99,21 @@ class TextSource(Value, gc=False, tag_field="type", tag="text"):
 class TextBlock(Value, gc=False, tag_field="type", tag="text"):
     text: str
 
-    def tell(self, turns: MergedTurns, role: Role) -> None:
-        turns.words(role, self.text)
+    def report_to(self, turns: MergedTurns, role: Role) -> None:
+        turns.add_text(role, self.text)
 
 
 class ImageBlock(Value, gc=False, tag_field="type", tag="image"):
     source: Base64Source | AnthropicUrlSource | TextSource
 
-    def tell(self, turns: MergedTurns, role: Role) -> None:
+    def report_to(self, turns: MergedTurns, role: Role) -> None:
         source = self.source
         if isinstance(source, Base64Source):
-            turns.turn(role).image_data(source.data, source.media_type)
+            turns.begin_turn(role).image_data(source.data, source.media_type)
         elif isinstance(source, AnthropicUrlSource):
-            turns.turn(role).part(WireLink(media_kind="image", url=source.url))
+            turns.begin_turn(role).add_part(WireLink(media_kind="image", url=source.url))
         else:
-            turns.words(role, source.data)
+            turns.add_text(role, source.data)
 
 
 class DocumentBlock(Value, gc=False, tag_field="type", tag="document"):
@@ -121,18 +121,18 @@ class DocumentBlock(Value, gc=False, tag_field="type", tag="document"):
     title: str | None = None
     context: str | None = None
 
-    def tell(self, turns: MergedTurns, role: Role) -> None:
+    def report_to(self, turns: MergedTurns, role: Role) -> None:
         """Pass on the document. Its context precedes it; so does its title, if there is no name to hold it."""
         source = self.source
         linked = isinstance(source, AnthropicUrlSource)
         if words := "\n\n".join(filter(None, (self.title if linked else "", self.context))):
-            turns.words(role, words)
+            turns.add_text(role, words)
         if isinstance(source, TextSource):
-            turns.turn(role).file_text(self.title or "", source.data)
+            turns.begin_turn(role).file_text(self.title or "", source.data)
         elif isinstance(source, AnthropicUrlSource):
-            turns.turn(role).part(WireLink(media_kind="document", url=source.url))
+            turns.begin_turn(role).add_part(WireLink(media_kind="document", url=source.url))
         elif source.media_type in DOCUMENT_TYPES:
-            turns.turn(role).part(WireDocument(data=decode_base64(source.data), name=self.title or ""))
+            turns.begin_turn(role).add_part(WireDocument(data=decode_base64(source.data), name=self.title or ""))
         else:
             what = f"a document of type {quote_value(source.media_type)} is not read here"
             raise ValueError(f"{what}: send a {READABLE_DOCUMENTS}, or its text as a source of type text")
@@ -143,16 +143,16 @@ class ToolUseBlock(Value, gc=False, tag_field="type", tag="tool_use"):
     name: str
     input: Any
 
-    def tell(self, turns: MergedTurns, role: Role) -> None:
-        turns.turn(role).call(self.id, self.name, dumps(self.input).decode())
+    def report_to(self, turns: MergedTurns, role: Role) -> None:
+        turns.begin_turn(role).call(self.id, self.name, dumps(self.input).decode())
 
 
 class ThinkingBlock(Value, gc=False, tag_field="type", tag="thinking"):
     thinking: str
     signature: str | None = None
 
-    def tell(self, turns: MergedTurns, role: Role) -> None:
-        turns.turn(role).part(Reasoning(text=self.thinking, signature=self.signature or ""))
+    def report_to(self, turns: MergedTurns, role: Role) -> None:
+        turns.begin_turn(role).add_part(Reasoning(text=self.thinking, signature=self.signature or ""))
 
 
 class ToolResultBlock(Value, kw_only=True, gc=False, tag_field="type", tag="tool_result"):
@@ -160,7 +160,7 @@ class ToolResultBlock(Value, kw_only=True, gc=False, tag_field="type", tag="tool
     content: str | Sequence[TextBlock | ImageBlock | DocumentBlock] | None = None
     is_error: Any = UNSET
 
-    def tell_result(self, turns: MergedTurns) -> Sequence[WirePart]:
+    def report_result_to(self, turns: MergedTurns) -> Sequence[WirePart]:
         """Pass on the text of the result. Return its other parts, which belong into the user's next message."""
         content = self.content or ""
         other_parts: Sequence[WirePart] = ()
@@ -170,7 +170,7 @@ class ToolResultBlock(Value, kw_only=True, gc=False, tag_field="type", tag="tool
             words = [block.text for block in content if isinstance(block, TextBlock)]
             if len(words) < len(content):
                 words, other_parts = _text_and_parts(content)
-        turns.turn("tool").result(self.tool_use_id, "\n".join(words), is_error=self.is_error is True)
+        turns.begin_turn("tool").result(self.tool_use_id, "\n".join(words), is_error=self.is_error is True)
         return other_parts
 
 
@@ -179,7 +179,7 @@ def _text_and_parts(blocks: Sequence[TextBlock | ImageBlock | DocumentBlock]) ->
     receiver = MessageBuilder()
     turns = MergedTurns(receiver)
     for block in blocks:
-        block.tell(turns, "user")
+        block.report_to(turns, "user")
     words = [part.text for part in receiver.parts if isinstance(part, WireText)]
     return words, [part for part in receiver.parts if not isinstance(part, WireText)]
 
@@ -189,8 +189,8 @@ class VendorBlock(Value, gc=False):
 
     block: dict[str, Any]
 
-    def tell(self, turns: MergedTurns, role: Role) -> None:
-        turns.turn(role).part(Opaque(wire="anthropic", body=dumps(self.block).decode()))
+    def report_to(self, turns: MergedTurns, role: Role) -> None:
+        turns.begin_turn(role).add_part(Opaque(wire="anthropic", body=dumps(self.block).decode()))
 
 
 Block = TextBlock | ImageBlock | DocumentBlock | ToolUseBlock | ThinkingBlock | ToolResultBlock
@@ -211,20 +211,20 @@ class _Message(Value, gc=False, tag_field="role"):
     content: str | Sequence[Any]
     ROLE: ClassVar[Role]
 
-    def tell(self, turns: MergedTurns) -> None:
+    def report_to(self, turns: MergedTurns) -> None:
         content, role = self.content, self.ROLE
         if isinstance(content, str):
-            turns.words(role, content)
+            turns.add_text(role, content)
             return
         blocks: Sequence[Any] = content
         results = [block for block in blocks if isinstance(block, ToolResultBlock)]
         if results:  # tool results are a message of their own in other protocols
-            other_parts = [part for result in results for part in result.tell_result(turns)]
+            other_parts = [part for result in results for part in result.report_result_to(turns)]
             for part in other_parts:
-                turns.turn(role).part(part)
+                turns.begin_turn(role).add_part(part)
             blocks = [block for block in blocks if not isinstance(block, ToolResultBlock)]
         for block in blocks:
-            block.tell(turns, role)
+            block.report_to(turns, role)
 
 
 class AnthropicSystemMessage(_Message, gc=False, tag="system"):
@@ -240,8 +240,8 @@ class AnthropicUserMessage(_Message, gc=False, tag="user"):
 class AnthropicAssistantMessage(_Message, gc=False, tag="assistant"):
     ROLE = "assistant"
 
-    def tell(self, turns: MergedTurns) -> None:
-        super().tell(turns)
+    def report_to(self, turns: MergedTurns) -> None:
+        super().report_to(turns)
         turns.receiver.end_answer()
 
 
@@ -260,16 +260,16 @@ class AnthropicConversation(Value, gc=False):
     messages: list[AnthropicSystemMessage | AnthropicUserMessage | AnthropicAssistantMessage]
     system: str | list[TextBlock] = ""
 
-    def tell(self, receiver: MessageReceiver) -> None:
+    def report_to(self, receiver: MessageReceiver) -> None:
         turns = MergedTurns(receiver)
         if words := system_words(self.system):
-            turns.words("system", words)
+            turns.add_text("system", words)
         for number, message in enumerate(self.messages):
             if isinstance(message, AnthropicAssistantMessage) and not isinstance(message.content, str):
                 blocks = enumerate(message.content)
                 content = [_block_of(block, f"messages[{number}].content[{place}]") for place, block in blocks]
                 message = AnthropicAssistantMessage(content=content)
-            message.tell(turns)
+            message.report_to(turns)
 
 
 def _block_of(block: Any, place: str) -> Block | VendorBlock:
@@ -300,15 +300,15 @@ _NAMES: Mapping[str, str] = {
 
 def decode_request(body: bytes) -> ChatCall:
     """Return the call in a body. Raises ValueError for an invalid body."""
-    return read_request(body, "a message request", _read, _NAMES)
+    return read_request(body, "a message request", _chat_call_of, _NAMES)
 
 
-def _read(tree: dict[str, Any]) -> ChatCall:
+def _chat_call_of(tree: dict[str, Any]) -> ChatCall:
     receiver = MessageBuilder()
     prompt = read_prompt(tree, _read_media, MEDIA)
     fields = {"messages": read_messages(tree, "messages", prompt), "system": tree.get("system") or ""}
     conversation: AnthropicConversation = read_typed(fields, AnthropicConversation, UNKNOWN)
-    conversation.tell(receiver)
+    conversation.report_to(receiver)
     tools, choice, parallel = _read_tools(tree)
     return ChatCall(
         model=read_model(tree, prompt),
@@ -334,7 +334,7 @@ def _read_media(value: Any) -> WirePart:
     """Return the part in a prompt variable."""
     receiver = MessageBuilder()
     block: ImageBlock | DocumentBlock = read_typed(value, ImageBlock | DocumentBlock, UNKNOWN, "a variable")
-    block.tell(MergedTurns(receiver), "user")
+    block.report_to(MergedTurns(receiver), "user")
     return receiver.parts[-1]
 
 
@@ -445,7 +445,7 @@ class AnthropicStreamEncoder:
 
     def _calls(self, finish: str) -> Iterator[dict[str, Any]]:
         """Yield the held tool calls."""
-        calls, self._pending_calls = self._pending_calls.turn().calls, TurnBuilder()
+        calls, self._pending_calls = self._pending_calls.build().calls, TurnBuilder()
         for call in calls:
             self._called = True
             arguments = arguments_for_client(call, finish)

@@ -348,16 +348,16 @@ def parse_failed_reply(status: int, body: bytes | Mapping[str, Any]) -> FailedRe
     if isinstance(error, list) and error:  # FastAPI: the first error; never its "input", which repeats our request
         error = error[0]
     if isinstance(error, str):  # LM Studio, Ollama
-        tokens, limit = _numbers({}, error)
+        tokens, limit = _limit_and_amount({}, error)
         return FailedReply(
             status=_status(status, top, {}), message=error, words=error, tokens=tokens, limit=limit,
             delay=retry_after_in_body({}, error),
         )  # fmt: skip
     inner: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
-    message = _text(inner.get("message") or inner.get("msg") or top.get("message"))
+    message = _text_or_empty(inner.get("message") or inner.get("msg") or top.get("message"))
     metadata = inner.get("metadata")  # OpenRouter: the provider's own error
-    raw = _text(metadata.get("raw")) if isinstance(metadata, Mapping) else ""
-    numbers = _numbers(inner, message)
+    raw = _text_or_empty(metadata.get("raw")) if isinstance(metadata, Mapping) else ""
+    numbers = _limit_and_amount(inner, message)
     usage = top.get("usage")
     return FailedReply(
         status=_status(status, top, inner),
@@ -377,11 +377,11 @@ def _quotas(details: Any) -> str:
     for detail in details if isinstance(details, list) else ():
         violations = detail.get("violations") if isinstance(detail, Mapping) else None
         for violation in violations if isinstance(violations, list) else ():
-            found.append(_text(violation.get("quotaId")) if isinstance(violation, Mapping) else "")
+            found.append(_text_or_empty(violation.get("quotaId")) if isinstance(violation, Mapping) else "")
     return " ".join(found)
 
 
-def _text(value: Any) -> str:
+def _text_or_empty(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
@@ -418,7 +418,7 @@ _NUMBERS = (
 )
 
 
-def _numbers(inner: Mapping[str, Any], message: str) -> tuple[int | None, int | None]:
+def _limit_and_amount(inner: Mapping[str, Any], message: str) -> tuple[int | None, int | None]:
     tokens, limit = inner.get("n_prompt_tokens"), inner.get("n_ctx")
     if isinstance(tokens, int) and isinstance(limit, int):
         return tokens, limit

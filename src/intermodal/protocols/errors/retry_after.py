@@ -71,7 +71,7 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
         if found := _NUMBER.fullmatch(value):
             seconds = float(found[1]) * {"ms": 0.001, "s": 1.0}.get((found[2] or "").lower(), unit)
         else:
-            seconds = _from(_epoch(value), headers, now)
+            seconds = _seconds_until(_epoch(value), headers, now)
         if seconds >= 0:  # False for NaN
             return min(seconds, MAX_RETRY_AFTER)
     return _seconds_until_reset(headers, now)
@@ -110,8 +110,8 @@ def _seconds(reset: ResetHeader, value: str, headers: Mapping[str, str], now: fl
         number = _NUMBER.fullmatch(value)
         return float(number[1]) * _UNITS[(number[2] or "s").lower()] if number else _duration(value)
     if reset.form == "moment":
-        return _from(_moment(value), headers, now)
-    return _from(float(value) / 1000 if value.isdecimal() else None, headers, now)
+        return _seconds_until(_moment(value), headers, now)
+    return _seconds_until(float(value) / 1000 if value.isdecimal() else None, headers, now)
 
 
 def _duration(value: str) -> float:
@@ -123,7 +123,7 @@ def _duration(value: str) -> float:
     return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
-def _from(then: float | None, headers: Mapping[str, str], now: float | None) -> float:
+def _seconds_until(then: float | None, headers: Mapping[str, str], now: float | None) -> float:
     """Return the seconds until ``then``, counted from the reply's own ``date`` (the server's clock), else from ``now``.
 
     Returns NaN if neither is known.

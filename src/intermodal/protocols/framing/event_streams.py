@@ -46,7 +46,7 @@ class LineSplitter:
             self._long += self.rest + data
             self.rest = b""
             if end not in self._long[-len(data) - len(end) + 1 :]:
-                return self._none()
+                return self._keep_unfinished()
             data = bytes(self._long)
             self._long.clear()
         elif self.rest:
@@ -54,7 +54,7 @@ class LineSplitter:
         cut = data.rfind(end)
         if cut < 0:
             self.rest = data
-            return self._none()
+            return self._keep_unfinished()
         self.rest = data[cut + len(end) :]
         return data[:cut].split(end)
 
@@ -63,7 +63,7 @@ class LineSplitter:
         self._half = data[-1:] if data.endswith(b"\r") else b""
         return data.removesuffix(self._half).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _none(self) -> list[bytes]:
+    def _keep_unfinished(self) -> list[bytes]:
         if self.pending > self._most:
             raise PieceTooLong
         return []

@@ -57,7 +57,7 @@ def image_in_base64(coded: memoryview, media_type: bytes | None = None) -> Image
     if len(coded) % 4 or len(coded) < 64:
         return None
     try:
-        found = _size(pybase64.b64decode(coded[:_LOOKED_AT], validate=True))
+        found = _read_size(pybase64.b64decode(coded[:_LOOKED_AT], validate=True))
         if found is None or media_type not in (None, found[0].encode()):
             return None
         if not pybase64.b64decode(coded[-_LAST:], validate=True).endswith(_ENDS[found[0]]):
@@ -74,7 +74,7 @@ def image_in_base64(coded: memoryview, media_type: bytes | None = None) -> Image
     return ImageFacts(*found, size, digest.digest())
 
 
-def _size(data: bytes) -> tuple[str, int, int] | None:
+def _read_size(data: bytes) -> tuple[str, int, int] | None:
     found = _png(data) if data.startswith(PNG) else _jpeg(data) if data.startswith(b"\xff\xd8\xff") else None
     return found if found is not None and 0 < found[1] < _MOST and 0 < found[2] < _MOST else None
 
@@ -99,12 +99,12 @@ def _jpeg(data: bytes) -> tuple[str, int, int] | None:
             high, wide = (int.from_bytes(data[place : place + 2], "big") for place in (offset + 3, offset + 5))
             return ("image/jpeg", wide, high) if marker in _FRAMES and offset + 7 <= len(data) else None
         exif = marker == 0xE1 and data[offset + 2 : offset + 8] == b"Exif\0\0"
-        if length < 2 or (exif and not _upright(data[offset + 8 : offset + length])):
+        if length < 2 or (exif and not _is_upright(data[offset + 8 : offset + length])):
             return None
     return None
 
 
-def _upright(exif: bytes) -> bool:
+def _is_upright(exif: bytes) -> bool:
     """Return True if the EXIF data requests no rotation."""
     order = {b"II*\0": "little", b"MM\0*": "big"}.get(exif[:4])
     if order is None:

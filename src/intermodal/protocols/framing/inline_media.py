@@ -75,7 +75,7 @@ class ExtractedBody:
         self._found.add(number)
         return self._media[number]
 
-    def stands_in(self, word: str) -> bool:
+    def is_placeholder(self, word: str) -> bool:
         """Return True if a word is the placeholder of extracted media."""
         return word.startswith(_WORD)
 
@@ -140,7 +140,7 @@ class InlineMedia(str):
     consumed: bool
 
     @classmethod
-    def of(cls, word: str, prefix: str, data: bytes) -> InlineMedia:
+    def decode(cls, word: str, prefix: str, data: bytes) -> InlineMedia:
         """Return the placeholder ``word`` with its decoded data."""
         placeholder = cls(word)
         placeholder.prefix, placeholder.data, placeholder.consumed = prefix, data, False
@@ -212,7 +212,7 @@ def _with_placeholders(tree: Any, small: ExtractedBody, placeholders: list[Inlin
     if isinstance(tree, list):
         return [_with_placeholders(value, small, placeholders) for value in tree]
     if isinstance(tree, str) and (found := small.split(tree)) is not None:
-        placeholder = InlineMedia.of(tree, found[0], _decode_base64(found[1]))
+        placeholder = InlineMedia.decode(tree, found[0], _decode_base64(found[1]))
         placeholders.append(placeholder)
         return placeholder
     return tree

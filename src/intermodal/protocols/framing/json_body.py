@@ -192,26 +192,26 @@ def complete_members(text: str) -> dict[str, Any]:
     {}
     """
     found: dict[str, Any] = {}
-    place = _after(text, 0)
+    place = _skip_whitespace(text, 0)
     before = "{"
     while text[place : place + 1] == before:
         before = ","
         try:
-            name, place = _decoder.raw_decode(text, _after(text, place + 1))
-            place = _after(text, place)
+            name, place = _decoder.raw_decode(text, _skip_whitespace(text, place + 1))
+            place = _skip_whitespace(text, place)
             if not isinstance(name, str) or text[place : place + 1] != ":":
                 break
-            value, place = _decoder.raw_decode(text, _after(text, place + 1))
+            value, place = _decoder.raw_decode(text, _skip_whitespace(text, place + 1))
         except (ValueError, RecursionError):
             break
-        place = _after(text, place)
+        place = _skip_whitespace(text, place)
         if place == len(text) and not isinstance(value, (str, dict, list)):
             break
         found[name] = value
     return found
 
 
-def _after(text: str, place: int) -> int:
+def _skip_whitespace(text: str, place: int) -> int:
     """Return the position after whitespace."""
     blank = _BLANK.match(text, place)
     return blank.end() if blank is not None else place

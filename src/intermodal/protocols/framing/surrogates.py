@@ -140,13 +140,13 @@ class EventSurrogateJoiner:
     def _join_event(self, event: WireEvent) -> Iterator[WireEvent]:
         if isinstance(event, (WireTextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)):
             if self._half_event is not None and _kind(event) != _kind(self._half_event):
-                yield from self._alone()
+                yield from self._flush_lone()
             yield from self._join_piece(event)
         elif isinstance(event, TokenLogprobs):
             yield replace(event, words=tuple((join_surrogates(word), chance) for word, chance in event.words))
         else:
             if isinstance(event, Finish):
-                yield from self._alone()
+                yield from self._flush_lone()
                 event = replace(event, reason=join_surrogates(event.reason))
             yield event
 
@@ -165,7 +165,7 @@ class EventSurrogateJoiner:
         if not empty:
             yield joined_event
 
-    def _alone(self) -> Iterator[WireEvent]:
+    def _flush_lone(self) -> Iterator[WireEvent]:
         event, self._half_event, self._halves.pending = self._half_event, None, ""
         if isinstance(event, ToolCallDelta):
             yield ToolCallDelta(index=event.index, arguments=REPLACEMENT)

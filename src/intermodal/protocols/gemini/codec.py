@@ -90,7 +90,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
     _check(call, host)
     call = normalise(call, host)
     system, messages = split_system(call.messages)
-    tree: dict[str, Any] = {"contents": list(_contents(messages, host))}
+    tree: dict[str, Any] = {"contents": list(_encode_contents(messages, host))}
     if system:
         tree["systemInstruction"] = {"parts": [{"text": system}]}
     if call.tools:
@@ -193,7 +193,7 @@ def _config(call: ChatCall) -> dict[str, Any]:
     return {key: value for key, value in config.items() if value is not None}
 
 
-def _contents(messages: tuple[WireMessage, ...], host: Host) -> Iterator[dict[str, Any]]:
+def _encode_contents(messages: tuple[WireMessage, ...], host: Host) -> Iterator[dict[str, Any]]:
     """Yield the contents. Tool results belong to the user, and the user's next message is merged into theirs."""
     called: dict[str, str] = {}  # id of a call -> name of its function, which a result must state
     results: list[Any] = []
@@ -300,7 +300,7 @@ class GeminiDecoder(ReplyDecoder):
         self._out += read_logprobs(places, rows="candidates", share="logProbability")
         reason = as_text(candidate.get("finishReason"))
         if reason in _BROKEN:
-            self._fail("the model called a tool in a way that cannot be read")
+            self._raise_invalid("the model called a tool in a way that cannot be read")
         elif reason and reason != "FINISH_REASON_UNSPECIFIED":
             finish_reason = map_reason(FINISH_REASONS, reason)
             finish_reason = "tool_call" if finish_reason == "stop" and self._calls else finish_reason
@@ -344,7 +344,7 @@ class GeminiDecoder(ReplyDecoder):
         try:
             self._out.append(SpeechDelta(data=b64decode(as_text(data.get("data")), validate=True)))
         except ValueError:
-            self._fail("sent speech that is not base64")
+            self._raise_invalid("sent speech that is not base64")
 
     def _end_with(self, reason: str, refusal: str) -> None:
         if refusal:

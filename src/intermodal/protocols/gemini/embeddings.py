@@ -42,7 +42,10 @@ def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
     name, path = f"models/{valid_utf8(call.model)}", f"/models/{quote(valid_utf8(call.model), safe='')}"
     more = {} if call.dimensions is None else {"outputDimensionality": call.dimensions}
     if call.media or len(call.texts) == 1:
-        parts = [*(_part(media, host) for media in call.media), *({"text": valid_utf8(text)} for text in call.texts)]
+        parts = [
+            *(_encode_part(media, host) for media in call.media),
+            *({"text": valid_utf8(text)} for text in call.texts),
+        ]
         return EncodedRequest(
             path=f"{path}:embedContent", headers=JSON_HEADERS, segments=segments({"content": {"parts": parts}, **more})
         )
@@ -52,7 +55,7 @@ def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
     )
 
 
-def _part(media: WireMedia, host: Host) -> dict[str, Any]:
+def _encode_part(media: WireMedia, host: Host) -> dict[str, Any]:
     if isinstance(media, WireAudio):
         kind = f"audio/{media.format}"
     elif isinstance(media, WireDocument):

@@ -27,11 +27,11 @@ def decode_request(body: bytes, path: str) -> ChatCall:
     found = _PATH.search(path)
     if found is None:
         raise ValueError("not a path of generateContent")
-    read = partial(_read, model=unquote(found["model"]), stream=found["verb"].startswith("stream"))
+    read = partial(_chat_call_of, model=unquote(found["model"]), stream=found["verb"].startswith("stream"))
     return read_request(body, "a generateContent request", read)
 
 
-def _read(tree: dict[str, Any], *, model: str, stream: bool) -> ChatCall:
+def _chat_call_of(tree: dict[str, Any], *, model: str, stream: bool) -> ChatCall:
     messages: list[WireMessage] = []
     instruction = tree.get("systemInstruction") or {"parts": ()}
     system = "\n\n".join(require_text(part["text"], "a text") for part in instruction["parts"])
@@ -73,7 +73,7 @@ def _read_content(content: Any) -> Iterator[WireMessage]:
     parts = require_list(content["parts"], "parts")
     if content.get("role") == "model":
         yield WireMessage(
-            role="assistant", parts=tuple(part for content_part in parts for part in _read_said(content_part))
+            role="assistant", parts=tuple(part for content_part in parts for part in _read_user_part(content_part))
         )
         return
     results = tuple(_read_result(part["functionResponse"]) for part in parts if "functionResponse" in part)
@@ -81,7 +81,7 @@ def _read_content(content: Any) -> Iterator[WireMessage]:
     result_media = [
         part for content_part in parts for part in (content_part.get("functionResponse") or {}).get("parts") or ()
     ]
-    user_parts = tuple(_read_shown(part) for part in (*result_media, *parts) if "functionResponse" not in part)
+    user_parts = tuple(_read_model_part(part) for part in (*result_media, *parts) if "functionResponse" not in part)
     if results:
         yield WireMessage(role="tool", parts=results)
     if user_parts:
@@ -95,14 +95,14 @@ def _read_result(result: Any) -> ToolResult:
     return ToolResult(id=result["id"], text=text, is_error="error" in response)
 
 
-def _read_shown(part: Any) -> WirePart:
+def _read_model_part(part: Any) -> WirePart:
     if "text" in part:
         return WireText(text=require_text(part["text"], "a text"))
     data = part["inlineData"]
     return media_part(data["mimeType"].replace("audio/mp3", "audio/mpeg"), decode_base64(data["data"]))
 
 
-def _read_said(part: Any) -> Iterator[WirePart]:
+def _read_user_part(part: Any) -> Iterator[WirePart]:
     signature = part.get(FIELD) or ""
     if part.get("thought"):
         yield Reasoning(text=part["text"], signature=signature)

@@ -31,7 +31,7 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.conversation import (
     check_candidates,
     check_parts,
-    is_plain,
+    is_single_text,
     normalise_arguments,
     normalise_tools,
     parse_arguments,
@@ -134,7 +134,7 @@ def write_turns(messages: Iterable[WireMessage]) -> list[dict[str, Any]]:
 
 
 def _normal(message: WireMessage, where: str = "") -> Iterator[WireMessage]:
-    if is_plain(message):
+    if is_single_text(message):
         yield message
         return
     parts = tuple(map(valid_utf8_part, message.parts))

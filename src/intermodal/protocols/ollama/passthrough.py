@@ -38,14 +38,14 @@ _NOT_ASKED = frozenset({"model", "messages", "stream"})
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """Return the chat in a body; None if it is not for the direct path."""
-    return read_conversation(body, owner, measure, _TAKEN, _read, unread="ollama")
+    return read_conversation(body, owner, measure, _TAKEN, _parse_chat, unread="ollama")
 
 
-def _read(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
+def _parse_chat(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
     fields, model, stream = top_level
     stream = stream or bytes(fields.get("stream", b"null")) == b"null"  # null, the default
     messages = read_turns(require_list(loads(bytes(fields["messages"])), "messages"), _coded_image)
-    recorded_messages = turns.take(messages, lambda image: turns.image_data(image.coded))
+    recorded_messages = turns.add_messages(messages, lambda image: turns.image_data(image.coded))
     settings = settings_in(fields, _NOT_ASKED, frozenset())
     rewritten_messages = body.restore(memoryview(dumps(write_turns(recorded_messages))))
     return turns.chat(
@@ -85,29 +85,29 @@ class OllamaStream(TranscodedStream):
         self._end_line = b""
         self._renaming = (b"", b"")  # a host's name of its model as it writes it, and the client's
 
-    def _take(self, data: bytes) -> None:
-        self._go_through(data, self._process_line)
+    def _receive(self, data: bytes) -> None:
+        self._process_bytes(data, self._process_line)
 
     def _on_body_end(self) -> None:
         if self._splitter.pending and not self.over:  # the last line may lack its line end
-            self._take(b"\n")
+            self._receive(b"\n")
         super()._on_body_end()
 
     def _process_line(self, line: bytes, through: list[bytes]) -> End:
         line = line.strip(BLANK)
         if not line:
             return ""
-        if self._decoder is not None and self._decoder.waits:  # for the rest of a character
-            return self._anew(line, through)
+        if self._decoder is not None and self._decoder.holds_half_surrogate:  # for the rest of a character
+            return self._rewrite_event(line, through)
         found = plain_line(line)
         if found is None:
-            return self._anew(line, through)
+            return self._rewrite_event(line, through)
         model, text, thoughts = found
         if self._renaming[0] != b'"model":' + model:
             self._renaming = (b'"model":' + model, b'"model":' + dumps(self._model))
         if self._renaming[0] not in line:
-            return self._anew(line, through)
-        if self.say(text, thoughts) and self._cuts(through):
+            return self._rewrite_event(line, through)
+        if self.record_text(text, thoughts) and self._is_cut(through):
             return "stopped"
         through.append(line.replace(*self._renaming, 1) + b"\n")
         if not self.output_seen or self.first_at is None:
@@ -119,11 +119,11 @@ class OllamaStream(TranscodedStream):
             self.output_seen = True
             self.first_at = self._clock.monotonic() if self.first_at is None else self.first_at
 
-    def _anew(self, line: bytes, through: list[bytes]) -> End:
+    def _rewrite_event(self, line: bytes, through: list[bytes]) -> End:
         self._end_line = line
         return self._pass_decoded(self._decoding.feed(line + b"\n"), through)
 
-    def _ending(self, data: bytes) -> bytes:
+    def _final_bytes(self, data: bytes) -> bytes:
         """Return the end of the stream, with the host's additional fields and its own durations."""
         before, _, last = data.rstrip(b"\n").rpartition(b"\n")
         try:

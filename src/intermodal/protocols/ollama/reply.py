@@ -1,7 +1,7 @@
 """Ollama's own chat, as a host answers: one set of types, read by a run and by a direct call.
 
 A reply is a sequence of JSON lines, the last of which has ``done``, or only that line. ``OllamaDecoder`` makes events
-of them; ``read`` and ``plain_line`` tell of those that a passthrough forwards what it needs to know of them.
+of them; ``read_reply`` and ``plain_line`` tell of those that a passthrough forwards what it needs to know of them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class OllamaToolCall(HostObject):
     function: OllamaFunction | None = None
 
     @property
-    def plain(self) -> bool:
+    def is_plain(self) -> bool:
         """True if clients can tell it apart from others, and its arguments are an object."""
         called = self.function or _NO_FUNCTION
         return bool(self.id and called.name) and called.index is not None and bytes(called.arguments)[:1] == b"{"
@@ -102,7 +102,7 @@ class OllamaDecoder(ReplyDecoder):
         super().__init__(endpoint, headers=headers)
         self._calls = 0
 
-    def _lines(self) -> NdjsonReader:
+    def _new_event_reader(self) -> NdjsonReader:
         return NdjsonReader()
 
     def _read_event(self, line: OllamaLine, name: str) -> None:
@@ -143,7 +143,7 @@ class OllamaDecoder(ReplyDecoder):
 UNCOUNTED = b"{}"
 
 
-def read(data: bytes | memoryview) -> ReplyChunk | None:
+def read_reply(data: bytes | memoryview) -> ReplyChunk | None:
     """Return what a reply holds; None if it is unusual or an error: then it is decoded, and written again."""
     try:
         reply = _line(data)
@@ -154,7 +154,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     if not usual or message.role != "assistant" or message.content is None or reply.is_error or reply.odd_counts:
         return None
     tool_calls = message.tool_calls or ()
-    if not (bytes(reply.model) and all(call.plain for call in tool_calls)):
+    if not (bytes(reply.model) and all(call.is_plain for call in tool_calls)):
         return None
     functions = [call.function or _NO_FUNCTION for call in tool_calls]
     calls = tuple((place, call.id or "", functions[place].name or "") for place, call in enumerate(tool_calls))

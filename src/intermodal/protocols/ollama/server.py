@@ -179,7 +179,7 @@ class OllamaStreamEncoder:
         elif isinstance(event, ToolCallDelta):
             self._calls.add(event)
         elif isinstance(event, Error):
-            return _line(write_error(event.error))
+            return _encode_line(write_error(event.error))
         elif isinstance(event, (WireTextDelta, RefusalDelta)):
             return self._message(content=event.text)
         elif isinstance(event, ReasoningDelta):
@@ -187,14 +187,14 @@ class OllamaStreamEncoder:
         elif isinstance(event, TokenLogprobs):
             return self._message({"logprobs": [_candidates(event)]}, content="")
         elif isinstance(event, Finish):
-            calls = _calls(self._calls.turn().calls, event.reason)
+            calls = _calls(self._calls.build().calls, event.reason)
             calls_message = self._message(content="", tool_calls=calls) if calls else b""
             return calls_message + self._message(_end(event.reason, self._usage), content="")
         return b""
 
     def _message(self, more: Mapping[str, Any] | None = None, **message: Any) -> bytes:
         head = {"model": self._name, "created_at": self._now()}
-        return _line({**head, "message": {"role": "assistant", **message}, "done": False, **(more or {})})
+        return _encode_line({**head, "message": {"role": "assistant", **message}, "done": False, **(more or {})})
 
 
 StreamEncoder = OllamaStreamEncoder  # the name that every server side has for it
@@ -253,7 +253,7 @@ def duration_fields(about: Mapping[str, Any]) -> dict[str, int]:
     return {"total_duration": round(about["seconds"] * 1e9)} if "seconds" in about else {}
 
 
-def _line(tree: Mapping[str, Any]) -> bytes:
+def _encode_line(tree: Mapping[str, Any]) -> bytes:
     return dumps(tree) + b"\n"
 
 

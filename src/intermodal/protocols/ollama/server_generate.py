@@ -25,10 +25,10 @@ _RENDERING: Mapping[str, tuple[Any, ...]] = {
 
 def decode_request(body: bytes) -> ChatCall:
     """Return the call in a body. Raises ValueError for an invalid body."""
-    return read_request(body, "a generate request", _read, _NAMES)
+    return read_request(body, "a generate request", _chat_call_of, _NAMES)
 
 
-def _read(tree: dict[str, Any]) -> ChatCall:
+def _chat_call_of(tree: dict[str, Any]) -> ChatCall:
     for name, neutral in _RENDERING.items():
         if tree.get(name) not in neutral:
             raise ValueError(f"{name} cannot be set: prompts are rendered by the model's own template here")

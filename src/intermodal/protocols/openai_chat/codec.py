@@ -139,17 +139,17 @@ def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
     elif message.role == "assistant":
         yield WireMessage(role="assistant", parts=_answer(parts, host))
     elif all(isinstance(part, WireText) for part in parts):
-        yield WireMessage(role=message.role, parts=(WireText(text=_words(parts, WireText)),))
+        yield WireMessage(role=message.role, parts=(WireText(text=_joined_text(parts, WireText)),))
     else:
         yield WireMessage(role=message.role, parts=tuple(_sayable(part, host) for part in parts))
 
 
 def _answer(parts: tuple[WirePart, ...], host: Host) -> tuple[WirePart, ...]:
     """Return an assistant's parts in this protocol's order: reasoning, text, refusal, calls."""
-    thought = _words(parts, Reasoning) if "reasoning_back" in host.quirks else ""
+    thought = _joined_text(parts, Reasoning) if "reasoning_back" in host.quirks else ""
     if "no_refusals" in host.quirks:
         parts = tuple(WireText(text=part.text) if isinstance(part, Refusal) else part for part in parts)
-    text, refusal = _words(parts, WireText), _words(parts, Refusal)
+    text, refusal = _joined_text(parts, WireText), _joined_text(parts, Refusal)
     calls = tuple(part for part in parts if isinstance(part, ToolCall))
     return (
         *((Reasoning(text=thought),) if thought else ()),
@@ -159,7 +159,7 @@ def _answer(parts: tuple[WirePart, ...], host: Host) -> tuple[WirePart, ...]:
     )
 
 
-def _words(parts: tuple[WirePart, ...], part_type: type[WireText] | type[Reasoning] | type[Refusal]) -> str:
+def _joined_text(parts: tuple[WirePart, ...], part_type: type[WireText] | type[Reasoning] | type[Refusal]) -> str:
     return "\n\n".join(part.text for part in parts if isinstance(part, part_type))
 
 
@@ -220,7 +220,7 @@ def _message(message: WireMessage, host: Host) -> dict[str, Any]:
         return _encode_answer(message)
     if len(message.parts) == 1 and isinstance(only, WireText):
         return {"role": message.role, "content": only.text}
-    return {"role": message.role, "content": [_part(part, host) for part in message.parts]}
+    return {"role": message.role, "content": [_encode_part(part, host) for part in message.parts]}
 
 
 def _encode_answer(message: WireMessage) -> dict[str, Any]:
@@ -239,7 +239,7 @@ def _encode_answer(message: WireMessage) -> dict[str, Any]:
     return {**tree, "tool_calls": calls} if calls else tree
 
 
-def _part(part: WirePart, host: Host) -> dict[str, Any]:
+def _encode_part(part: WirePart, host: Host) -> dict[str, Any]:
     if isinstance(part, WireText):
         return {"type": "text", "text": part.text}
     if isinstance(part, WireImage):

@@ -56,7 +56,7 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     if choice.get("error"):
         raise classification.classify(200, headers or {}, {"error": choice["error"]}, endpoint)
     message = as_mapping(choice.get("message"))
-    images = tuple(filter(None, map(_picture, as_list(message.get("images")))))
+    images = tuple(filter(None, map(_read_image, as_list(message.get("images")))))
     usage = tree.get("usage")
     if images:
         return GeneratedImages(images=images, usage=read_usage(usage) if isinstance(usage, Mapping) else WireUsage())
@@ -64,7 +64,7 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     raise_no_image(endpoint, as_text(message.get("refusal")) or as_text(message.get("content")), refused=refused)
 
 
-def _picture(row: Any) -> WireImage | None:
+def _read_image(row: Any) -> WireImage | None:
     try:
         found = decode_data_uri(as_text(as_mapping(as_mapping(row).get("image_url")).get("url")))
     except ValueError:

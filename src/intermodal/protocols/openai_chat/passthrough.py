@@ -19,7 +19,7 @@ from intermodal.protocols.framing.event_streams import event_data, names_error
 from intermodal.protocols.framing.host_json import NOT_DECODED
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import dumps, join_object, split_object
-from intermodal.protocols.openai_chat.reply import UNCOUNTED, OpenAIChatDecoder, chosen_index, of_choice, read
+from intermodal.protocols.openai_chat.reply import UNCOUNTED, OpenAIChatDecoder, chosen_index, of_choice, read_reply
 from intermodal.protocols.openai_chat.server import (
     DONE,
     CalledFunction,
@@ -128,10 +128,10 @@ _options = msgspec.json.Decoder(dict[str, Any])
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """Return the chat in a body; None if it is not for the direct path."""
-    return read_conversation(body, owner, measure, _TAKEN, _read)
+    return read_conversation(body, owner, measure, _TAKEN, _parse_chat)
 
 
-def _read(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
+def _parse_chat(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
     fields = top_level[0]
     if "tools" in fields and ignored_content(bytes(fields["tools"]), "openai"):
         return None
@@ -150,9 +150,9 @@ def _read(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationRea
         messages = list(map(_without_empty_fields, _whole_messages.decode(fields["messages"])))
         rewritten_fields = {"messages": body.restore(memoryview(dumps(messages)))}
     for message in messages:
-        if message.content.__class__ is not str and not _goes_on(message):
+        if message.content.__class__ is not str and not _is_forwarded(message):
             return None
-        message.tell(turns)
+        message.report_to(turns)
     return turns.chat(
         "chat", body, top_level, settings_in(fields, _NOT_ASKED), usage=usage, rewritten_fields=rewritten_fields
     )
@@ -169,7 +169,7 @@ def _without_empty_fields(
     return message
 
 
-def _goes_on(message: _System | _User | _Assistant | _Tool) -> bool:
+def _is_forwarded(message: _System | _User | _Assistant | _Tool) -> bool:
     """Return True if a message other than a single text is forwarded unchanged.
 
     The executor joins text-only parts, which many templates require.
@@ -207,9 +207,9 @@ class OpenAIChatStream(StreamedResponse):
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Process an event; append the part of it to forward to ``through``."""
-        if self._like is not None and not self._halves.pending and (text := self._like.words(event)) is not None:
-            ends = self.say(text)
-            if ends and self._cuts(through):
+        if self._like is not None and not self._halves.pending and (text := self._like.match_text(event)) is not None:
+            ends = self.record_text(text)
+            if ends and self._is_cut(through):
                 return "stopped"
             through.append(event)
             if not self.output_seen and not text.isspace():
@@ -225,10 +225,10 @@ class OpenAIChatStream(StreamedResponse):
             return ""
         if payload == b"[DONE]":
             return "done" if self.finish else self._end_without_reason(through)
-        piece = None if not simple and names_error(event) else read(payload, is_document=False)
+        piece = None if not simple and names_error(event) else read_reply(payload, is_document=False)
         if piece is None and payload.strip() == b"[DONE]":
             return self._process_event(b"data: [DONE]", through)
-        if piece is None or ((piece.calls or piece.finish) and self._odd(piece)):
+        if piece is None or ((piece.calls or piece.finish) and self._needs_splitting(piece)):
             return self._reread_event(event, through)
         if piece.indexes != self._ours or piece.halved or self._halves.pending:
             choice = self._first_choice(payload, piece)
@@ -238,10 +238,10 @@ class OpenAIChatStream(StreamedResponse):
             payload, piece = choice
         if self.finish and piece.of_an_answer:  # the answer has ended
             return self._drop_text(payload, piece)
-        if self.say(piece.text, piece.beside) and self._cuts(through, called=bool(piece.calls)):
+        if self.record_text(piece.text, piece.beside) and self._is_cut(through, called=bool(piece.calls)):
             return "stopped"
         if piece.refusal and self.refuse(piece.refusal):
-            through += [self._part(piece.text, piece.beside)] if piece.text or piece.beside else []
+            through += [self._encode_delta(piece.text, piece.beside)] if piece.text or piece.beside else []
             return "stopped"
         self._note(piece)
         through = self._last_events if self.finish and self._teller.silent else through
@@ -261,7 +261,7 @@ class OpenAIChatStream(StreamedResponse):
             self._like = chunk_template_of(event, piece)
         return "stopped" if self.stopped else ""
 
-    def _odd(self, piece: ReplyChunk) -> bool:
+    def _needs_splitting(self, piece: ReplyChunk) -> bool:
         """Return True if the parts of a chunk are sent one by one.
 
         They are for calls that clients could not tell apart, and for the last text of an answer that may still be
@@ -273,7 +273,7 @@ class OpenAIChatStream(StreamedResponse):
             return True
         return bool(self._teller.silent and piece.finish and piece.text)
 
-    def _part(self, words: str, thoughts: str) -> bytes:
+    def _encode_delta(self, words: str, thoughts: str) -> bytes:
         """Return an event with this text or reasoning."""
         choice = {
             "index": 0, "delta": {"content": words} if words else {"reasoning_content": thoughts}, "finish_reason": None
@@ -287,7 +287,7 @@ class OpenAIChatStream(StreamedResponse):
         """Return the end of a stream that did not state why it ended."""
         if self._teller.reasonless:
             self.finish = "content_filter" if self.refusal else "stop"
-            through.append(self._why("stop"))
+            through.append(self._encode_finish_reason("stop"))
             return "done"
         return super()._end_without_reason(through)
 
@@ -312,7 +312,7 @@ class OpenAIChatStream(StreamedResponse):
             if piece.indexes != self._ours and not piece.halved:
                 with suppress(*NOT_DECODED):  # of indexes that are no text
                     payload = of_choice(payload, *self._ours)
-                ours = read(payload, is_document=False)
+                ours = read_reply(payload, is_document=False)
                 if ours is None or not (ours.indexes or ours.usage):
                     return None
                 piece = ours
@@ -324,7 +324,7 @@ class OpenAIChatStream(StreamedResponse):
 
     def _reread_event(self, event: bytes, through: list[bytes]) -> End:
         """Decode an event in an unusual form, such as text in parts, and forward it in the usual form."""
-        events = self._reread(event + b"\n\n", part=True)
+        events = self._decode_unusual(event + b"\n\n", part=True)
         if events is None:
             self._pass_before_failure(through)
             return ""
@@ -375,7 +375,7 @@ class OpenAIChatStream(StreamedResponse):
     def _finish(self, data: bytes, *, stopped: bool = False) -> None:
         if stopped:
             self._raw_usage = dumps(write_usage(self._count_stopped_output()))
-            data += self._why(self.finish) + b"\n\n"
+            data += self._encode_finish_reason(self.finish) + b"\n\n"
         elif self._found_wrong(data):
             return
         else:
@@ -384,19 +384,19 @@ class OpenAIChatStream(StreamedResponse):
         if self._teller.wants_usage:
             payload, raw_usage = self._last or self._sample or b"{}", self._raw_usage or UNCOUNTED
             data += b"data: " + rewrite_reply(payload, self._model, raw_usage, metadata, chunk=True) + b"\n\n"
-        self._reply.last(data + DONE)
+        self._reply.write_last(data + DONE)
         self._succeed()
 
-    def _why(self, reason: str) -> bytes:
+    def _encode_finish_reason(self, reason: str) -> bytes:
         """Return an event with the finish reason, which the host omitted."""
         return (
             b'data: {"object":"chat.completion.chunk","model":%b,'
             b'"choices":[{"index":0,"delta":{},"finish_reason":"%b"}]}' % (dumps(self._model), reason.encode())
         )
 
-    def _come_whole(self, data: bytes) -> None:
+    def _stream_whole_reply(self, data: bytes) -> None:
         """Send a whole answer as a stream."""
-        events = self._reread(data)
+        events = self._decode_unusual(data)
         if events is None:
             return
         encoder = self._reader.encoder(self._model)
@@ -407,7 +407,7 @@ class OpenAIChatStream(StreamedResponse):
                 self.usage, self._raw_usage = event, dumps(write_usage(event))
             for plain in encoder.feed(event).removesuffix(DONE).split(b"\n\n"):
                 end = end or self._event(plain, through)
-        self._pass(through, end or "done")
+        self._forward(through, end or "done")
 
 
 # ---- chunks that differ only in their text --------------------------------------------------------- A JSON string
@@ -429,7 +429,7 @@ class ChunkTemplate:
         self._start, self._end = len(before), -len(after)
         self._least = len(before) + len(after)
 
-    def words(self, event: bytes) -> str | None:
+    def match_text(self, event: bytes) -> str | None:
         """Return the text of a chunk that matches the template; None for any other."""
         if event[: self._start] != self._before or event[self._end :] != self._after or len(event) < self._least:
             return None
@@ -448,6 +448,8 @@ def chunk_template_of(event: bytes, piece: ReplyChunk) -> ChunkTemplate | None:
         if position < 0:
             continue
         before, after = event[: position + len(mark)], event[position + len(mark) + len(quoted_text) - 1 :]
-        if read(b"%b%b%b" % (before[_DATA:], _PROBE.encode(), after), is_document=False) == replace(piece, text=_PROBE):
+        if read_reply(b"%b%b%b" % (before[_DATA:], _PROBE.encode(), after), is_document=False) == replace(
+            piece, text=_PROBE
+        ):
             return ChunkTemplate(before, after)
     return None

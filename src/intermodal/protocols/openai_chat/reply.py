@@ -1,7 +1,8 @@
 """OpenAI chat completions, as a host answers: one set of types, read by a run and by a direct call.
 
 A whole reply and a chunk of a stream differ little. ``OpenAIChatDecoder`` makes events of them, for runs and for
-replies that are written again; ``read`` tells of one what a passthrough needs to know of the bytes that it forwards.
+replies that are written again; ``read_reply`` tells of one what a passthrough needs to know of the bytes that it
+forwards.
 """
 
 from __future__ import annotations
@@ -292,13 +293,13 @@ class OpenAIChatDecoder(ReplyDecoder):
 
     def _read_event(self, reply: ChatReply, name: str) -> None:
         self._read_counts(reply)
-        ours = self._ours(reply)
+        ours = self._answer_choice(reply)
         if ours is not None:
             self._read_choice(ours, is_document=False)
 
     def _read_reply(self, reply: ChatReply) -> None:
         self._read_counts(reply)
-        ours = self._ours(reply)
+        ours = self._answer_choice(reply)
         if ours is not None:
             self._read_choice(ours, is_document=True)
             # A whole message is an answer even without a finish reason: nothing is missing from a complete document.
@@ -308,7 +309,7 @@ class OpenAIChatDecoder(ReplyDecoder):
         with suppress(msgspec.MsgspecError):  # it is not an object
             self._usage = reply.read_usage()[0] or self._usage
 
-    def _ours(self, reply: ChatReply) -> Choice | None:
+    def _answer_choice(self, reply: ChatReply) -> Choice | None:
         """Return the choice that is the answer; None for a chunk with usage only, which has no choice."""
         choices = reply.choices or ()
         if choices and self.chosen is None:
@@ -338,7 +339,7 @@ class OpenAIChatDecoder(ReplyDecoder):
         if self.done or not choice.finish_reason or not (reason := map_finish_reason(choice.finish_reason)):
             return
         if reason == FAILED:
-            self._fail("the provider failed in the middle of the answer")
+            self._raise_invalid("the provider failed in the middle of the answer")
             return
         self.complete = True
         self._reason = reason
@@ -358,14 +359,14 @@ class OpenAIChatDecoder(ReplyDecoder):
         try:
             data = b"".join(b64decode(piece, validate=True) for piece in _PADDED.findall(now))
         except ValueError:
-            self._fail("sent speech that is not base64")
+            self._raise_invalid("sent speech that is not base64")
             return
         if data:
             self._out.append(SpeechDelta(data=data))
 
     def _read_call(self, call: CallPiece, place: int) -> None:
         function, call_id = call.function or _NO_FUNCTION, call.id or ""
-        number, new = self._number(place if call.index is None else call.index, call_id)
+        number, new = self._call_index(place if call.index is None else call.index, call_id)
         self._out.append(
             ToolCallDelta(
                 index=number,
@@ -375,7 +376,7 @@ class OpenAIChatDecoder(ReplyDecoder):
             )
         )
 
-    def _number(self, index: int, call_id: str) -> tuple[int, bool]:
+    def _call_index(self, index: int, call_id: str) -> tuple[int, bool]:
         """Return the index of the call that a piece belongs to, and whether the piece begins it.
 
         Some servers give all calls the same index or none: a different id is a different call.
@@ -400,7 +401,7 @@ def _join_texts(texts: str | list[ReplyText] | None) -> str:
 UNCOUNTED = dumps(write_usage(WireUsage()))  # the usage that clients get if a host reports none
 
 
-def read(data: bytes | memoryview, *, is_document: bool = True) -> ReplyChunk | None:
+def read_reply(data: bytes | memoryview, *, is_document: bool = True) -> ReplyChunk | None:
     """Return what a reply holds; None if it is unusual or an error: then it is decoded, and written again.
 
     ``is_document``: it is not a chunk of a stream.
@@ -428,7 +429,7 @@ def read(data: bytes | memoryview, *, is_document: bool = True) -> ReplyChunk | 
     indexes = (choice.index or 0,) if single_choice else tuple([each.index or 0 for each in reply.choices])
     begun: tuple[tuple[int, str, str], ...] = ()
     if calls:
-        found = _calls_in(calls)
+        found = _tool_calls_in(calls)
         if found is None:
             return None
         begun, arguments = found
@@ -442,7 +443,7 @@ def read(data: bytes | memoryview, *, is_document: bool = True) -> ReplyChunk | 
     return None if is_document and begun and piece.unclear({}) else piece
 
 
-def _calls_in(call_pieces: list[CallPiece]) -> tuple[tuple[tuple[int, str, str], ...], str] | None:
+def _tool_calls_in(call_pieces: list[CallPiece]) -> tuple[tuple[tuple[int, str, str], ...], str] | None:
     """Return tool calls by index, id and name, and their arguments; None if these are not text."""
     calls, arguments = list[tuple[int, str, str]](), ""
     for place, call in enumerate(call_pieces):
@@ -458,7 +459,7 @@ def _calls_in(call_pieces: list[CallPiece]) -> tuple[tuple[tuple[int, str, str],
 def _read_split_chunk(data: bytes, *, is_document: bool) -> ReplyChunk | None:
     """Read a chunk that splits a character in two; None if it is unreadable for any other reason."""
     without = without_lone_surrogates(data)
-    piece = read(without, is_document=is_document) if without is not None else None
+    piece = read_reply(without, is_document=is_document) if without is not None else None
     if piece is None or not piece.text:
         return piece
     (parsed,) = _replies.read(data)

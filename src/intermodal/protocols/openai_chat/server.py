@@ -62,15 +62,15 @@ from intermodal.protocols.request_validation import (
 class TextPart(Value, gc=False, tag_field="type", tag="text"):
     text: str
 
-    def tell(self, turns: MessageReceiver) -> None:
-        turns.words(self.text)
+    def report_to(self, turns: MessageReceiver) -> None:
+        turns.add_text(self.text)
 
 
 class RefusalPart(Value, gc=False, tag_field="type", tag="refusal"):
     refusal: str
 
-    def tell(self, turns: MessageReceiver) -> None:
-        turns.part(Refusal(text=self.refusal))
+    def report_to(self, turns: MessageReceiver) -> None:
+        turns.add_part(Refusal(text=self.refusal))
 
 
 class MediaUrl(Value, gc=False):
@@ -81,7 +81,7 @@ class MediaUrl(Value, gc=False):
 class ImagePart(Value, gc=False, tag_field="type", tag="image_url"):
     image_url: MediaUrl | str
 
-    def tell(self, turns: MessageReceiver) -> None:
+    def report_to(self, turns: MessageReceiver) -> None:
         image = self.image_url
         if isinstance(image, str):
             turns.image_url(image, "auto")
@@ -97,31 +97,31 @@ class CodedMedia(Value, gc=False):
 class AudioPart(Value, gc=False, tag_field="type", tag="input_audio"):
     input_audio: CodedMedia | str  # Mistral's clients send base64 alone
 
-    def tell(self, turns: MessageReceiver) -> None:
+    def report_to(self, turns: MessageReceiver) -> None:
         audio = self.input_audio
         if isinstance(audio, str):
             data = decode_base64(audio)
-            turns.part(WireAudio(data=data, format="wav" if data[:4] == b"RIFF" else "mp3"))
+            turns.add_part(WireAudio(data=data, format="wav" if data[:4] == b"RIFF" else "mp3"))
         elif audio.format is UNSET:
             raise KeyError("format")
         else:
-            turns.part(WireAudio(data=decode_base64(audio.data), format=audio.format))
+            turns.add_part(WireAudio(data=decode_base64(audio.data), format=audio.format))
 
 
 class VideoPart(Value, gc=False, tag_field="type", tag="input_video"):
     input_video: CodedMedia
 
-    def tell(self, turns: MessageReceiver) -> None:
-        turns.part(WireVideo(data=decode_base64(self.input_video.data)))
+    def report_to(self, turns: MessageReceiver) -> None:
+        turns.add_part(WireVideo(data=decode_base64(self.input_video.data)))
 
 
 class VideoUrlPart(Value, gc=False, tag_field="type", tag="video_url"):
     video_url: MediaUrl
 
-    def tell(self, turns: MessageReceiver) -> None:
+    def report_to(self, turns: MessageReceiver) -> None:
         url = self.video_url.url
         found = decode_data_uri(url)
-        turns.part(
+        turns.add_part(
             WireLink(media_kind="video", url=url) if found is None else WireVideo(data=found[1], media_type=found[0])
         )
 
@@ -135,18 +135,18 @@ class StoredFile(Value, gc=False):
 class FilePart(Value, gc=False, tag_field="type", tag="file"):
     file: StoredFile
 
-    def tell(self, turns: MessageReceiver) -> None:
-        turns.part(document_from_data_uri(self.file.file_data, self.file.filename, self.file.file_id))
+    def report_to(self, turns: MessageReceiver) -> None:
+        turns.add_part(document_from_data_uri(self.file.file_data, self.file.filename, self.file.file_id))
 
 
 class DocumentUrlPart(Value, gc=False, tag_field="type", tag="document_url"):
     document_url: str
     document_name: str | None = None
 
-    def tell(self, turns: MessageReceiver) -> None:
+    def report_to(self, turns: MessageReceiver) -> None:
         found, name = decode_data_uri(self.document_url), self.document_name or ""
         link = WireLink(media_kind="document", url=self.document_url)
-        turns.part(link if found is None else WireDocument(data=found[1], name=name))
+        turns.add_part(link if found is None else WireDocument(data=found[1], name=name))
 
 
 ContentPart = TextPart | RefusalPart | ImagePart | AudioPart | VideoPart | VideoUrlPart | FilePart | DocumentUrlPart
@@ -163,14 +163,14 @@ class _Message(Value, gc=False, tag_field="role"):
     content: str | Sequence[ContentPart] | UnsetType | None = UNSET
     ROLE: ClassVar[Role]
 
-    def tell(self, turns: MessageReceiver) -> None:
+    def report_to(self, turns: MessageReceiver) -> None:
         content = self.content
         if isinstance(content, str):
-            turns.says(self.ROLE, content)
+            turns.begin_turn(self.ROLE, content)
         else:
             turns.begin(self.ROLE)
             for part in content or ():
-                part.tell(turns)
+                part.report_to(turns)
 
     @property
     def texts(self) -> Sequence[str]:
@@ -216,28 +216,28 @@ class OpenAIAssistantMessage(_Message, gc=False, tag="assistant"):
     function_call: CalledFunction | UnsetType | None = UNSET
     ROLE = "assistant"
 
-    def tell(self, turns: MessageReceiver) -> None:
+    def report_to(self, turns: MessageReceiver) -> None:
         content = self.content
         if not content and self.tool_calls:  # many clients send an empty text with tool calls
             content = ()
         if isinstance(content, str) and not self.reasoning_content:
-            turns.says("assistant", content)
+            turns.begin_turn("assistant", content)
         else:
             turns.begin("assistant")
             if self.reasoning_content:
-                turns.part(Reasoning(text=self.reasoning_content))
+                turns.add_part(Reasoning(text=self.reasoning_content))
             for part in (TextPart(text=content),) if isinstance(content, str) else content or ():
-                part.tell(turns)
+                part.report_to(turns)
         if self.audio and not any(self.texts):
             if not self.audio.transcript:
                 what = "an answer is named by the id of its audio, which is not kept here: send its transcript"
                 raise ValueError(what)
-            turns.words(require_text(self.audio.transcript, "a transcript"))
+            turns.add_text(require_text(self.audio.transcript, "a transcript"))
         if self.refusal:
-            turns.part(Refusal(text=self.refusal))
+            turns.add_part(Refusal(text=self.refusal))
         for call in self.tool_calls or ():
             if call.extra_content and (signature := from_openai_chat(call.extra_content)):
-                turns.part(signature_block(signature))
+                turns.add_part(signature_block(signature))
             turns.call(call.id, call.function.name, call.function.arguments)
         if self.function_call:  # the predecessor of tools: its result gets the same id
             turns.call(None, self.function_call.name, self.function_call.arguments)
@@ -255,7 +255,7 @@ class _ResultMessage(_Message, gc=False):
 class OpenAIToolMessage(_ResultMessage, kw_only=True, gc=False, tag="tool"):
     tool_call_id: str
 
-    def tell(self, turns: MessageReceiver) -> None:
+    def report_to(self, turns: MessageReceiver) -> None:
         turns.begin("tool")
         turns.result(self.tool_call_id, self.result)
 
@@ -263,7 +263,7 @@ class OpenAIToolMessage(_ResultMessage, kw_only=True, gc=False, tag="tool"):
 class OpenAIFunctionMessage(_ResultMessage, kw_only=True, gc=False, tag="function"):
     name: str
 
-    def tell(self, turns: MessageReceiver) -> None:
+    def report_to(self, turns: MessageReceiver) -> None:
         turns.begin("tool")
         turns.result(None, self.result, tool=self.name)
 
@@ -280,9 +280,9 @@ class OpenAIConversation(Value, gc=False):
         | OpenAIFunctionMessage
     ]
 
-    def tell(self, turns: MessageReceiver) -> None:
+    def report_to(self, turns: MessageReceiver) -> None:
         for message in self.messages:
-            message.tell(turns)
+            message.report_to(turns)
 
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -314,10 +314,10 @@ _NAMES: Mapping[str, str] = {
 
 def decode_request(body: bytes) -> ChatCall:
     """Return the call in a body. Raises ValueError for an invalid body."""
-    return read_request(body, "a chat request", _read, _NAMES)
+    return read_request(body, "a chat request", _chat_call_of, _NAMES)
 
 
-def _read(tree: dict[str, Any]) -> ChatCall:
+def _chat_call_of(tree: dict[str, Any]) -> ChatCall:
     if tree.get("n") not in (None, 1):
         raise ValueError("more than one answer (n) cannot be given: leave n out")
     before_tools = uses_legacy_functions(tree)
@@ -327,7 +327,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
     prompt = read_prompt(tree, _read_media, MEDIA)
     fields, turns = {"messages": read_messages(tree, "messages", prompt)}, MessageBuilder()
     conversation: OpenAIConversation = read_typed(fields, OpenAIConversation, UNKNOWN)
-    conversation.tell(turns)
+    conversation.report_to(turns)
     return ChatCall(
         model=read_model(tree, prompt),
         messages=turns.messages(),
@@ -383,7 +383,7 @@ def _read_media(value: Any) -> WirePart:
     """Return the part in a prompt variable."""
     turns = MessageBuilder()
     part: ContentPart = read_typed(value, ContentPart, UNKNOWN, "a variable")
-    part.tell(turns)
+    part.report_to(turns)
     return turns.parts[0]
 
 

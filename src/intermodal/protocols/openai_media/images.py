@@ -131,7 +131,7 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
         raise classification.classify(200, headers or {}, tree, endpoint)
     rows = [as_mapping(row) for row in as_list(tree["data"])]
     try:
-        pictures = tuple(_picture(decode_base64(as_text(row.get("b64_json")))) for row in rows)
+        pictures = tuple(_read_image(decode_base64(as_text(row.get("b64_json")))) for row in rows)
     except ValueError:
         pictures = ()
     if not pictures or not all(picture.data for picture in pictures):
@@ -145,5 +145,5 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     )
 
 
-def _picture(data: bytes) -> WireImage:
+def _read_image(data: bytes) -> WireImage:
     return WireImage(data=data, media_type=next((kind for head, kind in _HEADS if data.startswith(head)), "image/png"))

@@ -139,7 +139,7 @@ def _image_call(tree: Mapping[str, Any]) -> ImageCall:
     quality = require_one_of(tree.get("quality") or "", "quality", (*_QUALITIES, *get_args(Quality)))
     count = tree.get("n")
     fields = {
-        "model": read_model_name(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
+        "model": read_model_name(tree), "prompt": tree["prompt"], "size": _parse_size(tree.get("size")),
         "count": 1 if count is None else count, "quality": _QUALITIES.get(quality, quality),
         "format": form, "seed": tree.get("seed"), "steps": tree.get("steps"),
         "guidance": tree.get("guidance"), "sampler": tree.get("sampler") or "",
@@ -151,7 +151,7 @@ def _image_call(tree: Mapping[str, Any]) -> ImageCall:
     return call
 
 
-def _size(size: Any) -> tuple[int, int] | None:
+def _parse_size(size: Any) -> tuple[int, int] | None:
     if size in (None, "auto"):
         return None
     wide, _, high = str(size).partition("x")

@@ -33,7 +33,7 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.conversation import (
     check_candidates,
     check_parts,
-    is_plain,
+    is_single_text,
     merge_neighbours,
     normalise_tools,
     part_label,
@@ -140,7 +140,7 @@ def write_turns(messages: Iterable[WireMessage]) -> list[dict[str, Any]]:
 
 
 def _normalise_message(message: WireMessage) -> WireMessage:
-    return message if is_plain(message) else WireMessage(role=message.role, parts=tuple(_normal(message.parts)))
+    return message if is_single_text(message) else WireMessage(role=message.role, parts=tuple(_normal(message.parts)))
 
 
 def _normal(parts: tuple[WirePart, ...]) -> Iterator[WirePart]:

@@ -58,7 +58,7 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     tree = parse_reply(body, endpoint, headers)
     output = [as_mapping(item) for item in as_list(tree.get("output"))]
     calls = [item for item in output if item.get("type") == f"{TOOL}_call"]
-    generated = [(item, image) for item in calls if (image := _picture(item)) is not None]
+    generated = [(item, image) for item in calls if (image := _read_image(item)) is not None]
     if generated:
         return GeneratedImages(
             images=tuple(image for _, image in generated),
@@ -74,7 +74,7 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     raise_no_image(endpoint, explanation, refused=bool(blocked or refusal or stopped))
 
 
-def _picture(item: Mapping[str, Any]) -> WireImage | None:
+def _read_image(item: Mapping[str, Any]) -> WireImage | None:
     kind = f"image/{as_text(item.get('output_format')) or 'png'}"
     try:
         data = decode_base64(as_text(item.get("result")))
@@ -94,11 +94,11 @@ def _usage(tree: Mapping[str, Any]) -> WireUsage:
         return WireUsage()
     kinds = dict(tool_usage.input_by_modality)
     pictures = kinds.get("image", 0)
-    input_tokens = _sum(model_usage.input_tokens, tool_usage.input_tokens)
+    input_tokens = _sum_known(model_usage.input_tokens, tool_usage.input_tokens)
     return msgspec.structs.replace(
         model_usage,
         input_tokens=input_tokens,
-        output_tokens=_sum(model_usage.output_tokens, tool_usage.output_tokens),
+        output_tokens=_sum_known(model_usage.output_tokens, tool_usage.output_tokens),
         image_tokens=tool_usage.output_tokens if tool_usage.image_tokens is None else tool_usage.image_tokens,
         input_by_modality=(("text", input_tokens - pictures), ("image", pictures))
         if input_tokens is not None and kinds
@@ -106,5 +106,5 @@ def _usage(tree: Mapping[str, Any]) -> WireUsage:
     )
 
 
-def _sum(first: int | None, second: int | None) -> int | None:
+def _sum_known(first: int | None, second: int | None) -> int | None:
     return None if first is None or second is None else first + second

@@ -70,15 +70,15 @@ _EMPTY_VALUES = (b"null", b'""')
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """Return the chat in a body; None if it is not for the direct path."""
-    return read_conversation(body, owner, measure, _TAKEN, _read, unread="openai-responses")
+    return read_conversation(body, owner, measure, _TAKEN, _parse_chat, unread="openai-responses")
 
 
-def _read(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
+def _parse_chat(body: ExtractedBody, top_level: TopLevelFields, turns: ConversationReader) -> ParsedChat | None:
     fields = top_level[0]
     if any(name in fields and bytes(fields[name]) not in _EMPTY_VALUES for name in _KEPT_ELSEWHERE):
         return None
     tree = {name: loads(bytes(fields[name])) for name in ("instructions", "input") if name in fields}
-    recorded_messages = turns.take(
+    recorded_messages = turns.add_messages(
         read_turns(tree, image=_coded_image), lambda image: turns.image_url(image.coded, image.detail)
     )
     rewritten_input = body.restore(memoryview(dumps(write_turns(recorded_messages))))
@@ -159,31 +159,31 @@ class OpenAIResponsesStream(TranscodedStream):
         self._closing = b""  # the events that end an answer which is stopped midway
         self._answer: tuple[str, bytes, bytes] = ("", b"", b"")  # the last event: kind, response, and its usage
 
-    def _fresh(self) -> ReplyEncoder:
+    def _new_encoder(self) -> ReplyEncoder:
         self.items = items = list[Mapping[str, Any]]()
         return self._reader.encoder(self._model, keep=items.append, request_fields=self._echoed_fields)
 
     # ---- bytes to events
 
-    def _take(self, data: bytes) -> None:
-        StreamedResponse._take(self, data)
+    def _receive(self, data: bytes) -> None:
+        StreamedResponse._receive(self, data)
 
     def _on_body_end(self) -> None:
         if self._splitter.pending and not self._is_document and not self.over:  # the last line may lack its line end
-            self._take(b"\n\n")
+            self._receive(b"\n\n")
         if self.over:
             return
         if self._is_document:  # not a stream, although one was requested
             self._through = False
-            self._hear(self._decoding.feed(b"".join(self._body)))
+            self._process_events(self._decoding.feed(b"".join(self._body)))
         if self._through:
-            self._fail(self._cut(UNFINISHED))
+            self._fail_with(self._truncated_error(UNFINISHED))
         else:
             super()._on_body_end()
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         if not self._through:
-            return self._anew(event, through)
+            return self._rewrite_event(event, through)
         if not self.begun:
             self._unshown_events.append(event)
         payload = event_data(event)
@@ -194,13 +194,13 @@ class OpenAIResponsesStream(TranscodedStream):
         found = _NOTHING
         try:
             found = self._parse_event(payload)
-            end = self._look(found)
+            end = self._process_own_event(found)
         except NOT_DECODED:
             end = None
         if end is None:
             if not self.begun:
                 return self._start_anew(through)
-            end = self._unusual(event, through)
+            end = self._process_unexpected(event, through)
         if end == "stopped" and (part := self._shown_part(payload)):
             through.append(part)
         elif not end and not self.over:
@@ -225,7 +225,7 @@ class OpenAIResponsesStream(TranscodedStream):
                 found.delta = self._halves.join(found.delta)
         return found
 
-    def _look(self, parsed_event: ResponseEvent) -> End | None:
+    def _process_own_event(self, parsed_event: ResponseEvent) -> End | None:
         """Process an event and return the end that it brings; None if the event is not as expected."""
         kind, number, delta = parsed_event.type or "", parsed_event.sequence_number, parsed_event.delta
         delta = "" if delta is None else delta
@@ -237,21 +237,21 @@ class OpenAIResponsesStream(TranscodedStream):
             part = self._parts.get((parsed_event.output_index, parsed_event.content_index))
             if part is None or parsed_event.logprobs is msgspec.UNSET:
                 return None
-            ends = self.say(delta)
+            ends = self.record_text(delta)
             part.append(self.allowed[0] if self.overran else delta)
             if self.first_at is None and delta.strip():
                 self._mark_output_seen()
             return self._stop() if ends else ""
         if kind in _BEGINS:
             self._started = split_object(parsed_event.response)
-            return "" if response_of(parsed_event.response).plain else None
+            return "" if response_of(parsed_event.response).is_plain else None
         if kind in _ENDS:
-            return self._look_at_end(parsed_event)
+            return self._process_end_event(parsed_event)
         if kind in _PARTS:
             return (
                 None
                 if parsed_event.output_index is None
-                else self._look_at_part(kind, parsed_event.output_index, parsed_event)
+                else self._process_part_event(kind, parsed_event.output_index, parsed_event)
             )
         if kind == "response.refusal.delta":
             self.output_seen = self.output_seen or delta.strip() != ""
@@ -264,7 +264,7 @@ class OpenAIResponsesStream(TranscodedStream):
         if kind in _FAILS or not self._started:
             return None
         elif kind.startswith(_BESIDE) and delta:
-            ends = self.say("", delta)
+            ends = self.record_text("", delta)
             if self.overran and kind.startswith(_ARGUMENTS):
                 self.beside.pop()  # truncated arguments are useless
                 self.allowed = ("", "")
@@ -276,7 +276,7 @@ class OpenAIResponsesStream(TranscodedStream):
             return self._stop() if ends else ""
         return ""
 
-    def _look_at_part(self, kind: str, place: int, parsed_event: ResponseEvent) -> End | None:
+    def _process_part_event(self, kind: str, place: int, parsed_event: ResponseEvent) -> End | None:
         """Process an event by which an item or a part of one begins or ends."""
         if kind == "response.content_part.added":
             if self._id_of(place) != parsed_event.item_id or parsed_event.content_index is None:
@@ -289,7 +289,7 @@ class OpenAIResponsesStream(TranscodedStream):
         if self._id_of(place) != item.id:
             return None
         self._done[place] = bytes(parsed_event.item)
-        if item.opaque:
+        if item.is_resendable:
             self._mark_output_seen()
         return ""
 
@@ -308,17 +308,17 @@ class OpenAIResponsesStream(TranscodedStream):
                 self._mark_output_seen()
         return ""
 
-    def _look_at_end(self, parsed_event: ResponseEvent) -> End | None:
+    def _process_end_event(self, parsed_event: ResponseEvent) -> End | None:
         reply = response_of(parsed_event.response)
         count = len(reply.output or ())
-        is_known = self.begun or (count == len(self._done) and reply.plain)
-        if reply.broken or not reply.ended or not self._started or not is_known:
+        is_known = self.begun or (count == len(self._done) and reply.is_plain)
+        if reply.has_failed or not reply.has_ended or not self._started or not is_known:
             return None
         raw = bytes(parsed_event.response)
         if count < len(self._done):
             raw = join_object(split_object(raw), {"output": self._output()})
         self.usage, raw_usage = reply.read_usage()
-        self._ends(reply.ending(called=bool(self.calls)))
+        self._write_end(reply.finish_reason(called=bool(self.calls)))
         self._answer = (parsed_event.type or "", raw, raw_usage)
         return "done"
 
@@ -336,7 +336,7 @@ class OpenAIResponsesStream(TranscodedStream):
     def _stop(self) -> End:
         """End an answer that is stopped; its output so far is the whole answer."""
         if self.stopped == "blanks":
-            self._fail(self.blanks_error())
+            self._fail_with(self.blanks_error())
             return ""
         usage = dumps(write_usage(self._count_stopped_output()))
         self._closing = b"".join(self._closing_events())
@@ -363,11 +363,11 @@ class OpenAIResponsesStream(TranscodedStream):
                     yield self._encode_event("response.output_text.done", {**inside, "text": text, "logprobs": []})
                 yield self._encode_event("response.content_part.done", {**inside, "part": part})
                 parts.append(part)
-            item = self._cut_short(place, first, parts)
+            item = self._truncated_item(place, first, parts)
             self._done[place] = dumps(item)
             yield self._encode_event("response.output_item.done", {"output_index": place, "item": item})
 
-    def _cut_short(self, place: int, first: OutputItem, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    def _truncated_item(self, place: int, first: OutputItem, parts: list[dict[str, Any]]) -> dict[str, Any]:
         """Return an item that has begun, with its content so far."""
         item = {"id": first.id, "type": first.type, "status": "incomplete"}
         text = "".join(self._item_texts.get(place, ()))
@@ -385,17 +385,17 @@ class OpenAIResponsesStream(TranscodedStream):
         self._number += 1
         return sse_event({"type": kind, "sequence_number": self._number, **tree}, kind)
 
-    def _ends(self, reason: str) -> None:
+    def _write_end(self, reason: str) -> None:
         self.finish = "content_filter" if self.refusal else reason
 
     def _end_without_reason(self, through: list[bytes]) -> End:
         if not self._teller.reasonless:
             return super()._end_without_reason(through)
-        return self._end_anew("tool_call" if self.calls else "stop")
+        return self._rewrite_end("tool_call" if self.calls else "stop")
 
-    def _end_anew(self, reason: str) -> End:
+    def _rewrite_end(self, reason: str) -> End:
         """Write the end of an answer whose own cannot be forwarded."""
-        self._ends(reason)
+        self._write_end(reason)
         self._number += 1
         ended = {"status": b'"completed"', "output": self._output()}
         kind, why = "response.completed", None if self.refusal else _INCOMPLETE.get(self.finish)
@@ -405,18 +405,18 @@ class OpenAIResponsesStream(TranscodedStream):
         self._answer = (kind, join_object(self._started, ended), raw_usage)
         return "done"
 
-    def _unusual(self, event: bytes, through: list[bytes]) -> End:
+    def _process_unexpected(self, event: bytes, through: list[bytes]) -> End:
         """Record what an unexpected event holds after output was shown. Forward it unchanged, unless it is the end."""
         decoder = self._decoding
         assert isinstance(decoder, OpenAIResponsesDecoder)
         decoder.calls |= {place: number for number, place in enumerate(self.calls) if place not in decoder.calls}
         for found in decoder.feed((b"data: " if event[:1] == b"{" else b"") + event + b"\n\n"):
             if isinstance(found, Error):
-                self._pass(through, "")
-                self._fail(found.error)
+                self._forward(through, "")
+                self._fail_with(found.error)
                 return ""
             if isinstance(found, Finish):
-                return self._end_anew(found.reason)
+                return self._rewrite_end(found.reason)
             self._record(found, decoder)
             if self.stopped:
                 return self._stop()
@@ -455,12 +455,12 @@ class OpenAIResponsesStream(TranscodedStream):
         events, self._unshown_events = self._unshown_events, []
         end: End = ""
         for event in events:
-            end = self._anew(event, through)
+            end = self._rewrite_event(event, through)
             if end or self.over:
                 break
         return end
 
-    def _anew(self, event: bytes, through: list[bytes]) -> End:
+    def _rewrite_event(self, event: bytes, through: list[bytes]) -> End:
         return self._pass_decoded(self._decoding.feed(event + b"\n\n"), through)
 
     # ---- the end
@@ -477,7 +477,7 @@ class OpenAIResponsesStream(TranscodedStream):
             raw, self._model, raw_usage or UNCOUNTED, self._teller.metadata(self), self._echoed_fields
         )
         self.items = items_of(response)
-        self._reply.last(data + self._final_event(kind, self._number, response))
+        self._reply.write_last(data + self._final_event(kind, self._number, response))
         self._succeed()
 
     def failure_event(self, error: BaseException) -> bytes:

@@ -1,7 +1,7 @@
 """OpenAI's responses API, as a host answers: one set of types, read by a run and by a direct call.
 
 A reply is a stream of typed server-sent events, or one JSON document. ``OpenAIResponsesDecoder`` makes events of them;
-``read`` and the types tell what a passthrough needs to know of the bytes that it forwards.
+``read_reply`` and the types tell what a passthrough needs to know of the bytes that it forwards.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class OutputPart(HostObject):
     refusal: str | None = None
 
     @property
-    def plain(self) -> bool:
+    def is_plain(self) -> bool:
         """True if it is written in the usual form."""
         if self.type == "output_text":
             return self.text is not None and self.annotations is not None and self.logprobs is not None
@@ -126,19 +126,19 @@ class OutputItem(HostObject):
         return self.call_id or self.id or ""
 
     @property
-    def opaque(self) -> bool:
+    def is_resendable(self) -> bool:
         """True if it can be sent back: encrypted reasoning, as nothing is stored at the host."""
         return self.type == "reasoning" and bool(self.encrypted_content)
 
     @property
-    def plain(self) -> bool:
+    def is_plain(self) -> bool:
         """True if it is written in the usual form."""
         if len(self.id or "") < OWN_ID:
             return False
         if self.type == "reasoning":
             return True
         if self.type == "message":
-            return self.role == "assistant" and bool(self.status) and all(part.plain for part in self.content or ())
+            return self.role == "assistant" and bool(self.status) and all(part.is_plain for part in self.content or ())
         called = self.type == "function_call" and bool(self.call_id and self.name and self.status)
         return called and isinstance(self.arguments, str)
 
@@ -162,21 +162,21 @@ class ResponseObject(HostReply):
     service_tier: str | None = None
 
     @property
-    def broken(self) -> bool:
+    def has_failed(self) -> bool:
         """True if the host failed to answer."""
         return self.status == "failed" or self.is_error
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """True if the response has ended and states why, unless it is only incomplete."""
         status = self.status or ""
         return status in ENDED and (status != "incomplete" or bool(self._reason))
 
     @property
-    def plain(self) -> bool:
+    def is_plain(self) -> bool:
         """True if it has every field from which clients assemble an answer."""
         has_head = bool(self.id) and self.created_at is not None and self.status is not None
-        return has_head and self.output is not None and all(item.plain for item in self.output)
+        return has_head and self.output is not None and all(item.is_plain for item in self.output)
 
     @property
     def refuses(self) -> bool:
@@ -198,7 +198,7 @@ class ResponseObject(HostReply):
         sound = usage.without_excess()
         return sound, raw if plain and sound is usage else dumps(write_usage(sound))
 
-    def ending(self, *, called: bool) -> str:
+    def finish_reason(self, *, called: bool) -> str:
         """Return why it ended, as an OpenTelemetry GenAI finish reason."""
         if self._reason:
             return map_reason(FINISH_REASONS, self._reason)
@@ -288,7 +288,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
         elif kind == "response.function_call_arguments.delta" and place in self.calls:
             self._out.append(ToolCallDelta(index=self.calls[place], arguments=as_text(event.delta)))
         elif kind == "response.output_item.done":
-            if self._item_of(event).opaque:
+            if self._item_of(event).is_resendable:
                 self._out.append(OpaqueBlock(wire=OWN, body=dumps(self._tree["item"]).decode()))
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
             found = _responses.read(bytes(event.response) or b"{}")
@@ -300,7 +300,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
 
     def _read_reply(self, reply: ResponseObject) -> None:
         if reply.output is None and reply.status != "failed":
-            self._fail(NO_ANSWER)
+            self._raise_invalid(NO_ANSWER)
             return
         for place, item in enumerate(reply.output or ()):
             if item.type == "message":
@@ -312,7 +312,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
                     self._out.append(ReasoningDelta(text=part.text or "", summary=True))
                 for part in item.content or ():
                     self._out.append(ReasoningDelta(text=part.text or ""))
-                if item.opaque:
+                if item.is_resendable:
                     self._out.append(OpaqueBlock(wire=OWN, body=dumps(self._tree_in("output", place)).decode()))
         self._read_end(reply, is_document=True)
 
@@ -344,14 +344,14 @@ class OpenAIResponsesDecoder(ReplyDecoder):
 
     def _read_end(self, response: ResponseObject, *, is_document: bool) -> None:
         self._read_counts(response)
-        if response.broken:
-            self._out_usage()
+        if response.has_failed:
+            self._emit_usage()
             tree = self._tree if is_document else as_mapping(self._tree.get("response"))
             self._end(Error(error=classification.classify(200, self._headers, tree, self._endpoint)))
-        elif not response.ended:
-            self._fail(UNEXPLAINED)
+        elif not response.has_ended:
+            self._raise_invalid(UNEXPLAINED)
         else:
-            self._reason = response.ending(called=bool(self.calls))
+            self._reason = response.finish_reason(called=bool(self.calls))
             self.complete = True
             self._finish()
 
@@ -361,11 +361,11 @@ class OpenAIResponsesDecoder(ReplyDecoder):
 UNCOUNTED = dumps(write_usage(WireUsage()))  # the usage that clients get if a host reports none
 
 
-def read(data: bytes | memoryview) -> ReplyChunk | None:
+def read_reply(data: bytes | memoryview) -> ReplyChunk | None:
     """Return what a response holds; None if it is unusual or an error: then it is decoded, and written again."""
     try:
         reply = response_of(data)
-        if reply.broken or not reply.ended or not reply.plain or reply.output is None:
+        if reply.has_failed or not reply.has_ended or not reply.is_plain or reply.output is None:
             return None
         usage, raw_usage = reply.read_usage()
     except NOT_DECODED:
@@ -378,7 +378,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     refusal = "".join([part.refusal or "" for part in parts if part.type == "refusal"])
     thoughts = [part.text or "" for item in reply.output if item.type == "reasoning" for part in item.thoughts]
     beside = "".join([*thoughts, *[item.arguments or "" for item in reply.output if item.type == "function_call"]])
-    finish = "content_filter" if reply.refuses else reply.ending(called=bool(calls))
+    finish = "content_filter" if reply.refuses else reply.finish_reason(called=bool(calls))
     visible = bool(reply.output)
     return ReplyChunk(text, visible, refusal, finish, usage, raw_usage, bytes(reply.model), calls, beside=beside)
 

@@ -69,19 +69,19 @@ _NAMES: dict[str, str] = {
 }  # fmt: skip
 
 
-def _nothing_kept(name: str) -> Any:
+def _find_no_item(name: str) -> Any:
     raise ValueError("item_reference names something kept here, and nothing is kept: send the item itself")
 
 
-def decode_request(body: bytes, find: Callable[[str], Any] = _nothing_kept) -> ChatCall:
+def decode_request(body: bytes, find: Callable[[str], Any] = _find_no_item) -> ChatCall:
     """Return the call in a body. ``find`` returns the item of an earlier answer by its id.
 
     Raises ValueError for a body without a valid call, and whatever ``find`` raises.
     """
-    return read_request(body, "a responses request", lambda tree: _read(tree, find), _NAMES)
+    return read_request(body, "a responses request", lambda tree: _chat_call_of(tree, find), _NAMES)
 
 
-def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
+def _chat_call_of(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
     for name in ("previous_response_id", "conversation"):
         if tree.get(name):
             raise ValueError(f"{name} asks for something kept here, and nothing is kept: send the whole conversation")
@@ -109,14 +109,14 @@ Image = Callable[[Any, Any], WirePart]  # reads an image by its URL and detail
 
 
 def read_turns(
-    tree: dict[str, Any], find: Callable[[str], Any] = _nothing_kept, image: Image = image_from_url, *,
+    tree: dict[str, Any], find: Callable[[str], Any] = _find_no_item, image: Image = image_from_url, *,
     prompt: PromptCall | None = None,
 ) -> tuple[WireMessage, ...]:  # fmt: skip
     """Return the messages of ``instructions`` and ``input``."""
     items = tree.get("input")
     is_text = isinstance(items, str)
     items = [{"role": "user", "content": items}] if is_text else read_messages(tree, "input", prompt)
-    items = [find(require_text(item["id"], "an id")) if _refers(item) else item for item in items]
+    items = [find(require_text(item["id"], "an id")) if _is_reference(item) else item for item in items]
     first = ({"role": "system", "content": tree["instructions"]},) if tree.get("instructions") else ()
     return merge_neighbours(_messages((*first, *items), image))
 
@@ -134,7 +134,7 @@ def _prompt(tree: dict[str, Any]) -> PromptCall | None:
     return read_prompt_object(prompt, _read_part, _MEDIA)
 
 
-def _refers(item: Any) -> bool:
+def _is_reference(item: Any) -> bool:
     """Return True if an item only refers to another.
 
     Its type may be absent: messages, the only other items without a type, have a role.
@@ -276,40 +276,44 @@ class OpenAIResponsesStreamEncoder:
         self._refused = False
 
     def feed(self, event: WireEvent) -> bytes:
-        return b"".join(sse_event(tree, tree["type"]) for tree in self._feed(event))
+        return b"".join(sse_event(tree, tree["type"]) for tree in self._encode_event(event))
 
-    def _feed(self, event: WireEvent) -> Iterator[dict[str, Any]]:
+    def _encode_event(self, event: WireEvent) -> Iterator[dict[str, Any]]:
         if not self._number:
             for kind in ("response.created", "response.in_progress"):
                 yield self._event(kind, response={**self.response})
         if isinstance(event, WireUsage):
             self._usage = event
         elif isinstance(event, WireTextDelta):
-            yield from self._part("message", {"type": "output_text", "text": "", "annotations": [], "logprobs": []})
-            yield self._grow("response.output_text.delta", "text", event.text, logprobs=[])
+            yield from self._open_part(
+                "message", {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+            )
+            yield self._encode_delta("response.output_text.delta", "text", event.text, logprobs=[])
         elif isinstance(event, TokenLogprobs):
-            yield from self._part("message", {"type": "output_text", "text": "", "annotations": [], "logprobs": []})
-            yield self._grow("response.output_text.delta", "text", "", logprobs=[write_logprobs(event)])
+            yield from self._open_part(
+                "message", {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+            )
+            yield self._encode_delta("response.output_text.delta", "text", "", logprobs=[write_logprobs(event)])
             self._item["content"][-1]["logprobs"].append(write_logprobs(event))
         elif isinstance(event, RefusalDelta):
             self._refused = True
-            yield from self._part("message", {"type": "refusal", "refusal": ""})
-            yield self._grow("response.refusal.delta", "refusal", event.text)
+            yield from self._open_part("message", {"type": "refusal", "refusal": ""})
+            yield self._encode_delta("response.refusal.delta", "refusal", event.text)
         elif isinstance(event, ReasoningDelta):
             yield from self._reasoning_events(event)
         elif isinstance(event, ToolCallDelta):
             yield from self._tool_call(event)
         elif isinstance(event, OpaqueBlock):
             if event.wire == OWN:
-                yield from self._opaque(loads(event.body))
+                yield from self._encode_vendor_item(loads(event.body))
         elif isinstance(event, (Finish, Error)):
-            cut = self._cut(event)
+            cut = self._incomplete_reason(event)
             yield from self._close("incomplete" if cut or isinstance(event, Error) else "completed")
             yield self._end(event, cut)
 
     # ---- items
 
-    def _part(self, kind: str, part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _open_part(self, kind: str, part: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Open an item of this kind with a last part of this type, unless it is open; yield the events for that."""
         if self._kind != kind:
             more: dict[str, Any] = {"role": "assistant"} if kind == "message" else {"summary": []}
@@ -328,7 +332,7 @@ class OpenAIResponsesStreamEncoder:
         self._item = {"type": kind, "id": name, "status": "in_progress", **item}
         yield self._event("response.output_item.added", output_index=self._place, item={**self._item})
 
-    def _grow(self, kind: str, field: str, text: str, **more: Any) -> dict[str, Any]:
+    def _encode_delta(self, kind: str, field: str, text: str, **more: Any) -> dict[str, Any]:
         self._item["content"][-1][field] += text
         return self._of_part(kind, delta=text, **more)
 
@@ -338,8 +342,8 @@ class OpenAIResponsesStreamEncoder:
         A summary has its own field in the item, and its own events, which clients expect.
         """
         if not event.summary:
-            yield from self._part("reasoning", {"type": "reasoning_text", "text": ""})
-            yield self._grow("response.reasoning_text.delta", "text", event.text)
+            yield from self._open_part("reasoning", {"type": "reasoning_text", "text": ""})
+            yield self._encode_delta("response.reasoning_text.delta", "text", event.text)
             return
         if self._kind != "reasoning":
             yield from self._open("reasoning", {"summary": [], "content": []})
@@ -357,7 +361,7 @@ class OpenAIResponsesStreamEncoder:
             self._item["arguments"] += event.arguments
             yield self._of_item("response.function_call_arguments.delta", delta=event.arguments)
 
-    def _opaque(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _encode_vendor_item(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield a block of this protocol's own, whole.
 
         It includes visible reasoning before it, under the id of that: clients reject an item that ends under another
@@ -410,7 +414,7 @@ class OpenAIResponsesStreamEncoder:
 
     # ---- events
 
-    def _cut(self, event: Finish | Error) -> str | None:
+    def _incomplete_reason(self, event: Finish | Error) -> str | None:
         """Return why the answer is incomplete; None if it is complete.
 
         A refusal in words is complete; one that a filter stopped is not.

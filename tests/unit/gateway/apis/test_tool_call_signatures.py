@@ -232,7 +232,7 @@ AGAIN = Request(messages=(*ASKED.messages, Message(role="assistant", parts=(CALL
 
 def keep(at: ToolCallSignatures, signature: Part) -> None:
     finished = Finished(endpoint="e", parts=(signature, CALL))
-    at.keep(conversation_digest(ASKED, "", finished, "one"), finished, "one")
+    at.store_signatures(conversation_digest(ASKED, "", finished, "one"), finished, "one")
 
 
 def kept(at: ToolCallSignatures, owner: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from intermodal.protocols.openai_chat.passthrough import chunk_template_of
-from intermodal.protocols.openai_chat.reply import read
+from intermodal.protocols.openai_chat.reply import read_reply
 
 SEED = 20_261_126
 LETTERS = [
@@ -58,13 +58,13 @@ def test_a_chunk_like_another_says_what_reading_it_says() -> None:
     for _ in range(3000):
         words = ["".join(chance.choices(LETTERS, ODDS, k=chance.randrange(6))) for _ in range(2)]
         one, other = (chunk(text, chance) for text in words)
-        piece = read(one[6:])
+        piece = read_reply(one[6:])
         like = chunk_template_of(one, piece) if piece is not None and piece.text else None
-        said = like.words(other) if like is not None else None
+        said = like.match_text(other) if like is not None else None
         if said is None:
             continue
         alike += 1
-        found = read(other[6:])
+        found = read_reply(other[6:])
         assert found is not None and piece is not None
         assert found == replace(piece, text=said, visible=bool(said.strip()), alive=bool(said.strip()))
     assert alike > 100
@@ -74,19 +74,19 @@ def test_a_chunk_like_another_says_what_reading_it_says() -> None:
 def test_words_that_json_writes_otherwise_are_read(raw: str) -> None:
     before, after = b'data: {"choices":[{"delta":{"content":"', b'"}}]}'
     event = before + b"hello" + after
-    piece = read(event[6:])
+    piece = read_reply(event[6:])
     assert piece is not None
     like = chunk_template_of(event, piece)
     assert like is not None
-    assert like.words(before + b"good day" + after) == "good day"
-    assert like.words(before + raw.encode("utf-8", "surrogateescape") + after) is None
-    assert like.words(before[:-1] + after) is None
-    assert like.words((before + after)[: len(before)]) is None
+    assert like.match_text(before + b"good day" + after) == "good day"
+    assert like.match_text(before + raw.encode("utf-8", "surrogateescape") + after) is None
+    assert like.match_text(before[:-1] + after) is None
+    assert like.match_text((before + after)[: len(before)]) is None
 
 
 def test_words_that_stand_somewhere_else_too_are_no_likeness_of_those_that_count() -> None:
     event = b'data: {"content":"hello","choices":[{"delta":{"content":"hello"}}]}'
-    piece = read(event[6:])
+    piece = read_reply(event[6:])
     assert piece is not None
     assert piece.text == "hello"
     assert chunk_template_of(event, piece) is None

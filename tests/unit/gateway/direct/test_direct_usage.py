@@ -110,7 +110,7 @@ def test_usage_of_a_message_is_read_as_in_a_stream_and_goes_on_where_it_is_whole
     raw, expected = json.dumps(usage).encode(), AnthropicUsage().add(usage)
     whole = has_valid_counts(usage, ("input_tokens", "output_tokens"))
     message = {"type": "message", "content": [], "stop_reason": "end_turn", "model": "m", "usage": usage}
-    found = anthropic_reply.read(json.dumps(message).encode())
+    found = anthropic_reply.read_reply(json.dumps(message).encode())
     assert found is not None
     counted = raw if whole else dumps(anthropic_server.write_usage(expected or WireUsage()))
     assert (found.usage, found.raw_usage) == (expected, counted)

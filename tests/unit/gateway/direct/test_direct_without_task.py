@@ -54,14 +54,14 @@ class Kinds:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: list[str] = []
         self.given: list[Any] = []
-        pass_on = Gateway.pass_on
+        pass_on = Gateway.answer_without_task
 
         def noted(gateway: Gateway, request: GatewayRequest, reply: ResponseWriter, over: Any) -> Any:
             passage = pass_on(gateway, request, reply, over)
             self.seen.append("task" if passage is None else "passed")
             return passage
 
-        monkeypatch.setattr(Gateway, "pass_on", noted)
+        monkeypatch.setattr(Gateway, "answer_without_task", noted)
 
     def watch(self, house: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is set aside, and what is settled or released, by the ledger."""
@@ -290,7 +290,7 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
 ) -> None:
     """Rows that are there twice would never be taken, and nothing passed on that costs money."""
     now: list[Connection] = []
-    pass_on = Connection._next
+    pass_on = Connection._start_next_request
 
     def noted(self: Connection) -> None:
         now[:] = [self]
@@ -304,7 +304,7 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
         twice(house)
         kinds.watch(house, monkeypatch)
         with monkeypatch.context() as patch:
-            patch.setattr(Connection, "_next", noted)
+            patch.setattr(Connection, "_start_next_request", noted)
             patch.setattr(CompiledPlan, "body", wrong)
             with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
                 line.sendall(request())

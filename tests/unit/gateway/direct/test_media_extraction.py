@@ -23,7 +23,7 @@ SEED = 20_261_126
 class Letters:
     """A measure that keeps what it was shown."""
 
-    def sizes(self, text: str) -> TextSizes:
+    def sizes_of(self, text: str) -> TextSizes:
         return TextSizes((text,), len(text), 0, len(text))
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:

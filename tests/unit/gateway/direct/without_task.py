@@ -28,7 +28,7 @@ def without_tasks(gateway: Gateway) -> list[str]:
     Gives the ids of what went without a task, as it comes.
     """
     Connection._in_a_task = _prepared  # type: ignore[method-assign]
-    pass_on, gone = gateway.pass_on, _gone.setdefault(gateway, [])
+    pass_on, gone = gateway.answer_without_task, _gone.setdefault(gateway, [])
 
     def noted(request: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
         passage = pass_on(request, reply, over)
@@ -36,7 +36,7 @@ def without_tasks(gateway: Gateway) -> list[str]:
             gone.append(request.served.id)
         return passage
 
-    gateway.pass_on = noted  # type: ignore[method-assign]
+    gateway.answer_without_task = noted  # type: ignore[method-assign]
     return gone
 
 
@@ -53,7 +53,7 @@ def _prepared(self: Connection, request: GatewayRequest, reply: ResponseWriter) 
                 compiled = await _known(gateway, request)
                 if compiled is None:
                     break
-                passage = gateway.pass_on(request, reply, self._on_direct_end)
+                passage = gateway.answer_without_task(request, reply, self._on_direct_end)
                 if passage is not None or not gateway.client.upstreams.free(compiled.endpoint.id, monotonic()):
                     break
                 await asyncio.sleep(0.005)  # for what is being learned or opened
@@ -75,7 +75,7 @@ async def _known(gateway: Gateway, request: GatewayRequest) -> CompiledPlan | No
     dialect, direct = find_route(request.head).passes, gateway.direct
     if dialect is None or gateway.telemetry is not None:
         return None
-    ready = await direct.ready(request, dialect)
+    ready = await direct.match(request, dialect)
     while not gateway.client.up_to_date:  # on a slow machine a look takes longer than it is good for
         await asyncio.sleep(0.005)
         await gateway.client.refresh()

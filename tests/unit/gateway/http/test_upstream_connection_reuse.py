@@ -18,7 +18,7 @@ import intermodal
 from intermodal import errors
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.config.config_file import load_config
-from intermodal.executor.attempt.retry import RetryLimits, decide
+from intermodal.executor.attempt.retry import RetryLimits, decide_retry
 
 WORDS = (
     b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":'
@@ -111,8 +111,8 @@ def test_what_may_not_be_paid_twice_is_not_sent_twice() -> None:
     error = errors.Unreachable("closed the connection", where="h:m", sent=True)
     error.record_close(kept=True, seconds=0.01)
     given = {"attempt": 1, "committed": False, "remaining": None, "jitter": 0.5}
-    assert decide(error, **given, allowed=RetryLimits()).kind == "resend"
-    assert decide(error, **given, allowed=RetryLimits(pay_twice=False)).kind == "stop"
+    assert decide_retry(error, **given, allowed=RetryLimits()).kind == "resend"
+    assert decide_retry(error, **given, allowed=RetryLimits(pay_twice=False)).kind == "stop"
 
 
 def test_an_end_after_a_while_of_work_is_no_crossing() -> None:

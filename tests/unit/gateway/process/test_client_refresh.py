@@ -97,12 +97,12 @@ async def test_a_look_that_failed_is_made_again(monkeypatch: pytest.MonkeyPatch)
 async def test_servers_are_looked_for_again_when_who_wanted_it_left(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch)
     async with ServerClient() as client:
-        left = asyncio.ensure_future(client.known.look())
+        left = asyncio.ensure_future(client.known.scan())
         await turns()
         left.cancel()
         await asyncio.wait((left,))
         slow.goes.set()
-        await client.known.look()
+        await client.known.scan()
         assert slow.begun == 2
 
 
@@ -117,7 +117,7 @@ async def test_neither_a_look_nor_a_plan_waits_for_who_writes_to_the_store() -> 
     async with ServerClient() as client:
         client.store.ready()
         await client.refresh()
-        written = client.store.together(slowly, later=True)
+        written = client.store.write_in_group(slowly, later=True)
         assert begun.wait(60)
         client._looked = -math.inf
         await client.refresh()

@@ -40,7 +40,9 @@ class Watched:
     def look(self, after: float = PERIOD, *, cpu: float = 0.0) -> bool:
         self.now += after
         self.cpu += cpu
-        return self._pulse.look(self.count, self._clock.step(self.now), lambda: ProcessActivity(self.state, self.cpu))
+        return self._pulse.is_hung(
+            self.count, self._clock.step(self.now), lambda: ProcessActivity(self.state, self.cpu)
+        )
 
     def killed_after(self, most: float, *, cpu: float = 0.0) -> float | None:
         """Seconds after which it is killed, without a beat; ``cpu``: that it uses of each."""

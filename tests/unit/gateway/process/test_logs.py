@@ -216,9 +216,9 @@ def test_a_pipe_that_does_not_wait_for_its_reader_loses_no_line() -> None:
     log = RequestLog("json", "info", writing)
     said = [f"{number} {'x' * 100}" for number in range(2000)]  # more than a pipe holds
     for words in said:
-        log.say("info", words)
+        log.log_note("info", words)
     until(lambda: not select.select([], [writing], [], 0)[1], 60)
-    log.say("error", "the last one")
+    log.log_note("error", "the last one")
     read = bytearray()
     while b"the last one" not in read and select.select([reading], [], [], 60)[0]:
         read += os.read(reading, 1 << 16)
@@ -232,11 +232,11 @@ def test_a_disk_that_was_full_takes_the_log_again_and_what_was_lost_is_counted(t
     descriptor, path = os.open("/dev/full", os.O_WRONLY), tmp_path / "log"
     log = RequestLog("json", "info", descriptor)
     for number in range(3):
-        log.say("info", "lost")
+        log.log_note("info", "lost")
         until(lambda lost=number + 1: log.lost == lost, 60)
     with path.open("w") as file:
         os.dup2(file.fileno(), descriptor)  # there is room again
-    log.say("info", "after it")
+    log.log_note("info", "after it")
     log.close(60)
     os.close(descriptor)
     told = [json.loads(line)["message"] for line in path.read_text().splitlines()]
@@ -257,11 +257,11 @@ def test_a_line_of_which_a_part_was_written_is_ended_before_the_next(monkeypatch
 
     monkeypatch.setattr(os, "write", short)
     log = RequestLog("json", "info", writing)
-    log.say("info", "a" * 200)
+    log.log_note("info", "a" * 200)
     until(lambda: len(room) == 2, 60)
-    log.say("info", "b")
+    log.log_note("info", "b")
     until(lambda: log.lost, 60)
-    log.say("info", "c")
+    log.log_note("info", "c")
     log.close(60)
     os.close(writing)
     with os.fdopen(reading) as lines:
@@ -343,7 +343,7 @@ def test_lines_come_whole_from_many_threads() -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    threads = [threading.Thread(target=lambda: [log.say("info", "word") for _ in range(200)]) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: [log.log_note("info", "word") for _ in range(200)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

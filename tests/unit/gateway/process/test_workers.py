@@ -159,7 +159,7 @@ def test_counts_of_several_are_the_counts_of_one_that_did_it_all() -> None:
     total = Metrics()
     total.add(one.counts())
     total.add(other.counts())
-    assert total.text(Gauges(workers=2)) == both.text(Gauges(workers=2))
+    assert total.exposition_text(Gauges(workers=2)) == both.exposition_text(Gauges(workers=2))
 
 
 def test_workers_have_one_address_and_nobody_else_has_it() -> None:

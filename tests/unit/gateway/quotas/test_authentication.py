@@ -24,7 +24,7 @@ class World:
         return secret
 
     def status(self, *headers: tuple[str, str]) -> int:
-        found = self.access.who(dict(headers))
+        found = self.access.authenticate(dict(headers))
         return found.status if isinstance(found, QuotaRefusal) else 200
 
 
@@ -40,7 +40,7 @@ def bearer(secret: str) -> tuple[str, str]:
 def test_without_keys_loopback_is_open_and_nothing_else_is_served(world: World) -> None:
     assert world.status() == 401, "before it is known where it listens, nobody comes in"
     world.access.check_bind("127.0.0.1")
-    assert world.access.who({}) is ANONYMOUS
+    assert world.access.authenticate({}) is ANONYMOUS
     assert world.status(bearer("sk-anything")) == 200
     for host in ("0.0.0.0", "::", "192.168.1.4", "gateway.example", "localhost.example"):
         with pytest.raises(ConfigError, match="keys create"):

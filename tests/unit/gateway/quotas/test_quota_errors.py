@@ -446,10 +446,10 @@ def test_what_was_spent_is_told_whole_while_two_draws_are_on_their_way(tmp_path:
     entered = quota_store.enter()
     lease_pool = LeasePool(LeaseJournal(entered.journal), {})
     key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANODOLLARS, period="total"),))
-    parts = lease_pool.parts(lease_pool.key_leases(key, clock.now), QuotaClaim(cost=0.5, tokens=1), clock.now)
+    parts = lease_pool.lease_amounts(lease_pool.key_leases(key, clock.now), QuotaClaim(cost=0.5, tokens=1), clock.now)
 
     def asked() -> list[tuple[Lease, int, LeaseRequest]]:
-        return [(lease, need, lease.want(need, need)) for lease, need in parts]
+        return [(lease, need, lease.draw_request(need, need)) for lease, need in parts]
 
     def answered(drawn: list[tuple[Lease, int, LeaseRequest]]) -> tuple[LeaseGrant, ...]:
         return quota_store.take(entered.id, [want for _, _, want in drawn], clock.now)

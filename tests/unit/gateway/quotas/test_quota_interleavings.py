@@ -164,16 +164,16 @@ async def test_who_leaves_while_its_idempotency_key_is_written_down_leaves_no_re
     ledger = QuotaManager(SqliteQuotaStore(tmp_path / FILE))
     await ledger.start()
     for turns in range(4):
-        asking = asyncio.create_task(ledger.ask(ASKED))
+        asking = asyncio.create_task(ledger.begin_idempotent(ASKED))
         for _ in range(turns):
             await asyncio.sleep(0)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
         async with asyncio.timeout(20):
-            while not isinstance(found := await ledger.ask(ASKED), FirstUse):
+            while not isinstance(found := await ledger.begin_idempotent(ASKED), FirstUse):
                 await asyncio.sleep(0.01)
-        await ledger.forget(found)
+        await ledger.free_idempotency_key(found)
     await ledger.close()
 
 
@@ -181,7 +181,7 @@ async def test_an_answer_that_could_not_be_kept_is_said_to_be_lost_and_not_to_ru
     quota_store = Held(tmp_path / FILE)
     ledger = QuotaManager(quota_store)
     await ledger.start()
-    fresh = await ledger.ask(ASKED)
+    fresh = await ledger.begin_idempotent(ASKED)
     assert isinstance(fresh, FirstUse)
     quota_store.fails = True
     await ledger.finish(fresh, StoredReply(status=200, content_type="text/plain", body=b"said"))
@@ -189,7 +189,7 @@ async def test_an_answer_that_could_not_be_kept_is_said_to_be_lost_and_not_to_ru
     codes = list[str]()
     async with asyncio.timeout(20):
         while codes[-1:] != ["idempotency_lost"]:
-            found = await ledger.ask(ASKED)
+            found = await ledger.begin_idempotent(ASKED)
             assert isinstance(found, QuotaRefusal)
             codes.append(found.code)
             await asyncio.sleep(0.01)
@@ -203,7 +203,7 @@ async def test_a_limit_that_was_changed_while_a_request_was_planned_holds_for_it
     head = {"authorization": "Bearer im-secret"}
     digest = hashlib.sha256(b"im-secret").digest()
     quota_store.add(VirtualKey(id="k", name="app", digest=digest, budgets=KEY.budgets))
-    early = ledger.access.who(head)
+    early = ledger.access.authenticate(head)
     assert isinstance(early, VirtualKey)
     ledger.settle(await got(ledger, early, 0.1), cost=0.1, tokens=1)
     SqliteQuotaStore(tmp_path / FILE).change(
@@ -212,7 +212,7 @@ async def test_a_limit_that_was_changed_while_a_request_was_planned_holds_for_it
             id="k", name="app", digest=digest, budgets=(Budget(unit="usd", limit=NANODOLLARS, period="total"),)
         ),
     )
-    await until(lambda: ledger.access.who(head) is not early)
+    await until(lambda: ledger.access.authenticate(head) is not early)
     found = await ledger.admit(early, QuotaClaim(cost=50.0, tokens=1))
     assert isinstance(found, QuotaRefusal) and "$1.00" in found.words
     await ledger.close()

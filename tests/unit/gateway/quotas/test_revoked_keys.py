@@ -191,9 +191,9 @@ def test_nobody_is_let_in_by_what_was_known_before_the_file_could_not_be_read(
     def status(presented: str) -> int:
         if ahead:
             with suppress(StoreError):
-                access.look_ahead()
+                access.check_for_changes()
         try:
-            found = access.who({"authorization": f"Bearer {presented}"})
+            found = access.authenticate({"authorization": f"Bearer {presented}"})
         except StoreError:
             return 503
         return found.status if isinstance(found, QuotaRefusal) else 200
@@ -223,7 +223,7 @@ def test_a_gateway_whose_keys_are_gone_does_not_become_open(tmp_path: Path) -> N
         connection.execute("DELETE FROM keys")
         connection.execute("UPDATE keys_version SET number = 0")
     now[0] += 1
-    found = access.who({})
+    found = access.authenticate({})
     assert isinstance(found, QuotaRefusal) and found.status == 401
 
 

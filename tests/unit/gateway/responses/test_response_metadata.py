@@ -23,10 +23,10 @@ def test_what_was_done_instead_of_the_plan_is_told_and_its_calls_count() -> None
     plan = film()
     said = RunMetadata(plan)
     for step, endpoint in (("t1", "acme:acme/hark"), ("x9", "embedded:a/ocr"), ("cut", ""), ("g9", "desk:a/b")):
-        said.feed(StepStarted(step=step, title="", endpoint=endpoint))
-        said.feed(StepFinished(actual=Actual(step=step, seconds=1.0)))
+        said.record_event(StepStarted(step=step, title="", endpoint=endpoint))
+        said.record_event(StepFinished(actual=Actual(step=step, seconds=1.0)))
         if step == "t1":
-            said.feed(AGAIN)
+            said.record_event(AGAIN)
     assert said.attempts == 3
     about = said.about(Finished(endpoint="desk:a/b"))
     assert (about["summary"], about["loses"], about["sends"]) == (AGAIN.summary, ["tone"], list(AGAIN.sends))

@@ -82,7 +82,7 @@ def test_halves_of_siglip_take_scale_and_bias_of_the_whole_beside_them(tmp_path:
     found = ContrastiveModel(place)
     assert found.loss == "sigmoid"
     assert (found.scale, found.bias) == pytest.approx((SCALE, BIAS), rel=1e-3)
-    assert len(found.picture(png())[0]) == len(found.texts(["a cat"])[0][0]) == 3
+    assert len(found.embed_image(png())[0]) == len(found.embed_texts(["a cat"])[0][0]) == 3
 
 
 def test_the_whole_is_not_opened_where_the_configuration_says_both_numbers(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_pixels_that_would_be_others_than_the_model_learned_from_are_refused(
 def test_nothing_is_needed_to_normalise_where_nothing_is_normalised(tmp_path: Path) -> None:
     place = folder(tmp_path / "clip", "clip", ("image_embeds", "text_embeds"))
     (place / "preprocessor_config.json").write_text(json.dumps({"size": SIDE, "do_normalize": False}))
-    assert len(ContrastiveModel(place).picture(png())[0]) == 3
+    assert len(ContrastiveModel(place).embed_image(png())[0]) == 3
 
 
 @pytest.mark.parametrize("name", ["pooler_output", "last_hidden_state"])

@@ -134,8 +134,8 @@ def test_vectors_are_those_of_the_published_preparation(version: int, tmp_path: 
     reference = Reference(version)
     ours = ContrastiveModel(reference.write(tmp_path / "jina"))
     for image in pictures():
-        assert ours.picture(png(image))[0] == pytest.approx(reference.picture(image), abs=1e-4), image.size
-    vectors, _, cut = ours.texts(CAPTIONS)
+        assert ours.embed_image(png(image))[0] == pytest.approx(reference.picture(image), abs=1e-4), image.size
+    vectors, _, cut = ours.embed_texts(CAPTIONS)
     assert cut == 1  # at 512 tokens, not at the 77 of CLIP
     for caption, found in zip(CAPTIONS, vectors, strict=True):
         assert found == pytest.approx(reference.text(caption), abs=1e-4), caption

@@ -54,7 +54,7 @@ def test_merged_empty_and_two_line_cells_are_one_cell_each(degrees: float, ink: 
     texts = [(text, words(box)) for box, text in CELLS if text] + [("in sacks", words(CELLS[4][0], 1))]
     texts += [("Above", words((100, 40, 0, 0))), ("Below", words((100, 380, 0, 0)))]
     picture, boxes = turned(picture, [corners for _, corners in texts], degrees)
-    places = Grid(picture, math.radians(degrees)).places(boxes)
+    places = Grid(picture, math.radians(degrees)).cells_of_lines(boxes)
     assert places[-2:] == [(), ()], "outside the table"
     lines = tuple(
         line_from_corners(text, 1.0, corners, cell=place)
@@ -89,12 +89,12 @@ def test_a_box_over_two_cells_is_cut_at_the_line_between_them() -> None:
     ids=["a frame", "bars one above the other", "the grid of a chart", "no line"],
 )
 def test_frames_bars_and_grids_of_charts_are_no_tables(cells: list[Box], used: list[Box]) -> None:
-    assert Grid(drawn(cells), 0.0).places([words(box) for box in used]) == [()] * len(used)
+    assert Grid(drawn(cells), 0.0).cells_of_lines([words(box) for box in used]) == [()] * len(used)
 
 
 def test_a_layout_of_prose_with_lines_between_its_parts_is_no_table() -> None:
     parts: list[Box] = [(x, y, x + 350, y + 300) for x in (50, 400) for y in (50, 350)]
     picture = drawn(parts, size=(700, 800))
     prose = [words(part, row, width=300) for part in parts for row in range(8)]
-    assert set(Grid(picture, 0.0).places(prose)) == {()}
-    assert set(Grid(picture, 0.0).places(prose[::8])) == {(0, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)}
+    assert set(Grid(picture, 0.0).cells_of_lines(prose)) == {()}
+    assert set(Grid(picture, 0.0).cells_of_lines(prose[::8])) == {(0, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)}

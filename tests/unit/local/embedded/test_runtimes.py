@@ -24,7 +24,7 @@ async def test_missing_weights_name_the_pull_that_brings_them(tmp_path: Path) ->
 async def test_missing_weights_that_nobody_pinned_name_the_pull_that_is_not_refused(tmp_path: Path) -> None:
     clip = endpoint("contrastive", "clip-vit-base-patch32")
     with pytest.raises(NotInstalled, match="run: intermodal pull clip-vit-base-patch32 --accept-unpinned"):
-        await runtimes(tmp_path).place(clip, ("a cat",))
+        await runtimes(tmp_path).embed_texts_contrastive(clip, ("a cat",))
 
 
 async def test_a_missing_package_names_the_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

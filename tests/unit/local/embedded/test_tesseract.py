@@ -233,10 +233,10 @@ def test_figures_are_the_same_in_every_script() -> None:
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WeightsStore:
     """A store with Greek, beside a Tesseract that has no language itself."""
     store = WeightsStore(tmp_path)
-    monkeypatch.setattr(store, "present", lambda begun="": frozenset({"tesseract-ell"}))
+    monkeypatch.setattr(store, "complete_names", lambda begun="": frozenset({"tesseract-ell"}))
     monkeypatch.setattr(store, "path", lambda name: tmp_path / name)
     monkeypatch.setattr(tesseract, "program", lambda: "/bin/tesseract")
-    monkeypatch.setattr(tesseract, "_run", lambda *_, **__: b"eng\nosd\n")
+    monkeypatch.setattr(tesseract, "_run_tesseract", lambda *_, **__: b"eng\nosd\n")
     return store
 
 
@@ -257,5 +257,5 @@ def test_what_reads_here_is_another_word_when_more_can_be_read(
     weights: WeightsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tesseract.ocr_version(weights)
-    monkeypatch.setattr(weights, "present", lambda begun="": frozenset({"tesseract-ell", "tesseract-rus"}))
+    monkeypatch.setattr(weights, "complete_names", lambda begun="": frozenset({"tesseract-ell", "tesseract-rus"}))
     assert tesseract.ocr_version(weights) != before == tesseract.ocr_version(WeightsStore(weights.root)) + " ell"

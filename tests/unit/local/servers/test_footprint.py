@@ -94,7 +94,7 @@ def test_slots_that_share_one_cache_are_not_counted_four_times() -> None:
 )
 def test_a_server_is_called_by_its_program_and_its_build_once(replies: dict[str, object], words: str) -> None:
     with serving(replies) as address:
-        assert read_footprint(address).words.startswith(f"{words}{address},")
+        assert read_footprint(address).description.startswith(f"{words}{address},")
 
 
 def test_a_correction_says_what_program_took_it() -> None:

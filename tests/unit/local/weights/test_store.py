@@ -55,12 +55,12 @@ def store(root: Path, hub: FakeHub, *rows: WeightsRow, **env: str) -> WeightsSto
 async def test_a_pull_is_complete_verified_and_done_once(tmp_path: Path, hub: FakeHub) -> None:
     weights = store(tmp_path, hub)
     assert weights.path("m") is None
-    assert weights.present() == frozenset()
+    assert weights.complete_names() == frozenset()
     seen: list[tuple[str, int, int, str]] = []
     path = await weights.pull("m", lambda *step: seen.append(step))
     assert path.read_bytes() == DATA
     assert weights.path("m") == path
-    assert weights.present() == {"m"}
+    assert weights.complete_names() == {"m"}
     assert await weights.verify("m")
     assert ("model.bin", len(DATA), len(DATA), "127.0.0.1") in seen
     await weights.pull("m")
@@ -268,11 +268,11 @@ async def test_a_row_whose_pin_changed_is_fetched_anew(tmp_path: Path, hub: Fake
     await store(tmp_path, hub).pull("m")
     newer = DATA[::-1]
     hub.files = {"/owner/repo/resolve/main/model.bin": newer}
-    was = store(tmp_path, hub).sums("m")
+    was = store(tmp_path, hub).combined_checksum("m")
     weights = store(tmp_path, hub, row(HUB, data=newer))
-    assert weights.path("m") is None and weights.sums("m") == ""
+    assert weights.path("m") is None and weights.combined_checksum("m") == ""
     assert (await weights.pull("m")).read_bytes() == newer
-    assert "" != weights.sums("m") != was != ""
+    assert "" != weights.combined_checksum("m") != was != ""
 
 
 async def test_an_unpinned_row_is_not_trusted_unasked(tmp_path: Path, hub: FakeHub) -> None:
