@@ -141,8 +141,7 @@ def app() -> None:
 app.params.insert(1, _verbose(hidden=False))
 
 
-# Allocations between two runs of the garbage collector. At Python's default of 700, a verb that reads the catalog
-# spends nearly a third of its time in the collector.
+# Allocations between two garbage collections. Python's 700 cost a verb that reads the catalog a third of its time.
 _GC_THRESHOLD = 10_000
 
 
@@ -217,17 +216,20 @@ def _drop_stdout() -> None:
 def _stop_on_signals() -> list[int]:
     """Make SIGTERM and SIGHUP act like Ctrl-C: end child processes, finish the store, and stop.
 
-    Returns a list that receives the number of the signal.
+    ``nohup`` keeps SIGHUP ignored. Returns a list that receives the number of the signal.
     """
     stopped: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.append(number)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for what a shell script starts in the background
+            raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
     with contextlib.suppress(ValueError):  # outside the main thread the caller handles signals
         signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGHUP, stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, stop)
     return stopped
 
 
@@ -255,10 +257,8 @@ def _bug_report(error: BaseException) -> errors.IntermodalError:
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
-    place = ""
-    if ours:
-        _, _, path = ours[-1].filename.rpartition(f"intermodal{os.sep}")
-        place = f" in {path} line {ours[-1].lineno}"
+    path = ours[-1].filename.rpartition(f"intermodal{os.sep}")[2] if ours else ""
+    place = f" in {path} line {ours[-1].lineno}" if ours else ""
     todo = "please report it; INTERMODAL_DEBUG=1 shows the whole traceback"
     return errors.IntermodalError(f"unexpected {type(error).__name__}{place}", todo=todo)
 

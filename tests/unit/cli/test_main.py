@@ -160,22 +160,49 @@ def test_reasons_of_no_route_follow_line_by_line_and_nothing_can_forge_a_line(
     assert cli("pull", "--list", "--json").document["reasons"] == ["one\nintermodal: forged", "two\x1b[2J"]
 
 
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_it_at_its_work_with_its_code(tmp_path: Path, stop: signal.Signals, code: int) -> None:
-    script = tmp_path / "slow.py"
+def _start_slow_verb(folder: Path, *ignored: signal.Signals) -> subprocess.Popen[bytes]:
+    """Start a verb that works for ten minutes, with these signals ignored by its caller."""
+    script = folder / "slow.py"
     script.write_text(
-        "import time, intermodal.cli.pull as pull\nfrom intermodal.cli.main import main\n"
-        "def slow():\n    print('started', flush=True)\n    time.sleep(600)\n"
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "for number in map(int, sys.argv[1:]):\n    signal.signal(number, signal.SIG_IGN)\n"
+        "import intermodal.cli.pull as pull\nfrom intermodal.cli.main import main\n"
+        "def slow():\n    print('started', flush=True)\n    for _ in range(60_000):\n        time.sleep(0.01)\n"
         "pull.weights_store = slow\nmain(['pull', '--list'])\n"
     )
+    arguments = [sys.executable, str(script), *(str(int(each)) for each in ignored)]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"started\n"
+    return process
 
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline() == b"started\n"
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_it_at_its_work_with_its_code(tmp_path: Path, stop: signal.Signals, code: int) -> None:
+    with _start_slow_verb(tmp_path) as process:
         process.send_signal(stop)
         assert process.wait(120) == code
+        assert process.stderr is not None
         assert process.stderr.read().strip() == b"intermodal: interrupted"
+
+
+def test_a_verb_in_the_background_of_a_script_is_ended_by_kill(tmp_path: Path) -> None:
+    """A shell without job control ignores SIGINT for what it starts in the background."""
+    with _start_slow_verb(tmp_path, signal.SIGINT) as process:
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 143
+        assert process.stderr is not None
+        assert process.stderr.read().strip() == b"intermodal: interrupted"
+
+
+def test_a_verb_under_nohup_goes_on_when_the_terminal_closes(tmp_path: Path) -> None:
+    with _start_slow_verb(tmp_path, signal.SIGHUP) as process:
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 143
 
 
 def test_a_reader_who_leaves_is_no_error() -> None:
