@@ -17,6 +17,7 @@ from intermodal.protocols.calls import (
     Finish,
     OpaqueBlock,
     ReasoningDelta,
+    RefusalDelta,
     ReplyEncoder,
     ToolCallDelta,
     WireEvent,
@@ -92,7 +93,7 @@ class TranscodedStream(StreamedResponse):
             self._called.add(answer_event)
             name, tool = self.calls.get(answer_event.index, ("", ""))
             self.calls[answer_event.index] = (name or answer_event.id, tool or answer_event.name)
-        elif isinstance(answer_event, (WireTextDelta, ReasoningDelta, OpaqueBlock)):
+        elif isinstance(answer_event, (WireTextDelta, ReasoningDelta, RefusalDelta, OpaqueBlock)):
             through.append(self._writing.feed(answer_event))
             if self.first_at is None and is_visible(answer_event):
                 self.first_at = self._clock.monotonic()

@@ -21,6 +21,7 @@ from intermodal.protocols.anthropic.server import (
     ThinkingBlock,
     ToolResultBlock,
     ToolUseBlock,
+    refusal_details,
     system_words,
     write_usage,
 )
@@ -253,7 +254,8 @@ class AnthropicStream(StreamedResponse):
             if not stopped and self.usage is not None:
                 raw_usage = dumps(write_usage(self.usage))
             reason = {"stop_reason": _CUT_REASONS.get(self.finish, "end_turn"), "stop_sequence": None}
-            data += self._end_of(dumps({"type": "message_delta", "delta": reason}), raw_usage) + b"\n\n"
+            end = {**reason, **refusal_details("".join(self.refusal))}
+            data += self._end_of(dumps({"type": "message_delta", "delta": end}), raw_usage) + b"\n\n"
         self._reply.write_last(data + _STOP)
         self._succeed()
 

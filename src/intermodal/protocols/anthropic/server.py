@@ -510,8 +510,12 @@ def _end(reason: str, refusal: str, *, called: bool) -> dict[str, Any]:
     Hosts of OpenAI's protocol report "stop" for tool calls that they were forced to make.
     """
     reason = "tool_call" if called and reason == "stop" else reason
-    details = {"stop_details": {"type": "refusal", "category": None, "explanation": refusal}} if refusal else {}
-    return {"stop_reason": STOP_REASONS.get(reason, reason), "stop_sequence": None, **details}
+    return {"stop_reason": STOP_REASONS.get(reason, reason), "stop_sequence": None, **refusal_details(refusal)}
+
+
+def refusal_details(refusal: str) -> dict[str, Any]:
+    """Return the field of an end that says why the model refused; empty if it did not."""
+    return {"stop_details": {"type": "refusal", "category": None, "explanation": refusal}} if refusal else {}
 
 
 def write_usage(usage: WireUsage) -> dict[str, Any]:

@@ -36,16 +36,22 @@ REFUSED: dict[str, Case] = {
 }  # fmt: skip
 # After words the answer has both: its words, and the refusal, in the API of the client.
 WONT = "I will not say more."
+REASONLESS = 'quirks = ["no_finish_reason"]'
+BROKEN_OFF = told(message(text("Paris "), no(WONT)))[:-1]  # without the event that says how it ended
 
 
 def no_more(word: str) -> bytes:
     return delta(refusal=f"{word} ")
 
 
-def anthropic(*, streamed: bool) -> Case:
+def reasonless(*events: bytes) -> Case:
+    return Case([Model([played(RESPONSES, *events)], host=REASONLESS)], {**LIVE}, wire_protocol=RESPONSES)
+
+
+def anthropic(refused: str = WONT, *, streamed: bool, **more: object) -> Case:
     """Words, and then a refusal, which Anthropic explains beside its reason to stop."""
     end = {"stop_reason": "refusal", "stop_sequence": None,
-           "stop_details": {"type": "refusal", "category": None, "explanation": WONT}}  # fmt: skip
+           "stop_details": {"type": "refusal", "category": None, "explanation": refused}}  # fmt: skip
     begun: dict[str, Any] = {
         "id": "msg_w", "type": "message", "role": "assistant", "model": "the-host-s-own-name", "content": [],
         "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 7, "output_tokens": 1},
@@ -53,7 +59,7 @@ def anthropic(*, streamed: bool) -> Case:
     if not streamed:
         said = {**begun, **end, "content": [{"type": "text", "text": "Paris"}]}
         return Case([Model([refusal(200, {**said, "usage": {"input_tokens": 7, "output_tokens": 5}}, paid=True)])],
-                    wire_protocol=MESSAGES)  # fmt: skip
+                    {**more}, wire_protocol=MESSAGES)  # fmt: skip
     trees: list[dict[str, Any]] = [
         {"type": "message_start", "message": begun},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
@@ -76,8 +82,17 @@ AFTER_WORDS: dict[str, Case] = {
     "responseswordslive": responses(played(RESPONSES, *told(message(text("Paris "), no(WONT)))), **LIVE),
     "responseswordslong": responses(answered(message(text("Paris"), no(LONG)))),
     "responseswordslonglive": responses(played(RESPONSES, *told(message(text("Paris "), no(LONG)))), **LIVE),
+    "wordsreasonless": Case(
+        [Model([events(ROLE, delta("Paris "), delta(refusal=WONT), usage(4), DONE)], host=REASONLESS)], COUNTED
+    ),
+    "responseswordswholelive": responses(answered(message(text("Paris"), no(WONT))), **LIVE),
+    "responseswordsreasonless": reasonless(*BROKEN_OFF, DONE),
+    "responseswordsreasonlessatonce": reasonless(b"".join([*BROKEN_OFF, DONE])),
+    "messageswordswholelive": anthropic(streamed=False, **LIVE),
     "messageswords": anthropic(streamed=False),
     "messageswordslive": anthropic(streamed=True),
+    "messageswordslong": anthropic(LONG, streamed=False),
+    "messageswordslonglive": anthropic(LONG, streamed=True),
 }  # fmt: skip
 CASES = REFUSED | AFTER_WORDS
 SAMPLE = CASES
