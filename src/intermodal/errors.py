@@ -317,12 +317,12 @@ class Unreachable(CallError):
     retryable = True
     hung_up = False
 
-    def record_close(self, *, kept: bool, seconds: float) -> None:
+    def record_close(self, *, is_reused: bool, seconds: float) -> None:
         """Record that the connection was closed without a reply ``seconds`` after the request.
 
-        ``kept``: the connection was reused from an earlier request.
+        ``is_reused``: the connection was reused from an earlier request.
         """
-        self.stale = kept and seconds < CROSSING
+        self.stale = is_reused and seconds < CROSSING
         self.hung_up = not self.stale
         if self.stale:
             self.retry = "once"

@@ -284,8 +284,10 @@ _COUNTED = {1: "", 2: "two, ", 3: "three, "}
 
 def _pick_lines(mark: str, pick: RoutePick) -> list[str]:
     offer = pick.offer
-    who = f"{offer.endpoint}   as {pick.title}, {PLACES[offer.place]}   {offer.tier}" if offer.endpoint else pick.title
-    lines = _indented_sentence(mark, who)
+    route_text = (
+        f"{offer.endpoint}   as {pick.title}, {PLACES[offer.place]}   {offer.tier}" if offer.endpoint else pick.title
+    )
+    lines = _indented_sentence(mark, route_text)
     memory = 1 if offer.memory.high else 0  # shown below, with the use
     lines += _indented_sentence("", "   ".join(figures(offer)[: -memory or None]))
     about = [f"loses {', '.join(offer.loses)}"] if offer.loses else []

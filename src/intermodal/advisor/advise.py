@@ -473,7 +473,7 @@ def advice_for(
     as_of = today()
     found = candidate_catalog(
         question.hardware, as_of, user=config.hosts, hosts=question.hosts, policy=question.policy,
-        measured=strengths(data_dir(env)), own_snapshot=snapshot_file(env),
+        measured_strengths=strengths(data_dir(env)), own_snapshot=snapshot_file(env),
     )  # fmt: skip
     # Measurements made here do not apply to stated hardware.
     return advise_on(question, found, as_of, Statistics() if question.hardware.is_stated else _measured_strengths(env))

@@ -95,7 +95,7 @@ def candidate_catalog(
     user: tuple[HostRow, ...] = (),
     hosts: tuple[str, ...] = (),
     policy: Policy = ANY_POLICY,
-    measured: Mapping[str, tuple[Strength, ...]] | None = None,
+    measured_strengths: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> CandidateCatalog:
     """Return the catalog for the hardware.
@@ -103,7 +103,7 @@ def candidate_catalog(
     Args:
         as_of: date of the prices, ISO.
         user: host rows of the config: the user's own servers are among the candidates.
-        measured: per endpoint, strength measured on the user's own labelled files.
+        measured_strengths: per endpoint, strength measured on the user's own labelled files.
         hosts: only these; () for all hosts of the snapshot that intermodal supports.
         policy: its licence, regions and retention exclude endpoints.
 
@@ -117,7 +117,7 @@ def candidate_catalog(
         consent=host_ids,
         installed=dict.fromkeys(_EMBEDDED, ""),
         weights=frozenset(),
-        measured=measured,
+        measured_strengths=measured_strengths,
         own_snapshot=own_snapshot,
     )
     ready = tuple(map(_as_installed, (each for each in every.endpoints if _is_candidate(each, host_ids))))
@@ -173,10 +173,10 @@ def _unknown_licence(endpoint: Endpoint, policy: Policy) -> str:
 def _hosts(
     models: Snapshot, user: tuple[HostRow, ...], names: tuple[str, ...], own_snapshot: Path | None
 ) -> tuple[str, ...]:
-    mine = tuple(row.id for row in user if row.base_url)
+    own_hosts = tuple(row.id for row in user if row.base_url)
     for name in names:
-        if name not in mine and find_host(name, own_snapshot) is None:
-            what, todo = unknown_host(name, mine, own_snapshot)
+        if name not in own_hosts and find_host(name, own_snapshot) is None:
+            what, todo = unknown_host(name, own_hosts, own_snapshot)
             raise UsageError(what, where=setting("host"), todo=todo)
     if names:
         return names
@@ -184,7 +184,7 @@ def _hosts(
     return (
         *known_ids,
         *(name for name in models.places if name not in known_ids and snapshot_host_row(models, name)),
-        *mine,
+        *own_hosts,
     )
 
 
@@ -281,11 +281,11 @@ def open_models(models: Snapshot) -> tuple[Model, ...]:
 
 def _open_rows(models: Snapshot) -> Iterator[SnapshotRow]:
     """Yield open models that several hosts serve, as a sign of demand."""
-    served: dict[str, set[str]] = {}
+    models_by_host: dict[str, set[str]] = {}
     for row in models.rows:
         if "open" in row.can and row.status != "deprecated" and not row.name.endswith(FREE_TIER) and row.tasks:
-            served.setdefault(row.id, set()).add(row.host)
-            if len(served[row.id]) == POPULAR_HOSTS:
+            models_by_host.setdefault(row.id, set()).add(row.host)
+            if len(models_by_host[row.id]) == POPULAR_HOSTS:
                 yield row
 
 

@@ -150,16 +150,17 @@ def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, stat
     best = _deciding_plan(planning, offers.catalog)
     best_offer = offer(planning, best, _offer_place(best.chosen, offers.catalog))
     decided = use_of(best, question.makes)
-    merged = _merge_uses([_kind(planning, use, decided, best_offer) for use in uses(question)])
-    merged = [_with_deciding_route(kind, best_offer) if kind.use == decided else kind for kind in merged]
-    if all(kind.use != decided for kind in merged):  # a use that ``uses`` did not list
-        merged.append(UseOffers(use=decided, title=TITLES[decided], offers=(best_offer,)))
-    merged = [
-        msgspec.structs.replace(kind, lost=not_chosen_reason(question, kind, decided, best_offer)) for kind in merged
+    merged_uses = _merge_uses([_kind(planning, use, decided, best_offer) for use in uses(question)])
+    merged_uses = [_with_deciding_route(kind, best_offer) if kind.use == decided else kind for kind in merged_uses]
+    if all(kind.use != decided for kind in merged_uses):  # a use that ``uses`` did not list
+        merged_uses.append(UseOffers(use=decided, title=TITLES[decided], offers=(best_offer,)))
+    merged_uses = [
+        msgspec.structs.replace(kind, lost=not_chosen_reason(question, kind, decided, best_offer))
+        for kind in merged_uses
     ]
     picks = _picks(planning, offers, best_offer, decided)
     return Advice(
-        by=_ranking_words(question, merged, picks),
+        by=_ranking_words(question, merged_uses, picks),
         best=picks,
         otherwise=_pick_for_latency(planning, picks[0]),
         headline=best.headline,
@@ -167,11 +168,11 @@ def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, stat
         use=decided,
         place=best_offer.place,
         endpoint=best_offer.endpoint,
-        reason=_reason(question, decided, best_offer, merged, best.verdict.value),
-        matters=why_labels_do_not_matter(question, merged, decided, best_offer),
-        kinds=tuple(merged),
-        path=decision_path(question, merged, decided, best_offer, best.verdict.value),
-        break_even=break_even(question, next(kind for kind in merged if kind.use == decided), merged),
+        reason=_reason(question, decided, best_offer, merged_uses, best.verdict.value),
+        matters=why_labels_do_not_matter(question, merged_uses, decided, best_offer),
+        kinds=tuple(merged_uses),
+        path=decision_path(question, merged_uses, decided, best_offer, best.verdict.value),
+        break_even=break_even(question, next(kind for kind in merged_uses if kind.use == decided), merged_uses),
         stated=_question_words(question),
         assumed=_assumptions(question),
         sources=(*_sources(question, offers), *(f"counted: {line}" for line in best.chosen.counted)),
@@ -330,8 +331,8 @@ def _best_offer_of(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) 
         try:
             found = planning.plan(catalog, msgspec.structs.replace(request, policy=stated_policy))
         except NoRoute as error:
-            ours = set(keep) - set(policy.keep)
-            reasons = _reasons(error, use, is_requested=not ours) or reasons or _NOBODY
+            added_aspects = set(keep) - set(policy.keep)
+            reasons = _reasons(error, use, is_requested=not added_aspects) or reasons or _NOBODY
             continue
         if use_of(found, planning.question.makes) == use.name:
             return offer(planning, found, place)

@@ -146,8 +146,8 @@ def discovered_hosts(servers: Sequence[DiscoveredServer], own: Mapping[str, Host
             if elsewhere:  # the service that computes needs consent by name, whatever is allowed here
                 forwards = row.discovery.forwards or f"{name}-elsewhere"
                 host = msgspec.structs.replace(own_host, id=forwards, zone="internet", name=f"{row.name}, passed on")
-            served = _with_own_ids(tuple(_served_row(row, model) for model in model_by_name.values()), row.id)
-            yield DiscoveredHost(msgspec.structs.replace(host, models=served), server, model_by_name)
+            served_rows = _with_own_ids(tuple(_served_row(row, model) for model in model_by_name.values()), row.id)
+            yield DiscoveredHost(msgspec.structs.replace(host, models=served_rows), server, model_by_name)
 
 
 def _zone(row: HostRow, address: str, name: str) -> Zone:

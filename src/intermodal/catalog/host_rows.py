@@ -574,12 +574,12 @@ def check_row(row: HostRow, where: str, key: tuple[str, ...], protocols: Collect
                 where=where, todo='write a path below base_url ("/rerank"), or an address at its host',
                 key=(*key, "rerank"),
             )  # fmt: skip
-    for index, served in enumerate(row.models):
-        wrong = served.contradiction()
-        if any(served.id == other.id for other in row.models[:index]):
+    for index, served_row in enumerate(row.models):
+        wrong = served_row.contradiction()
+        if any(served_row.id == other.id for other in row.models[:index]):
             wrong = "is described twice"
         if wrong:
-            what = f"[{place}] {served.id}: {wrong}"
+            what = f"[{place}] {served_row.id}: {wrong}"
             raise ConfigError(what, where=where, todo="correct one of the two", key=(*key, "models", index))
 
 

@@ -88,8 +88,8 @@ def load_snapshot(own: Path | None = None) -> Snapshot:
     base = _open_snapshot(SHIPPED_SNAPSHOT, 0)
     if own is None or not own.exists():
         return base
-    mine = _open_snapshot(own, own.stat().st_mtime_ns)
-    return mine if mine.version >= base.version else base
+    own_snapshot = _open_snapshot(own, own.stat().st_mtime_ns)
+    return own_snapshot if own_snapshot.version >= base.version else base
 
 
 def rate_card_lookup(own: Path | None = None) -> Callable[[Endpoint], tuple[RateCard, ...]]:
@@ -107,7 +107,7 @@ def load_catalog(
     installed: Mapping[str, str],
     weights: frozenset[str],
     env: Mapping[str, str] | None = None,
-    measured: Mapping[str, tuple[Strength, ...]] | None = None,
+    measured_strengths: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> Catalog:
     """Return the catalog of every endpoint known now.
@@ -118,7 +118,7 @@ def load_catalog(
         installed: per protocol "" if usable, else what is missing.
         weights: names of complete weights in the weights store.
         env: environment in which API keys are looked up.
-        measured: per endpoint, strength measured on the user's own labelled files; it overrides the rows.
+        measured_strengths: per endpoint, strength measured on the user's own labelled files; it overrides the rows.
         own_snapshot: path that ``models refresh`` writes to; used if it exists.
     """
     base, models = shipped_rows(), load_snapshot(own_snapshot)
@@ -128,19 +128,19 @@ def load_catalog(
     endpoints: dict[str, Endpoint] = {}
 
     def add(endpoint: Endpoint, gap: tuple[str, str] | None) -> None:
-        endpoints.setdefault(endpoint.id, _listed_endpoint(endpoint, measured, gap))
+        endpoints.setdefault(endpoint.id, _listed_endpoint(endpoint, measured_strengths, gap))
 
     for row in rows:
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
         made = _endpoints_of_row(models, row) if row.id in own else _endpoints_of_shipped_row(models, row)
-        for served, endpoint in zip(row.models, made, strict=True):
+        for served_row, endpoint in zip(row.models, made, strict=True):
             missing_here = missing_protocol(row.protocol, endpoint.model) if row.id in allowed else None
-            add(endpoint, missing or missing_here or _missing_weights(row, served, weights))
+            add(endpoint, missing or missing_here or _missing_weights(row, served_row, weights))
         if row.id in allowed and _is_as_published(row, models, own):
             for endpoint in endpoints_of_host(models, row, frozenset(served.served_name for served in row.models)):
                 add(endpoint, missing)
     beyond = tuple(
-        _listed_endpoint(endpoint, measured)
+        _listed_endpoint(endpoint, measured_strengths)
         for _, endpoint in cheapest_endpoints(models, known_hosts(), {*allowed, *own})
     )
     return Catalog(
@@ -192,10 +192,10 @@ def with_named_models(
         catalog = msgspec.structs.replace(catalog, uncallable=uncallable)
     if not new:
         return catalog
-    listed = Counter((endpoint.host.id, task) for endpoint in new for task in endpoint.model.tasks)
+    task_counts = Counter((endpoint.host.id, task) for endpoint in new for task in endpoint.model.tasks)
     elsewhere = tuple(
         UnlistedHost(
-            host=place.host, tasks=tuple((task, count - listed[place.host, task]) for task, count in place.tasks)
+            host=place.host, tasks=tuple((task, count - task_counts[place.host, task]) for task, count in place.tasks)
         )
         for place in catalog.elsewhere
     )
@@ -250,7 +250,7 @@ def with_discovered_models(
     discovered_servers: tuple[DiscoveredServer, ...],
     *,
     user: tuple[HostRow, ...] = (),
-    measured: Mapping[str, tuple[Strength, ...]] | None = None,
+    measured_strengths: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> Catalog:
     """Add the models reported by servers on this machine or at addresses in the config.
@@ -266,11 +266,11 @@ def with_discovered_models(
     for row, server, reported_models in discovered_hosts(discovered_servers, {row.id: row for row in user}):
         if row.zone == "network":  # such a host can only come from an address in the config
             allowed.add(row.id)
-        for served in row.models:
+        for served_row in row.models:
             endpoint = as_reported(
-                _endpoint(base, models, row, row.host(), served), server, reported_models[served.served_name]
+                _endpoint(base, models, row, row.host(), served_row), server, reported_models[served_row.served_name]
             )
-            endpoints.setdefault(endpoint.id, _listed_endpoint(endpoint, measured))
+            endpoints.setdefault(endpoint.id, _listed_endpoint(endpoint, measured_strengths))
     every = tuple(endpoints.values())
     return msgspec.structs.replace(
         catalog, endpoints=every, consent=tuple(sorted(allowed)), families=families_of((*every, *catalog.beyond))
@@ -284,7 +284,7 @@ def with_pulled_models(
     weights: frozenset[str],
     installed: Mapping[str, str],
     user: tuple[HostRow, ...] = (),
-    measured: Mapping[str, tuple[Strength, ...]] | None = None,
+    measured_strengths: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> Catalog:
     """Add models pulled from a hub, which embedded runtimes serve.
@@ -298,26 +298,28 @@ def with_pulled_models(
     own = {each.id: each for each in user}
     rows = {row.protocol: row.overlaid(own[row.id]) if row.id in own else row for row in base.hosts}
     endpoints = dict(catalog.by_id)
-    for served in pulled:
-        row = rows[_runtime_for(served)]
+    for served_row in pulled:
+        row = rows[_runtime_for(served_row)]
         missing = _missing_of_host(row, installed, {}, allowed=True)
         row_by_weights = {served.weights: served for served in row.models if served.weights}
-        if served.weights in row_by_weights:
-            changes = {name: getattr(served, name) for name in ("memory", "context", "speed", "input")}
-            served = msgspec.structs.replace(row_by_weights[served.weights], **changes)
-        endpoint = _endpoint(base, models, row, row.host(), served)
-        endpoints[endpoint.id] = _listed_endpoint(endpoint, measured, missing or _missing_weights(row, served, weights))
+        if served_row.weights in row_by_weights:
+            changes = {name: getattr(served_row, name) for name in ("memory", "context", "speed", "input")}
+            served_row = msgspec.structs.replace(row_by_weights[served_row.weights], **changes)
+        endpoint = _endpoint(base, models, row, row.host(), served_row)
+        endpoints[endpoint.id] = _listed_endpoint(
+            endpoint, measured_strengths, missing or _missing_weights(row, served_row, weights)
+        )
     every = tuple(endpoints.values())
     return msgspec.structs.replace(catalog, endpoints=every, families=families_of((*every, *catalog.beyond)))
 
 
-def _runtime_for(served: ServedRow) -> Protocol:
+def _runtime_for(served_row: ServedRow) -> Protocol:
     """Return the runtime that opens pulled weights, based on their tasks."""
-    if "zero-shot-image-classification" in served.tasks:
+    if "zero-shot-image-classification" in served_row.tasks:
         return "contrastive"
     return (
         "encoder"
-        if {"text-classification", "text-ranking", "fill-mask", "zero-shot-classification"} & {*served.tasks}
+        if {"text-classification", "text-ranking", "fill-mask", "zero-shot-classification"} & {*served_row.tasks}
         else "llama"
     )
 
@@ -375,48 +377,48 @@ def _endpoints_of_shipped_row(models: Snapshot, row: HostRow) -> tuple[Endpoint,
 
 def _endpoints_of_row(models: Snapshot, row: HostRow) -> tuple[Endpoint, ...]:
     base, host = shipped_rows(), row.host()
-    return tuple(_endpoint(base, models, row, host, served) for served in row.models)
+    return tuple(_endpoint(base, models, row, host, served_row) for served_row in row.models)
 
 
-def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
-    snapshot_row = models.find_by_host(row.id, served.served_name) if row.base_url else None
-    own_row = base.rows.get(served.id)
-    model = base.models.get(served.id)
+def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, served_row: ServedRow) -> Endpoint:
+    snapshot_row = models.find_by_host(row.id, served_row.served_name) if row.base_url else None
+    own_row = base.rows.get(served_row.id)
+    model = base.models.get(served_row.id)
     if snapshot_row is not None and own_row is not None:
         model = interpretation.model_of(snapshot_row, own_row, models.header)
-    model = interpretation.with_licence(served.model_facts(model))
+    model = interpretation.with_licence(served_row.model_facts(model))
     if row.protocol in FOLDER_PROTOCOLS:
-        model = _OF_FOLDERS[row.protocol](model, served)
+        model = _OF_FOLDERS[row.protocol](model, served_row)
     if model.thinking is None:  # of a row of the user's own
         model = with_thinking(model)
-    if served.quirks:
-        host = msgspec.structs.replace(host, quirks=(*host.quirks, *served.quirks))
-    context = served.context or model.context
-    price = served.price(host.zone)
+    if served_row.quirks:
+        host = msgspec.structs.replace(host, quirks=(*host.quirks, *served_row.quirks))
+    context = served_row.context or model.context
+    price = served_row.price(host.zone)
     later: tuple[Price, ...] = ()
-    listed = (
+    listed_price = (
         interpretation.prices_of(snapshot_row, models.header)
-        if snapshot_row is not None and not served.states_price
+        if snapshot_row is not None and not served_row.states_price
         else None
     )
-    if listed is not None:
-        price, later = listed.now, listed.later
+    if listed_price is not None:
+        price, later = listed_price.now, listed_price.later
     if row.least_seconds is not None:
         price = msgspec.structs.replace(price, least_seconds=row.least_seconds)
         later = tuple(msgspec.structs.replace(each, least_seconds=row.least_seconds) for each in later)
     speed = default_speed(model, host.zone)
     sized = _SPEEDS_OF_FOLDERS.get(row.protocol)
-    if sized is not None and is_model_folder(served.weights):
-        speed = msgspec.structs.replace(speed, **sized(Path(served.weights).expanduser()))
-    for timed in (row.speed, served.speed):
+    if sized is not None and is_model_folder(served_row.weights):
+        speed = msgspec.structs.replace(speed, **sized(Path(served_row.weights).expanduser()))
+    for timed in (row.speed, served_row.speed):
         speed = timed.speed(speed) if timed is not None else speed
     return Endpoint(
-        id=f"{row.id}:{served.id}",
+        id=f"{row.id}:{served_row.id}",
         model=model,
         host=host,
-        served_as=served.served_name,
+        served_as=served_row.served_name,
         input=interpretation.without_refused_kinds(
-            served.input
+            served_row.input
             or (
                 interpretation.accepted_kinds(model, price, row.protocol, row.input_kinds)
                 if row.protocol in http_protocols()
@@ -428,46 +430,48 @@ def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, ser
         price=FREE if host.zone == "process" else price,
         later=later,
         speed=speed,
-        tools=_tooling(served, snapshot_row, models.header, row),
-        doubts=() if snapshot_row is None or served.input else interpretation.disputes_of(snapshot_row, own_row),
-        memory=_memory(row, served),
-        weights=served.weights,
-        evidence=Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked),
+        tools=_tooling(served_row, snapshot_row, models.header, row),
+        doubts=() if snapshot_row is None or served_row.input else interpretation.disputes_of(snapshot_row, own_row),
+        memory=_memory(row, served_row),
+        weights=served_row.weights,
+        evidence=Evidence(
+            level="declared", source=served_row.source or row.source, checked=served_row.checked or row.checked
+        ),
     )
 
 
-def _contrastive(model: Model, served: ServedRow) -> Model:
+def _contrastive(model: Model, served_row: ServedRow) -> Model:
     """Complete a contrastive model from a user's folder with what its row does not describe."""
     if not model.tasks or "text-generation" in model.tasks:
         model = msgspec.structs.replace(model, tasks=CONTRASTIVE, input=("text", "image"), output=("embedding",))
-    if not model.image_tokens and is_model_folder(served.weights):
-        tokens = image_tokens_of_config(read_model_config(Path(served.weights).expanduser()))
+    if not model.image_tokens and is_model_folder(served_row.weights):
+        tokens = image_tokens_of_config(read_model_config(Path(served_row.weights).expanduser()))
         model = msgspec.structs.replace(model, image_tokens=f"fixed:{tokens}")
-    if is_model_folder(served.weights):
-        config = read_model_config(Path(served.weights).expanduser())
+    if is_model_folder(served_row.weights):
+        config = read_model_config(Path(served_row.weights).expanduser())
         model = msgspec.structs.replace(model, independent=scores_pairs_independently(config))
     return model if model.objective else msgspec.structs.replace(model, objective=("contrastive",))
 
 
-def _encoder(model: Model, served: ServedRow) -> Model:
+def _encoder(model: Model, served_row: ServedRow) -> Model:
     """Complete an encoder from a user's folder with the head and the context from its configuration."""
-    if not is_model_folder(served.weights):
+    if not is_model_folder(served_row.weights):
         return model
-    config = read_model_config(Path(served.weights).expanduser())
+    config = read_model_config(Path(served_row.weights).expanduser())
     head = encoder_head(config)
     evidence = _ENTAILS if head.kind == "entails" else _TRAINED_FOR_TASK
     trained = (Strength(task=head.task, tier="medium", evidence=evidence),)
     return msgspec.structs.replace(
         model, tasks=(head.task,), input=("text",), output=("scores",),
         labels=head.labels if head.kind == "labels" else (), independent=head.several or head.kind == "entails",
-        context=served.context or context_of_config(config),
-        strength=model.strength if served.tier is not None else trained,
+        context=served_row.context or context_of_config(config),
+        strength=model.strength if served_row.tier is not None else trained,
         adaptation=model.adaptation or ("" if head.kind == "words" else "one task"),
         objective=model.objective or (("masked-token",) if head.kind == "words" else ()),
     )  # fmt: skip
 
 
-def _drawing(model: Model, served: ServedRow) -> Model:
+def _drawing(model: Model, served_row: ServedRow) -> Model:
     """Complete a diffusion model of the user from its row or its files (``local/weights``)."""
     if not {"text-to-image", "image-to-image"} & set(model.tasks):
         strength = tuple(
@@ -481,9 +485,9 @@ def _drawing(model: Model, served: ServedRow) -> Model:
         )  # fmt: skip
     usual = DiffusionSettings()
     diffusion = DiffusionSettings(
-        side=served.side or usual.side, unit=served.unit or usual.unit, steps=served.steps or usual.steps,
-        guidance=usual.guidance if served.guidance is None else served.guidance,
-        buffers=served.buffers or usual.buffers,
+        side=served_row.side or usual.side, unit=served_row.unit or usual.unit, steps=served_row.steps or usual.steps,
+        guidance=usual.guidance if served_row.guidance is None else served_row.guidance,
+        buffers=served_row.buffers or usual.buffers,
     )  # fmt: skip
     return msgspec.structs.replace(
         model, diffusion=diffusion, objective=model.objective or ("diffusion",),
@@ -501,27 +505,35 @@ _OF_FOLDERS: Mapping[Protocol, Callable[[Model, ServedRow], Model]] = {
 }  # fmt: skip
 
 
-def _memory(row: HostRow, served: ServedRow) -> Quantity:
-    if served.memory is None and row.protocol != "diffusion" and is_model_folder(served.weights):
-        return onnx_memory(Path(served.weights).expanduser())
-    return memory_of_row(served)
+def _memory(row: HostRow, served_row: ServedRow) -> Quantity:
+    if served_row.memory is None and row.protocol != "diffusion" and is_model_folder(served_row.weights):
+        return onnx_memory(Path(served_row.weights).expanduser())
+    return memory_of_row(served_row)
 
 
-def _tooling(served: ServedRow, snapshot_row: SnapshotRow | None, header: SnapshotHeader, row: HostRow) -> ToolSupport:
+def _tooling(
+    served_row: ServedRow, snapshot_row: SnapshotRow | None, header: SnapshotHeader, row: HostRow
+) -> ToolSupport:
     """Return the tool support stated by the row, else by the snapshot."""
     found = interpretation.tool_support_of(snapshot_row, header) if snapshot_row is not None else ToolSupport()
-    if served.tools is None and served.tools_with_json is None:
+    if served_row.tools is None and served_row.tools_with_json is None:
         return found
-    source = Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked)
-    takes = found.takes if served.tools is None else served.tools
-    return ToolSupport(takes=takes, with_json=served.tools_with_json, evidence=source)
+    source = Evidence(
+        level="declared", source=served_row.source or row.source, checked=served_row.checked or row.checked
+    )
+    takes = found.takes if served_row.tools is None else served_row.tools
+    return ToolSupport(takes=takes, with_json=served_row.tools_with_json, evidence=source)
 
 
 def _listed_endpoint(
-    endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]] | None, gap: tuple[str, str] | None = None
+    endpoint: Endpoint,
+    measured_strengths: Mapping[str, tuple[Strength, ...]] | None,
+    gap: tuple[str, str] | None = None,
 ) -> Endpoint:
     """Return the endpoint as listed in a catalog: with measured strength, token rules, and what it lacks."""
-    return _counting(with_token_rules(_mark_not_ready(_with_measured_strength(endpoint, measured or {}), gap)))
+    return _counting(
+        with_token_rules(_mark_not_ready(_with_measured_strength(endpoint, measured_strengths or {}), gap))
+    )
 
 
 def _mark_not_ready(endpoint: Endpoint, gap: tuple[str, str] | None) -> Endpoint:
@@ -537,9 +549,9 @@ def _counting(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, tokenizer=f"server {endpoint.id}"))
 
 
-def _with_measured_strength(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]]) -> Endpoint:
+def _with_measured_strength(endpoint: Endpoint, measured_strengths: Mapping[str, tuple[Strength, ...]]) -> Endpoint:
     """Replace declared strength by measured strength, task by task."""
-    found = {strength.task: strength for strength in measured.get(endpoint.id, ())}
+    found = {strength.task: strength for strength in measured_strengths.get(endpoint.id, ())}
     if not found:
         return endpoint
     strengths = tuple(found.pop(strength.task, strength) for strength in endpoint.model.strength)
@@ -566,16 +578,16 @@ def _missing_of_host(
     return None
 
 
-def _missing_weights(row: HostRow, served: ServedRow, present: frozenset[str]) -> tuple[str, str] | None:
-    if is_model_folder(served.weights):
-        folder = Path(served.weights).expanduser()
+def _missing_weights(row: HostRow, served_row: ServedRow, present: frozenset[str]) -> tuple[str, str] | None:
+    if is_model_folder(served_row.weights):
+        folder = Path(served_row.weights).expanduser()
         if not folder.exists():
-            return f"there is no {served.weights}", "correct weights in intermodal.toml"
+            return f"there is no {served_row.weights}", "correct weights in intermodal.toml"
         why = encoder_head(read_model_config(folder)).why if row.protocol == "encoder" else ""
         return (why, "take a model with a head for labels or ranking") if why else None
-    if not served.weights or served.weights in present:
+    if not served_row.weights or served_row.weights in present:
         return None
-    return "its weights are not here", pull_command(served.weights, unpinned=served.unpinned)
+    return "its weights are not here", pull_command(served_row.weights, unpinned=served_row.unpinned)
 
 
 def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:
@@ -593,12 +605,12 @@ def _forwarding_row(name: str) -> HostRow | None:
     return None
 
 
-def unknown_host(name: str, mine: Iterable[str], own_snapshot: Path | None = None) -> tuple[str, str]:
-    """Return the message for a host that cannot be granted consent, and the fix. ``mine``: hosts of the user."""
+def unknown_host(name: str, own_hosts: Iterable[str], own_snapshot: Path | None = None) -> tuple[str, str]:
+    """Return the message for a host that cannot be granted consent, and the fix. ``own_hosts``: hosts of the user."""
     reason = why_host_uncallable(load_snapshot(own_snapshot), name)
     if reason:
         return reason, f"if it has an OpenAI-compatible address: intermodal hosts add {name} --base-url URL"
-    names = sorted({row.id for row in known_hosts()} | set(mine))
+    names = sorted({row.id for row in known_hosts()} | set(own_hosts))
     more = [name for name in load_snapshot(own_snapshot).places if find_host(name, own_snapshot) and name not in names]
     near = get_close_matches(name, [*names, *more], 3, 0.7)
     todo = f"did you mean {' or '.join(near)}?" if near else f"hosts are {', '.join(names)} and {len(more)} more"

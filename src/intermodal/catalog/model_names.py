@@ -260,8 +260,10 @@ def find_by_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     if found:
         model = require_one_model(name, found)[0].model.id  # every host's, whatever the others call it
         return tuple(e for e in candidates if e.model.id == model)
-    served = [e for e in catalog.endpoints if e.host.id.lower() == lower_name]
-    return tuple(require_one_model(name, served)) if served else ()  # a host with one model, as "up.NAME" is
+    host_endpoints = [e for e in catalog.endpoints if e.host.id.lower() == lower_name]
+    return (
+        tuple(require_one_model(name, host_endpoints)) if host_endpoints else ()
+    )  # a host with one model, as "up.NAME" is
 
 
 def _hosts(catalog: Catalog) -> set[str]:
@@ -277,8 +279,8 @@ def require_one_model(name: str, endpoints: list[Endpoint]) -> list[Endpoint]:
 def check_unambiguous(name: str, models: list[str]) -> None:
     """Raise UnknownModel if a name matches several models."""
     if len(models) > 1:
-        listed = ", ".join(models[:_MAX_LISTED]) + (", …" if len(models) > _MAX_LISTED else "")
-        raise UnknownModel(f"{name} could be any of {len(models)} models", todo=choose_from(listed))
+        names_text = ", ".join(models[:_MAX_LISTED]) + (", …" if len(models) > _MAX_LISTED else "")
+        raise UnknownModel(f"{name} could be any of {len(models)} models", todo=choose_from(names_text))
 
 
 def _nearest_models_text(catalog: Catalog, lower_name: str) -> str:

@@ -119,9 +119,10 @@ def _runtime_row(row: HostRow, plugin: Plugin) -> HostRow:
         if getattr(row, name):
             raise ConfigError(f"its row sets {name}, and its models run in a process", todo=f"leave {name} out")
     check_row(row, plugin.title, key, tuple(runtime_plugins()))
-    for served in row.models:
-        if not {*served.tasks} <= RUNTIME_TASKS.keys() or not served.tasks:
+    for served_row in row.models:
+        if not {*served_row.tasks} <= RUNTIME_TASKS.keys() or not served_row.tasks:
             raise ConfigError(
-                f"its model {served.id} does not state tasks of a runtime", todo=f"tasks are {', '.join(RUNTIME_TASKS)}"
+                f"its model {served_row.id} does not state tasks of a runtime",
+                todo=f"tasks are {', '.join(RUNTIME_TASKS)}",
             )
     return _with_source(msgspec.structs.replace(row, zone="process"), plugin)

@@ -160,9 +160,9 @@ def find_model_by_name(catalog: Catalog, models: Snapshot, name: str) -> FoundMo
     if exact:
         return FoundModel(exact[0])
     last = [id for id in ids if id.lower().rpartition("/")[2] == word]
-    served = {row.id for row in models.rows if row.name.lower().rpartition("/")[2] == word}  # also of a path
-    served |= {each.model.id for each in catalog.endpoints if each.served_as.lower() == word}
-    if found := last or sorted(served) or _spelt_alike(word, ids):
+    matching_ids = {row.id for row in models.rows if row.name.lower().rpartition("/")[2] == word}  # also of a path
+    matching_ids |= {each.model.id for each in catalog.endpoints if each.served_as.lower() == word}
+    if found := last or sorted(matching_ids) or _spelt_alike(word, ids):
         return FoundModel(_most_likely_model(name, found, models))
     if tagged := [id for id in models_of_tag(word, ids) if _has_open_weights(id, models)]:
         if len({size_of_name(id) for id in tagged}) > 1:  # a name without a size, of several
@@ -207,8 +207,8 @@ def _most_likely_model(name: str, found: list[str], models: Snapshot) -> str:
 def _check_listed(name: str, found: list[str]) -> None:
     """Raise UnknownModel if a name matches several models."""
     if len(found) > 1:
-        listed = ", ".join(found[:_MOST]) + (", …" if len(found) > _MOST else "")
-        error = UnknownModel(f"{name} could be any of {len(found)} models", todo=choose_from(listed))
+        names_text = ", ".join(found[:_MOST]) + (", …" if len(found) > _MOST else "")
+        error = UnknownModel(f"{name} could be any of {len(found)} models", todo=choose_from(names_text))
         error.several = True
         raise error
 

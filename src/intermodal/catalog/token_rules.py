@@ -222,15 +222,15 @@ def _rules_on(name: str, row: ModelFamily, date: str) -> ModelTokenRules:
     later: dict[Aspect, str] = {}
     limits: dict[str, Any] = {}
     for rule in _rules_by_date(row):
-        begun = rule.effective_from <= date
+        is_in_force = rule.effective_from <= date
         for aspect in ASPECTS:
             rule_text = getattr(rule, aspect)
-            if rule_text and begun:
+            if rule_text and is_in_force:
                 rules[aspect] = rule_text
                 sources[aspect] = citation(f"{rule.source}, in force from {rule.effective_from}", rule.checked)
             elif rule_text and aspect not in rules:
                 later.setdefault(aspect, rule.effective_from)
-        if begun:
+        if is_in_force:
             limits |= {name: value for name in ("framing", *_LIMITS) if (value := getattr(rule, name))}
     own_sources: tuple[tuple[Aspect, str, str], ...] = (
         ("text", row.text_source, row.text_checked), ("tools", row.tools_source, row.tools_checked),

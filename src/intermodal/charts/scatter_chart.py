@@ -162,21 +162,21 @@ def _spread_numbers(points: Sequence[tuple[RouteReport, float]], axis: Axis) -> 
     return found
 
 
-def _bar(row: RouteReport, x: float, beside: float) -> str:
+def _bar(row: RouteReport, x: float, number_x: float) -> str:
     """Return the interval of a route, with a line to its number if that was moved."""
     y, low, high = _y(row.share), _y(row.low), _y(row.high)
-    moved = f"M{x:.1f} {y:.1f}H{beside:.1f}" if abs(beside - x) > 1 else ""
-    path = f"M{x:.1f} {high:.1f}V{low:.1f}M{x - 5:.1f} {high:.1f}h10M{x - 5:.1f} {low:.1f}h10{moved}"
+    link_path = f"M{x:.1f} {y:.1f}H{number_x:.1f}" if abs(number_x - x) > 1 else ""
+    path = f"M{x:.1f} {high:.1f}V{low:.1f}M{x - 5:.1f} {high:.1f}h10M{x - 5:.1f} {low:.1f}h10{link_path}"
     return f'<path class="bar {_hue(row)}" fill="none" stroke="currentColor" d="{path}"/>'
 
 
-def _draw_point(row: RouteReport, beside: float, *, hollow: bool) -> str:
+def _draw_point(row: RouteReport, number_x: float, *, hollow: bool) -> str:
     y = _y(row.share)
     tooltip = f"{row.number}: {row.route.endpoint}, {row.route.words}: right on {row.right} of {row.items}"
     return (
         f'<g class="{_hue(row)}{" few" * hollow}"><title>{escape(tooltip)}</title>'
-        f'<circle cx="{beside:.1f}" cy="{y:.1f}" r="{_RADIUS}"/>'
-        f'<text class="number" fill="#fff" x="{beside:.1f}" y="{y + 4:.1f}" text-anchor="middle">'
+        f'<circle cx="{number_x:.1f}" cy="{y:.1f}" r="{_RADIUS}"/>'
+        f'<text class="number" fill="#fff" x="{number_x:.1f}" y="{y + 4:.1f}" text-anchor="middle">'
         f"{row.number}</text></g>"
     )
 

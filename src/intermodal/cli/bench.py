@@ -125,13 +125,13 @@ def _measure(bench_run: Bench, bridge: SyncBridge, *, quiet: bool) -> None:
         bound = f", at most {dollars(bench_run.cost_bound)}" if bench_run.cost_bound else ", free of charge"
         endpoints = "1 endpoint" if len(bench_run.subjects) == 1 else f"{len(bench_run.subjects)} endpoints"
         click.echo(f"{endpoints}, {bench_run.total} requests{bound}", err=True)
-    done, failed = 0, 0
+    finished, failed = 0, 0
     with ProgressBar("Measuring", quiet=quiet, at_once=True) as bar:
 
         def report(sample: BenchSample) -> None:
-            nonlocal done, failed
-            done, failed = done + 1, failed + bool(sample.error)
-            bar(done, bench_run.total, f"{failed} failed" if failed else "")
+            nonlocal finished, failed
+            finished, failed = finished + 1, failed + bool(sample.error)
+            bar(finished, bench_run.total, f"{failed} failed" if failed else "")
 
         bridge.run(bench_run.run, report)
 

@@ -201,8 +201,8 @@ def _about_prompts(config: Config) -> Iterator[DoctorFinding]:
             area="prompts", name="", state="broken", what=f"{wording.where} {wording.what}", todo=wording.todo
         )
         return
-    served = with_noun(len(folder.prompts), "prompt")
-    yield DoctorFinding(area="prompts", name="", state="ok", what=f"{folder.path} serves {served}")
+    prompt_count = with_noun(len(folder.prompts), "prompt")
+    yield DoctorFinding(area="prompts", name="", state="ok", what=f"{folder.path} serves {prompt_count}")
     for each in folder.unreadable:
         name = f"{each.file}:{each.line}" if each.line else each.file
         yield DoctorFinding(area="prompts", name=name, state="broken", what=each.error, todo=each.todo)

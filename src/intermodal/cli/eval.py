@@ -211,9 +211,9 @@ def run(evaluation: Evaluation, bridge: SyncBridge, options: Mapping[str, Any]) 
                 bridge, evaluation.run, "Running", lambda: len(evaluation.planned_runs()) - reused, quiet
             )
         except KeyboardInterrupt:
-            done = len(evaluation.trials())
+            trial_count = len(evaluation.trials())
             click.echo(
-                f"{done} of {len(evaluation.planned_runs())} runs are kept; the same command goes on from there",
+                f"{trial_count} of {len(evaluation.planned_runs())} runs are kept; the same command goes on from there",
                 err=True,
             )
             raise
@@ -235,11 +235,11 @@ def _run_with_progress(
     spent = 0.0
     with ProgressBar(title, quiet=quiet, at_once=True) as bar:
         for number, outcome in enumerate(bridge.iterate(make), start=1):
-            beside = ""
+            errors_text = ""
             if not isinstance(outcome, int):
                 spent += outcome.spent
-                beside = f"{dollars(spent)}  {outcome.item} by {outcome.route.endpoint}"
-            bar(number, total(), beside)
+                errors_text = f"{dollars(spent)}  {outcome.item} by {outcome.route.endpoint}"
+            bar(number, total(), errors_text)
 
 
 def _announcement(evaluation: Evaluation, reused: int) -> str:
@@ -280,10 +280,10 @@ def _remember(evaluation_report: EvaluationReport, evaluation: Evaluation) -> Ev
     if not rows:
         return evaluation_report
     remember(data_dir(evaluation.client.env), Path(evaluation.data.path), evaluation_report.date, rows)
-    measured = tuple(
+    measured_strengths = tuple(
         msgspec.structs.replace(each, remembered=each.tier is not None) for each in evaluation_report.measured
     )
-    return msgspec.structs.replace(evaluation_report, measured=measured)
+    return msgspec.structs.replace(evaluation_report, measured=measured_strengths)
 
 
 def _forget_results(options: dict[str, Any]) -> None:
@@ -335,7 +335,7 @@ def _routes(report: EvaluationReport) -> str:
     from intermodal.cli.rendering.tables import money as dollars
     from intermodal.plans.numbers import format_table
 
-    who = [f"{row.number}  {row.route.endpoint}: {row.route.words}" for row in report.routes]
+    route_labels = [f"{row.number}  {row.route.endpoint}: {row.route.words}" for row in report.routes]
     head = ("route", "right", "95 % interval", "tokens in", "out", "cost a run", "median", "p95", "loses", "failed")
     rows = [
         (
@@ -345,7 +345,7 @@ def _routes(report: EvaluationReport) -> str:
         )
         for row in report.routes
     ]  # fmt: skip
-    return "\n".join([*who, "", *format_table(head, rows)])
+    return "\n".join([*route_labels, "", *format_table(head, rows)])
 
 
 def interval(low: float, high: float) -> str:

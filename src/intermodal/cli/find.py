@@ -116,8 +116,8 @@ def _show(find_result: FindResult, options: dict[str, Any]) -> None:
         return
     from intermodal.plans.numbers import with_noun
 
-    compared = with_noun(find_result.pictures, "image")
-    what = f"{compared} compared by {find_result.endpoint}, {find_result.looked_at:,} looked at now"
+    image_count = with_noun(find_result.pictures, "image")
+    what = f"{image_count} compared by {find_result.endpoint}, {find_result.looked_at:,} looked at now"
     click.echo(f"\n{what}; a score orders them and is no probability", err=True)
     if find_result.pictures:
         alternative = f"a model that sees would be asked about each of {with_noun(find_result.pictures, 'image')}"

@@ -113,13 +113,13 @@ def fit(**options: Any) -> None:
     check_output_files(
         (OutputFile("--svg", svg_file, "svg"),), (options["model"], options["projector"], options["draft"])
     )
-    wish = _as_listed(fit_query_of(options), quiet=as_json)
+    query = _as_listed(fit_query_of(options), quiet=as_json)
     if options["measure"]:
-        _measure(wish, quiet=as_json)
-    if _drawing(wish, svg_file, as_json=as_json):
+        _measure(query, quiet=as_json)
+    if _drawing(query, svg_file, as_json=as_json):
         return
-    wish = _as_pulled(wish, quiet=as_json)
-    report = worked_out(wish, weights_store(), os.environ)
+    query = _as_pulled(query, quiet=as_json)
+    report = worked_out(query, weights_store(), os.environ)
     if isinstance(report, VllmReport):
         _show_vllm(report, svg_file, as_json=as_json)
         return
@@ -137,33 +137,33 @@ def fit(**options: Any) -> None:
         _echo(report)
 
 
-def _as_listed(wish: FitQuery, *, quiet: bool) -> FitQuery:
+def _as_listed(query: FitQuery, *, quiet: bool) -> FitQuery:
     """Return the query with the name of ``pull --list`` for a name of Ollama's library."""
     from intermodal.catalog.model_names import reading_of_tag
     from intermodal.cli.pull import weights_store
     from intermodal.model_fit.fit import name_of_tag
 
-    name = name_of_tag(wish.model, weights_store(), os.environ)
-    if name == wish.model:
-        return wish
+    name = name_of_tag(query.model, weights_store(), os.environ)
+    if name == query.model:
+        return query
     if not quiet:
-        click.echo(reading_of_tag(wish.model, name), err=True)
-    return replace(wish, model=name)
+        click.echo(reading_of_tag(query.model, name), err=True)
+    return replace(query, model=name)
 
 
-def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:
+def _as_pulled(query: FitQuery, *, quiet: bool) -> FitQuery:
     """Return the query with the file and the projector that ``pull`` would take from a hub's repository."""
-    if not wish.model.startswith("hf:"):
-        return wish
+    if not query.model.startswith("hf:"):
+        return query
     import anyio
 
     from intermodal.model_fit.fit import machine_of
     from intermodal.model_fit.hub_pull import as_pulled
 
-    machine = machine_of(wish, os.environ)
-    found, why = anyio.run(as_pulled, wish, machine, os.environ)
+    machine = machine_of(query, os.environ)
+    found, why = anyio.run(as_pulled, query, machine, os.environ)
     if why and not quiet:
-        click.echo(f"{wish.model}: {why}", err=True)
+        click.echo(f"{query.model}: {why}", err=True)
     return found
 
 
@@ -211,13 +211,13 @@ def _rank(options: dict[str, Any]) -> None:
     )
 
 
-def _drawing(wish: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
+def _drawing(query: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
     """Print the answer for a diffusion model, and return whether the model is one."""
     from intermodal.errors import UsageError
     from intermodal.model_fit.diffusion_fit import diffusion_fit, document, report_lines
     from intermodal.model_fit.fit import machine_of
 
-    report = diffusion_fit(wish.model, machine_of(wish, os.environ), is_this_machine=not (wish.gpus or wish.ram))
+    report = diffusion_fit(query.model, machine_of(query, os.environ), is_this_machine=not (query.gpus or query.ram))
     if report is None:
         return False
     if svg_file:
@@ -267,7 +267,7 @@ def _echo(report: FitReport) -> None:
         click.echo("".join(click.style(words, fg=_COLOURS[verdict]) if verdict else words for words, verdict in line))
 
 
-def _measure(wish: FitQuery, *, quiet: bool) -> None:
+def _measure(query: FitQuery, *, quiet: bool) -> None:
     """Measure the memory, and also the model if a program for that is installed."""
     from intermodal.cli.pull import weights_store
     from intermodal.config.config_file import cache_dir
@@ -276,16 +276,16 @@ def _measure(wish: FitQuery, *, quiet: bool) -> None:
     from intermodal.local.hardware.machine import cores, processor
     from intermodal.model_fit.fit import REMOTE, find_model
 
-    if wish.gpus or wish.ram:
+    if query.gpus or query.ram:
         raise UsageError("measures this machine, and another one is named", where="--measure", todo="leave one out")
     folder = cache_dir(os.environ)
     found = memory_bandwidth.measure_bandwidth(processor(), cores())
     memory_bandwidth.save_bandwidth(folder, found)
     if not quiet:
         click.echo(memory_bandwidth.as_quantity(found).basis, err=True)
-    if wish.model.startswith(REMOTE) or not model_measurements.is_installed():
+    if query.model.startswith(REMOTE) or not model_measurements.is_installed():
         return
-    path = Path(find_model(wish.model, weights_store(), os.environ).where)
+    path = Path(find_model(query.model, weights_store(), os.environ).where)
     speeds = model_measurements.run_llama_bench(path)
     if speeds is not None:
         model_measurements.save_speeds(folder, path, speeds)
@@ -375,13 +375,13 @@ def _check_prediction(options: dict[str, Any], argument: str) -> None:
         raise UsageError("is a check of one model, without --all, --svg and --measure", where="--check",
                          todo="leave them out")  # fmt: skip
     target = "" if argument == LOOK else argument
-    wish = fit_query_of(options)
-    if target and not wish.model and not is_server(target, os.environ):
-        wish, target = fit_query_of({**options, "model": target}), ""
-    if not wish.model and not target:
+    query = fit_query_of(options)
+    if target and not query.model and not is_server(target, os.environ):
+        query, target = fit_query_of({**options, "model": target}), ""
+    if not query.model and not target:
         raise UsageError("neither a model nor a server is named", where="--check",
                          todo="name one: --check http://127.0.0.1:8080")  # fmt: skip
-    found = compared(wish, target, weights_store(), os.environ)
+    found = compared(query, target, weights_store(), os.environ)
     if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 

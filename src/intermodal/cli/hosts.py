@@ -295,7 +295,7 @@ def _models(row: HostRow, stated_models: tuple[str, ...]) -> tuple[ServedRow, ..
         return await listed_models(row.host(), key=find_key(row.host(), os.environ) or "", where=row.base_url, wait=3)
 
     try:
-        listed = anyio.run(ask)
+        host_models = anyio.run(ask)
     except IntermodalError as error:
         if not stated_models:
             raise UsageError(
@@ -303,10 +303,10 @@ def _models(row: HostRow, stated_models: tuple[str, ...]) -> tuple[ServedRow, ..
                 todo="start the server, or name them: --model NAME",
             ) from None  # fmt: skip
         click.echo(f"note: {error.wording_for('command line')}; what you named is taken as it is", err=True)
-        listed = ()
-    models_by_name = {model.id: model for model in listed}
+        host_models = ()
+    models_by_name = {model.id: model for model in host_models}
     if not stated_models:
-        return tuple(served_row(row.id, model.id, "", model) for model in listed[:MOST_MODELS])
+        return tuple(served_row(row.id, model.id, "", model) for model in host_models[:MOST_MODELS])
     pairs = [word.partition("=")[::2] for word in stated_models]
     for called, _ in pairs:
         if models_by_name and called not in models_by_name:
@@ -314,7 +314,7 @@ def _models(row: HostRow, stated_models: tuple[str, ...]) -> tuple[ServedRow, ..
     return tuple(served_row(row.id, called, model, models_by_name.get(called)) for called, model in pairs)
 
 
-def served_row(host: str, called: str, model: str, listed: HostModel | None) -> ServedRow:
+def served_row(host: str, called: str, model: str, host_model: HostModel | None) -> ServedRow:
     """Return a row for a model by its host's own name. If the name has no vendor, the host takes its place."""
     from intermodal.catalog.discovered_servers import model_id_for
     from intermodal.catalog.host_rows import ServedRow
@@ -324,13 +324,13 @@ def served_row(host: str, called: str, model: str, listed: HostModel | None) -> 
     tasks: tuple[Task, ...] = ("automatic-speech-recognition",) if hears else ()
     if "embed" in called.lower():
         tasks = ("feature-extraction",)
-    input_kinds = listed.input if listed is not None else ()
+    input_kinds = host_model.input if host_model is not None else ()
     return ServedRow(
         id=plain,
         served_as="" if called == plain else called,
         tasks=tasks,
         input=("audio",) if hears else input_kinds,
-        context=listed.context if listed is not None else None,
+        context=host_model.context if host_model is not None else None,
     )
 
 

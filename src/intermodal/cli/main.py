@@ -256,9 +256,9 @@ def _bug_report(error: BaseException) -> errors.IntermodalError:
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
-    path = ours[-1].filename.rpartition(f"intermodal{os.sep}")[2] if ours else ""
-    place = f" in {path} line {ours[-1].lineno}" if ours else ""
+    own_frames = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
+    path = own_frames[-1].filename.rpartition(f"intermodal{os.sep}")[2] if own_frames else ""
+    place = f" in {path} line {own_frames[-1].lineno}" if own_frames else ""
     todo = "please report it; INTERMODAL_DEBUG=1 shows the whole traceback"
     return errors.IntermodalError(f"unexpected {type(error).__name__}{place}", todo=todo)
 

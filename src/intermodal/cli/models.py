@@ -140,10 +140,10 @@ def list_models(**options: Any) -> None:  # fmt: skip
     _check_hosts(options["hosts"], catalog, snapshot)
     at_large = any(options[name] for name in _AT_LARGE) or options["max_price"] is not None
     rows = _rows(snapshot, options) if at_large and not options["ready"] and not options["local"] else []
-    listed = all_rows(catalog, snapshot, rows)
+    table_rows = all_rows(catalog, snapshot, rows)
     if options["name"]:
-        listed = _rows_by_name(options["name"], listed, all_rows(catalog, snapshot, snapshot.rows))
-    found = sort_rows([each for each in listed if passes_filters(each, options)], options["sort"] or "")
+        table_rows = _rows_by_name(options["name"], table_rows, all_rows(catalog, snapshot, snapshot.rows))
+    found = sort_rows([each for each in table_rows if passes_filters(each, options)], options["sort"] or "")
     if options["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
         from intermodal.cli.rendering.model_rows import row_document
@@ -240,7 +240,7 @@ def _check_hosts(names: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -
             raise UsageError(what, where="--host", todo=todo)
 
 
-def _rows_by_name(name: str, listed: list[ModelTableRow], all_rows: list[ModelTableRow]) -> list[ModelTableRow]:
+def _rows_by_name(name: str, table_rows: list[ModelTableRow], all_rows: list[ModelTableRow]) -> list[ModelTableRow]:
     """Return the rows with this name; an empty list if only the filters exclude them.
 
     Raises UsageError with similar names if no endpoint has the name.
@@ -251,9 +251,9 @@ def _rows_by_name(name: str, listed: list[ModelTableRow], all_rows: list[ModelTa
     from intermodal.errors import UsageError
 
     word = name.lower()
-    exactly = any(is_named(each, word, True) and not each.uncallable for each in listed)
+    exactly = any(is_named(each, word, True) and not each.uncallable for each in table_rows)
     if exactly or any(is_named(each, word, False) for each in all_rows):
-        return [each for each in listed if is_named(each, word, exactly)]
+        return [each for each in table_rows if is_named(each, word, exactly)]
     models: dict[str, str] = {}
     for each in all_rows:
         models.setdefault(each.model.lower(), each.model)
@@ -473,8 +473,8 @@ def _prices(offer: HostOffer) -> str:
         free = not any(offer.stated.values())
         prices = "0" if free else ", ".join(_unit(unit, usd) for unit, usd in sorted(offer.stated.items()) if usd)
         return f"unknown (models.dev writes {prices})" if offer.stated else "unknown"
-    listed = _format_prices(offer.prices)
-    return f"{listed}, at its dearest hour" if offer.cheapest else listed
+    price_text = _format_prices(offer.prices)
+    return f"{price_text}, at its dearest hour" if offer.cheapest else price_text
 
 
 def _format_prices(prices: dict[str, float]) -> str:

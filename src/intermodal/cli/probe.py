@@ -40,11 +40,11 @@ def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
     from intermodal.client.async_client import AsyncClient
     from intermodal.evaluation.probe import find_endpoint, plan_probes
 
-    things = _parse_subjects(only)
+    subjects = _parse_subjects(only)
     client = AsyncClient()
     find_local_servers(client)
     endpoint = find_endpoint(name, client.catalog_with((), (name,)))
-    plan = plan_probes(endpoint, things)
+    plan = plan_probes(endpoint, subjects)
     if not _confirm(plan, yes):
         if as_json:
             from intermodal.cli.rendering.json_document import plain_data, print_document

@@ -398,8 +398,8 @@ def propose_model(store: WeightsStore, work: Work, options: dict[str, Any]) -> s
     quiet = options["quiet"] or options["as_json"]
     if found.chosen is None:
         # fit --all ranks models that answer in words; models for speech and embeddings are in the list
-        listed = f"fit --all --for {work}" if work in ("chat", "sight") else "pull --list"
-        raise DoesNotFit(found.why, where=f"pull --best --for {work}", todo=f"see: intermodal {listed}")
+        listing_command = f"fit --all --for {work}" if work in ("chat", "sight") else "pull --list"
+        raise DoesNotFit(found.why, where=f"pull --best --for {work}", todo=f"see: intermodal {listing_command}")
     if not quiet:
         for line in proposal_lines(found):
             click.echo(line, err=True)
@@ -425,20 +425,20 @@ def proposal_lines(recommendation: Recommendation) -> list[str]:
     """Return the proposal in words: size, memory, seconds, tier, and the reason."""
     from intermodal.cli.rendering.tables import memory_size, size
 
-    chosen = recommendation.chosen
-    if chosen is None:
+    best = recommendation.chosen
+    if best is None:
         return [f"for {recommendation.work}: {recommendation.why}"]
-    need = chosen.check.needed
+    need = best.check.needed
     memory = (
-        f"{memory_size(need.mid)} of memory (up to {memory_size(need.high)} of {memory_size(chosen.check.room)} free)"
+        f"{memory_size(need.mid)} of memory (up to {memory_size(need.high)} of {memory_size(best.check.room)} free)"
     )
     seconds = "how long it takes is not known"
-    if chosen.seconds.known and chosen.seconds.high:
-        seconds = f"{_round_seconds(chosen.seconds.low)} to {_round_seconds(chosen.seconds.high)} s for {chosen.what}"
-    fetched = f"{size(chosen.size)} to fetch" if chosen.size else "the hub says how large it is"
+    if best.seconds.known and best.seconds.high:
+        seconds = f"{_round_seconds(best.seconds.low)} to {_round_seconds(best.seconds.high)} s for {best.what}"
+    fetched = f"{size(best.size)} to fetch" if best.size else "the hub says how large it is"
     return [
-        f"for {recommendation.work}: {chosen.name}, {chosen.title.partition(': ')[2] or chosen.title}",
-        f"  {'here already' if chosen.is_pulled else fetched}, {memory}, {seconds}",
+        f"for {recommendation.work}: {best.name}, {best.title.partition(': ')[2] or best.title}",
+        f"  {'here already' if best.is_pulled else fetched}, {memory}, {seconds}",
         f"  {recommendation.why}",
     ]
 
@@ -547,8 +547,8 @@ def _plan(
         return None if _by_hand(store, before, quiet=options.quiet, dry_run=options.dry_run) else anyio.run(make_plan)
     if not anyio.run(store.verify, before.name):
         if not options.quiet:
-            again = "would be" if options.dry_run else "is"
-            click.echo(f"{before.name}: damaged since it was pulled; what is wrong {again} fetched again", err=True)
+            verb = "would be" if options.dry_run else "is"
+            click.echo(f"{before.name}: damaged since it was pulled; what is wrong {verb} fetched again", err=True)
         if not options.dry_run:
             store.invalidate(before.name)
         return anyio.run(make_plan)

@@ -117,13 +117,13 @@ def notes(ranked: RerankResult) -> list[str]:
         found.append(f"beside it: {ranked.beside.endpoint} ({figures})")
     other = ranked.verdict.language_model
     kind = "an encoder is enough" if ranked.by == "reranker" else "an embedding model is enough"
-    beside = ""
+    cost_remark = ""
     if other is not None and other.endpoint and other.seconds is not None:
         price = f"{numbers.money(other.cost)}, {numbers.seconds(other.seconds)}"
-        beside = f"; a language model that reads it all: {other.endpoint} ({price})"
+        cost_remark = f"; a language model that reads it all: {other.endpoint} ({price})"
     elif other is not None and other.kept_out:
-        beside = f"; no language model is open that reads it all: {other.kept_out}"
-    found.append(f"{kind}, no language model is needed to find passages{beside}")
+        cost_remark = f"; no language model is open that reads it all: {other.kept_out}"
+    found.append(f"{kind}, no language model is needed to find passages{cost_remark}")
     if ranked.passages > ranked.read:
         left = ranked.passages - ranked.read
         found.append(f"note: {left:,} more share fewer words with the query, or are empty, and were not read")

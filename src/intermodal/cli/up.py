@@ -81,12 +81,12 @@ def _start(options: dict[str, Any]) -> tuple[ManagedServer, bool]:
     from intermodal.local.servers.resolver import ServerRequest, resolve_server
 
     quiet = options["quiet"] or options["as_json"]
-    wish = ServerRequest(
+    server_request = ServerRequest(
         model=options["model"], projector=options["projector"], name=_checked_name(options["name"]),
         program=options["program"],
         context=options["context"] or 0, slots=options["slots"], idle=options["idle"],
     )  # fmt: skip
-    spec = resolve_server(wish, weights_store(), cache_dir(os.environ))
+    spec = resolve_server(server_request, weights_store(), cache_dir(os.environ))
 
     def tell(what: str) -> None:
         if not quiet:
@@ -194,11 +194,11 @@ def sentence(server: ManagedServer, new: bool) -> str:
     if state is None or server.phase != "ready":
         return f"up.{spec.name} is known; a plan that needs it starts it"
     memory = resident_of(server)
-    how = f"in {state.load_seconds:.1f} s" if new else "already"
+    started_text = f"in {state.load_seconds:.1f} s" if new else "already"
     kinds = "".join(word for word, does in ((", sees", state.sees), (", hears", state.hears)) if does)
     rest = f"unloaded after {spec.idle:g} s without a request" if spec.idle else "stays until intermodal down"
     return (
-        f"up.{spec.name} is up {how}: {state.base_url}, {state.context:,} tokens of context{kinds}, "
+        f"up.{spec.name} is up {started_text}: {state.base_url}, {state.context:,} tokens of context{kinds}, "
         f"{memory_size(memory or 0)} of memory{_predicted_memory_text(spec.memory)}; "
         f"{rest}{_memory_comparison_text(server)}"
     )

@@ -81,9 +81,9 @@ def _answer_html(result: Result, plan: Plan) -> str:
         pieces.append(f"<table>{rows}</table>")
     if result.embedding:
         pieces.append(f"<div>a vector of {len(result.embedding):,} numbers</div>")
-    for drawn in result.images:
+    for image in result.images:
         pieces.append(
-            f'<img style="max-width:100%" alt="an image that was made" src="{_data(drawn.media_type, drawn.data)}">'
+            f'<img style="max-width:100%" alt="an image that was made" src="{_data(image.media_type, image.data)}">'
         )
     if result.speech is not None:
         pieces.append(f'<audio controls src="{_data(result.speech.media_type, result.speech.data)}"></audio>')

@@ -105,12 +105,13 @@ class PricedModel(Value):
 def _by_vectors(vectors: tuple[RateCard, ...], date: str, batch: bool) -> tuple[UsagePrice, ...] | str:
     if batch and not any(each.when.get(_BATCH[0]) == _BATCH[1] and each.since <= date for each in vectors):
         return f"no price of a batch is known for {date}"
-    said = dict([_BATCH]) if batch else {}
+    conditions = dict([_BATCH]) if batch else {}
     other = tuple(each for each in vectors if each.when)
-    held = [
-        rate_cards.effective_rates((each, *other), date, **said) for each in rate_cards.rate_cards_on(vectors, date)
+    valid_cards = [
+        rate_cards.effective_rates((each, *other), date, **conditions)
+        for each in rate_cards.rate_cards_on(vectors, date)
     ]
-    answers = tuple(_embedding_usage(vector) for vector in held if vector is not None)
+    answers = tuple(_embedding_usage(vector) for vector in valid_cards if vector is not None)
     return answers or f"no price is known for {date}"
 
 
@@ -133,8 +134,8 @@ def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name
     own = _at_own_server(catalog, models, name)
     if own is not None:
         host, model = own
-        served = find_model(catalog, models, families, model)
-        return replace(served, endpoint=f"{host}:{model}", price=None, vectors=(), said_by=None, rivals=())
+        served_model = find_model(catalog, models, families, model)
+        return replace(served_model, endpoint=f"{host}:{model}", price=None, vectors=(), said_by=None, rivals=())
     try:
         one = find_at_host(catalog, models, name)
     except UnknownModel as error:
@@ -143,14 +144,14 @@ def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name
         return _of_row(one, models) if isinstance(one, SnapshotRow) else of_endpoint(one, models)
     try:
         found = find_model_by_name(catalog, models, name)
-        there = [replace(each, reading=found.reading) for each in _of_model(catalog, models, found.id)]
+        readings = [replace(each, reading=found.reading) for each in _of_model(catalog, models, found.id)]
     except UnknownModel as error:
         if error.several and bare_name(name) not in families.names:  # a family's own name has its rules
             raise UnknownModel(error.hints.what, where=setting("model"), todo=error.hints.todo) from None
-        there = [of_endpoint(endpoint, models) for endpoint in _endpoints(catalog, name)]
-        there += [_of_row(row, models) for row in _rows(models, families, name)]
-    if there:
-        return min(there, key=lambda each: each._preference)
+        readings = [of_endpoint(endpoint, models) for endpoint in _endpoints(catalog, name)]
+        readings += [_of_row(row, models) for row in _rows(models, families, name)]
+    if readings:
+        return min(readings, key=lambda each: each._preference)
     family = families.of(name)
     if family is not None:
         known_as = name.strip().lower()
@@ -206,13 +207,13 @@ def of_endpoint(endpoint: Endpoint, models: Snapshot) -> PricedModel:
 
 def _of_row(row: SnapshotRow, models: Snapshot) -> PricedModel:
     """Return a snapshot row, a model at a host, as a priced model."""
-    listed, own = interpretation.prices_of(row, models.header), shipped_rows().rows.get(row.id)
+    row_prices, own = interpretation.prices_of(row, models.header), shipped_rows().rows.get(row.id)
     return PricedModel(
         id=row.id, endpoint=row.endpoint, model=interpretation.model_of(row, own, models.header),
         takes=(own.input if own is not None else ()) or interpretation.capabilities_of(row).input or None,
-        price=listed.now if listed is not None else None,
-        vectors=interpretation.rate_cards_of(row) if listed is not None else (),
-        said_by=listed.now.evidence if listed is not None else None, rivals=_rival_prices(row),
+        price=row_prices.now if row_prices is not None else None,
+        vectors=interpretation.rate_cards_of(row) if row_prices is not None else (),
+        said_by=row_prices.now.evidence if row_prices is not None else None, rivals=_rival_prices(row),
         doubts=interpretation.disputes_of(row, own),
     )  # fmt: skip
 
@@ -222,12 +223,14 @@ def _rival_prices(row: SnapshotRow) -> tuple[RivalPrice, ...]:
 
     Includes models.dev's price if it is not in use.
     """
-    stated = row.stated_prices
-    held = row.dated_prices
+    row_prices = row.stated_prices
+    dated_prices = row.dated_prices
     units = (
-        {unit: rate for unit, rate in stated.units.items() if rate_cards.base_rate(rate)} if stated is not None else {}
+        {unit: rate for unit, rate in row_prices.units.items() if rate_cards.base_rate(rate)}
+        if row_prices is not None
+        else {}
     )
-    now = rate_cards.effective_rates(held, "9999-12-31") if held and units else None
+    now = rate_cards.effective_rates(dated_prices, "9999-12-31") if dated_prices and units else None
     if now is None or all(
         rate_cards.base_rate(now.units.get(unit, rate)) == rate_cards.base_rate(rate) for unit, rate in units.items()
     ):
@@ -240,37 +243,37 @@ def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
 
     If several models share a short name, returns those of the vendor in ``name``, if it has one.
     """
-    wanted, short = name.strip().lower(), bare_name(name)
-    one = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
+    wanted_name, short = name.strip().lower(), bare_name(name)
+    one = tuple(e for e in catalog.endpoints if e.id.lower() == wanted_name)
     if one:
         return one
     if host_in_name(name):  # a host has a model of exactly this name ("ft:gpt-4o")
-        return tuple(e for e in catalog.endpoints if e.served_as.lower() == wanted)
+        return tuple(e for e in catalog.endpoints if e.served_as.lower() == wanted_name)
     found = tuple(e for e in catalog.endpoints if short in (bare_name(e.model.id), bare_name(e.served_as)))
-    own = tuple(e for e in found if _vendor(wanted) and e.model.id.lower().startswith(f"{_vendor(wanted)}/"))
+    own = tuple(e for e in found if _vendor(wanted_name) and e.model.id.lower().startswith(f"{_vendor(wanted_name)}/"))
     return own or found
 
 
 def _rows(models: Snapshot, families: ModelFamilies, name: str) -> list[SnapshotRow]:
     """Return the snapshot rows with this name: at the vendor's own host if it has any, else at any host."""
-    wanted, short = name.strip().lower(), bare_name(name)
+    wanted_name, short = name.strip().lower(), bare_name(name)
     if host_in_name(name):
-        return [row for row in models.rows if row.name.lower() == wanted]
+        return [row for row in models.rows if row.name.lower() == wanted_name]
     family = families.of(name)
-    near = [vendor for vendor in (_vendor(wanted), family[0].partition("/")[0] if family else "") if vendor]
+    near = [vendor for vendor in (_vendor(wanted_name), family[0].partition("/")[0] if family else "") if vendor]
     for place in near:
         found = [row for row in models.of_host(place) if short in (bare_name(row.id), bare_name(row.name))]
         if found:
-            return _as_named(found, wanted)
-    return _as_named([row for row in models.rows if bare_name(row.id) == short], wanted)
+            return _as_named(found, wanted_name)
+    return _as_named([row for row in models.rows if bare_name(row.id) == short], wanted_name)
 
 
-def _as_named(rows: list[SnapshotRow], wanted: str) -> list[SnapshotRow]:
+def _as_named(rows: list[SnapshotRow], wanted_name: str) -> list[SnapshotRow]:
     """Return the rows with the tag in the name, or else the untagged rows.
 
     Tags are ``:batch`` (batch price) and ``:free`` (rate-limited).
     """
-    tagged = [row for row in rows if ":" in row.name and row.name.lower() == wanted]
+    tagged = [row for row in rows if ":" in row.name and row.name.lower() == wanted_name]
     return tagged or [row for row in rows if ":" not in row.name] or rows
 
 
@@ -282,8 +285,8 @@ def _own_row(name: str) -> ModelRow | None:
     return found[0] if len(found) == 1 and short else None
 
 
-def _vendor(wanted: str) -> str:
-    return wanted.rpartition(":")[2].rpartition("/")[0] if "/" in wanted else ""
+def _vendor(wanted_name: str) -> str:
+    return wanted_name.rpartition(":")[2].rpartition("/")[0] if "/" in wanted_name else ""
 
 
 def _todo(error: UnknownModel, models: Snapshot, families: ModelFamilies, name: str) -> str:
@@ -329,11 +332,13 @@ async def estimate_of(
         [with_token_count(CountablePart(kind="text", name="prompt"), prompt, vocabulary, by)] if prompt.strip() else []
     )
     if files:
-        there = await open_files(files)
-        for part in there.facts.parts:
-            made = piece(part)
+        opened_files = await open_files(files)
+        for part in opened_files.facts.parts:
+            countable = piece(part)
             pieces.append(
-                with_token_count(made, there.text(part.index), vocabulary, by) if part.kind == "text" else made
+                with_token_count(countable, opened_files.text(part.index), vocabulary, by)
+                if part.kind == "text"
+                else countable
             )
     if out_tokens is not None:
         pieces.append(CountablePart(kind="output", name=f"output {out_tokens:,}", tokens=out_tokens))
@@ -343,9 +348,9 @@ async def estimate_of(
 
 
 def _check(estimate_options: EstimateOptions) -> None:
-    for name, said in (("model", estimate_options.model), ("day", estimate_options.day)):
-        if not isinstance(said, str):
-            raise UsageError(f"{name}={said!r} is not text", todo='write model="gpt-4o", day="2026-11-25"')
+    for name, value in (("model", estimate_options.model), ("day", estimate_options.day)):
+        if not isinstance(value, str):
+            raise UsageError(f"{name}={value!r} is not text", todo='write model="gpt-4o", day="2026-11-25"')
     counts: tuple[tuple[str, object], ...] = (
         ("out_tokens", estimate_options.out_tokens or 0),
         ("cached", estimate_options.cached),

@@ -25,18 +25,18 @@ class PluginOutput:
     def render(self, result: Result) -> str:
         """Return the answer in the plugin's format. Raises OutputInvalid if the plugin fails."""
         try:
-            made = self._render(result)
+            rendered = self._render(result)
         except IntermodalError:
             raise
         except Exception as error:
             raise self._output_error(f"failed ({type(error).__name__})") from error
-        if not isinstance(made, str):
-            raise self._output_error(f"returned {type(made).__name__}, not text")
-        return made
+        if not isinstance(rendered, str):
+            raise self._output_error(f"returned {type(rendered).__name__}, not text")
+        return rendered
 
     def _output_error(self, what: str) -> OutputInvalid:
-        said = f"the answer could not be written as {self.name}: the plugin {self._plugin.title} {what}"
-        return OutputInvalid(said, todo=self._plugin.removal)
+        reason = f"the answer could not be written as {self.name}: the plugin {self._plugin.title} {what}"
+        return OutputInvalid(reason, todo=self._plugin.removal)
 
 
 def output_plugins() -> Mapping[str, Plugin]:

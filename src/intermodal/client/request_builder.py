@@ -116,11 +116,11 @@ def with_options(options: type[Any]) -> Callable[[F], F]:
     def show_options(function: F) -> F:
         whole = inspect.signature(function)
         plain = [each for each in whole.parameters.values() if each.kind is not each.VAR_KEYWORD]
-        named = {each.name for each in plain}
+        plain_names = {each.name for each in plain}
         more = [
             each
             for each in _keywords(options)  # type: ignore[arg-type]
-            if each.name not in named
+            if each.name not in plain_names
         ]
         function.__signature__ = whole.replace(parameters=[*plain, *more])  # type: ignore[attr-defined]
         return function
@@ -146,9 +146,9 @@ def checked_config(config: Config) -> Config:
     from intermodal.cost_model.image_tokens import IMAGE_RULES, is_image_rule
 
     for host in config.hosts:
-        for served in host.models:
-            if served.image_tokens and not is_image_rule(served.image_tokens):
-                what = f"{served.id}: image_tokens is {served.image_tokens!r}, and no such rule is known"
+        for served_row in host.models:
+            if served_row.image_tokens and not is_image_rule(served_row.image_tokens):
+                what = f"{served_row.id}: image_tokens is {served_row.image_tokens!r}, and no such rule is known"
                 todo = f"rules are {', '.join(sorted(IMAGE_RULES))}, with their numbers: see docs/counting.md"
                 raise ConfigError(what, where=f"[hosts.{host.id}]", todo=todo)
     return config
@@ -185,9 +185,9 @@ def build_request(
     if not isinstance(prompt, str):
         what = f"the first argument is {type(prompt).__name__}, neither a question nor a Request"
         raise UsageError(what, todo='write ("question", file, …), or pass what make_request returns')
-    said = dict(options)
-    apply_config_defaults(said, config)
-    request = make_request(prompt, *files, schema=schema, **said)
+    given_options = dict(options)
+    apply_config_defaults(given_options, config)
+    request = make_request(prompt, *files, schema=schema, **given_options)
     checked_hosts(request.policy.hosts, config, env)
     return request
 
@@ -199,11 +199,11 @@ def checked_hosts(
     from intermodal.catalog.load import find_host, unknown_host
     from intermodal.config.config_file import snapshot_file
 
-    mine = {row.id for row in config.hosts}
+    own_hosts = {row.id for row in config.hosts}
     snapshot = snapshot_file(env)
     for name in names:
-        if name not in mine and find_host(name, snapshot) is None:
-            what, todo = unknown_host(name, mine, snapshot)
+        if name not in own_hosts and find_host(name, snapshot) is None:
+            what, todo = unknown_host(name, own_hosts, snapshot)
             raise UsageError(what, where=where, todo=command(todo))
     return names
 
@@ -352,39 +352,39 @@ def range_hint(name: str, value: object) -> str:
     return f"give {least:g} to {most:g}" if most < math.inf else f"give {least:g} or more"
 
 
-def _checked_values(cls: Any, given: dict[str, Any]) -> Any:
+def _checked_values(cls: Any, fields: dict[str, Any]) -> Any:
     """Build a struct from keyword values, checking each against its type; a single value stands for a tuple of one."""
-    for name in _SEVERAL & given.keys():
-        if isinstance(given[name], str | int):
-            given[name] = (given[name],)
+    for name in _SEVERAL & fields.keys():
+        if isinstance(fields[name], str | int):
+            fields[name] = (fields[name],)
     for name in ("max_cost", "deadline", "time_value"):
-        value = given.get(name)
+        value = fields.get(name)
         if value is not None and not (isinstance(value, int | float) and 0 <= value < math.inf):
             raise UsageError(f"{name}={value!r} is not a limit", todo="give a number of 0 or more")
     for name in SAMPLING_RANGES:
-        if todo := range_hint(name, given.get(name)):
-            raise UsageError(f"{name}={given[name]!r} is out of range", todo=todo)
-    for region in given.get("regions", ()):
+        if todo := range_hint(name, fields.get(name)):
+            raise UsageError(f"{name}={fields[name]!r} is out of range", todo=todo)
+    for region in fields.get("regions", ()):
         checked_region(region)
     for name in ("language", "translate"):
-        if isinstance(given.get(name), str):
-            given[name] = languages.checked_language(given[name])
+        if isinstance(fields.get(name), str):
+            fields[name] = languages.checked_language(fields[name])
     try:
-        return msgspec.convert(given, cls)
+        return msgspec.convert(fields, cls)
     except msgspec.ValidationError as error:
-        raise _wrong_value(given, str(error)) from None
+        raise _wrong_value(fields, str(error)) from None
 
 
-def _wrong_value(given: Mapping[str, Any], said: str) -> UsageError:
+def _wrong_value(fields: Mapping[str, Any], message: str) -> UsageError:
     """Return the error for an invalid option value, listing the valid values."""
-    expected, _, place = said.partition(" - at ")
+    expected, _, place = message.partition(" - at ")
     found = re.search(r"\.(\w+)", place)
-    if found is None or found[1] not in given:
-        return UsageError(f"wrong value: {said}", todo="see help(intermodal.make_request)")
+    if found is None or found[1] not in fields:
+        return UsageError(f"wrong value: {message}", todo="see help(intermodal.make_request)")
     name = found[1]
     words = _literal_values(get_type_hints(RequestOptions)[name])
-    values = given[name] if isinstance(given[name], list | tuple) else (given[name],)
-    wrong = next((value for value in values if words and value not in words), given[name])
+    values = fields[name] if isinstance(fields[name], list | tuple) else (fields[name],)
+    wrong = next((value for value in values if words and value not in words), fields[name])
     takes = f"give {', '.join(words)}" if words else expected.lower().replace("null", "None")
     todo = suggestion(str(wrong), words, takes)
     return UsageError(f"{name}={wrong!r} is not a value of this option", todo=todo)
@@ -451,8 +451,8 @@ def with_config_labels(request: Request, private: tuple[str, ...]) -> Request:
 
     Labels of files that the request does not have are skipped; in a request's own labels, they would be an error.
     """
-    there = {*KINDS, *(name for _, _, part in request.parts() for name in _names_of(part))}
-    missing = tuple(label for label in private if label in there and label not in request.policy.private)
+    known_names = {*KINDS, *(name for _, _, part in request.parts() for name in _names_of(part))}
+    missing = tuple(label for label in private if label in known_names and label not in request.policy.private)
     if not missing:
         return request
     policy = msgspec.structs.replace(request.policy, private=(*request.policy.private, *missing))
@@ -466,8 +466,8 @@ def _names_of(part: Part) -> tuple[str, ...]:
         return (Path(source.path).name,)
     if isinstance(source, UrlSource):
         return (source.url.partition("?")[0].rpartition("/")[2],)
-    held: Any = part if source is None else source
-    return (str(getattr(held, "name", "")), *getattr(held, "origins", ()))
+    named_source: Any = part if source is None else source
+    return (str(getattr(named_source, "name", "")), *getattr(named_source, "origins", ()))
 
 
 def with_answer(messages: tuple[Message, ...], answer: str) -> tuple[Message, ...]:

@@ -209,13 +209,13 @@ class ClientResources:
         """Every known endpoint: shipped rows, the user's rows, installed and pulled models."""
         return self._catalog(())
 
-    def catalog_with(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
-        """Return the catalog with consent for ``hosts`` as well, and with the models in ``named``."""
-        return self._catalog(hosts, named)
+    def catalog_with(self, hosts: tuple[str, ...], model_names: tuple[str, ...] = ()) -> Catalog:
+        """Return the catalog with consent for ``hosts`` as well, and with the models in ``model_names``."""
+        return self._catalog(hosts, model_names)
 
-    def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
-        """Return the catalog with consent for ``hosts`` as well, and with the models in ``named``."""
-        return self._apply_lessons(self._with_named(self._catalog_of_hosts(hosts), hosts, named))
+    def _catalog(self, hosts: tuple[str, ...], model_names: tuple[str, ...] = ()) -> Catalog:
+        """Return the catalog with consent for ``hosts`` as well, and with the models in ``model_names``."""
+        return self._apply_lessons(self._with_named(self._catalog_of_hosts(hosts), hosts, model_names))
 
     def _catalog_of_hosts(self, hosts: tuple[str, ...]) -> Catalog:
         """Return the catalog with consent for ``hosts`` as well, without named models.
@@ -227,9 +227,9 @@ class ClientResources:
             hosts, self.config, self.known.servers, weights.complete_names(), weights.hub_rows()
         )
 
-    def _with_named(self, catalog: Catalog, hosts: tuple[str, ...], named: tuple[str, ...]) -> Catalog:
-        """Add the models in ``named`` that exist only in the snapshot to the catalog."""
-        return with_named_models(catalog, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
+    def _with_named(self, catalog: Catalog, hosts: tuple[str, ...], model_names: tuple[str, ...]) -> Catalog:
+        """Add the models in ``model_names`` that exist only in the snapshot to the catalog."""
+        return with_named_models(catalog, model_names, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
 
     def _apply_lessons(self, catalog: Catalog) -> Catalog:
         """Return the catalog with everything that was learned about its endpoints."""

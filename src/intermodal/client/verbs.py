@@ -89,7 +89,9 @@ class ClientVerbs:
         from intermodal.retrieval.image_search import ImageFinder, contrastive_endpoint
 
         endpoint = contrastive_endpoint(self.catalog_with((), (model,)), model)
-        return ImageFinder(endpoint, self.vectors, lambda: self.media, lambda: self.runtimes, sums=self.weights.sums)
+        return ImageFinder(
+            endpoint, self.vectors, lambda: self.media, lambda: self.runtimes, sums=self.weights.combined_checksum
+        )
 
     @property
     def vectors(self: Any) -> ImageVectors:
@@ -134,21 +136,23 @@ class ClientVerbs:
         request = _reading_request(self, query, passages, files)
         catalog = self.catalog_with((), (model,))
         ranking_endpoint(catalog, model, request.policy)  # before a file is opened
-        given = [Passage(text=text) for text in passages]
+        passage_structs = [Passage(text=text) for text in passages]
         check_query(query, top)
         if not files:  # passages of files are checked below, once the files are open
-            check_passages(given)
+            check_passages(passage_structs)
         # Without ranking: the encoder reads the pages once, below.
         prepared = await prepare(request, self, planning=True, ranking=False)
         inputs = prepared.inputs
-        read, without = await passages_of(inputs.request, prepared.opened, self.media, besides=_GIVEN if given else "")
-        every = [*given, *read]
+        read, without = await passages_of(
+            inputs.request, prepared.opened, self.media, besides=_GIVEN if passage_structs else ""
+        )
+        every = [*passage_structs, *read]
         check_passages(every)
         work = ranking_work(query, every)
         endpoint, *others = ranking_endpoints(catalog, model, request.policy, work)
         hosted = None
         if endpoint.host.zone != "process":
-            hosted = HostedRanking(endpoint, self._world(inputs, exact=True), request.policy.max_cost)
+            hosted = HostedRanking(endpoint, self._build_dependencies(inputs, exact=True), request.policy.max_cost)
         ranker = Ranker(
             endpoint, self.runtimes, loaded=endpoint.id in inputs.machine.loaded, store=self.store, hosted=hosted
         )
@@ -195,8 +199,8 @@ class ClientVerbs:
         """
         from intermodal.client.estimates import EstimateOptions, estimate_of
 
-        wanted = EstimateOptions(model, out_tokens, day, batch, cached)
-        return await estimate_of(prompt, files, wanted, self.config, self.env)
+        estimate_options = EstimateOptions(model, out_tokens, day, batch, cached)
+        return await estimate_of(prompt, files, estimate_options, self.config, self.env)
 
     @with_options(AdviseOptions)
     async def advise(
@@ -258,10 +262,15 @@ def _language_model_alternative(inputs: Inputs) -> Other:
     from intermodal.planner import plan_from
 
     try:
-        made = plan_from(inputs)
+        own_plan = plan_from(inputs)
     except NoRoute as error:
         return Other(endpoint="", summary="", kept_out=error.wording_for("command line").what)
-    chosen = next((each for each in (made.chosen, *made.fallbacks) if not each.words_alone), None)
-    if chosen is None:
+    answering_route = next((each for each in (own_plan.chosen, *own_plan.fallbacks) if not each.words_alone), None)
+    if answering_route is None:
         return Other(endpoint="", summary="", kept_out="no model that answers is open here")
-    return Other(endpoint=chosen.endpoint, summary=chosen.summary, cost=chosen.total.cost, seconds=chosen.total.seconds)
+    return Other(
+        endpoint=answering_route.endpoint,
+        summary=answering_route.summary,
+        cost=answering_route.total.cost,
+        seconds=answering_route.total.seconds,
+    )

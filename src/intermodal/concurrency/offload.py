@@ -84,17 +84,17 @@ def _free_queue() -> SimpleQueue[list[Any]]:
 
 def _free(queue: SimpleQueue[list[Any]]) -> None:
     """Free the collections received through the queue once nothing else refers to them. Never returns."""
-    held: dict[int, tuple[Any, float]] = {}  # by identity: a value may be handed over several times
+    held_values: dict[int, tuple[Any, float]] = {}  # by identity: a value may be handed over several times
     while True:
         with suppress(Empty):
-            for each in _large_collections(queue.get(timeout=_AGAIN if held else None)):
-                held.setdefault(id(each), (each, time.monotonic() + _LONGEST))
+            for each in _large_collections(queue.get(timeout=_AGAIN if held_values else None)):
+                held_values.setdefault(id(each), (each, time.monotonic() + _LONGEST))
         each = None
-        for key in list(held):
-            value, until = held[key]
+        for key in list(held_values):
+            value, until = held_values[key]
             alone = sys.getrefcount(value) <= _OURS
             if alone or time.monotonic() > until:
-                del held[key]
+                del held_values[key]
                 left = _slices_of(value) if alone else []
                 del value
                 while left:
@@ -180,9 +180,9 @@ async def offload(long: bool, function: Callable[P, T], *args: P.args, **kwargs:
 
 
 def _run_and_free(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    made = function(*args, **kwargs)
-    free_in_background(made)
-    return made
+    result = function(*args, **kwargs)
+    free_in_background(result)
+    return result
 
 
 @cache

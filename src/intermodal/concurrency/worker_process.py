@@ -190,11 +190,11 @@ class WorkerProcess:
                     await self._discard()
             if kind == "ok":
                 return WorkerReply(value=rest[0], seconds=rest[1], peak_memory=rest[2])
-            code, *said = rest
-            what, where, todo = map(unpack_text, said)
+            code, *fields = rest
+            what, where, todo = map(unpack_text, fields)
             raised = errors.by_code(code)
-            ours = issubclass(raised, errors.RuntimeCrashed)
-            raise raised(what, where=where or (self.name if ours else ""), todo=todo)
+            is_crash = issubclass(raised, errors.RuntimeCrashed)
+            raise raised(what, where=where or (self.name if is_crash else ""), todo=todo)
 
     async def _start(self) -> None:
         import socket
@@ -206,13 +206,15 @@ class WorkerProcess:
         if self._log is not None:
             self._log.close()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
-        theirs, self._files = socket.socketpair()
-        kept = os.environ if self._inherit is None else {k: os.environ[k] for k in self._inherit if k in os.environ}
+        child_socket, self._files = socket.socketpair()
+        child_env = (
+            os.environ if self._inherit is None else {k: os.environ[k] for k in self._inherit if k in os.environ}
+        )
         env = {
-            **kept, **self._env, "INTERMODAL_WORKER_LIMITS": msgspec.json.encode(self._limits).decode(),
-            "INTERMODAL_WORKER_FILES": str(theirs.fileno()),
+            **child_env, **self._env, "INTERMODAL_WORKER_LIMITS": msgspec.json.encode(self._limits).decode(),
+            "INTERMODAL_WORKER_FILES": str(child_socket.fileno()),
         }  # fmt: skip
-        with theirs:
+        with child_socket:
             self._process = await start_process(
                 # -P: the current folder must not be able to replace a module of the child.
                 [sys.executable, "-P", "-m", self.module],
@@ -221,7 +223,7 @@ class WorkerProcess:
                 stderr=self._log,
                 env=env,
                 start_new_session=True,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(child_socket.fileno(),),
             )
         self._out = anyio.streams.buffered.BufferedByteReceiveStream(self._process.stdout)
 
@@ -420,13 +422,13 @@ def _read_large() -> bytes | None:
     size = 0 if head is None else _LENGTH.unpack(head)[0]
     if not 0 < size <= MAX_FRAME:
         return None
-    made, buffer = io.BytesIO(), memoryview(bytearray(_LARGE))
-    while made.tell() < size:
-        got = os.readv(0, [buffer[: min(_LARGE, size - made.tell())]])
+    received, buffer = io.BytesIO(), memoryview(bytearray(_LARGE))
+    while received.tell() < size:
+        got = os.readv(0, [buffer[: min(_LARGE, size - received.tell())]])
         if not got:
             return None
-        made.write(buffer[:got])
-    return made.getvalue()
+        received.write(buffer[:got])
+    return received.getvalue()
 
 
 def _read_file(channel: int) -> FileBytes | None:

@@ -321,8 +321,8 @@ def _serve(table: Mapping[str, Any], where: str) -> ServeTable:
         for name, row in _tables(table, "rates", where, "serve").items()
     }
     found = _decode({key: value for key, value in table.items() if key != "rates"}, ServeTable, where, "serve")
-    for alias, meant in found.aliases.items():
-        wrong = _alias(alias, meant)
+    for alias, target in found.aliases.items():
+        wrong = _alias(alias, target)
         if wrong:
             key = ("serve", "aliases", alias)
             raise ConfigError(f"[serve.aliases] {wrong}", where=where, todo=_ALIAS, key=key)
@@ -333,13 +333,13 @@ def _serve(table: Mapping[str, Any], where: str) -> ServeTable:
 _ALIAS = 'write the name that clients use, and its target: "gpt-4o" = "policy:cheap"'
 
 
-def _alias(alias: str, meant: str) -> str:
+def _alias(alias: str, target: str) -> str:
     """Return the problem with an alias; "" if it is valid."""
     if not alias.strip():
-        return f"has an alias without a name, for {meant}"
+        return f"has an alias without a name, for {target}"
     if alias == AUTO or alias.startswith((POLICY, PROMPT)):
         return f"has an alias {alias}, which is a name of intermodal's own: its limits would be gone"
-    return "" if meant.strip() else f"says nothing for {alias}"
+    return "" if target.strip() else f"says nothing for {alias}"
 
 
 def _telemetry(table: Mapping[str, Any], where: str) -> TelemetryTable:
@@ -374,14 +374,14 @@ _FILES: Mapping[str, str] = {
 def _of_folders(row: HostRow, where: str, key: tuple[str, ...]) -> HostRow:
     """Read a host whose models are the user's own folders or files, opened by an embedded runtime."""
     place = ".".join(key)
-    for given in ("base_url", "zone"):
-        if getattr(row, given):
-            what = f"[{place}] sets {given}, and models in folders run in a process of this machine"
-            raise ConfigError(what, where=where, todo=f"leave {given} out", key=(*key, given))
-    for at, served in enumerate(row.models):
-        if not is_model_folder(served.weights):
+    for field in ("base_url", "zone"):
+        if getattr(row, field):
+            what = f"[{place}] sets {field}, and models in folders run in a process of this machine"
+            raise ConfigError(what, where=where, todo=f"leave {field} out", key=(*key, field))
+    for at, served_row in enumerate(row.models):
+        if not is_model_folder(served_row.weights):
             raise ConfigError(
-                f"model {served.id} of [{place}] names no folder", where=where,
+                f"model {served_row.id} of [{place}] names no folder", where=where,
                 todo=f'add weights = "/path/to/the/folder", with its {_FILES[row.protocol]}',
                 key=(*key, "models", at, "id"),
             )  # fmt: skip
@@ -466,9 +466,9 @@ def _list(document: tomlkit.TOMLDocument, key: str, name: str, *, present: bool)
         document[key] = names
         return
     tables = [other for other in list(document) if isinstance(document[other], dict)]
-    held = {other: document.pop(other) for other in tables}
+    other_tables = {other: document.pop(other) for other in tables}
     document[key] = names
-    for other, item in held.items():
+    for other, item in other_tables.items():
         document[other] = item
 
 

@@ -22,10 +22,10 @@ _ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.*)$")
 
 def config_json_schema() -> dict[str, Any]:
     """Return the schema. It contains exactly the keys that the file may have."""
-    made, parts = msgspec.json.schema_components([ConfigFile], ref_template="#/$defs/{name}")
+    schemas, parts = msgspec.json.schema_components([ConfigFile], ref_template="#/$defs/{name}")
     _refine(parts)
     for cls in _reachable(ConfigFile):
-        if cls.__name__ in _reachable_definitions(made, parts):
+        if cls.__name__ in _reachable_definitions(schemas, parts):
             _describe(parts[cls.__name__], cls)
     top = parts.pop("ConfigFile")
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "intermodal.toml"}
@@ -112,15 +112,15 @@ def _plain_docstring(words: str) -> str:
 
 def _refine(parts: dict[str, Any]) -> None:
     url = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"
-    host, served = parts[HostRow.__name__]["properties"], parts[ServedRow.__name__]["properties"]
+    host, served_fields = parts[HostRow.__name__]["properties"], parts[ServedRow.__name__]["properties"]
     del host["discovery"]  # only shipped rows state how they are discovered
     host["protocol"]["enum"] = [*http_protocols(), *FOLDER_PROTOCOLS]
     host["zone"] = {"enum": [zone for zone in ZONES if zone != "process"]}
     host["base_url"]["pattern"] = f"^$|{url}"
     for price in PRICE_FIELDS:
-        served[price] = {"type": "number", "minimum": 0}
-    served["parameters"] = {"type": "number", "exclusiveMinimum": 0}
-    served["context"] = served["max_output"] = {"type": "integer", "minimum": 1}
+        served_fields[price] = {"type": "number", "minimum": 0}
+    served_fields["parameters"] = {"type": "number", "exclusiveMinimum": 0}
+    served_fields["context"] = served_fields["max_output"] = {"type": "integer", "minimum": 1}
     policy = parts[PolicyTable.__name__]["properties"]
     del policy["max_cost_stated"]  # saying max_cost is stating it
     for name in (*REQUEST_DEFAULTS, "streaming"):
@@ -130,9 +130,9 @@ def _refine(parts: dict[str, Any]) -> None:
     aliases = parts["ServeTable"]["properties"]["aliases"]
     aliases["propertyNames"] = {"pattern": r"\S", "not": {"pattern": f"^({AUTO}$|{POLICY}|{PROMPT})"}}
     aliases["additionalProperties"]["pattern"] = r"\S"
-    named = {"pattern": r"^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$", "not": {"enum": list(NOT_NAMES)}}
+    name_pattern = {"pattern": r"^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$", "not": {"enum": list(NOT_NAMES)}}
     for table in ("hosts", "policies"):
-        parts["ConfigFile"]["properties"][table]["propertyNames"] = named
+        parts["ConfigFile"]["properties"][table]["propertyNames"] = name_pattern
 
 
 __all__ = ["attribute_docs", "config_json_schema"]

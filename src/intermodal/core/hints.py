@@ -91,10 +91,10 @@ class Hint(str):
     def __new__(cls, parts: Iterable[Part]) -> Self:
         parts = tuple(parts)
         # Planning may create dozens of hints per rejected plan, in two milliseconds.
-        told = [part if isinstance(part, str) else part.spell_for("command line") for part in parts]
-        made = super().__new__(cls, "".join(told))
-        made.parts = parts
-        return made
+        spelled_parts = [part if isinstance(part, str) else part.spell_for("command line") for part in parts]
+        text = super().__new__(cls, "".join(spelled_parts))
+        text.parts = parts
+        return text
 
     def __getnewargs__(self) -> tuple[tuple[Part, ...]]:  # type: ignore[override]
         return (self.parts,)
@@ -146,7 +146,7 @@ def setting(name: str, value: str = "") -> Hint:
 
 def action(command_line: str, *, python: str | None = None, http: str | None = None) -> Hint:
     """Return advice that differs between surfaces; Python and HTTP default to the command line's text."""
-    python, http = (command_line if said is None else said for said in (python, http))
+    python, http = (command_line if spelling is None else spelling for spelling in (python, http))
     return Hint(
         (Action(spell_text(command_line, "command line"), spell_text(python, "python"), spell_text(http, "http")),)
     )
@@ -178,8 +178,8 @@ def spell(value: T, surface: Surface) -> T:
         if any(new is not old for new, old in zip(parts, value, strict=True)):
             found = type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     elif isinstance(value, dict):
-        kept = {name: spell(each, surface) for name, each in value.items()}
-        found = kept if any(kept[name] is not each for name, each in value.items()) else value
+        spelled = {name: spell(each, surface) for name, each in value.items()}
+        found = spelled if any(spelled[name] is not each for name, each in value.items()) else value
     return cast("T", found)
 
 
@@ -188,11 +188,13 @@ def pack_text(text: str) -> str | list[Part]:
     return list(text.parts) if isinstance(text, Hint) else text
 
 
-def unpack_text(said: str | list[Any]) -> str:
+def unpack_text(packed: str | list[Any]) -> str:
     """Decode the result of ``pack_text``."""
-    if isinstance(said, str):
-        return said
-    return Hint(part if isinstance(part, str) else Setting(*part) if len(part) == 2 else Action(*part) for part in said)
+    if isinstance(packed, str):
+        return packed
+    return Hint(
+        part if isinstance(part, str) else Setting(*part) if len(part) == 2 else Action(*part) for part in packed
+    )
 
 
 def parts_of(value: object) -> tuple[Part, ...]:
@@ -223,25 +225,25 @@ _WHO = "the owner of the server can provide it (intermodal hosts add "
 
 def consent_to(*hosts: str) -> Hint:
     """Return advice on how to allow hosts: it names one host, lists options for several, and uses NAME for none."""
-    named = hosts[0] if len(hosts) == 1 else "NAME"
-    add = f"or intermodal hosts add {named}"
+    host_name = hosts[0] if len(hosts) == 1 else "NAME"
+    add = f"or intermodal hosts add {host_name}"
     if len(hosts) > 1:
-        once = join_sentences(" or ", (setting("host", host) for host in hosts))
+        for_this_request = join_sentences(" or ", (setting("host", host) for host in hosts))
         others = f"{' or '.join(hosts)}, which the owner of the server can do: intermodal hosts add NAME"
     else:
-        once, others = setting("host", named), f"{_WHO}{named})"
-    return action(hint("{} for this once, {}", once, add), http=others)
+        for_this_request, others = setting("host", host_name), f"{_WHO}{host_name})"
+    return action(hint("{} for this once, {}", for_this_request, add), http=others)
 
 
 def release(label: str) -> Hint:
     """Return advice on how to release private data, by its label."""
-    said = hint("release it with {release=}", label)
-    return action(said, http=f'release = ["{label}"] in a policy {_OWNER} releases it')
+    advice = hint("release it with {release=}", label)
+    return action(advice, http=f'release = ["{label}"] in a policy {_OWNER} releases it')
 
 
-def choose_from(listed: str) -> Hint:
+def choose_from(choices: str) -> Hint:
     """Return advice that lists the names to choose from."""
-    return hint("say which: {}", action(listed, http=f"{listed}{ALIASES}"))
+    return hint("say which: {}", action(choices, http=f"{choices}{ALIASES}"))
 
 
 def one_line(text: str) -> str:

@@ -102,4 +102,4 @@ def whisper_code(language: str) -> str:
 
 def iso_code(code: str) -> str:
     """Return the ISO code for a Whisper code."""
-    return next((ours for ours, whisper in _WHISPER_ONLY.items() if whisper == code), code)
+    return next((own_code for own_code, whisper in _WHISPER_ONLY.items() if whisper == code), code)

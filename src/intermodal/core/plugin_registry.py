@@ -90,23 +90,23 @@ def pop_new_problems() -> tuple[PluginProblem, ...]:
     return found
 
 
-def installed_plugins(kind: PluginKind, taken: Collection[str] = ()) -> Mapping[str, Plugin]:
-    """Return the plugins of a kind, keyed by name. Imports none of them. ``taken``: names reserved by intermodal.
+def installed_plugins(kind: PluginKind, taken_names: Collection[str] = ()) -> Mapping[str, Plugin]:
+    """Return the plugins of a kind, keyed by name. Imports none of them. ``taken_names``: names reserved by intermodal.
 
     A plugin whose name is taken by intermodal or by another plugin is reported and left out.
     """
-    return _installed_plugins(kind, frozenset(taken), tuple(sys.path))
+    return _installed_plugins(kind, frozenset(taken_names), tuple(sys.path))
 
 
 @lru_cache(maxsize=64)
-def _installed_plugins(kind: PluginKind, taken: frozenset[str], paths: tuple[str, ...]) -> Mapping[str, Plugin]:
+def _installed_plugins(kind: PluginKind, taken_names: frozenset[str], paths: tuple[str, ...]) -> Mapping[str, Plugin]:
     found: dict[str, Plugin] = {}
     for plugin in _scan(paths):
         if plugin.kind != kind:
             continue
         if not _NAME.fullmatch(plugin.name):
             report_problem(plugin, "its name is not of letters, digits, dots and dashes")
-        elif plugin.name in taken:
+        elif plugin.name in taken_names:
             report_problem(plugin, "its name is one of intermodal's own")
         elif plugin.name in found:
             report_problem(plugin, f"{found[plugin.name].title} has that name too, and comes first")
@@ -191,5 +191,5 @@ def plugin_not_usable(plugin: Plugin, what: str) -> NotInstalled:
 
 def describe_failure(error: BaseException) -> str:
     """Return an exception raised by a plugin as one short line: "ModuleNotFoundError: No module named 'x'"."""
-    said = (str(error).strip().splitlines() or [""])[0][:200]
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    message = (str(error).strip().splitlines() or [""])[0][:200]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -195,7 +195,7 @@ def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, effort: Thinkin
     They are measured here, or else assumed for its model; the room covers both.
     """
     thinking, thinking_request = endpoint.model.thinking, sent_thinking_request(effort, endpoint.host)
-    measured = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(thinking_request)))
+    learned_tokens = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(thinking_request)))
     if thinking is None:
         most = float(thinking_request.budget)
         budgeted = between(0.0, most / 4, most, "within the budget that was asked for") if most else Quantity()
@@ -203,8 +203,8 @@ def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, effort: Thinkin
         budgeted = assumed_reasoning(thinking, thinking_request)
         if not budgeted.high:
             return budgeted, 0.0
-    if measured is not None:
-        return measured, max(budgeted.high, _ROOMIER * measured.high)
+    if learned_tokens is not None:
+        return learned_tokens, max(budgeted.high, _ROOMIER * learned_tokens.high)
     return budgeted, budgeted.high
 
 
@@ -281,10 +281,10 @@ def _speeds(endpoint: Endpoint, statistics: Statistics) -> tuple[Quantity, ...]:
     stated_speeds = _stated_speeds(endpoint.speed, endpoint.host.zone)
     if not statistics.rows:
         return stated_speeds
-    measured = (statistics.get(endpoint.id, figure) for figure in TIMED_FIGURES)
+    learned_speeds = (statistics.get(endpoint.id, figure) for figure in TIMED_FIGURES)
     return tuple(
         stated_speed if measured_speed is None else measured_speed
-        for measured_speed, stated_speed in zip(measured, stated_speeds, strict=True)
+        for measured_speed, stated_speed in zip(learned_speeds, stated_speeds, strict=True)
     )
 
 
@@ -357,8 +357,8 @@ def media_rates(statistics: Statistics) -> MediaRates:
     """Return the media worker's speed: from earlier runs here, otherwise the defaults."""
 
     def of(figure: str, shipped: Levels) -> Levels:
-        measured = statistics.get("media", figure)
-        return shipped if measured is None else _levels_of(measured)
+        learned_figure = statistics.get("media", figure)
+        return shipped if learned_figure is None else _levels_of(learned_figure)
 
     return MediaRates(
         worker=of("worker", DEFAULT_MEDIA_RATES.worker),

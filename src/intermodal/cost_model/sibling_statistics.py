@@ -34,32 +34,34 @@ def with_sibling_figures(statistics: Statistics, models: Mapping[str, Iterable[E
     ``models``: endpoints by model id. If several were measured, the median is used. Speeds that a server on this
     machine still lacks are taken from the other servers here.
     """
-    measured: dict[str, dict[str, Quantity]] = {}
+    learned_figures: dict[str, dict[str, Quantity]] = {}
     for key, quantity in statistics.rows.items():
         name, _, figure = key.partition("|")
-        measured.setdefault(name, {})[figure] = quantity
+        learned_figures.setdefault(name, {})[figure] = quantity
     found: dict[str, Quantity] = {}
     for endpoints in models.values():
         every = sorted(endpoints, key=lambda each: each.id)
-        measured_endpoints = [each for each in every if each.id in measured]
+        measured_endpoints = [each for each in every if each.id in learned_figures]
         for endpoint in every if measured_endpoints else ():
-            have = measured.get(endpoint.id, {})
-            for figure, quantity in _figures(endpoint, measured_endpoints, measured).items():
+            have = learned_figures.get(endpoint.id, {})
+            for figure, quantity in _figures(endpoint, measured_endpoints, learned_figures).items():
                 if figure not in have:
                     found[f"{endpoint.id}|{figure}"] = quantity
     local_endpoints = [each for some in models.values() for each in some if each.host.zone in LOCAL_ZONES]
-    for endpoint, figure, quantity in _as_others_here(sorted(local_endpoints, key=lambda each: each.id), measured):
+    for endpoint, figure, quantity in _as_others_here(
+        sorted(local_endpoints, key=lambda each: each.id), learned_figures
+    ):
         found.setdefault(f"{endpoint.id}|{figure}", quantity)
     return Statistics(epoch=statistics.epoch, rows={**statistics.rows, **found}) if found else statistics
 
 
 def _figures(
-    endpoint: Endpoint, endpoints: Iterable[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
+    endpoint: Endpoint, endpoints: Iterable[Endpoint], learned_figures: Mapping[str, Mapping[str, Quantity]]
 ) -> dict[str, Quantity]:
     values_by_figure: dict[str, list[tuple[Quantity, str]]] = {}
     for other in endpoints:
         near = _sharing_zone(other) == _sharing_zone(endpoint)
-        for figure, quantity in measured[other.id].items():
+        for figure, quantity in learned_figures[other.id].items():
             own = figure in _MODEL_FIGURES or figure.startswith(
                 (f"{LENGTH_FIGURE}_", f"{MEAN_FIGURE}_", "reasoning_tokens@")
             )
@@ -71,18 +73,18 @@ def _figures(
 
 
 def _as_others_here(
-    local_endpoints: list[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
+    local_endpoints: list[Endpoint], learned_figures: Mapping[str, Mapping[str, Quantity]]
 ) -> Iterator[tuple[Endpoint, str, Quantity]]:
     """Yield the speeds of servers on this machine that were neither measured nor stated in the catalog."""
-    measured_endpoints = [each for each in local_endpoints if each.id in measured]
+    measured_endpoints = [each for each in local_endpoints if each.id in learned_figures]
     for endpoint in local_endpoints if measured_endpoints else ():
         for figure in SPEEDS:
-            if figure in measured.get(endpoint.id, {}) or not _is_guessed(endpoint, figure):
+            if figure in learned_figures.get(endpoint.id, {}) or not _is_guessed(endpoint, figure):
                 continue
             values = [
-                (measured[other.id][figure], other.id)
+                (learned_figures[other.id][figure], other.id)
                 for other in measured_endpoints
-                if figure in measured[other.id] and other.host.zone == endpoint.host.zone
+                if figure in learned_figures[other.id] and other.host.zone == endpoint.host.zone
                 and _is_guessed(other, figure) and _is_sibling(other, endpoint)
             ]  # fmt: skip
             if values:
@@ -109,10 +111,10 @@ def _lower_median(values: list[tuple[Quantity, str]]) -> tuple[Quantity, str]:
     return sorted(values, key=lambda pair: (pair[0].mid, pair[1]))[(len(values) - 1) // 2]
 
 
-def _widen(endpoint: Endpoint, figure: str, measured: Quantity, other: str) -> Quantity:
-    basis = f"as {other}, {measured.basis}"
+def _widen(endpoint: Endpoint, figure: str, learned_figure: Quantity, other: str) -> Quantity:
+    basis = f"as {other}, {learned_figure.basis}"
     if figure not in SPEEDS:
-        return between(measured.low / _WIDER, measured.mid, measured.high * _WIDER, basis)
+        return between(learned_figure.low / _WIDER, learned_figure.mid, learned_figure.high * _WIDER, basis)
     guess: Quantity = getattr(endpoint.speed, figure)
     guess = guess if guess.mid > 0 else assumed_speed(figure, endpoint.host.zone)
-    return between(min(guess.low, measured.low), measured.mid, max(guess.high, measured.high), basis)
+    return between(min(guess.low, learned_figure.low), learned_figure.mid, max(guess.high, learned_figure.high), basis)

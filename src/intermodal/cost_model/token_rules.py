@@ -129,16 +129,16 @@ def _gemini_seconds(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
     frames. At one frame per second its figure is used as is; other rates are a range. Source: Google, "Understand and
     count tokens", 2026-11.
     """
-    frame, low_frame, beside, sound = numbers
+    frame, low_frame, timestamp, sound = numbers
     frame_tokens = low_frame if film.detail == "low" else frame
     rate = film.fps or 1.0
     basis = f"{frame_tokens:g} tokens a frame at {rate:g} a second"
     if rate == 1.0 and film.detail != "low":
         return exact(
-            _round_up(film.seconds * (frame_tokens + beside)),
-            f"{frame_tokens + beside:g} tokens a second at one frame a second",
+            _round_up(film.seconds * (frame_tokens + timestamp)),
+            f"{frame_tokens + timestamp:g} tokens a second at one frame a second",
         )
-    low, mid, high = (_round_up(film.seconds * (frame_tokens * rate + more)) for more in (0.0, beside, sound))
+    low, mid, high = (_round_up(film.seconds * (frame_tokens * rate + more)) for more in (0.0, timestamp, sound))
     return between(low, mid, high, basis)
 
 

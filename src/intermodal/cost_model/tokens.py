@@ -134,19 +134,19 @@ def text_part_tokens(part: PartFacts, vocabulary: Vocabulary) -> Quantity:
     return text_tokens(part.chars, part.size, part.scripts, vocabulary.like)
 
 
-def transcript_tokens(seconds: Quantity, measured: Quantity | None = None) -> Quantity:
-    """Return the tokens of a transcript. ``measured``: tokens per second of speech in this model's earlier runs."""
+def transcript_tokens(seconds: Quantity, learned_rate: Quantity | None = None) -> Quantity:
+    """Return the tokens of a transcript. ``learned_rate``: tokens per second of speech in this model's earlier runs."""
     if seconds.certainty == "exact" and seconds.mid == 0:
         return seconds
-    if measured is not None:
-        return seconds.times(measured, basis=measured.basis)
+    if learned_rate is not None:
+        return seconds.times(learned_rate, basis=learned_rate.basis)
     return seconds.times(between(*SPEECH, f"{SPEECH[1]:g} tokens a second of speech"))
 
 
-def ocr_tokens(megapixels: float, density: Quantity, measured: Quantity | None = None) -> Quantity:
+def ocr_tokens(megapixels: float, density: Quantity, learned_rate: Quantity | None = None) -> Quantity:
     """Return the tokens of the text in an image, from its size and the share of it that looks like text."""
-    if measured is not None:
-        return measured.scaled(megapixels, basis=measured.basis)
+    if learned_rate is not None:
+        return learned_rate.scaled(megapixels, basis=learned_rate.basis)
     if not density.known:
         return between(*READ_PER_MEGAPIXEL, "per megapixel, text not sampled").scaled(megapixels)
     rate = between(*READ_PER_DENSE_MEGAPIXEL, "per megapixel of text")
@@ -155,13 +155,13 @@ def ocr_tokens(megapixels: float, density: Quantity, measured: Quantity | None =
     return between(found.low, found.mid, most, rate.basis).scaled(megapixels)
 
 
-def page_tokens(megapixels: float, measured: Quantity | None = None, density: Quantity | None = None) -> Quantity:
+def page_tokens(megapixels: float, learned_rate: Quantity | None = None, density: Quantity | None = None) -> Quantity:
     """Return the tokens of the text on one scanned page.
 
     ``megapixels``: of the page at 150 dpi. ``density``: share of it that is text.
     """
-    if measured is not None:
-        return measured.scaled(megapixels, basis=measured.basis)
+    if learned_rate is not None:
+        return learned_rate.scaled(megapixels, basis=learned_rate.basis)
     if density is None or not density.known:
         return between(*READ_PER_PAGE, "per scanned page")
     typical = min(PAGE_TYPICAL_MOST, density.mid * (PAGE_SLOPE + PAGE_CURVE * density.mid))

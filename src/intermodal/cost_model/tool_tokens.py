@@ -91,9 +91,9 @@ def _as_templates_do(facts: ToolFacts, vocabulary: Vocabulary) -> Quantity:
     else:
         found = exact(float(count))
     levels_as_written = calibrate_count(levels(found), between(*OF_JSON, "as templates write them"))
-    low, mid, high = (float(round(level + once)) for level, once in zip(levels_as_written, AROUND, strict=True))
-    how = found.basis if count is None else "counted with its vocabulary"
-    return between(low, mid, high, f"their definitions as JSON, {how}; templates write them in several ways")
+    low, mid, high = (float(round(level + overhead)) for level, overhead in zip(levels_as_written, AROUND, strict=True))
+    basis = found.basis if count is None else "counted with its vocabulary"
+    return between(low, mid, high, f"their definitions as JSON, {basis}; templates write them in several ways")
 
 
 def _signature(tool: Tool) -> float:

@@ -97,12 +97,12 @@ def cacheable_tokens(parts: tuple[CountedPart, ...]) -> float:
 
 def price_of_parts(parts: tuple[CountedPart, ...], priced: UsagePrice, *, cached: int = 0) -> Quantity:
     """Return the USD of a call with these parts; unknown if a part has no price or an unknown count."""
-    worded = any(part.piece.chars for part in parts)
+    has_text = any(part.piece.chars for part in parts)
     for part in parts:
         name, instead = part.piece.name or part.piece.kind, _instead_of_tokens(part, priced.units)
         if not part.tokens.known and not instead:
             return unknown(f"tokens of {name} are not known")
-        if part.piece.kind == "speech" and instead and not worded:
+        if part.piece.kind == "speech" and instead and not has_text:
             return unknown(f"{name} is billed by its characters, and its words are not given")
     found: list[float] = []
     for level in LEVELS:

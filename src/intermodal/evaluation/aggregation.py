@@ -230,11 +230,11 @@ def compare_routes(rows: Sequence[GradedTrial], routes: Sequence[RouteReport]) -
     }
     found = []
     for first, second in itertools.combinations(sorted(by_route), 2):
-        mine, other = by_route[first], by_route[second]
-        shared = mine.keys() & other.keys()
+        own_trials, other = by_route[first], by_route[second]
+        shared = own_trials.keys() & other.keys()
         if not shared:
             continue
-        pairs = Counter((mine[item], other[item]) for item in shared)
+        pairs = Counter((own_trials[item], other[item]) for item in shared)
         alone, against = pairs[True, False], pairs[False, True]
         found.append(
             RouteComparison(

@@ -246,27 +246,27 @@ class Bench:
                 if len(samples) >= _IN_A_ROW and all(each.error for each in samples[-_IN_A_ROW:]):
                     waiting.clear()
 
-        begun = time.perf_counter()
+        started = time.perf_counter()
         async with anyio.create_task_group() as group:
             for _ in range(concurrency):
                 group.start_soon(work)
-        wall = time.perf_counter() - begun
+        wall = time.perf_counter() - started
         self.levels.append(summarize_level(endpoint.id, concurrency, samples, wall, self.resident(endpoint)))
 
     async def _run_request(self, prepared: PreparedRequest, plan: Plan) -> BenchSample:
         first: float | None = None
         events: list[Event] = []
-        begun = time.perf_counter()
+        started = time.perf_counter()
         try:
             async for event in self.client.execute(prepared, plan, exact=True):
                 if first is None and isinstance(event, TextDelta) and event.text:
-                    first = time.perf_counter() - begun
+                    first = time.perf_counter() - started
                 events.append(event)
         except IntermodalError as error:
             self.spent += plan.chosen.total.cost.for_limit()
             message = str(error.wording_for("command line"))
-            return BenchSample(seconds=time.perf_counter() - begun, error=error.code, message=message, cost=None)
-        seconds = time.perf_counter() - begun
+            return BenchSample(seconds=time.perf_counter() - started, error=error.code, message=message, cost=None)
+        seconds = time.perf_counter() - started
         result = fold(events)
         self.spent += plan.chosen.total.cost.for_limit() if result.cost is None else result.cost
         usage = result.actuals[-1].usage if result.actuals else None

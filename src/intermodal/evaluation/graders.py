@@ -57,9 +57,10 @@ def _yes_or_no(right: bool, difference: str) -> AnswerGrade:
 
 
 def _grade_exact(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    mine = normalize(answer.text)
+    normalized_answer = normalize(answer.text)
     return _yes_or_no(
-        any(mine == normalize(str(accepted)) for accepted in item.accepted_answers), f"not {_accepted_text(item)}"
+        any(normalized_answer == normalize(str(accepted)) for accepted in item.accepted_answers),
+        f"not {_accepted_text(item)}",
     )
 
 
@@ -207,18 +208,18 @@ def word_error_rate(answer: str, expected: str) -> float:
     >>> word_error_rate("ask not what your country", "Ask not: what your country?")
     0.0
     """
-    ours, theirs = words_for_wer(answer), words_for_wer(expected)
-    if not theirs:
-        return 0.0 if not ours else float(len(ours))
-    row = list(range(len(theirs) + 1))
-    for place, word in enumerate(ours, start=1):
+    answer_words, expected_words = words_for_wer(answer), words_for_wer(expected)
+    if not expected_words:
+        return 0.0 if not answer_words else float(len(answer_words))
+    row = list(range(len(expected_words) + 1))
+    for place, word in enumerate(answer_words, start=1):
         diagonal, row[0] = row[0], place
-        for column, other in enumerate(theirs, start=1):
+        for column, other in enumerate(expected_words, start=1):
             diagonal, row[column] = (
                 row[column],
                 min(row[column] + 1, row[column - 1] + 1, diagonal + (word != other)),
             )
-    return row[-1] / len(theirs)
+    return row[-1] / len(expected_words)
 
 
 def first_json(text: str) -> Any:

@@ -213,16 +213,16 @@ async def _probe_once(
     )
     job = CallJob(step=step, endpoint=_accepting_everything(endpoint), chat=_call(endpoint, about), work=Work())
     try:
-        done = await caller.call(job)
+        finished_call = await caller.call(job)
     except Reroute as failure:
         error: errors.IntermodalError = failure.error
     except errors.CallError as failure:
         error = failure
     else:
-        holds, message = _evidence(about, done.result, plain)
+        holds, message = _evidence(about, finished_call.result, plain)
         return ProbeResult(
-            about=about, holds=holds, message=message, tokens=done.result.usage.input_tokens, cost=done.actual.cost,
-            seconds=round(world.clock() - began, 3),
+            about=about, holds=holds, message=message, tokens=finished_call.result.usage.input_tokens,
+            cost=finished_call.actual.cost, seconds=round(world.clock() - began, 3),
         )  # fmt: skip
     if about == "text":
         raise error

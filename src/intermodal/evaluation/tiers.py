@@ -187,7 +187,7 @@ def holm_correction(chances: Sequence[float]) -> list[float]:
     found = [1.0] * len(chances)
     worst = 0.0
     order = sorted(range(len(chances)), key=lambda place: chances[place])
-    for done, place in enumerate(order):
-        worst = max(worst, min(1.0, chances[place] * (len(chances) - done)))
+    for rank, place in enumerate(order):
+        worst = max(worst, min(1.0, chances[place] * (len(chances) - rank)))
         found[place] = worst
     return found

@@ -82,11 +82,11 @@ def evaluated_route(candidate: Candidate) -> EvaluatedRoute:
     """Return the route of a candidate."""
     last = last_call(candidate)
     before = [step for step in candidate.steps if step is not last and not isinstance(step, Check)]
-    done = tuple(dict.fromkeys(f"{s.op} {s.endpoint}" if isinstance(s, Call) else s.op for s in before))
-    parts = (candidate.endpoint, last.task, candidate.summary, done)
+    conversions = tuple(dict.fromkeys(f"{s.op} {s.endpoint}" if isinstance(s, Call) else s.op for s in before))
+    parts = (candidate.endpoint, last.task, candidate.summary, conversions)
     key = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:8]
     return EvaluatedRoute(
-        id=key, endpoint=candidate.endpoint, task=last.task, summary=candidate.summary, converters=done
+        id=key, endpoint=candidate.endpoint, task=last.task, summary=candidate.summary, converters=conversions
     )
 
 

@@ -54,24 +54,24 @@ class ChatAnswer:
         elif isinstance(event, Finish):
             self._reason = event.reason
 
-    def stopped_for_loop(self, beside: str) -> CallResult:
-        """Return an answer that was stopped for repeating itself. ``beside``: output other than its text."""
-        return CallResult(text="".join(self._text), finish_reason="length", looped=True, beside=beside)
+    def stopped_for_loop(self, other_output: str) -> CallResult:
+        """Return an answer that was stopped for repeating itself. ``other_output``: output other than its text."""
+        return CallResult(text="".join(self._text), finish_reason="length", looped=True, beside=other_output)
 
-    def result(self, beside: str | None = None, stop_reason: str = "") -> CallResult:
+    def result(self, other_output: str | None = None, stop_reason: str = "") -> CallResult:
         """Return the whole answer.
 
-        ``beside``: output other than its text, if it was stopped at a token limit that its host ignored.
+        ``other_output``: output other than its text, if it was stopped at a token limit that its host ignored.
         ``stop_reason``: why it ended then.
         """
-        overran = beside is not None
+        overran = other_output is not None
         usage = self.usage
         if self._speech and usage.audio_tokens is None:
             # Speech costs more than text: the whole answer counts as speech until its host reports the two separately.
             usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
         return CallResult(
             text="".join(self._text), refusal="".join(self._refusal), finish_reason=stop_reason or self._reason,
-            overran=overran, beside=beside or "", candidates=self._candidates,
+            overran=overran, beside=other_output or "", candidates=self._candidates,
             pcm=b"".join(self._speech), rate=openai_chat_codec.SPEECH_RATE if self._speech else 0, usage=usage,
             parts=() if overran else _turn_parts(self._turn),
         )  # fmt: skip

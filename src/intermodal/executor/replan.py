@@ -66,11 +66,11 @@ class Replanner:
             return False
         return self._times < (_MAX_FOR_SIZE if surprise.only_size else MAX_REPLANS)
 
-    def limit(self, candidate: Candidate, done: Iterable[str], step: str) -> ReplanReason | None:
+    def limit(self, candidate: Candidate, finished_steps: Iterable[str], step: str) -> ReplanReason | None:
         """Return a reason to replan if the rest of a route may exceed the cost limit or the deadline; None
         if it fits.
         """
-        finished = set(done)
+        finished = set(finished_steps)
         policy = self._request.policy
         rest = [each for each in candidate.steps if each.id not in finished and not isinstance(each, Check)]
         cost = sum(each.estimate.cost.high for each in rest if each.estimate.cost.known)
@@ -183,8 +183,8 @@ class Replanner:
         return join_sentences(
             "; ",
             (
-                hint("{}, would do it here with {}", join_sentences(", or ", settings), who)
-                for who, settings in found.items()
+                hint("{}, would do it here with {}", join_sentences(", or ", settings), model_name)
+                for model_name, settings in found.items()
             ),
         )
 
@@ -259,8 +259,8 @@ def _seconds_left(candidate: Candidate, rest: Sequence[Step], finished: set[str]
     total = candidate.total.seconds
     if not total.known or not total.high:
         return 0.0
-    done = sum(_high_seconds(step) for step in candidate.steps if step.id in finished)
-    return max(total.high - done, max((_high_seconds(step) for step in rest), default=0.0), 0.0)
+    finished_seconds = sum(_high_seconds(step) for step in candidate.steps if step.id in finished)
+    return max(total.high - finished_seconds, max((_high_seconds(step) for step in rest), default=0.0), 0.0)
 
 
 def _high_seconds(step: Step) -> float:

@@ -192,20 +192,20 @@ class RouteRun:
 
         if not steps:
             return
-        done = {step.id: anyio.Event() for step in steps}
+        finished_events = {step.id: anyio.Event() for step in steps}
 
         async def one(step: Step) -> None:
             try:
                 for name in input_steps(step):
-                    if name in done:
-                        await done[name].wait()
+                    if name in finished_events:
+                        await finished_events[name].wait()
                         if name not in self.state.products:
                             return
                 if self._surprise is None:
                     await self._convert_one(step)
             finally:
-                done[step.id].set()
-            await self._unload_unneeded(step, [each for each in steps if not done[each.id].is_set()])
+                finished_events[step.id].set()
+            await self._unload_unneeded(step, [each for each in steps if not finished_events[each.id].is_set()])
 
         await run_all([partial(one, step) for step in steps])
 
@@ -308,19 +308,21 @@ class RouteRun:
             work=work,
         )
         try:
-            done = await (self.do(job) if len(sounds) < 2 else transcribe_channels(job, sounds, self._calls_of(step)))
+            finished_call = await (
+                self.do(job) if len(sounds) < 2 else transcribe_channels(job, sounds, self._calls_of(step))
+            )
         except Reroute as failure:
             _name_file(failure.error, facts.name)
             raise
         except errors.IntermodalError as error:
             _name_file(error, facts.name)
             raise
-        result = done.result
+        result = finished_call.result
         if result.lines:
             codes = await decode_codes(pictures, state.world.media, facts.name)
             result = msgspec.structs.replace(result, lines=tuple(map(merge_codes, result.lines, codes)))
         product = conversions.product_of_result(step, facts, pictures, result)
-        return product, done.actual
+        return product, finished_call.actual
 
     async def do(self, job: CallJob, speaker: CommitGate | None = None) -> FinishedCall:
         """Make a step's call once the cores it needs are free; remote calls need none."""
@@ -330,12 +332,12 @@ class RouteRun:
 
     def _calls_of(self, step: Call) -> Callable[[CallJob], Awaitable[FinishedCall]]:
         """Return a function that makes calls of a step and emits ``StepStarted`` with the first attempt."""
-        begun = False
+        has_begun = False
 
         async def begin() -> None:
-            nonlocal begun
-            if not begun:
-                begun = True
+            nonlocal has_begun
+            if not has_begun:
+                has_begun = True
                 await self._begin(step)
 
         async def call(job: CallJob) -> FinishedCall:
@@ -357,14 +359,14 @@ class RouteRun:
     ) -> FinishedCall:
         began = self.elapsed()
         if speaker is None:
-            done = await self.state.caller.call(job, begin=begin)
+            finished_call = await self.state.caller.call(job, begin=begin)
         else:
             call = partial(
                 self.state.caller.call, job, begin=begin,
                 say=speaker.say, think=speaker.think, committed=lambda: speaker.committed, retract=speaker.retract,
             )  # fmt: skip
-            done = await with_heartbeat(call, partial(self._wait_for, job.step), lambda: speaker.committed)
-        return msgspec.structs.replace(done, actual=msgspec.structs.replace(done.actual, began=began))
+            finished_call = await with_heartbeat(call, partial(self._wait_for, job.step), lambda: speaker.committed)
+        return msgspec.structs.replace(finished_call, actual=msgspec.structs.replace(finished_call.actual, began=began))
 
     def _wait_for(self, step: Call, waited: float) -> None:
         """Report that an answer has not begun, with the elapsed and expected time."""

@@ -128,14 +128,14 @@ async def billed_call(
         nonlocal took
         took = (tokens, cost)
 
-    given = await _admit(ledger, request, claim) if ledger is not None else None
+    reservation = await _admit(ledger, request, claim) if ledger is not None else None
     try:
         yield record
     finally:
         tokens, cost = took
         request.served.add_cost(cost)
-        if ledger is not None and given is not None:
-            ledger.settle(given, cost=cost, tokens=tokens, unreported=0.0)
+        if ledger is not None and reservation is not None:
+            ledger.settle(reservation, cost=cost, tokens=tokens, unreported=0.0)
 
 
 def leaves_another(refusal: QuotaRefusal, claim: QuotaClaim) -> bool:
@@ -215,13 +215,17 @@ class KeyAllowance:
 
     async def draw_rate(self, endpoint: str, tokens: int) -> RateDraw | RateRefusal:
         """Draw a call from the rate of its endpoint, unless the reservation has or that has no room."""
-        ledger, given = self.ledger, self.given
-        if ledger is None or given is None or not ledger.limits_rate(endpoint):
+        ledger, reservation = self.ledger, self.given
+        if ledger is None or reservation is None or not ledger.limits_rate(endpoint):
             return _EndpointDraw(ledger, None)
         if self._rate is not None and self._rate.endpoint == endpoint:
             return self._draw()
-        made = await ledger.draw_rate(given.key, endpoint, tokens)
-        return RateRefusal(made.retry_after) if isinstance(made, QuotaRefusal) else _EndpointDraw(ledger, made)
+        rate_draw = await ledger.draw_rate(reservation.key, endpoint, tokens)
+        return (
+            RateRefusal(rate_draw.retry_after)
+            if isinstance(rate_draw, QuotaRefusal)
+            else _EndpointDraw(ledger, rate_draw)
+        )
 
     def expose(self, charges: RunCharges) -> None:
         """Record what the run is charged if it ends, or this process is killed, now."""
@@ -231,11 +235,11 @@ class KeyAllowance:
 
 
 class _EndpointDraw:
-    """A call drawn from the rate of its endpoint; ``made``: None if it has none."""
+    """A call drawn from the rate of its endpoint; ``rate_draw``: None if it has none."""
 
-    def __init__(self, ledger: QuotaManager | None, made: QuotaReservation | None) -> None:
+    def __init__(self, ledger: QuotaManager | None, rate_draw: QuotaReservation | None) -> None:
         self._ledger = ledger
-        self._made = made
+        self._made = rate_draw
 
     def settle(self, tokens: int | None) -> None:
         if self._ledger is not None and self._made is not None:

@@ -52,33 +52,35 @@ async def check_names(context: GatewayContext) -> tuple[list[ServedName], list[C
     """Plan a one-word chat for ``auto``, each policy and each alias; an alias of a prompt file is only looked up."""
     client = context.client
     config = client.config
-    wanted: dict[str, tuple[str | int, ...]] = {AUTO: ()}
-    wanted |= {f"{POLICY}{name}": ("policies", name) for name in config.policies}
-    wanted |= {alias: ("serve", "aliases", alias) for alias in config.serve.aliases}
-    made, found = [], []
-    for name, key in wanted.items():
+    wanted_names: dict[str, tuple[str | int, ...]] = {AUTO: ()}
+    wanted_names |= {f"{POLICY}{name}": ("policies", name) for name in config.policies}
+    wanted_names |= {alias: ("serve", "aliases", alias) for alias in config.serve.aliases}
+    problems, found = [], []
+    for name, key in wanted_names.items():
         answers = ""
         where = key_location(config.path, key) if key else name
-        meant = config.serve.aliases.get(name, name)
-        if meant in config.serve.aliases and meant != name:
-            what = f"alias {name} stands for {meant}, which is an alias itself"
+        target = config.serve.aliases.get(name, name)
+        if target in config.serve.aliases and target != name:
+            what = f"alias {name} stands for {target}, which is an alias itself"
             found.append(ConfigFinding(level="wrong", where=where, what=what, todo="write what that stands for"))
         else:
             try:
-                if meant.startswith(PROMPT):
-                    await context.prompts.find(meant.removeprefix(PROMPT), ANONYMOUS)
+                if target.startswith(PROMPT):
+                    await context.prompts.find(target.removeprefix(PROMPT), ANONYMOUS)
                     continue
                 answers = await _answering(client, name)
             except UnknownModel as error:
-                worded = error.wording_for("command line")
-                found.append(ConfigFinding(level="wrong", where=where, what=f"{name}: {worded.what}", todo=worded.todo))
+                wording = error.wording_for("command line")
+                found.append(
+                    ConfigFinding(level="wrong", where=where, what=f"{name}: {wording.what}", todo=wording.todo)
+                )
             except RequestRefused as error:
                 found.append(ConfigFinding(level="wrong", where=where, what=f"{name}: {error}"))
             except IntermodalError as error:
                 what = f"{name} answers no chat now: {error.wording_for('http').what}"
                 found.append(ConfigFinding(level="note", where=where, what=what))
-        made.append(ServedName(name=name, stands_for=meant, answers=answers))
-    return made, found
+        problems.append(ServedName(name=name, stands_for=target, answers=answers))
+    return problems, found
 
 
 async def _answering(client: AsyncClient, name: str) -> str:
@@ -93,13 +95,13 @@ async def check_prompt_folder(context: GatewayContext) -> list[ConfigFinding]:
     config, folder = context.client.config, context.prompts.folder
     if folder is None:
         return []
-    stated = config.path if str(folder.path) == config.serve.prompts else ""
-    where = key_location(config.path, ("serve", "prompts")) if stated else f"--prompts {folder.path}"
+    stated_folder = config.path if str(folder.path) == config.serve.prompts else ""
+    where = key_location(config.path, ("serve", "prompts")) if stated_folder else f"--prompts {folder.path}"
     try:
         await context.prompts.start()
     except IntermodalError as error:
-        worded = error.wording_for("command line")
-        return [ConfigFinding(level="wrong", where=where, what=f"{worded.where}: {worded.what}", todo=worded.todo)]
+        wording = error.wording_for("command line")
+        return [ConfigFinding(level="wrong", where=where, what=f"{wording.where}: {wording.what}", todo=wording.todo)]
     return []
 
 
@@ -113,10 +115,12 @@ def check_prompt_files(context: GatewayContext) -> list[ConfigFinding]:
                 todo=each.todo)
         for each in folder.unreadable
     ]  # fmt: skip
-    for kept in folder.prompts.values():
-        for each in kept.file.findings:
+    for loaded_prompt in folder.prompts.values():
+        for each in loaded_prompt.file.findings:
             level: Literal["wrong", "note"] = "wrong" if each.level == "error" else "note"
-            found.append(ConfigFinding(level=level, where=f"{kept.place}:{each.line}", what=each.what, todo=each.todo))
+            found.append(
+                ConfigFinding(level=level, where=f"{loaded_prompt.place}:{each.line}", what=each.what, todo=each.todo)
+            )
     return list(dict.fromkeys(found))
 
 
@@ -125,30 +129,30 @@ def check_address(config: Config, host: str, port: int) -> Iterator[ConfigFindin
     error = find_bind_error(host, port)
     if error is None:
         return
-    worded = bind_failure(error, host, port).wording_for("command line")
-    stated = host == config.serve.host and bool(config.path)
-    where = key_location(config.path, ("serve", "host")) if stated else f"--host {host}"
-    what = f"{worded.where}: {worded.what}"
+    wording = bind_failure(error, host, port).wording_for("command line")
+    is_configured = host == config.serve.host and bool(config.path)
+    where = key_location(config.path, ("serve", "host")) if is_configured else f"--host {host}"
+    what = f"{wording.where}: {wording.what}"
     if error.errno == errno.EADDRINUSE:
         yield ConfigFinding(
             level="note", where=where, what=what, todo="stop what listens there, unless it is this gateway"
         )
     else:
-        yield ConfigFinding(level="wrong", where=where, what=what, todo=worded.todo)
+        yield ConfigFinding(level="wrong", where=where, what=what, todo=wording.todo)
 
 
 def check_host_keys(client: AsyncClient) -> Iterator[ConfigFinding]:
     """Report permitted hosts that have no API key."""
     config = client.config
-    mine = {row.id for row in config.hosts}
+    own_hosts = {row.id for row in config.hosts}
     hosts = {endpoint.host.id: endpoint.host for endpoint in client.catalog.endpoints}
-    for name in sorted(mine | set(config.consent)):
+    for name in sorted(own_hosts | set(config.consent)):
         host = hosts.get(name)
         if host is None or not host.key_env or find_key(host, client.env):
             continue
         variable = host.key_env if is_safe_to_echo(host.key_env) else "the variable that key_env names"
         yield ConfigFinding(
-            level="note", where=key_location(config.path, ("hosts", name) if name in mine else ("consent",)),
+            level="note", where=key_location(config.path, ("hosts", name) if name in own_hosts else ("consent",)),
             what=f"host {name} has no key: {variable} is not set",
             todo="set it where the gateway is started, or ask for another host",
         )  # fmt: skip
@@ -156,12 +160,12 @@ def check_host_keys(client: AsyncClient) -> Iterator[ConfigFinding]:
 
 def check_shadowing_aliases(client: AsyncClient) -> Iterator[ConfigFinding]:
     """Report aliases that shadow a model of the same name."""
-    there = {name for endpoint in callable_endpoints(client.catalog) for name in (endpoint.id, endpoint.model.id)}
-    for alias, meant in client.config.serve.aliases.items():
-        if alias in there and alias != meant:
+    known_names = {name for endpoint in callable_endpoints(client.catalog) for name in (endpoint.id, endpoint.model.id)}
+    for alias, target in client.config.serve.aliases.items():
+        if alias in known_names and alias != target:
             yield ConfigFinding(
                 level="note", where=key_location(client.config.path, ("serve", "aliases", alias)),
-                what=f"alias {alias} is called as a model that can be asked here: who asks for it gets {meant}",
+                what=f"alias {alias} is called as a model that can be asked here: who asks for it gets {target}",
                 todo="call the alias otherwise, unless that is meant",
             )  # fmt: skip
 

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def answer_error(
-    head: RequestHead | None, error: BaseException, reply: ResponseWriter, served: RequestRecord | None = None
+    head: RequestHead | None, error: BaseException, reply: ResponseWriter, record: RequestRecord | None = None
 ) -> None:
     """Answer with an error in the format of the route's API.
 
-    ``served``: the record of a request that was read; its attempts and cost are reported as in an answer.
+    ``record``: the record of a request that was read; its attempts and cost are reported as in an answer.
     """
-    asks = served is not None and head is not None and head.method == "POST"
-    about = report_failure(error, served) if asks and served is not None else {}
+    asks = record is not None and head is not None and head.method == "POST"
+    about = report_failure(error, record) if asks and record is not None else {}
     status = error_response(error).status
     body = ERROR_ENCODERS[error_format(head.path if head is not None else "")](error)
     reply.write_whole(status, body, {"content-type": "application/json", **about, **retry_headers(error)})
@@ -56,10 +56,10 @@ def retry_headers(error: BaseException) -> Mapping[str, str]:
         return error.headers
     if isinstance(error, NotExpressible) or not isinstance(error, errors.IntermodalError):
         return {}
-    again = {"x-should-retry": "false"}  # whatever can follow a failed attempt was already tried here
+    no_retry = {"x-should-retry": "false"}  # whatever can follow a failed attempt was already tried here
     if isinstance(error, errors.CallError) and error.retry_after is not None:
-        again["retry-after"] = str(max(1, round(error.retry_after)))
-    return again
+        no_retry["retry-after"] = str(max(1, round(error.retry_after)))
+    return no_retry
 
 
 def openai_error(error: BaseException) -> bytes:

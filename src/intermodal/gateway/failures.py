@@ -37,11 +37,11 @@ def error_location(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
-    if not ours:
+    own_frames = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
+    if not own_frames:
         return "somewhere"
-    _, _, path = ours[-1].filename.rpartition(f"intermodal{os.sep}")
-    return f"in {path} line {ours[-1].lineno}"
+    _, _, path = own_frames[-1].filename.rpartition(f"intermodal{os.sep}")
+    return f"in {path} line {own_frames[-1].lineno}"
 
 
 def clear_tracebacks(error: BaseException) -> None:

@@ -73,21 +73,21 @@ class Metrics:
         self.unpriced = 0
         self.broken: Counter[tuple[str, str]] = Counter()
 
-    def count_request(self, served: RequestRecord) -> None:
+    def count_request(self, record: RequestRecord) -> None:
         """Count a request.
 
         ``status`` 0 means that the client left before a response began. A stream that broke off keeps the status it
         began with and is counted a second time as broken.
         """
-        path = served.route
-        self.requests[path, served.status] += 1
-        if served.broken:
-            self.broken[path, "client" if served.error == "client_left" else "server"] += 1
+        path = record.route
+        self.requests[path, record.status] += 1
+        if record.broken:
+            self.broken[path, "client" if record.error == "client_left" else "server"] += 1
         row = self.seconds.get(path)
         if row is None:
             row = self.seconds[path] = [0.0] * (len(BUCKETS) + 2)
-        row[bisect_left(BUCKETS, served.seconds)] += 1
-        row[-1] += served.seconds
+        row[bisect_left(BUCKETS, record.seconds)] += 1
+        row[-1] += record.seconds
 
     def count_rejected(self, path: str, status: int) -> None:
         """Count a request whose body was not read. ``path``: "" for no route."""
@@ -98,11 +98,11 @@ class Metrics:
         if isinstance(event, AttemptFailed):
             self.attempt(event.endpoint, event.code)
         elif isinstance(event, StepFinished):
-            counted = () if event.actual.cached else _COUNTED.get(op, ())
+            counted_units = () if event.actual.cached else _COUNTED.get(op, ())
             for usage in (*event.actual.replaced, event.actual.usage):
                 self.count_tokens(
-                    usage.input_tokens if "input" in counted else usage.input_tokens or 0,
-                    usage.output_tokens if "output" in counted else usage.output_tokens or 0,
+                    usage.input_tokens if "input" in counted_units else usage.input_tokens or 0,
+                    usage.output_tokens if "output" in counted_units else usage.output_tokens or 0,
                 )
         elif isinstance(event, Finished):
             self.answer(event.endpoint, event.cost)
@@ -117,19 +117,19 @@ class Metrics:
         self.cost += cost or 0.0
         self.unpriced += cost is None
 
-    def count_tokens(self, given: int | None, made: int | None) -> None:
-        """Count input (``given``) and output (``made``) tokens; None if the endpoint did not report them."""
-        for direction, count in (("input", given), ("output", made)):
+    def count_tokens(self, input_tokens: int | None, output_tokens: int | None) -> None:
+        """Count input and output tokens; None if the endpoint did not report them."""
+        for direction, count in (("input", input_tokens), ("output", output_tokens)):
             if count is None:
                 self.unreported[direction] += 1
             else:
                 self.tokens[direction] += count
 
-    def count_direct(self, endpoint: str, given: int | None, made: int | None, cost: float | None) -> None:
-        """Count an answer that was forwarded without a run. ``given``, ``made``: input and output tokens, None if not
-        reported. ``cost``: USD.
-        """
-        self.count_tokens(given, made)
+    def count_direct(
+        self, endpoint: str, input_tokens: int | None, output_tokens: int | None, cost: float | None
+    ) -> None:
+        """Count an answer that was forwarded without a run. Tokens are None if not reported. ``cost``: USD."""
+        self.count_tokens(input_tokens, output_tokens)
         self.answer(endpoint, cost)
 
     def counts(self) -> CounterValues:
@@ -147,16 +147,16 @@ class Metrics:
         for path, status, count in counts.requests:
             self.requests[path, status] += count
         for path, row in counts.seconds.items():
-            mine = self.seconds.get(path, [0.0] * (len(BUCKETS) + 2))
-            self.seconds[path] = [one + other for one, other in zip(mine, row, strict=True)]
+            seconds = self.seconds.get(path, [0.0] * (len(BUCKETS) + 2))
+            self.seconds[path] = [one + other for one, other in zip(seconds, row, strict=True)]
         for endpoint, outcome, count in counts.attempts:
             self.attempts[endpoint, outcome] += count
         self.tokens.update(counts.tokens)
         self.unreported.update(counts.unreported)
         self.cost += counts.cost
         self.unpriced += counts.unpriced
-        for path, who, count in counts.broken:
-            self.broken[path, who] += count
+        for path, party, count in counts.broken:
+            self.broken[path, party] += count
 
     def exposition_text(self, now: Gauges) -> str:
         """Return counters and gauges in Prometheus' text format."""
@@ -172,11 +172,13 @@ class Metrics:
             _family(lines, name, "gauge", about, [("", value)])
         counts = [(_labels(path=path, status=str(status)), count) for (path, status), count in self.requests.items()]
         _family(lines, "requests_total", "counter", "Requests by door and status.", counts)
-        broken = [(_labels(path=path, by=who), count) for (path, who), count in self.broken.items()]
+        broken = [(_labels(path=path, by=party), count) for (path, party), count in self.broken.items()]
         about = "Streams that ended in the middle: the client left, or what answered failed. Their status was 200."
         _family(lines, "streams_broken_total", "counter", about, broken)
         self._histogram(lines)
-        attempts = [(_labels(endpoint=name, outcome=how), count) for (name, how), count in self.attempts.items()]
+        attempts = [
+            (_labels(endpoint=name, outcome=outcome), count) for (name, outcome), count in self.attempts.items()
+        ]
         _family(lines, "runs_total", "counter", "Answers and failed attempts by endpoint.", attempts)
         tokens = [(_labels(direction=name), count) for name, count in self.tokens.items()]
         _family(lines, "tokens_total", "counter", "Tokens that endpoints reported.", tokens)
@@ -239,19 +241,19 @@ def publish_metrics(worker: GatewayWorker, metrics: Metrics, now: Gauges | None)
 
 def merged_metrics(worker: GatewayWorker) -> tuple[Metrics, Gauges]:
     """Return the counters and gauges of all workers, as they published them."""
-    counted, now = Metrics(), Gauges()
+    metrics, now = Metrics(), Gauges()
     since = time.monotonic() - _STALE
     for number in range(worker.memory.numbers):
         report = _report_of(worker, number)
         if report is None:
             continue
-        counted.add(report.counts)
+        metrics.add(report.counts)
         if report.at > since:
             now = Gauges(
                 connections=now.connections + report.now.connections, active=now.active + report.now.active,
                 held=now.held + report.now.held, tasks=now.tasks + report.now.tasks, workers=now.workers + 1,
             )  # fmt: skip
-    return counted, now
+    return metrics, now
 
 
 def _report_of(worker: GatewayWorker, number: int) -> _WorkerReport | None:

@@ -34,14 +34,14 @@ def plan_headers(
 
     ``route``: the endpoint that answers, where it is not the plan's first choice. ``now``: the route taken instead.
     """
-    chosen = plan.chosen
+    chosen_route = plan.chosen
     headers = {
         "x-intermodal-plan": plan.id,
-        "x-intermodal-route": route or (now.endpoint if now is not None else chosen.endpoint),
-        "x-intermodal-steps": "; ".join(now.calls if now is not None else calls_of(chosen)),
-        "x-intermodal-sends": host_names(now.sends if now is not None else map(send_fields, chosen.sends)),
+        "x-intermodal-route": route or (now.endpoint if now is not None else chosen_route.endpoint),
+        "x-intermodal-steps": "; ".join(now.calls if now is not None else calls_of(chosen_route)),
+        "x-intermodal-sends": host_names(now.sends if now is not None else map(send_fields, chosen_route.sends)),
     }
-    lost = ", ".join(now.loses if now is not None else chosen.loses)
+    lost = ", ".join(now.loses if now is not None else chosen_route.loses)
     if plan.verdict.parts:  # a text-only request has nothing to judge
         headers["x-intermodal-verdict"] = (now.verdict if now is not None else "") or plan.verdict.value
     if lost:
@@ -65,24 +65,24 @@ _LONGEST = 1000  # characters of a header filled with client text: clients refus
 
 def _join_names(names: list[str]) -> str:
     """Join names in one line, with the number of those left out."""
-    joined = ", ".join(names)
-    if len(joined) <= _LONGEST:
-        return joined
-    kept = joined[: _LONGEST - 20].rpartition(", ")[0]
-    return f"{kept}, … and {len(names) - kept.count(', ') - bool(kept)} more".removeprefix(", ")
+    names_text = ", ".join(names)
+    if len(names_text) <= _LONGEST:
+        return names_text
+    kept_names = names_text[: _LONGEST - 20].rpartition(", ")[0]
+    return f"{kept_names}, … and {len(names) - kept_names.count(', ') - bool(kept_names)} more".removeprefix(", ")
 
 
-def report_failure(error: BaseException, served: RequestRecord) -> dict[str, str]:
+def report_failure(error: BaseException, record: RequestRecord) -> dict[str, str]:
     """Return headers with the cost and attempts of a failed request, and attach the same data to its error.
 
     The error repeats it in its body (``protocols/errors/responses.py``), since the last event of a stream comes after
     its head. The route is the last endpoint called.
     """
-    route, attempts, cost = served.last_endpoint or NO_ROUTE, served.attempts, served.spent_so_far
-    seconds = round(time.monotonic() - served.began, 3)
-    about = {"plan": served.plan or None, "route": route, "cost": cost, "attempts": attempts, "seconds": seconds}
+    route, attempts, cost = record.last_endpoint or NO_ROUTE, record.attempts, record.spent_so_far
+    seconds = round(time.monotonic() - record.began, 3)
+    about = {"plan": record.plan or None, "route": route, "cost": cost, "attempts": attempts, "seconds": seconds}
     attach_run_summary(error, about)
-    plan = {"x-intermodal-plan": served.plan} if served.plan else {}
+    plan = {"x-intermodal-plan": record.plan} if record.plan else {}
     return {**plan, "x-intermodal-route": route, **cost_headers(cost, attempts)}
 
 
@@ -118,14 +118,14 @@ def route_summary(plan: Plan, route: str, now: RouteChange | None = None) -> dic
 
     ``now``: the route taken instead of the planned one.
     """
-    chosen = plan.chosen
+    chosen_route = plan.chosen
     return {
         "plan": plan.id,
         "route": route,
-        "planned": chosen.endpoint,
-        "summary": now.summary if now is not None else chosen.summary,
-        "loses": list(now.loses if now is not None else chosen.loses),
-        "sends": list(now.sends) if now is not None else [send_fields(send) for send in chosen.sends],
+        "planned": chosen_route.endpoint,
+        "summary": now.summary if now is not None else chosen_route.summary,
+        "loses": list(now.loses if now is not None else chosen_route.loses),
+        "sends": list(now.sends) if now is not None else [send_fields(send) for send in chosen_route.sends],
     }
 
 

@@ -106,15 +106,15 @@ _UNSERVED_PATHS: Mapping[str, str] = {
 def find_route(head: RequestHead) -> HttpRoute:
     """Return the route of a request. Raises RequestRefused (404 or 405)."""
     path = head.path
-    if (door := ROUTES.get((head.method, path))) is not None and not path.endswith("/"):
-        return door
+    if (route := ROUTES.get((head.method, path))) is not None and not path.endswith("/"):
+        return route
     if is_preflight(head):
         return _PREFLIGHT
     below = next((prefix for prefix in _BELOW if path.startswith(prefix) and len(path) > len(prefix)), path)
     method = "GET" if head.method == "HEAD" else head.method
-    door = ROUTES.get((method, below))
-    if door is not None:
-        return door
+    route = ROUTES.get((method, below))
+    if route is not None:
+        return route
     others = [verb for verb, there in ROUTES if there == below and not (there in _BELOW and below == path)]
     if others:
         raise RequestRefused(f"{path} takes {' or '.join(others)}", status=405, headers={"allow": ", ".join(others)})
@@ -156,5 +156,5 @@ def check_metrics_access(head: RequestHead, key: VirtualKey, watching: str) -> N
 
 def is_public(head: RequestHead, watching: str = "keys") -> bool:
     """Return True if a path needs no key. ``watching``: the setting ``[serve] metrics``."""
-    door = ROUTES.get(("GET", head.path))
-    return door is not None and (door.open or (head.path == METRICS_PATH and watching == "open"))
+    route = ROUTES.get(("GET", head.path))
+    return route is not None and (route.open or (head.path == METRICS_PATH and watching == "open"))

@@ -86,7 +86,7 @@ def run_plan(
 
 
 async def _count_events(
-    running: AsyncGenerator[Event], metrics: Metrics, served: RequestRecord
+    running: AsyncGenerator[Event], metrics: Metrics, record: RequestRecord
 ) -> AsyncGenerator[Event]:
     async with aclosing(running) as events:
         ops: dict[str, str] = {}  # operations by step
@@ -94,7 +94,7 @@ async def _count_events(
             if isinstance(event, StepStarted):
                 ops[event.step] = event.op
             metrics.count_event(event, ops.get(event.actual.step, "") if isinstance(event, StepFinished) else "")
-            served.feed(event)
+            record.feed(event)
             yield event
 
 

@@ -180,33 +180,33 @@ class Gateway:
 
     def refuse_request(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
         """Answer a request with an error before its body is read."""
-        served = self._begin_record(head, RequestRecord(), 0)
-        served.record_failure(error_code(error))
-        reply.extra = {"x-request-id": served.id, **(self._guard.cors_headers(head) if head is not None else {})}
+        record = self._begin_record(head, RequestRecord(), 0)
+        record.record_failure(error_code(error))
+        reply.extra = {"x-request-id": record.id, **(self._guard.cors_headers(head) if head is not None else {})}
         answer_error(head, error, reply)
-        self.context.metrics.count_rejected(served.route, reply.status)
-        self._report(served, reply)
+        self.context.metrics.count_rejected(record.route, reply.status)
+        self._report(record, reply)
 
-    def _begin_record(self, head: RequestHead | None, served: RequestRecord, size: int) -> RequestRecord:
+    def _begin_record(self, head: RequestHead | None, record: RequestRecord, size: int) -> RequestRecord:
         """Fill in the record of a request that begins, with a span if tracing is on. ``size``: bytes of its body."""
         if head is not None:
-            served.method, served.path, served.version, served.size = head.method, head.path, head.version, size
-            served.route = route_path(head)
+            record.method, record.path, record.version, record.size = head.method, head.path, head.version, size
+            record.route = route_path(head)
             if self.telemetry is not None:
                 from intermodal.telemetry.signals import RequestSpan
 
-                served.span = RequestSpan(self.telemetry, served, head.headers)
-        return served
+                record.span = RequestSpan(self.telemetry, record, head.headers)
+        return record
 
-    def _end_record(self, served: RequestRecord, reply: ResponseWriter) -> None:
+    def _end_record(self, record: RequestRecord, reply: ResponseWriter) -> None:
         """Count a request that has ended and report it."""
-        self._report(served, reply)
-        self.context.metrics.count_request(served)
+        self._report(record, reply)
+        self.context.metrics.count_request(record)
 
-    def _report(self, served: RequestRecord, reply: ResponseWriter) -> None:
-        served.record_end(reply.status, reply.sent, whole=reply.ended)
+    def _report(self, record: RequestRecord, reply: ResponseWriter) -> None:
+        record.record_end(reply.status, reply.sent, whole=reply.ended)
         if self.tell is not None:
-            self.tell(served)
+            self.tell(record)
 
     def answer_without_task(self, request: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
         """Start a direct call without a task if nothing has to be awaited first; otherwise return None.
@@ -241,9 +241,9 @@ class Gateway:
     def _begin(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         self.active += 1
         reply.keep_alive &= not self.leaving
-        served = self._begin_record(request.head, request.served, len(request.body))
-        served.key = "" if request.key is ANONYMOUS else request.key.id
-        request.response_headers["x-request-id"] = served.id
+        record = self._begin_record(request.head, request.served, len(request.body))
+        record.key = "" if request.key is ANONYMOUS else request.key.id
+        request.response_headers["x-request-id"] = record.id
         if "origin" in request.head.headers:
             request.response_headers |= self._guard.cors_headers(request.head)
         reply.extra = request.response_headers
@@ -252,26 +252,26 @@ class Gateway:
         """Answer a request by its route, or with an error. Under an Idempotency-Key it is executed once."""
         new_requester()
         self._begin(request, reply)
-        served = request.served
-        if served.span is not None:
-            served.span.enter()
+        record = request.served
+        if record.span is not None:
+            record.span.enter()
         try:
             found = None
             if request.after is None:
                 self._recheck_key(request)
                 found = await begin_idempotent(self.ledger, request) if self.ledger is not None else None
             if isinstance(found, StoredReply):
-                again = dict(line.split(": ", 1) for line in found.headers.splitlines())
+                headers = dict(line.split(": ", 1) for line in found.headers.splitlines())
                 about = {"content-type": found.content_type, "idempotency-replayed": "true"}
-                reply.write_whole(found.status, found.body, {**again, **about})
+                reply.write_whole(found.status, found.body, {**headers, **about})
             elif found is not None and self.ledger is not None:
                 async with store_idempotent(self.ledger, found, request, reply):
                     await self._answer(request, reply)
             else:
                 await self._answer(request, reply)
         except RequestRefused as error:
-            served.record_failure(error_code(error))
-            answer_error(request.head, error, reply, served)
+            record.record_failure(error_code(error))
+            answer_error(request.head, error, reply, record)
         finally:
             self.finish_request(request, reply)
 

@@ -140,15 +140,17 @@ class ServerClient(AsyncClient):
         first time, when names are indexed.
         """
         word, key = policy.model.strip().lower(), (policy.hosts, (policy.model,))
-        held = self._catalogs.get(key)
-        if not word or (held is not None and time.monotonic() - held.since <= REFRESH_SECONDS):
+        cached = self._catalogs.get(key)
+        if not word or (cached is not None and time.monotonic() - cached.since <= REFRESH_SECONDS):
             return
         catalog = self._catalog_of_hosts(policy.hosts)
-        if (held is not None and held.looked_in is catalog) or has_name(word, catalog.by_id):
+        if (cached is not None and cached.looked_in is catalog) or has_name(word, catalog.by_id):
             return
-        named = await offload(True, self._with_named, catalog, *key)
-        found = _CachedCatalog(-math.inf, catalog, named, Catalog(), (), Catalog())
-        self._catalogs[key] = found if held is None else held._replace(since=-math.inf, looked_in=catalog, named=named)
+        named_catalog = await offload(True, self._with_named, catalog, *key)
+        found = _CachedCatalog(-math.inf, catalog, named_catalog, Catalog(), (), Catalog())
+        self._catalogs[key] = (
+            found if cached is None else cached._replace(since=-math.inf, looked_in=catalog, named=named_catalog)
+        )
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
         now = time.monotonic()
@@ -156,22 +158,22 @@ class ServerClient(AsyncClient):
             self._machines = (now, loaded, super()._machine(loaded))
         return self._machines[2]
 
-    def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
+    def _catalog(self, hosts: tuple[str, ...], model_names: tuple[str, ...] = ()) -> Catalog:
         now = time.monotonic()
-        held = self._catalogs.get((hosts, named))
-        if held is None or now - held.since > REFRESH_SECONDS:
+        cached = self._catalogs.get((hosts, model_names))
+        if cached is None or now - cached.since > REFRESH_SECONDS:
             looked_in = self._catalog_of_hosts(hosts)
-            is_same = held is not None and held.looked_in is looked_in
-            found = held.named if held is not None and is_same else self._with_named(looked_in, hosts, named)
-            made = self._apply_lessons(found)
+            is_same = cached is not None and cached.looked_in is looked_in
+            found = cached.named if cached is not None and is_same else self._with_named(looked_in, hosts, model_names)
+            catalog = self._apply_lessons(found)
             # The planner caches facts about a catalog on the object.
-            if held is not None and held.catalog == made:
-                held = held._replace(since=now, looked_in=looked_in, named=found)
+            if cached is not None and cached.catalog == catalog:
+                cached = cached._replace(since=now, looked_in=looked_in, named=found)
             else:
-                held = _CachedCatalog(now, looked_in, found, made, (), made)
-            self._catalogs[hosts, named] = held
-        learned = self._upstreams.learned
-        if held.learned != learned:
-            corrected = self._upstreams.apply_lessons(held.catalog)
-            held = self._catalogs[hosts, named] = held._replace(learned=learned, corrected=corrected)
-        return held.corrected
+                cached = _CachedCatalog(now, looked_in, found, catalog, (), catalog)
+            self._catalogs[hosts, model_names] = cached
+        lessons = self._upstreams.learned
+        if cached.learned != lessons:
+            corrected = self._upstreams.apply_lessons(cached.catalog)
+            cached = self._catalogs[hosts, model_names] = cached._replace(learned=lessons, corrected=corrected)
+        return cached.corrected

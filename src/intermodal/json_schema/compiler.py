@@ -171,10 +171,10 @@ class _Context:
 
     __slots__ = ("_compiler", "_resource", "beside", "budget", "place")
 
-    def __init__(self, compiler: Compiler, beside: dict[str, Any], resource: Resource, place: str) -> None:
+    def __init__(self, compiler: Compiler, other_keywords: dict[str, Any], resource: Resource, place: str) -> None:
         self._compiler = compiler
         self._resource = resource
-        self.beside = beside
+        self.beside = other_keywords
         self.budget = compiler.budget
         self.place = place
 

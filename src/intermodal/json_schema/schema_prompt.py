@@ -138,8 +138,8 @@ def _choices(schema: Schema) -> Iterator[str]:
 
 def _kind(schema: Schema) -> str:
     kinds = schema.get("type")
-    listed = kinds[:_VALUES] if isinstance(kinds, list) else [kinds]
-    kind_text = " or ".join(str(each)[:_SAID] for each in listed if isinstance(each, str))
+    named_types = kinds[:_VALUES] if isinstance(kinds, list) else [kinds]
+    kind_text = " or ".join(str(each)[:_SAID] for each in named_types if isinstance(each, str))
     return f"{kind_text}, {schema['format'][:_SAID]}" if isinstance(schema.get("format"), str) else kind_text
 
 

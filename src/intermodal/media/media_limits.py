@@ -85,8 +85,8 @@ def read_megapixels(width: int, height: int) -> tuple[float, float, float]:
     tiled = _tiled_side(width) * _tiled_side(height) / 1e6
     if not shrink:
         return (tiled, tiled, tiled)
-    once = megapixels * min(1.0, COUNTED_SIDE / max(width, height)) ** 2
-    return (once, once, max(once, tiled))
+    one_reading = megapixels * min(1.0, COUNTED_SIDE / max(width, height)) ** 2
+    return (one_reading, one_reading, max(one_reading, tiled))
 
 
 def shrink_to_read(width: int, height: int) -> float:

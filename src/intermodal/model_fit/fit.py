@@ -169,7 +169,7 @@ class VllmReport(Value):
 
 
 def _vllm_report(
-    wish: FitQuery, subject: ModelReference, shape: ModelShape, machine: Machine, *, is_this_machine: bool,
+    query: FitQuery, subject: ModelReference, shape: ModelShape, machine: Machine, *, is_this_machine: bool,
     corrections: tuple[Correction, ...] = (),
 ) -> VllmReport:  # fmt: skip
     """Return the report. ``corrections``: measurements of the model's files on this machine.
@@ -190,24 +190,24 @@ def _vllm_report(
             "(vllm-metal) has memory of its own rules", where=setting("engine", "vllm"),
             todo=hint("size a GGUF of it for llama.cpp: hf:OWNER/REPO-GGUF {engine=}", "llama.cpp"),
         )  # fmt: skip
-    if wish.projector or wish.draft:
-        option = setting("mmproj") if wish.projector else setting("draft")
+    if query.projector or query.draft:
+        option = setting("mmproj") if query.projector else setting("draft")
         raise UsageError("is of llama.cpp", where=option, todo="leave it out: vLLM reads one folder")
-    if wish.type_k not in _CACHES or wish.type_k != wish.type_v:
+    if query.type_k not in _CACHES or query.type_k != query.type_v:
         raise UsageError(
-            f"vLLM keeps no {wish.type_k} cache", where=setting("kv"), todo="write f16, or q8_0 for its fp8"
+            f"vLLM keeps no {query.type_k} cache", where=setting("kv"), todo="write f16, or q8_0 for its fp8"
         )
-    context = max(wish.contexts) if wish.contexts else min(shape.context or _VLLM_CONTEXT, _VLLM_CONTEXT)
+    context = max(query.contexts) if query.contexts else min(shape.context or _VLLM_CONTEXT, _VLLM_CONTEXT)
     smallest = min(machine.gpus, key=lambda gpu: gpu.memory)
     serving = VllmSettings(
-        memory=smallest.memory, length=context, slots=wish.slots, cards=len(machine.gpus),
-        cache_bytes=_CACHES[wish.type_k],
+        memory=smallest.memory, length=context, slots=query.slots, cards=len(machine.gpus),
+        cache_bytes=_CACHES[query.type_k],
     )  # fmt: skip
     found = vllm_capacity(shape, serving, corrections)
-    sizes = wish.contexts or table_contexts(shape, ())
+    sizes = query.contexts or table_contexts(shape, ())
 
     def decode(model_shape: ModelShape, tried: VllmSettings) -> Quantity:
-        return _tensor_parallel_speed(model_shape, tried.length, machine, replace(wish, slots=tried.slots)).decode
+        return _tensor_parallel_speed(model_shape, tried.length, machine, replace(query, slots=tried.slots)).decode
 
     vllm_report = VllmReport(
         subject=subject,
@@ -217,21 +217,21 @@ def _vllm_report(
         context=context,
         serving=serving,
         served=found,
-        pace=_tensor_parallel_speed(shape, context, machine, wish),
+        pace=_tensor_parallel_speed(shape, context, machine, query),
         room=round(smallest.memory * serving.utilization),
         table=tuple(
             (length, vllm_capacity(shape, replace(serving, length=length), corrections).texts) for length in sizes
         ),
-        command=vllm_command(wish.model.removeprefix("hf:"), serving),
+        command=vllm_command(query.model.removeprefix("hf:"), serving),
     )
     if vllm_report.verdict in ("fits", "unknown"):
         return vllm_report
     return replace(
-        vllm_report, changes=vllm_changes(wish.model.removeprefix("hf:"), shape, serving, decode, corrections)
+        vllm_report, changes=vllm_changes(query.model.removeprefix("hf:"), shape, serving, decode, corrections)
     )
 
 
-def _tensor_parallel_speed(shape: ModelShape, context: int, machine: Machine, wish: FitQuery) -> ModelSpeed:
+def _tensor_parallel_speed(shape: ModelShape, context: int, machine: Machine, query: FitQuery) -> ModelSpeed:
     """Return the speed under tensor parallelism.
 
     All GPUs read at the same time, so they count as one GPU with the bandwidth of the slowest times their number.
@@ -240,9 +240,9 @@ def _tensor_parallel_speed(shape: ModelShape, context: int, machine: Machine, wi
     cards = len(machine.gpus)
     name = f"{cards} cards like {slowest.name}" if cards > 1 else slowest.name
     combined = replace(slowest, name=name, bandwidth=slowest.bandwidth * cards, compute=slowest.compute * cards)
-    settings = ServingSettings(context=context * wish.slots, slots=wish.slots, gpu_layers=ALL)
+    settings = ServingSettings(context=context * query.slots, slots=query.slots, gpu_layers=ALL)
     return model_speed(
-        shape, settings, replace(machine, gpus=(combined,)), prompt=min(wish.prompt, context), users=wish.slots
+        shape, settings, replace(machine, gpus=(combined,)), prompt=min(query.prompt, context), users=query.slots
     )
 
 
@@ -286,50 +286,52 @@ class FitReport(Value):
         return self.placed.verdict
 
 
-def check_fit(wish: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitReport | VllmReport:
+def check_fit(query: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitReport | VllmReport:
     """Report whether the model fits, its speed, and changes that would make it fit.
 
     Raises:
         UsageError: a GPU, size, context or quantization is invalid. WeightsError: a file is damaged.
         InputMissing, UnknownModel, NotInstalled: the named model does not exist.
     """
-    sized = find_model(wish.model, weights, env)
+    sized = find_model(query.model, weights, env)
     if sized.shape.role != "model":
         raise UsageError(
-            f"{wish.model} is a projector", where="MODEL", todo=hint("name the model, and this with {mmproj}")
+            f"{query.model} is a projector", where="MODEL", todo=hint("name the model, and this with {mmproj}")
         )
-    projector_reference = wish.projector or _own_projector(wish.model, weights)
-    projector, draft = find_projector_and_draft(projector_reference, wish.draft, weights, env)
-    is_this_machine = not (wish.gpus or wish.ram)
-    machine = machine_of(wish, env)
+    projector_reference = query.projector or _own_projector(query.model, weights)
+    projector, draft = find_projector_and_draft(projector_reference, query.draft, weights, env)
+    is_this_machine = not (query.gpus or query.ram)
+    machine = machine_of(query, env)
     name = sized.files[0][0] if sized.files else sized.where
     subject = ModelReference(
-        reference=wish.model, quantization=quantization_of(name, sized.shape), projector=wish.projector,
-        draft=wish.draft, path="" if wish.model.startswith(REMOTE) else sized.where,
-        siblings=_siblings(Path(sized.where)) if not wish.model.startswith(REMOTE) else (),
+        reference=query.model, quantization=quantization_of(name, sized.shape), projector=query.projector,
+        draft=query.draft, path="" if query.model.startswith(REMOTE) else sized.where,
+        siblings=_siblings(Path(sized.where)) if not query.model.startswith(REMOTE) else (),
     )  # fmt: skip
-    measured = kept_corrections(cache_dir(env), sized.where) if is_this_machine else ()
-    engine = wish.engine or ("llama.cpp" if sized.shape.format == "gguf" else "vllm")
+    corrections = kept_corrections(cache_dir(env), sized.where) if is_this_machine else ()
+    engine = query.engine or ("llama.cpp" if sized.shape.format == "gguf" else "vllm")
     if engine == "vllm":
-        served = _vllm_report(
-            wish, subject, sized.shape, machine, is_this_machine=is_this_machine, corrections=measured
+        vllm_report = _vllm_report(
+            query, subject, sized.shape, machine, is_this_machine=is_this_machine, corrections=corrections
         )
-        return replace(served, name=name, read=sized.read, requests=sized.requests)
+        return replace(vllm_report, name=name, read=sized.read, requests=sized.requests)
     if sized.shape.format != "gguf":
         raise UsageError("llama.cpp reads GGUF files, and these are safetensors", where=setting("engine"),
                          todo="name a GGUF, or leave it out")  # fmt: skip
-    beside = RelatedFiles(projector=projector, draft=draft, corrections=measured)
-    fit_report = report(wish, subject, sized.shape, machine, is_this_machine=is_this_machine, beside=beside)
-    if is_this_machine and wish.slots == 1:
+    related_files = RelatedFiles(projector=projector, draft=draft, corrections=corrections)
+    fit_report = report(
+        query, subject, sized.shape, machine, is_this_machine=is_this_machine, related_files=related_files
+    )
+    if is_this_machine and query.slots == 1:
         fit_report = replace(
-            fit_report, pace=with_measurements(fit_report.pace, *_measured_correction(wish.model, subject.path, env))
+            fit_report, pace=with_measurements(fit_report.pace, *_measured_correction(query.model, subject.path, env))
         )
     return replace(fit_report, name=name, read=sized.read, requests=sized.requests)
 
 
-def machine_of(wish: FitQuery, env: Mapping[str, str]) -> Machine:
+def machine_of(query: FitQuery, env: Mapping[str, str]) -> Machine:
     """Return the machine that the query describes, or this one if it describes none."""
-    return machine_of_options(wish.gpus, wish.ram) if wish.gpus or wish.ram else this_machine(env)
+    return machine_of_options(query.gpus, query.ram) if query.gpus or query.ram else this_machine(env)
 
 
 def _siblings(path: Path) -> tuple[str, ...]:
@@ -355,56 +357,58 @@ class RelatedFiles(Value):
 
 
 def report(
-    wish: FitQuery,
+    query: FitQuery,
     subject: ModelReference,
     shape: ModelShape,
     machine: Machine,
     *,
     is_this_machine: bool = False,
-    beside: RelatedFiles | None = None,
+    related_files: RelatedFiles | None = None,
 ) -> FitReport:
     """Return the report for a shape on a machine. Pure."""
-    beside = beside or RelatedFiles()
-    context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
+    related_files = related_files or RelatedFiles()
+    context = max(query.contexts) if query.contexts else min(shape.context or CONTEXT, CONTEXT)
     query_settings = ServingSettings(
-        context=context * wish.slots, slots=wish.slots, type_k=wish.type_k, type_v=wish.type_v,
-        projector=beside.projector, draft=beside.draft,
+        context=context * query.slots, slots=query.slots, type_k=query.type_k, type_v=query.type_v,
+        projector=related_files.projector, draft=related_files.draft,
     )  # fmt: skip
     settings = everything_on_cards(query_settings, machine)
-    placed = place_model(shape, settings, machine, corrections=beside.corrections)
-    found = model_speed(shape, placed.settings, machine, prompt=min(wish.prompt, context), users=wish.slots)
+    placed_model = place_model(shape, settings, machine, corrections=related_files.corrections)
+    found = model_speed(shape, placed_model.settings, machine, prompt=min(query.prompt, context), users=query.slots)
     return FitReport(
         subject=subject,
         name=Path(subject.path or subject.reference).name,
         machine=machine,
         is_this_machine=is_this_machine,
         context=context,
-        placed=placed,
+        placed=placed_model,
         pace=found,
-        largest=largest_context(placed, machine),
-        cells=tuple(_cells(wish, subject, placed, machine)),
-        changes=fit_changes(subject, placed, machine, prompt=found.prompt) if placed.verdict != "fits" else (),
-        command=server_command(subject, placed.settings),
+        largest=largest_context(placed_model, machine),
+        cells=tuple(_cells(query, subject, placed_model, machine)),
+        changes=fit_changes(subject, placed_model, machine, prompt=found.prompt)
+        if placed_model.verdict != "fits"
+        else (),
+        command=server_command(subject, placed_model.settings),
     )
 
 
-def _cells(wish: FitQuery, subject: ModelReference, placed_model: PlacedModel, machine: Machine) -> list[FitCell]:
+def _cells(query: FitQuery, subject: ModelReference, placed_model: PlacedModel, machine: Machine) -> list[FitCell]:
     found = []
-    for name, to in _rows(wish, subject.quantization):
-        for tokens in table_contexts(placed_model.shape, wish.contexts):
-            placed = place_quantized(placed_model, with_context(placed_model.settings, tokens), machine, to)
+    for name, to in _rows(query, subject.quantization):
+        for tokens in table_contexts(placed_model.shape, query.contexts):
+            placed_cell = place_quantized(placed_model, with_context(placed_model.settings, tokens), machine, to)
             found.append(
                 FitCell(
-                    quantization=name, context=tokens, verdict=placed.verdict, check=placed.deciding_check,
+                    quantization=name, context=tokens, verdict=placed_cell.verdict, check=placed_cell.deciding_check,
                     estimated=to is not None,
                 )
             )  # fmt: skip
     return found
 
 
-def _rows(wish: FitQuery, own: str) -> list[tuple[str, Quantization | None]]:
+def _rows(query: FitQuery, own: str) -> list[tuple[str, Quantization | None]]:
     """Return the quantizations of the table, largest first, with the file's own among them."""
-    names = dict.fromkeys([*(quantization(word).name for word in wish.quantizations or USUAL), own or "as it is"])
+    names = dict.fromkeys([*(quantization(word).name for word in query.quantizations or USUAL), own or "as it is"])
     rows = [(name, None if name in (own, "as it is") else QUANTIZATIONS[name]) for name in names]
     return sorted(rows, key=lambda row: -(QUANTIZATIONS[row[0]].bits if row[0] in QUANTIZATIONS else 0.0))
 
@@ -425,8 +429,8 @@ def measured_speeds(name: str, env: Mapping[str, str]) -> tuple[Quantity | None,
     from intermodal.catalog.shipped_rows import shipped_rows
     from intermodal.store.database import Store
 
-    served = ((host.id, model) for host in shipped_rows().hosts for model in host.models if model.weights == name)
-    endpoint = next((f"{host}:{model.id}" for host, model in served), "")
+    served_rows = ((host.id, model) for host in shipped_rows().hosts for model in host.models if model.weights == name)
+    endpoint = next((f"{host}:{model.id}" for host, model in served_rows), "")
     path = data_dir(env) / "store.sqlite3"
     if not endpoint or not path.exists():
         return None, None

@@ -62,7 +62,7 @@ class FitComparison(Value):
     prefill: Quantity = Quantity()
 
 
-def compare_with_actual(wish: FitQuery, target: str, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
+def compare_with_actual(query: FitQuery, target: str, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
     """Compare the prediction with a server or a log.
 
     ``target``: an address, the name of a server of ``intermodal up``, a log file, or "" to look for a server of
@@ -81,12 +81,12 @@ def compare_with_actual(wish: FitQuery, target: str, weights: WeightsStore, env:
         else None
     )
     if place is None and target.startswith(_WEB):
-        return _server(wish, _server_at(target, wish.model, env), weights, env)
+        return _server(query, _server_at(target, query.model, env), weights, env)
     if place is not None:
-        return _server(wish, _running_server(place), weights, env)
+        return _server(query, _running_server(place), weights, env)
     if target:
-        return _log(wish, target, weights, env)
-    return _server(wish, _find_server(wish.model, weights, env), weights, env)
+        return _log(query, target, weights, env)
+    return _server(query, _find_server(query.model, weights, env), weights, env)
 
 
 def is_server(target: str, env: Mapping[str, str]) -> bool:
@@ -121,14 +121,16 @@ def _address(target: str) -> str:
 # ---- a server ----------------------------------------------------------------------------------------
 
 
-def _server(wish: FitQuery, footprint: ServerFootprint, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
-    if wish.gpus or wish.ram:
+def _server(
+    query: FitQuery, footprint: ServerFootprint, weights: WeightsStore, env: Mapping[str, str]
+) -> FitComparison:
+    if query.gpus or query.ram:
         raise UsageError(
             "compares on this machine, and another one is named", where=setting("check"), todo="leave one out"
         )
-    sized = find_model(_file(wish.model, footprint), weights, env)
+    sized = find_model(_file(query.model, footprint), weights, env)
     projector, draft = find_projector_and_draft(
-        wish.projector or footprint.projector, wish.draft or footprint.draft, weights, env
+        query.projector or footprint.projector, query.draft or footprint.draft, weights, env
     )
     machine = this_machine(env)
     comparison = compare_memory(sized.shape, footprint, machine, today(), projector=projector, draft=draft)
@@ -176,7 +178,7 @@ def _find_server(model: str, weights: WeightsStore, env: Mapping[str, str]) -> S
     locked: list[str] = []
     for address in USUAL:
         try:
-            found = read_footprint(address, wanted=model)  # without a key: an unknown server may be listening there
+            found = read_footprint(address, model_name=model)  # without a key: an unknown server may be listening there
         except CredentialsRefused:
             locked.append(address)
             continue
@@ -194,7 +196,7 @@ def _find_server(model: str, weights: WeightsStore, env: Mapping[str, str]) -> S
 def _server_at(address: str, model: str, env: Mapping[str, str]) -> ServerFootprint:
     """Return the server at ``address``, with its key if it wants one; keys of other programs are not sent."""
     try:
-        return read_footprint(address, wanted=model)
+        return read_footprint(address, model_name=model)
     except CredentialsRefused as wants:
         refused = wants
     tried: list[str] = []
@@ -202,7 +204,7 @@ def _server_at(address: str, model: str, env: Mapping[str, str]) -> ServerFootpr
         if env.get(name):
             tried.append(name)
             with suppress(CredentialsRefused):
-                return read_footprint(address, key=env[name], wanted=model)
+                return read_footprint(address, key=env[name], model_name=model)
     if not tried:
         raise refused
     raise CredentialsRefused(
@@ -250,9 +252,9 @@ def _server_at_address(address: str, env: Mapping[str, str]) -> ServerRecords | 
 # ---- a log -------------------------------------------------------------------------------------------
 
 
-def _log(wish: FitQuery, path: str, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
+def _log(query: FitQuery, path: str, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
     """Compare with a log. The settings are taken from the query, so no correction is stored."""
-    if not wish.model:
+    if not query.model:
         raise UsageError("a log is compared with a model, and none is named", where="MODEL", todo="name one")
     try:
         with Path(path).open(errors="replace") as file:
@@ -264,7 +266,7 @@ def _log(wish: FitQuery, path: str, weights: WeightsStore, env: Mapping[str, str
         ) from None
     if not logged_terms(log):
         raise UsageError("has no line about buffers", where=path, todo="start llama-server with -v, and keep its log")
-    report = check_fit(wish, weights, env)
+    report = check_fit(query, weights, env)
     if isinstance(report, VllmReport):
         raise UsageError(
             "a log is compared with llama.cpp's memory only", where=setting("check"), todo="name its address"

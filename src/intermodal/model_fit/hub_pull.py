@@ -158,68 +158,71 @@ async def hub_pull(
         raise UsageError(f"{model_name} names no repository of a hub", where="pull", todo="say hf:OWNER/REPO[:QUANT]")
     if before is not None and not update:
         return replace(await _refresh_pin(before, reference, model_name, machine, env), cards=cards)
-    listed = await _list_files(reference, model_name, env)
+    listing = await _list_files(reference, model_name, env)
     if before is not None:
-        reference = _same_model(before, reference, listed)
-    if has_onnx(listed, reference):
+        reference = _same_model(before, reference, listing)
+    if has_onnx(listing, reference):
         name = before.name if before is not None else row.name if row is not None else ""
         name = name or _name(reference.repo.partition("/")[2], reference, weights, used_names)
-        onnx = await onnx_pull(reference, listed, name, model_name, env)
+        onnx = await onnx_pull(reference, listing, name, model_name, env)
         _check_names(onnx, model_name)
         return HubPull(model=onnx, report=None, room=float(machine.free), cards=cards)
-    variants = _variants(listed, reference)
-    projector = _projector(listed)
-    vision = await _shape(reference.repo, projector.name, listed.revision, env) if projector is not None else None
-    chosen, found, why = await _choose_variant(variants, vision, reference, listed.revision, machine, env)
-    same = before is not None and before.revision == listed.revision and _COMMIT.fullmatch(listed.revision)
+    variants = _variants(listing, reference)
+    projector = _projector(listing)
+    vision = await _shape(reference.repo, projector.name, listing.revision, env) if projector is not None else None
+    chosen_variant, found, why = await _choose_variant(variants, vision, reference, listing.revision, machine, env)
+    same = before is not None and before.revision == listing.revision and _COMMIT.fullmatch(listing.revision)
     sums = before.checksums() if before is not None and same else {}  # for files without a listed checksum
-    like = before or row or _row_of(reference.repo, chosen.quantization, weights)
+    like = before or row or _row_of(reference.repo, chosen_variant.quantization, weights)
     pulled = LockedModel(
-        name=like.name if like is not None else _name(chosen.files[0].name, reference, weights, used_names),
-        repo=reference.repo, revision=listed.revision, requested=reference.revision, quantization=chosen.quantization,
+        name=like.name if like is not None else _name(chosen_variant.files[0].name, reference, weights, used_names),
+        repo=reference.repo, revision=listing.revision, requested=reference.revision,
+        quantization=chosen_variant.quantization,
         files=tuple(
             LockedFile(path=file.name, size=file.size, sha256=file.sha256 or sums.get(file.name, ""))
-            for file in (*chosen.files, *((projector,) if projector is not None else ()))
+            for file in (*chosen_variant.files, *((projector,) if projector is not None else ()))
         ),
-        main=chosen.files[0].name.rpartition("/")[2],
-        projector=projector.name.rpartition("/")[2] if projector is not None else "", licence=listed.licence,
+        main=chosen_variant.files[0].name.rpartition("/")[2],
+        projector=projector.name.rpartition("/")[2] if projector is not None else "", licence=listing.licence,
         traits=_model_traits(found, vision), date=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
     _check_names(pulled, model_name)
     return HubPull(model=pulled, report=found, why=why, cards=cards)
 
 
-async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) -> tuple[FitQuery, str]:
+async def as_pulled(query: FitQuery, machine: Machine, env: Mapping[str, str]) -> tuple[FitQuery, str]:
     """Return the query with the file and projector that pulling its repository would fetch, and why this quantization.
 
     The machine is used with its GPUs. A query that names no repository of GGUF files is returned unchanged; if the hub
     cannot list it, reading the model later reports the error.
     """
-    reference = parse_hub_reference(wish.model)
-    if reference is None or wish.engine == "vllm" or (reference.file and not is_model(reference.file)):
-        return wish, ""
+    reference = parse_hub_reference(query.model)
+    if reference is None or query.engine == "vllm" or (reference.file and not is_model(reference.file)):
+        return query, ""
     try:
-        listed = await _list_files(reference, wish.model, env)
+        listing = await _list_files(reference, query.model, env)
     except WeightsError:
-        return wish, ""
-    if not any(is_model(file.name) for file in listed.files):
-        return wish, ""
-    variants, projector = _variants(listed, reference), None if wish.projector else _projector(listed)
-    chosen, why = variants[0], ""
+        return query, ""
+    if not any(is_model(file.name) for file in listing.files):
+        return query, ""
+    variants, projector = _variants(listing, reference), None if query.projector else _projector(listing)
+    chosen_variant, why = variants[0], ""
     if len(variants) > 1:
-        vision = await _shape(reference.repo, projector.name, listed.revision, env) if projector is not None else None
-        chosen, _, why = await _choose_variant(variants, vision, reference, listed.revision, machine, env)
+        vision = await _shape(reference.repo, projector.name, listing.revision, env) if projector is not None else None
+        chosen_variant, _, why = await _choose_variant(variants, vision, reference, listing.revision, machine, env)
     revision = "" if reference.revision == "main" else f"@{reference.revision}"
-    beside = f"hf:{reference.repo}/{projector.name}{revision}" if projector is not None else wish.projector
-    return replace(wish, model=f"hf:{reference.repo}/{chosen.files[0].name}{revision}", projector=beside), why
+    projector_source = f"hf:{reference.repo}/{projector.name}{revision}" if projector is not None else query.projector
+    return replace(
+        query, model=f"hf:{reference.repo}/{chosen_variant.files[0].name}{revision}", projector=projector_source
+    ), why
 
 
-def _same_model(before: LockedModel, reference: HubReference, listed: HubListing) -> HubReference:
+def _same_model(before: LockedModel, reference: HubReference, listing: HubListing) -> HubReference:
     """Return the reference for an update: the pulled file, or its quantization if the file no longer exists."""
     if reference.file or reference.quant or before.runtime != "llama":
         return reference
     path = before.files[0].path
-    if before.quantization and all(file.name != path for file in listed.files):
+    if before.quantization and all(file.name != path for file in listing.files):
         return replace(reference, quant=before.quantization)
     return replace(reference, file=path)
 
@@ -249,18 +252,18 @@ async def _refresh_pin(
         else:
             continue
         raise WeightsError(what, where=before.name, todo=hint("find out why; add {update} to take the present files"))
-    moved = ""
+    move_note = ""
     if before.requested != before.revision:
-        moved = (await _list_files(replace(reference, revision=before.requested), name, env)).revision
-    moved = moved if moved != before.revision else ""
+        move_note = (await _list_files(replace(reference, revision=before.requested), name, env)).revision
+    move_note = move_note if move_note != before.revision else ""
     if before.runtime != "llama":
-        return HubPull(model=before, report=None, moved=moved, room=float(machine.free))
+        return HubPull(model=before, report=None, moved=move_note, room=float(machine.free))
     vision = (
         await _shape(before.repo, _path(before, before.projector), before.revision, env) if before.projector else None
     )
     shape = await _shape(before.repo, before.files[0].path, before.revision, env)
     found = _report(before.repo, before.files[0].path, before.quantization, shape, vision, machine)
-    return HubPull(model=before, report=found, moved=moved)
+    return HubPull(model=before, report=found, moved=move_note)
 
 
 def _row_of(repo: str, quantization: str, weights: WeightsStore) -> WeightsRow | None:
@@ -297,11 +300,11 @@ async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) ->
 # ---- which files -------------------------------------------------------------------------------------
 
 
-def _variants(listed: HubListing, reference: HubReference) -> list[Variant]:
+def _variants(listing: HubListing, reference: HubReference) -> list[Variant]:
     """Return the requested model in every quantization it is available in. Raises UsageError."""
-    by_name = {file.name: file for file in listed.files}
+    by_name = {file.name: file for file in listing.files}
     if reference.file or reference.quant:
-        name = reference.file or chosen_file(listed.files, reference)
+        name = reference.file or chosen_file(listing.files, reference)
         if name not in by_name:
             raise UsageError(
                 f"has no file {name}", where=reference.repo, todo="look at its page, or leave the file out"
@@ -345,9 +348,9 @@ def _base_name_of(base: str) -> str:
     return _MADE.sub("", with_quantization(name, "").strip("-._")).strip("-._")
 
 
-def _projector(listed: HubListing) -> HubFile | None:
+def _projector(listing: HubListing) -> HubFile | None:
     """Return the model's image or audio projector, in the preferred type if there are several."""
-    found = [file for file in listed.files if is_projector(file.name)]
+    found = [file for file in listing.files if is_projector(file.name)]
 
     def place(file: HubFile) -> tuple[int, str]:
         name = quantization_in_name(file.name)
@@ -438,7 +441,12 @@ def _report(
     source = f"hf:{repo}/{file}"
     subject = ModelReference(reference=source, quantization=quantization, projector="", draft="", path="")
     found = report(
-        FitQuery(model=source), subject, shape, machine, is_this_machine=True, beside=RelatedFiles(projector=vision)
+        FitQuery(model=source),
+        subject,
+        shape,
+        machine,
+        is_this_machine=True,
+        related_files=RelatedFiles(projector=vision),
     )
     return replace(found, name=file.rpartition("/")[2])
 
@@ -537,16 +545,16 @@ class OnnxSelection(NamedTuple):
     ending: str
 
 
-def has_onnx(listed: HubListing, reference: HubReference) -> bool:
+def has_onnx(listing: HubListing, reference: HubReference) -> bool:
     """Return whether the repository's models are ONNX files, unless the reference names a file of another format."""
     if reference.file:
         return reference.file.endswith(".onnx")
-    names = [file.name for file in listed.files]
+    names = [file.name for file in listing.files]
     return any(name.endswith(".onnx") for name in names) and not any(name.endswith(".gguf") for name in names)
 
 
 async def onnx_pull(
-    reference: HubReference, listed: HubListing, name: str, source: str, env: Mapping[str, str]
+    reference: HubReference, listing: HubListing, name: str, source: str, env: Mapping[str, str]
 ) -> LockedModel:
     """Return the ONNX model as it would be pinned, under ``name``.
 
@@ -554,43 +562,43 @@ async def onnx_pull(
         UsageError: the repository has no model that a runtime here opens, or lacks one of its files. WeightsError: its
             ``config.json`` cannot be fetched, or has no known head.
     """
-    files = {file.name: file for file in listed.files}
-    config = await _config(reference, listed, source, env)
+    files = {file.name: file for file in listing.files}
+    config = await _config(reference, listing, source, env)
     selection = _select_onnx_files(files, config, reference)
     traits = _onnx_traits(selection, config)
-    sums = {file.name: await _file_checksum(file, reference, listed, source, env) for file in selection.files}
+    sums = {file.name: await _file_checksum(file, reference, listing, source, env) for file in selection.files}
     return LockedModel(
-        name=name, repo=reference.repo, revision=listed.revision, requested=reference.revision,
+        name=name, repo=reference.repo, revision=listing.revision, requested=reference.revision,
         quantization=selection.ending.removeprefix("_"), runtime=selection.runtime,
         files=tuple(LockedFile(path=file.name, size=file.size, sha256=sums[file.name]) for file in selection.files),
-        main="", licence=listed.licence, traits=traits, date=datetime.now(UTC).isoformat(timespec="seconds"),
+        main="", licence=listing.licence, traits=traits, date=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
 
 
 async def _file_checksum(
-    file: HubFile, reference: HubReference, listed: HubListing, source: str, env: Mapping[str, str]
+    file: HubFile, reference: HubReference, listing: HubListing, source: str, env: Mapping[str, str]
 ) -> str:
     """Return the SHA-256 of a file as listed, or computed at the commit if the file is small; "" if unknown."""
-    if file.sha256 or file.name.endswith(".onnx") or file.size > SMALL or not _COMMIT.fullmatch(listed.revision):
+    if file.sha256 or file.name.endswith(".onnx") or file.size > SMALL or not _COMMIT.fullmatch(listing.revision):
         return file.sha256
-    return hashlib.sha256(await _read_hub_file(file.name, SMALL, reference, listed, source, env)).hexdigest()
+    return hashlib.sha256(await _read_hub_file(file.name, SMALL, reference, listing, source, env)).hexdigest()
 
 
 async def _read_hub_file(
-    name: str, most: int, reference: HubReference, listed: HubListing, source: str, env: Mapping[str, str]
+    name: str, most: int, reference: HubReference, listing: HubListing, source: str, env: Mapping[str, str]
 ) -> bytes:
     try:
-        return await read_small_file(reference, listed.revision, name, most, env)
+        return await read_small_file(reference, listing.revision, name, most, env)
     except SourceFailed as failed:
         raise source_error(failed, source) from None
 
 
-async def _config(reference: HubReference, listed: HubListing, source: str, env: Mapping[str, str]) -> dict[str, Any]:
-    if all(file.name != "config.json" for file in listed.files):
+async def _config(reference: HubReference, listing: HubListing, source: str, env: Mapping[str, str]) -> dict[str, Any]:
+    if all(file.name != "config.json" for file in listing.files):
         raise UsageError(
             "has no config.json", where=reference.repo, todo="name a repository that has one beside its ONNX"
         )
-    data = await _read_hub_file("config.json", MAX_CONFIG, reference, listed, source, env)
+    data = await _read_hub_file("config.json", MAX_CONFIG, reference, listing, source, env)
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
@@ -614,12 +622,12 @@ def _select_onnx_files(
 
 
 def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], reference: HubReference) -> OnnxSelection:
-    beside = ("tokenizer.json", "preprocessor_config.json", "config.json")
+    side_files = ("tokenizer.json", "preprocessor_config.json", "config.json")
     try:
         paths, ending = _onnx_files(files, ("vision_model", "text_model"), reference)
     except UsageError:
         path, ending = _onnx_files(files, ("model",), reference)
-        return OnnxSelection("contrastive", _with(files, path, beside, reference), ending)
+        return OnnxSelection("contrastive", _with(files, path, side_files, reference), ending)
     if (
         scores_pairs_independently(config) and logit_scale(config) is None
     ):  # only the whole model tells its scale and bias
@@ -632,7 +640,7 @@ def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], referenc
                 "says neither logit_scale nor logit_bias, and has no model.onnx that does", where=reference.repo
             )
         paths = (*paths, combined.name)
-    return OnnxSelection("contrastive", _with(files, paths, beside, reference), ending)
+    return OnnxSelection("contrastive", _with(files, paths, side_files, reference), ending)
 
 
 def _onnx_files(
@@ -663,12 +671,12 @@ def _onnx_files(
 
 
 def _with(
-    files: Mapping[str, HubFile], paths: tuple[str, ...], beside: tuple[str, ...], reference: HubReference
+    files: Mapping[str, HubFile], paths: tuple[str, ...], side_files: tuple[str, ...], reference: HubReference
 ) -> tuple[HubFile, ...]:
-    for name in beside:
+    for name in side_files:
         if name not in files:
             raise UsageError(f"has no {name}, without which its ONNX files are of no use", where=reference.repo)
-    return tuple(files[name] for name in (*paths, *beside))
+    return tuple(files[name] for name in (*paths, *side_files))
 
 
 def _onnx_traits(selection: OnnxSelection, config: Mapping[str, Any]) -> ModelTraits:

@@ -177,11 +177,11 @@ def _local_models(
                 context=tokens * query.slots, slots=query.slots, type_k=query.type_k, type_v=query.type_v,
                 projector=projector_shape,
             )  # fmt: skip
-            measured = load_corrections(cache_dir(env), path) if machine.processor else ()  # of this machine
-            placed = place_model(shape, everything_on_cards(settings, machine), machine, corrections=measured)
+            corrections = load_corrections(cache_dir(env), path) if machine.processor else ()  # of this machine
+            placed_model = place_model(shape, everything_on_cards(settings, machine), machine, corrections=corrections)
         except IntermodalError:
             continue
-        if placed.deciding_check is not None:
+        if placed_model.deciding_check is not None:
             model = row_model(name, weights)
             tier, evidence = (
                 _tier(model) if model is not None else (tier_by_size(shape.parameters, shape.active)[0], "proxy")
@@ -192,10 +192,10 @@ def _local_models(
                 store=store,
                 tier=tier,
                 evidence=evidence,
-                check=placed.deciding_check,
+                check=placed_model.deciding_check,
                 exact=True,
                 weight=strength_size(shape.parameters, shape.active),
-                decode=model_speed(shape, placed.settings, machine, users=query.slots).decode,
+                decode=model_speed(shape, placed_model.settings, machine, users=query.slots).decode,
                 todo=f"intermodal fit {name}",
             )
 
@@ -263,10 +263,10 @@ def memory_needed(row: WeightsRow, model: Model | None) -> tuple[Quantity, float
     """Return the memory in bytes and the parameter count of a row, as far as known."""
     file_size = row.size
     parameters = model.parameters if model is not None else None
-    served = served_row(row.name)
-    if served is not None and served.memory:
+    shipped_row = served_row(row.name)
+    if shipped_row is not None and shipped_row.memory:
         return between(
-            *served.memory, "its weights, its cache at 8k and buffers, by its row"
+            *shipped_row.memory, "its weights, its cache at 8k and buffers, by its row"
         ), parameters or file_size * 8 / BITS
     if file_size:
         return memory_of_file(file_size), parameters or file_size * 8 / BITS
@@ -301,14 +301,14 @@ def fetched_size(row: WeightsRow, model: Model | None) -> float:
 
 def served_row(name: str) -> ServedRow | None:
     """Return the shipped host row that serves the weights called ``name``."""
-    return next((served for host in shipped_rows().hosts for served in host.models if served.weights == name), None)
+    return next((row for host in shipped_rows().hosts for row in host.models if row.weights == name), None)
 
 
 def row_model(name: str, weights: WeightsStore) -> Model | None:
     """Return the model of a row of ``pull --list``, or of a pulled hub model."""
-    served = served_row(name)
+    shipped_row = served_row(name)
     model_id = next((row.model for row in weights.shipped_rows() if row.name == name), "")
-    row = shipped_rows().rows.get(served.id if served is not None else model_id)
+    row = shipped_rows().rows.get(shipped_row.id if shipped_row is not None else model_id)
     if row is not None:
         return row.model()
     pulled = next((served for served in weights.hub_rows() if served.weights == name), None)

@@ -94,15 +94,15 @@ def recommend(machine: Machine, weights: WeightsStore, work: Work) -> Recommenda
         return Recommendation(
             work=work, chosen=None, why=f"none of {len(candidates)} models certainly fits", candidates=candidates
         )
-    chosen = sorted(quick or fitting, key=_strength)[-1]  # of equals, the later row, which is newer
-    stronger = [each for each in candidates if _strength(each) > _strength(chosen)]
+    best = sorted(quick or fitting, key=_strength)[-1]  # of equals, the later row, which is newer
+    stronger = [each for each in candidates if _strength(each) > _strength(best)]
     large = [each.name for each in stronger if each.verdict != "fits"]
     slow = [each.name for each in stronger if each.verdict == "fits"]
-    why = f"the strongest that fits, of {len(candidates)} known: {_strength_text(chosen)}"
+    why = f"the strongest that fits, of {len(candidates)} known: {_strength_text(best)}"
     why += f"; stronger, and not certain to fit here: {', '.join(large)}" if large else ""
     than = "speech" if work == "speech" else "one reads"
     why += f"; stronger, and slower than {than} here: {', '.join(slow)}" if slow else ""
-    return Recommendation(work=work, chosen=chosen, why=why, candidates=candidates)
+    return Recommendation(work=work, chosen=best, why=why, candidates=candidates)
 
 
 def _strength(each: ModelProposal) -> tuple[float, ...]:
@@ -156,9 +156,11 @@ def _seconds(
 ) -> tuple[Quantity, str, Quantity]:
     """Return the seconds for a typical piece of work, what it is, and the decode speed in tokens per second."""
     if work == "speech":
-        served = served_row(row.name)
-        factor = served.speed.realtime_factor if served is not None and served.speed is not None else None
-        basis = served.speed.basis if served is not None and served.speed is not None else ""
+        shipped_row = served_row(row.name)
+        factor = (
+            shipped_row.speed.realtime_factor if shipped_row is not None and shipped_row.speed is not None else None
+        )
+        basis = shipped_row.speed.basis if shipped_row is not None and shipped_row.speed is not None else ""
         timed = between(*factor, basis).scaled(SPEECH) if factor is not None else Quantity()
         return timed, f"{SPEECH:.0f} s of speech", Quantity()
     pace = speed_of_parameters(parameters, model.active or parameters, machine, prompt=PROMPT)

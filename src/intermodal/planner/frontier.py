@@ -38,18 +38,20 @@ def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
         found = Search(decision.case, decision.left, decision.floor_search.floors, ends=True).run()
         builder = CandidateBuilder(decision.case, found.conversions)
         routes |= {id(route): (route, builder) for route in (decision.chosen, *found.routes)}
-    chosen = min((decision.chosen for decision in decisions), key=lambda route: translation_order(case, route))
-    frontier_routes = pareto([route for route, _ in routes.values()], chosen)
+    chosen_route = min((decision.chosen for decision in decisions), key=lambda route: translation_order(case, route))
+    frontier_routes = pareto([route for route, _ in routes.values()], chosen_route)
     candidates = [routes[id(route)][1].candidate(route) for route in frontier_routes]
     return tuple(candidates if alone is None else _with_candidate(candidates, alone))
 
 
 def _with_candidate(candidates: list[Candidate], added: Candidate) -> list[Candidate]:
     """Return the frontier with a route of recognition alone added, and without routes that it beats."""
-    mine = _figures(added)
-    if any(all(map(le, _figures(each), mine)) for each in candidates):
+    added_figures = _figures(added)
+    if any(all(map(le, _figures(each), added_figures)) for each in candidates):
         return candidates
-    return sorted([*(each for each in candidates if not all(map(le, mine, _figures(each)))), added], key=_figures)
+    return sorted(
+        [*(each for each in candidates if not all(map(le, added_figures, _figures(each)))), added], key=_figures
+    )
 
 
 def _figures(candidate: Candidate) -> tuple[float, ...]:

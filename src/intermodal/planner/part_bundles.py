@@ -68,14 +68,14 @@ def make_bundles(
     fine: dict[Shape, Bundle] = {}
     shapes = [_shape(part, detail) for part, detail in media]
     coarse = len(set(shapes)) > FINE_BUNDLES
-    compared = sum(part.kind == "image" for part, _ in media) > 1
+    compares_images = sum(part.kind == "image" for part, _ in media) > 1
     by_shape: dict[Shape, Bundle] = {}
     for (part, detail), shape in zip(media, shapes, strict=True):
         alone = bool(policy.private or part.outcomes)  # its name or an earlier outcome distinguishes it
         bundle = None if alone else by_shape.get(shape)
         if bundle is None:
             needs = aspect_needs(
-                part, question, policy.keep, shows=labelled and _is_about_appearance(part), compared=compared
+                part, question, policy.keep, shows=labelled and _is_about_appearance(part), compared=compares_images
             )
             private = is_private(policy, part)
             size = _size_class(part) if coarse and part.kind != "video" else shape
@@ -92,7 +92,7 @@ def make_bundles(
             bundle = fine.get(key)
             if bundle is None:
                 bundle = fine[key] = _bundle(part, private, policy, needs)
-                bundle.compared = compared and part.kind == "image"
+                bundle.compared = compares_images and part.kind == "image"
                 medium_needs = question.needs_of(medium_of(part))
                 bundle.properties = medium_needs.properties is not None and not labelled
                 bundle.properties_alone = bundle.properties and medium_needs.properties_alone
@@ -125,13 +125,13 @@ def _bundle(part: PartFacts, private: bool, policy: Policy, needs: dict[Aspect, 
 def _shape(part: PartFacts, detail: str) -> Shape:
     """Return a key that is equal for parts with equal cost."""
     # A part with earlier outcomes is unique.
-    done = _ENCODER.encode(part.outcomes) if part.outcomes else b""
+    outcomes = _ENCODER.encode(part.outcomes) if part.outcomes else b""
     if part.kind == "image":
         density = part.text_density
         moves = part.frames > 1
         return (
             "image",
-            done,
+            outcomes,
             part.width,
             part.height,
             detail,
@@ -148,7 +148,7 @@ def _shape(part: PartFacts, detail: str) -> Shape:
     if part.kind == "audio":
         length = part.seconds
         sound = (part.separate_channels, part.read_before)
-        return ("audio", done, length.low, length.mid, length.high, length.certainty, *sound)
+        return ("audio", outcomes, length.low, length.mid, length.high, length.certainty, *sound)
     return (part.kind, part.digest or part.index, part.index if not part.digest else -1, len(part.pages))
 
 

@@ -130,12 +130,12 @@ def search_and_choose(case: PlanningCase) -> PlanDecision:
     if not floor_search.found.routes:
         raise no_route(case, [*left.refused, *floor_search.found.refused])
     best = floor_search.found.routes[0]
-    chosen, reason = prefer_previous_endpoint(case, left, floor_search, best)
-    fallbacks = _fallbacks(case, floor_search.found.routes, chosen)
-    found = exploration_route(case, chosen, floor_search.found.routes)
+    chosen_route, reason = prefer_previous_endpoint(case, left, floor_search, best)
+    fallbacks = _fallbacks(case, floor_search.found.routes, chosen_route)
+    found = exploration_route(case, chosen_route, floor_search.found.routes)
     if found is not None:
         fallbacks = [*(route for route in fallbacks if route.endpoint.id != found.endpoint.id), found]
-    return PlanDecision(case, left, floor_search, chosen, fallbacks, reason, case.voice, found)
+    return PlanDecision(case, left, floor_search, chosen_route, fallbacks, reason, case.voice, found)
 
 
 def _check_hosts(case: PlanningCase) -> None:
@@ -210,8 +210,8 @@ def _search_with_less_loss(case: PlanningCase, left: EligibleEndpoints, floor_se
 
 
 def _loses_less_than(other: FloorSearch, floor_search: FloorSearch) -> bool:
-    mine, now = other.found.routes, floor_search.found.routes
-    return bool(mine) and (not now or mine[0].loss < now[0].loss)
+    other_routes, now = other.found.routes, floor_search.found.routes
+    return bool(other_routes) and (not now or other_routes[0].loss < now[0].loss)
 
 
 def _fallbacks(case: PlanningCase, routes: list[Route], chosen_route: Route) -> list[Route]:
@@ -310,26 +310,26 @@ def _rejected_subject(row: Rejected) -> str:
 
 def plan_of_decision(decision: PlanDecision) -> Plan:
     """Return the decision as a plan: candidates with steps, rejections and sentences. ``with_id`` adds the id."""
-    case, chosen, found = decision.case, decision.chosen, decision.floor_search.found
+    case, chosen_route, found = decision.case, decision.chosen, decision.floor_search.found
     builder = CandidateBuilder(case, found.conversions, [route.endpoint for route in decision.fallbacks])
-    head = builder.candidate(chosen)
+    head = builder.candidate(chosen_route)
     fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
     notes = [
         *decision.notes,
-        *found.search.avoidable_loss_notes(chosen),
-        *floor_notes(case, decision.left, decision.floor_search, chosen),
-        *plan_notes(case, chosen, head),
+        *found.search.avoidable_loss_notes(chosen_route),
+        *floor_notes(case, decision.left, decision.floor_search, chosen_route),
+        *plan_notes(case, chosen_route, head),
         *([exploration_note(decision.explored.endpoint.id)] if decision.explored is not None else ()),
     ]
-    verdict = verdict_of(case, chosen, found, decision.floor_search.floors.answer)
+    verdict = verdict_of(case, chosen_route, found, decision.floor_search.floors.answer)
     return Plan(
         id="",
-        headline=headline(case, chosen.assignment, chosen.endpoint, verdict),
+        headline=headline(case, chosen_route.assignment, chosen_route.endpoint, verdict),
         policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]),
         objective=case.policy.objective,
         chosen=head,
         fallbacks=fallbacks,
-        outranked=outranked_routes(case, chosen, decision.fallbacks, found.routes, builder),
+        outranked=outranked_routes(case, chosen_route, decision.fallbacks, found.routes, builder),
         rejected=rejected_rows([*decision.left.refused, *found.refused, *decision.floor_search.passed_over]),
         notes=tuple(dict.fromkeys(notes)),
         catalog=case.index.catalog.version,
@@ -338,7 +338,7 @@ def plan_of_decision(decision: PlanDecision) -> Plan:
         explores=decision.explored.endpoint.id if decision.explored is not None else "",
         needs=part_needs(case),
         verdict=verdict,
-        not_direct=why_not_direct(head, chosen.endpoint),
+        not_direct=why_not_direct(head, chosen_route.endpoint),
     )
 
 
@@ -346,8 +346,8 @@ def with_id(case: PlanningCase, plan: Plan, surface: Surface = "command line") -
     """Return the plan with the digest of its inputs and its id, which is computed from the command line's wording."""
     plan = msgspec.structs.replace(plan, inputs=inputs_digest(case))
     plain = for_surface(plan, "command line")
-    worded = plain if surface == "command line" else for_surface(plan, surface)
-    return msgspec.structs.replace(worded, id=plan_id(plain))
+    worded_plan = plain if surface == "command line" else for_surface(plan, surface)
+    return msgspec.structs.replace(worded_plan, id=plan_id(plain))
 
 
 def plan_id(plan: Plan) -> str:
@@ -394,18 +394,18 @@ def compare_routes(case: PlanningCase, route: Route, chosen_route: Route) -> str
     if route.loss > chosen_route.loss:
         return _greater_loss_text(case, route, chosen_route)
     objective = case.policy.objective
-    mine, best = route, chosen_route
-    if objective == "fastest" and mine.seconds != best.seconds:
-        return f"{_seconds(mine.seconds)} > {_seconds(best.seconds)}"
-    if objective == "best" and mine.tier != best.tier:
-        return f"{TIERS[mine.tier]} < {TIERS[best.tier]}"
+    own_route, best = route, chosen_route
+    if objective == "fastest" and own_route.seconds != best.seconds:
+        return f"{_seconds(own_route.seconds)} > {_seconds(best.seconds)}"
+    if objective == "best" and own_route.tier != best.tier:
+        return f"{TIERS[own_route.tier]} < {TIERS[best.tier]}"
     if objective == "best" and route.demand.missed != chosen_route.demand.missed:
         return "loses more of what the question seems to need"
     if objective == "best" and (why := _distinction_from_chosen(case, route, chosen_route)):
         return why
     if objective == "fastest":
-        return _same_time(mine, best)
-    if mine.cost == math.inf:
+        return _same_time(own_route, best)
+    if own_route.cost == math.inf:
         return "its price is not known, so it sorts last"
     if objective == "default":
         return (
@@ -413,36 +413,38 @@ def compare_routes(case: PlanningCase, route: Route, chosen_route: Route) -> str
             if route.score > chosen_route.score
             else _tie_reason(route, chosen_route)
         )
-    if mine.cost != best.cost:
-        return f"{_money(mine.cost)} > {_money(best.cost)}"
+    if own_route.cost != best.cost:
+        return f"{_money(own_route.cost)} > {_money(best.cost)}"
     if objective == "cheapest" and (why := _affinity_loss_text(case, route, chosen_route)):
         return why
-    if mine.seconds != best.seconds:
-        return f"same cost, {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
+    if own_route.seconds != best.seconds:
+        return f"same cost, {_seconds(own_route.seconds)} > {_seconds(best.seconds)}"
     return _tie_reason(route, chosen_route)
 
 
-def _tie_reason(mine: Route, best: Route) -> str:
+def _tie_reason(route: Route, best: Route) -> str:
     """Return what decided between two routes with equal objective values."""
-    if mine.seconds > best.seconds:
-        return f"a tie, and slower: {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
-    if mine.demand.kept_aspects != best.demand.kept_aspects:
+    if route.seconds > best.seconds:
+        return f"a tie, and slower: {_seconds(route.seconds)} > {_seconds(best.seconds)}"
+    if route.demand.kept_aspects != best.demand.kept_aspects:
         return "a tie, and it keeps less"
-    if best.cost < mine.cost < math.inf:
-        return f"a tie, and more expensive: {_money(mine.cost)} > {_money(best.cost)}"
+    if best.cost < route.cost < math.inf:
+        return f"a tie, and more expensive: {_money(route.cost)} > {_money(best.cost)}"
     return "a tie; the first by name was taken"
 
 
 def _distinction_from_chosen(case: PlanningCase, route: Route, chosen_route: Route) -> str:
     """Return what distinguishes two routes of the same tier; "" if only time and cost do."""
-    mine, best = (
+    own_figures, best = (
         case.index.tie_break_key(each.endpoint.id, answering_task(case, each.demand)) for each in (route, chosen_route)
     )
-    if mine[0] != best[0]:
+    if own_figures[0] != best[0]:
         return f"as strong, by weaker evidence ({_evidence(case, route)} and not {_evidence(case, chosen_route)})"
-    if mine[1] != best[1]:
-        return f"as strong by the same evidence, and sold for less (${-mine[1]:g} < ${-best[1]:g} a million tokens)"
-    if mine[2] != best[2]:
+    if own_figures[1] != best[1]:
+        return (
+            f"as strong by the same evidence, and sold for less (${-own_figures[1]:g} < ${-best[1]:g} a million tokens)"
+        )
+    if own_figures[2] != best[2]:
         return "as strong by the same evidence, and smaller"
     return _affinity_loss_text(case, route, chosen_route)
 
@@ -460,15 +462,15 @@ def _evidence(case: PlanningCase, route: Route) -> str:
     return f"{strength.evidence.level}{', unverified' if unverified else ''}"
 
 
-def _same_time(mine: Route, best: Route) -> str:
+def _same_time(route: Route, best: Route) -> str:
     """Return what decided between routes of equal time: first fidelity, then cost, then the name."""
-    if mine.demand.kept_aspects != best.demand.kept_aspects:
+    if route.demand.kept_aspects != best.demand.kept_aspects:
         return "same time, keeps less"
-    if mine.cost == best.cost:
+    if route.cost == best.cost:
         return "a tie; the first by name was taken"
-    if mine.cost == math.inf:
+    if route.cost == math.inf:
         return "same time, and its price is not known"
-    return f"same time, {_money(mine.cost)} > {_money(best.cost)}"
+    return f"same time, {_money(route.cost)} > {_money(best.cost)}"
 
 
 def _greater_loss_text(case: PlanningCase, route: Route, chosen_route: Route) -> str:

@@ -279,7 +279,7 @@ def make_case(
         texts = []
     index = catalog_index(catalog)
     loaded = frozenset(machine.loaded)
-    measured = frozenset(key.partition("|")[0] for key in statistics.rows)
+    learned_endpoints = frozenset(key.partition("|")[0] for key in statistics.rows)
     statistics = index.with_sibling_statistics(statistics)
     informed = frozenset(key.partition("|")[0] for key in statistics.rows)
     json_schema = request.output.schema if isinstance(request.output, JsonOutput) else None
@@ -297,7 +297,8 @@ def make_case(
         bundles=make_bundles(media, policy, question_facts, labelled=job == "score"), ignored=ignored,
         question=question, question_facts=question_facts, named_pages=named_pages(question),
         named_endpoints=named_endpoints, consented=frozenset((*catalog.consent, *policy.hosts)),
-        measured=measured, informed=informed, special=_special(index, informed | loaded | {request.previous_endpoint}),
+        measured=learned_endpoints, informed=informed,
+        special=_special(index, informed | loaded | {request.previous_endpoint}),
         loaded=loaded,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
         schema_chars=schema, evident=bool(schema) and policy.evidence != "off" and bool(files or media),

@@ -202,9 +202,9 @@ def _recognition_routes(case: PlanningCase) -> list[_Recognition]:
         options = [_word_options(case, bundle, conversions) for bundle in case.bundles]
         if all(options):
             return [
-                _recognition(case, conversions, chosen)
+                _recognition(case, conversions, chosen_options)
                 for pair in itertools.product(*([*conversions.get(job, []), None] for job in _JOBS))
-                if (chosen := _options_using(pair, options)) is not None
+                if (chosen_options := _options_using(pair, options)) is not None
             ]
     return []
 
@@ -240,8 +240,12 @@ def _options_using(
     ]
     if not all(usable_options):
         return None
-    chosen = tuple(min(bundle_options, key=_option_order) for bundle_options in usable_options)
-    return chosen if {converter.id for option in chosen for converter in option.converters} == names else None
+    chosen_options = tuple(min(bundle_options, key=_option_order) for bundle_options in usable_options)
+    return (
+        chosen_options
+        if {converter.id for option in chosen_options for converter in option.converters} == names
+        else None
+    )
 
 
 def _option_order(option: ConversionOption) -> tuple[Loss, float, float, float]:
@@ -296,12 +300,12 @@ def _reason_for_model(recognition: _Recognition, route: Route) -> str:
     objective = case.policy.objective
     if objective == "best":
         return f"{tier_name(assignment.tier)} < {tier_name(route.tier)}" if assignment.tier < route.tier else ""
-    theirs = {"default": route.score, "fastest": route.seconds}.get(objective, route.cost)
-    if recognition.number <= theirs:
+    model_value = {"default": route.score, "fastest": route.seconds}.get(objective, route.cost)
+    if recognition.number <= model_value:
         return ""
     if objective == "fastest":
-        return f"{numbers.plain_seconds(recognition.number)} s > {numbers.plain_seconds(theirs)} s"
-    return f"${numbers.plain_money(recognition.number)} > ${numbers.plain_money(theirs)}"
+        return f"{numbers.plain_seconds(recognition.number)} s > {numbers.plain_seconds(model_value)} s"
+    return f"${numbers.plain_money(recognition.number)} > ${numbers.plain_money(model_value)}"
 
 
 def _with_comparison(recognition: _Recognition, other: Outranked) -> Outranked:
@@ -371,30 +375,30 @@ def _answering_steps(case: PlanningCase, before: PreparationSteps) -> tuple[Step
     return (*before.steps, concat)
 
 
-def _verdict(recognition: _Recognition, beside: Other | None, keeps: Other | None = None) -> Verdict:
+def _verdict(recognition: _Recognition, alternative: Other | None, keeps: Other | None = None) -> Verdict:
     parts = part_judgements(recognition.case, recognition.assignment)
     value = judge(parts, answers=False)
     keeps = keeps if value == "not_enough" else None
-    return Verdict(value=value, parts=parts, instead=recognition.instead, language_model=beside, keeps=keeps)
+    return Verdict(value=value, parts=parts, instead=recognition.instead, language_model=alternative, keeps=keeps)
 
 
 def _plan(recognition: _Recognition, plan: Plan | None, error: NoRoute | None) -> Plan:
     """Return the plan of recognition alone. ``plan``: the plan of an answering model; ``error``: why there is none."""
-    case, chosen = recognition.case, _candidate(recognition)
-    beside = _model_alternative(plan, error)
+    case, candidate = recognition.case, _candidate(recognition)
+    alternative = _model_alternative(plan, error)
     # If the other route loses it too, its plan knows what would keep it.
-    verdict = _verdict(recognition, beside, beside if plan is None else plan.verdict.keeps)
+    verdict = _verdict(recognition, alternative, alternative if plan is None else plan.verdict.keeps)
     others = () if plan is None else (plan.chosen, *plan.fallbacks)
     return Plan(
         id="",
-        headline=_headline(recognition, beside, verdict),
+        headline=_headline(recognition, alternative, verdict),
         policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]),
         objective=case.policy.objective,
-        chosen=chosen,
+        chosen=candidate,
         fallbacks=others,
         outranked=() if plan is None else tuple(_with_comparison(recognition, each) for each in plan.outranked),
         rejected=() if plan is None else plan.rejected,
-        notes=_notes(recognition, chosen),
+        notes=_notes(recognition, candidate),
         catalog=case.index.catalog.version,
         statistics=case.statistics.epoch,
         as_of=case.as_of,
@@ -422,16 +426,18 @@ def _notes(recognition: _Recognition, chosen_candidate: Candidate) -> tuple[str,
     return tuple(dict.fromkeys([*notes, *file_notes(recognition.case, recognition.assignment, chosen_candidate)]))
 
 
-def _headline(recognition: _Recognition, beside: Other, verdict: Verdict) -> str:
+def _headline(recognition: _Recognition, alternative: Other, verdict: Verdict) -> str:
     words = "the words and properties" if _adds_properties(recognition.case) else "the words"
     asked_for = "properties" if asks_for_properties(recognition.case) else words
     what = f"only {asked_for} of {joined_names(bundle.title for bundle in recognition.case.bundles)} are asked for"
     short = lossy_verdict(verdict, loss_reason(recognition.case, verdict))
     text = hint("no language model needed: {}, as {}{}", recognition.summary, what, short)
-    if not beside.endpoint or beside.seconds is None:
-        return hint("{}; no model that answers is open: {}", text, beside.kept_out) if beside.kept_out else text
-    price = f"{numbers.money(beside.cost)}, {numbers.seconds(beside.seconds)}"
-    return hint("{}; a model that answers: {} ({})", text, beside.endpoint, price)
+    if not alternative.endpoint or alternative.seconds is None:
+        return (
+            hint("{}; no model that answers is open: {}", text, alternative.kept_out) if alternative.kept_out else text
+        )
+    price = f"{numbers.money(alternative.cost)}, {numbers.seconds(alternative.seconds)}"
+    return hint("{}; a model that answers: {} ({})", text, alternative.endpoint, price)
 
 
 __all__ = ["asks_for_recognition", "plan_recognition", "recognition_candidate"]

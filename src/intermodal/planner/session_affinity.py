@@ -36,21 +36,21 @@ def prefer_previous_endpoint(
         return best, [f"switches from {previous}, which is no longer in the catalog"]
     if case.named_endpoints is not None and previous not in case.named_endpoints:
         return best, [f"switches from {previous}: {rules.other_model_named(case)}"]
-    mine = next((route for route in floor_search.found.routes if route.endpoint.id == previous), None)
-    if mine is None:
+    previous_route = next((route for route in floor_search.found.routes if route.endpoint.id == previous), None)
+    if previous_route is None:
         alone = Search(case, left, floor_search.floors, EndpointFilter(previous, case.job)).run()
         if not alone.routes and case.policy.at_least is None:  # the default floor is not a stated need
             alone = Search(case, left, StrengthFloors(0, 0, 0), EndpointFilter(previous, case.job)).run()
         if not alone.routes:
             return best, [hint("switches from {}: {}", previous, _switch_reason(alone.refused, previous, case))]
-        mine = alone.routes[0]
-        floor_search.found.routes.append(mine)
+        previous_route = alone.routes[0]
+        floor_search.found.routes.append(previous_route)
         floor_search.found.routes.sort(key=lambda route: route.key)
     if continues_tool_call(case.request):
-        return mine, [f"stays with {previous}, whose tool call this answers"]
-    if _is_worth_switching(case, mine, best):
-        return best, [f"switches from {previous}: {_saving(case, mine, best)}"]
-    return mine, [f"stays with {previous}, which answered the last turn"]
+        return previous_route, [f"stays with {previous}, whose tool call this answers"]
+    if _is_worth_switching(case, previous_route, best):
+        return best, [f"switches from {previous}: {_saving(case, previous_route, best)}"]
+    return previous_route, [f"stays with {previous}, which answered the last turn"]
 
 
 def continues_tool_call(request: Request) -> bool:
@@ -59,24 +59,24 @@ def continues_tool_call(request: Request) -> bool:
     return any(isinstance(part, ToolResult) for part in last)
 
 
-def _is_worth_switching(case: PlanningCase, mine: Route, best: Route) -> bool:
-    if best.loss != mine.loss:
-        return best.loss < mine.loss
+def _is_worth_switching(case: PlanningCase, previous_route: Route, best: Route) -> bool:
+    if best.loss != previous_route.loss:
+        return best.loss < previous_route.loss
     objective = case.policy.objective
     if objective == "best":
-        return best.tier > mine.tier
-    return best.score < mine.score * SAVING and mine.score - best.score >= LEAST[objective]
+        return best.tier > previous_route.tier
+    return best.score < previous_route.score * SAVING and previous_route.score - best.score >= LEAST[objective]
 
 
-def _saving(case: PlanningCase, mine: Route, best: Route) -> str:
-    if best.loss < mine.loss:
+def _saving(case: PlanningCase, previous_route: Route, best: Route) -> str:
+    if best.loss < previous_route.loss:
         return f"{best.endpoint.id} keeps more of what the question seems to need"
     if case.policy.objective == "best":
         return f"{best.endpoint.id} is stronger"
     if case.policy.objective == "fastest":
-        return f"saves {mine.score - best.score:.2g} s"
+        return f"saves {previous_route.score - best.score:.2g} s"
     aside = ", time counted as money" if case.policy.objective == "default" else ""
-    return f"saves ${mine.score - best.score:.3g}{aside}"
+    return f"saves ${previous_route.score - best.score:.3g}{aside}"
 
 
 def _switch_reason(refused: list[EndpointRejection], previous: str, case: PlanningCase) -> str:

@@ -100,7 +100,7 @@ def plan_each(kinds: Iterable[PlanningCase], make: Callable[[PlanningCase], T]) 
     return found, errors
 
 
-def fallback_order(mine: Sequence[T], others: Sequence[T], name: Callable[[T], str]) -> list[T]:
+def fallback_order(own_routes: Sequence[T], others: Sequence[T], name: Callable[[T], str]) -> list[T]:
     """Return the order in which routes are tried: the chosen one, its fallbacks, then at least one of the other kind.
 
     Each endpoint (``name``) occurs once.
@@ -109,9 +109,9 @@ def fallback_order(mine: Sequence[T], others: Sequence[T], name: Callable[[T], s
     (['whisper', 'writer'], ['a', 'b', 'c', 'd', 'e', 'writer'])
     """
     found: dict[str, T] = {}
-    for each in (*mine, *others):
+    for each in (*own_routes, *others):
         found.setdefault(name(each), each)
-    return list(found.values())[: 1 + max(FALLBACKS, len(mine))]
+    return list(found.values())[: 1 + max(FALLBACKS, len(own_routes))]
 
 
 def _tokens(case: PlanningCase) -> tuple[float, float, float]:
@@ -134,12 +134,12 @@ def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningC
     (_, plan), *others = sorted(found, key=lambda each: translation_order(case, each[0]))
     plan = msgspec.structs.replace(plan, policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]))
     if plan.verdict.instead == "speech translation":
-        beside = (
+        alternative = (
             _language_model_alternative(others[0][1].chosen)
             if others
             else Other(endpoint="", summary="", kept_out=_closed_reason(errors[0]))
         )
-        verdict = msgspec.structs.replace(plan.verdict, language_model=beside)
+        verdict = msgspec.structs.replace(plan.verdict, language_model=alternative)
         plan = msgspec.structs.replace(
             plan, verdict=verdict, headline=hint("{}{}", plan.headline, or_language_model(verdict))
         )
@@ -168,16 +168,16 @@ def translation_order(case: PlanningCase, route: Route) -> tuple[float | str, ..
 
 
 def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
-    mine, others = (plan.chosen, *plan.fallbacks), (other.chosen, *other.fallbacks)
-    _, *fallbacks = fallback_order(mine, others, lambda each: each.endpoint)
-    endpoints = {each.endpoint for each in (*mine, *others)}
+    own_candidates, others = (plan.chosen, *plan.fallbacks), (other.chosen, *other.fallbacks)
+    _, *fallbacks = fallback_order(own_candidates, others, lambda each: each.endpoint)
+    endpoints = {each.endpoint for each in (*own_candidates, *others)}
     rows = [each for each in (*plan.outranked, *other.outranked) if each.endpoint not in endpoints]
     best = plan.chosen.score
     why = f"{_score(case, other.chosen)} > {_score(case, plan.chosen)}"
     if other.chosen.score <= best:
         why = f"its weakest link is {other.chosen.tier}, and that of the chosen one {plan.chosen.tier}"
-    mine_, other_ = _comparison(case, plan.chosen), _comparison(case, other.chosen)
-    options = [f"two routes into {case.into}: {mine_}; then {other_}: {why}"]
+    own_comparison, other_ = _comparison(case, plan.chosen), _comparison(case, other.chosen)
+    options = [f"two routes into {case.into}: {own_comparison}; then {other_}: {why}"]
     return msgspec.structs.replace(
         plan, fallbacks=tuple(fallbacks), outranked=tuple(_distinct_rows(rows)),
         rejected=_own_rejections(plan, other), notes=(*plan.notes, *options),

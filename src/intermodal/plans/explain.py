@@ -47,14 +47,14 @@ def fold_rejections(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
     """
     ordered = list(rows)
     found: list[Rejected] = []
-    done: set[str] = set()
+    folded: set[str] = set()
     for row in ordered:
         words = _FOLDED.get(row.rule)
         same_rule = [each for each in ordered if each.rule == row.rule]
         if words is None or len(same_rule) == 1:
             found.append(row)
-        elif row.rule not in done:
-            done.add(row.rule)
+        elif row.rule not in folded:
+            folded.add(row.rule)
             names = [name for each in same_rule for name in each.endpoints]
             reason, has_names = words(same_rule)
             found.append(
@@ -303,7 +303,7 @@ def _merge_alike(children: list[Child]) -> list[Child]:
                 child
             )
     found: list[Child] = []
-    done: set[tuple[str, str]] = set()
+    merged_keys: set[tuple[str, str]] = set()
     for child in children:
         if not isinstance(child, Call | Transform):
             found.append(child)
@@ -312,8 +312,8 @@ def _merge_alike(children: list[Child]) -> list[Child]:
         same_steps = steps_by_operator[key]
         if len(same_steps) <= ALIKE:
             found.append(child)
-        elif key not in done:
-            done.add(key)
+        elif key not in merged_keys:
+            merged_keys.add(key)
             found += [*same_steps[:SHOWN], same_steps[SHOWN:]]
     return found
 

@@ -155,22 +155,22 @@ def _with_prompt(paths: Paths, by_id: dict[str, Step], candidate: Candidate) -> 
 
 def _merge_paths(paths: Paths, by_id: dict[str, Step]) -> dict[str, str]:
     """Return the key of the merged node for each key of a part whose path many parts share."""
-    ways: dict[str, Paths] = {}
+    paths_by_part: dict[str, Paths] = {}
     for path in paths:
         if _is_part_key(path[0]):
-            ways.setdefault(path[0], []).append(path)
+            paths_by_part.setdefault(path[0], []).append(path)
     shapes: dict[tuple[tuple[str, ...], ...], list[str]] = {}
-    for part, part_paths in ways.items():
+    for part, part_paths in paths_by_part.items():
         shape = tuple(tuple(_step_action(by_id[key]) for key in path[1:] if key in by_id) for path in part_paths)
         shapes.setdefault(shape, []).append(part)
     found: dict[str, str] = {}
     for parts in shapes.values():
-        if len(parts) <= ALIKE or all(len(path) == 2 for path in ways[parts[0]]):
+        if len(parts) <= ALIKE or all(len(path) == 2 for path in paths_by_part[parts[0]]):
             continue
-        first = ways[parts[SHOWN]]
+        first = paths_by_part[parts[SHOWN]]
         for part in parts[SHOWN:]:
-            for mine, model in zip(ways[part], first, strict=True):
-                for key, stands in zip(mine[:-1], model[:-1], strict=True):
+            for own_nodes, model in zip(paths_by_part[part], first, strict=True):
+                for key, stands in zip(own_nodes[:-1], model[:-1], strict=True):
                     found[key] = f"{stands}+"
     return found
 
@@ -347,9 +347,9 @@ def _tokens(steps: list[Step]) -> Quantity:
 
 def _hint(steps: list[Step]) -> str:
     first = steps[0]
-    who = f" {first.endpoint}" if isinstance(first, Call) else ""
+    endpoint_text = f" {first.endpoint}" if isinstance(first, Call) else ""
     titles = _names_text([step.title for step in steps if step.title])
-    words = [f"{first.op}{who}", titles]
+    words = [f"{first.op}{endpoint_text}", titles]
     words += [f"{name} {value}" for name, value in getattr(first, "params", ())]
     words += [line.text for line in figures(steps, last=False)]
     if isinstance(first, Call) and first.estimate.seconds.basis:

@@ -136,9 +136,9 @@ class _Layout:
         for host in dict.fromkeys([node.host for node in self._graph.nodes if node.host] + list(self._sends_by_host)):
             last = boxes[-1]
             boxes.append(self._host(host, last.top + last.high + 30, right, (lefts, widths), cards))
-        ways = self._route_edges(cards, lefts, axes, boxes[0].high)
+        edges = self._route_edges(cards, lefts, axes, boxes[0].high)
         return Layout(
-            wide=right, high=boxes[-1].top + boxes[-1].high, cards=tuple(cards.values()), ways=ways, boxes=tuple(boxes)
+            wide=right, high=boxes[-1].top + boxes[-1].high, cards=tuple(cards.values()), ways=edges, boxes=tuple(boxes)
         )
 
     # ---- card contents --------------------------------------------------------------------------
@@ -231,11 +231,11 @@ class _Layout:
         words, checks = self._words[node.key]
         high, wide = self._node_height(node), _width(node)
         check_top = top + high + _CHECK_GAP
-        placed = []
+        placed_lines = []
         for check, lines in checks:
-            placed.append((check, lines, (left, check_top, wide, lines.height + _PAD)))
+            placed_lines.append((check, lines, (left, check_top, wide, lines.height + _PAD)))
             check_top += lines.height + _PAD + _CHECK_GAP
-        return Card(node=node, left=left, top=top, wide=wide, high=high, words=words, checks=tuple(placed))
+        return Card(node=node, left=left, top=top, wide=wide, high=high, words=words, checks=tuple(placed_lines))
 
     # ---- elsewhere ------------------------------------------------------------------------------
 
@@ -244,10 +244,10 @@ class _Layout:
     ) -> HostBox:
         """Return the box of a host: the data sent to it at the left, its steps under their columns."""
         lefts, widths = columns
-        mine = [node for node in self._graph.nodes if node.host == host]
-        first = min((node.column for node in mine), default=self._columns)
+        host_nodes = [node for node in self._graph.nodes if node.host == host]
+        first = min((node.column for node in host_nodes), default=self._columns)
         free = [top + _HEAD + 10] * self._columns
-        for node in mine:
+        for node in host_nodes:
             wide = _width(node)
             left = lefts[node.column] + (widths[node.column] - wide) / 2
             cards[node.key] = self._card(node, left, free[node.column])
@@ -357,8 +357,8 @@ def plan_svg(plan: Plan, name: str = "") -> str:
     mover = _Moved(picture, _MARGIN + (max(plan_layout.wide, _NARROWEST) - plan_layout.wide) / 2, top)
     for box in plan_layout.boxes:
         mover.box(box, leaves=bool(plan.chosen.sends))
-    for way in plan_layout.ways:
-        mover.draw_edge(way)
+    for edge in plan_layout.ways:
+        mover.draw_edge(edge)
     for card in plan_layout.cards:
         mover.card(card)
     lists.draw(picture, top + plan_layout.high + 16)
@@ -372,8 +372,8 @@ def _css_identifier(text: str) -> str:
 
 def _sent_by_host(candidate: Candidate) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for host, things in sent_data(candidate).items():
-        words = [f"{each.what} (from {each.origin})" for each in things]
+    for host, sends in sent_data(candidate).items():
+        words = [f"{each.what} (from {each.origin})" for each in sends]
         if len(words) > _SENT:
             words = [*words[: _SENT - 1], f"and {len(words) - _SENT + 1} more"]
         found[host] = ["sent there:", *words]
@@ -401,15 +401,15 @@ class _Moved:
         for place, line in enumerate(box.notes.lines):
             picture.add_text(left + _EDGE, top + 44 + place * _ROW, line.text, line.style)
 
-    def draw_edge(self, way: Edge) -> None:
-        kind = "away" if way.leaves_machine else "edge"
-        line = "away-line thick" if way.leaves_machine else "edge"
-        self._picture.path(_rounded_path(way.corners, self._left, self._top), f"line {line}")
-        x, y = way.corners[-1][0] + self._left, way.corners[-1][1] + self._top
+    def draw_edge(self, edge: Edge) -> None:
+        kind = "away" if edge.leaves_machine else "edge"
+        line = "away-line thick" if edge.leaves_machine else "edge"
+        self._picture.path(_rounded_path(edge.corners, self._left, self._top), f"line {line}")
+        x, y = edge.corners[-1][0] + self._left, edge.corners[-1][1] + self._top
         tip, up, down = (drawing.coordinate(each) for each in (x, y - 4, y + 4))
         back, mid = drawing.coordinate(x - 7), drawing.coordinate(y)
         self._picture.path(f"M{back} {up}L{tip} {mid}L{back} {down}Z", f"{kind}-head")
-        for over in way.crossings:
+        for over in edge.crossings:
             self._picture.circle(over[0] + self._left, over[1] + self._top, 4.5, "away-head")
 
     def card(self, card: Card) -> None:
@@ -449,15 +449,15 @@ class _Moved:
 
 def _rounded_path(corners: tuple[tuple[float, float], ...], left: float, top: float) -> str:
     """Return a path with rounded corners."""
-    moved = [(x + left, y + top) for x, y in corners]
-    data = [f"M{_point_text(moved[0])}"]
-    for before, corner, after in zip(moved, moved[1:], moved[2:], strict=False):
+    shifted = [(x + left, y + top) for x, y in corners]
+    data = [f"M{_point_text(shifted[0])}"]
+    for before, corner, after in zip(shifted, shifted[1:], shifted[2:], strict=False):
         radius = min(8.0, _distance(before, corner) / 2, _distance(corner, after) / 2)
         data.append(
             f"L{_point_text(_point_towards(corner, before, radius))}Q{_point_text(corner)} "
             f"{_point_text(_point_towards(corner, after, radius))}"
         )
-    data.append(f"L{_point_text(moved[-1])}")
+    data.append(f"L{_point_text(shifted[-1])}")
     return "".join(data)
 
 
@@ -534,15 +534,15 @@ def _with_dots(words: str) -> str:
 def _lists(plan: Plan, wide: float) -> _Text:
     """Return the text below the graph: totals, destinations, notes, other routes. Long lists are shortened."""
     text = _Text(wide)
-    chosen = plan.chosen
-    text.add(f"{total_line(chosen)}; weakest link {chosen.tier}", "ink bold", TEXT + 1, "total")
-    if not chosen.sends:
+    chosen_route = plan.chosen
+    text.add(f"{total_line(chosen_route)}; weakest link {chosen_route.tier}", "ink bold", TEXT + 1, "total")
+    if not chosen_route.sends:
         text.add("nothing leaves this machine", "ink", TEXT, "sends")
-    for host, things in sent_data(chosen).items():
-        words = [f"{each.what} (from {each.origin})" for each in things]
+    for host, sends in sent_data(chosen_route).items():
+        words = [f"{each.what} (from {each.origin})" for each in sends]
         text.add(f"{', '.join(words)} → {host}", "away", TEXT, "sends", most=4)
     checks = list(
-        dict.fromkeys(check for checks_of_step in checks_by_step(chosen).values() for check in checks_of_step)
+        dict.fromkeys(check for checks_of_step in checks_by_step(chosen_route).values() for check in checks_of_step)
     )
     if any(condition(check) for check in checks):
         text.add("dashed parts cost something only if their check finds a problem", "maybe", TEXT, "checks")

@@ -90,18 +90,18 @@ class Timeline(Value):
 def timeline(plan: Plan, result: Result) -> Timeline:
     """Return the plan's schedule beside the actual run."""
     spans = schedule(plan.chosen)
-    actuals, measured = _began(result.actuals)
+    actuals, has_times = _began(result.actuals)
     planned = [step for step in plan.chosen.steps if not isinstance(step, Check)]
     rows = [_row(step, spans[step.id], actuals.get(step.id), result) for step in planned]
     step_of_id = {step.id: step for candidate in plan.fallbacks for step in candidate.steps}
-    ours = {step.id for step in planned}
+    planned_ids = {step.id for step in planned}
     for actual in result.actuals:
-        if actual.step not in ours:
+        if actual.step not in planned_ids:
             rows.append(_row_of_other_step(actual, step_of_id.get(actual.step), actuals[actual.step], result))
     marks = _timeline_marks(rows, result, plan)
     return Timeline(
         rows=tuple(_merge_alike(rows)), marks=marks, planned=max([span.end for span in spans.values()], default=0.0),
-        took=result.seconds, measured=measured,
+        took=result.seconds, measured=has_times,
     )  # fmt: skip
 
 
@@ -152,15 +152,15 @@ def _began(actuals: tuple[Actual, ...]) -> tuple[dict[str, TimelineSpan], bool]:
     Without recorded start times, steps are placed one after another.
     """
     ran = [actual for actual in actuals if not actual.cached]
-    measured = len(ran) < 2 or any(actual.began for actual in ran)
+    has_times = len(ran) < 2 or any(actual.began for actual in ran)
     found: dict[str, TimelineSpan] = {}
     elapsed = 0.0
     for actual in actuals:
-        start = actual.began if measured else elapsed
+        start = actual.began if has_times else elapsed
         end = start + actual.load_seconds + actual.seconds
         found[actual.step] = TimelineSpan(start=start, load=actual.load_seconds, end=end, low=end, high=end)
         elapsed = end
-    return found, measured
+    return found, has_times
 
 
 def _row(step: Step, planned: TimelineSpan, actual: TimelineSpan | None, result: Result) -> TimelineRow:
@@ -174,9 +174,9 @@ def _row(step: Step, planned: TimelineSpan, actual: TimelineSpan | None, result:
 
 def _row_of_other_step(actual: Actual, step: Step | None, span: TimelineSpan, result: Result) -> TimelineRow:
     """Return the row of a step outside the chosen route: from a fallback, or from a plan made during the run."""
-    op, who, what = unplanned_label(actual, step, result)
+    op, actor, what = unplanned_label(actual, step, result)
     return TimelineRow(
-        step=actual.step, op=op, who=who, what=what, actual=None if actual.cached else span, state="another route",
+        step=actual.step, op=op, who=actor, what=what, actual=None if actual.cached else span, state="another route",
         cached=int(actual.cached), retries=_retries(actual.step, result),
     )  # fmt: skip
 

@@ -32,15 +32,15 @@ Given = Mapping[str, Any]
 MEDIA_VALUES = (str, bytes, bytearray, os.PathLike, tuple, Value)  # types accepted as media
 
 
-def bind_values(file: PromptFile, given: Given, *, missing: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def bind_values(file: PromptFile, arguments: Given, *, missing: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the values for rendering: those given, else those of ``missing``, else the file's defaults.
 
     Media arguments become ``MediaValue``. Raises PromptError with the argument's line.
     """
-    _check_names(file, given)
-    values = {name: _to_json_data(file, name, given[name], 1) for name in given if file.argument(name) is None}
+    _check_names(file, arguments)
+    values = {name: _to_json_data(file, name, arguments[name], 1) for name in arguments if file.argument(name) is None}
     for argument in file.arguments:
-        value = given.get(argument.name)
+        value = arguments.get(argument.name)
         if value is None:
             value = (missing or {}).get(argument.name)
         if value is None and argument.default is not None:
@@ -68,9 +68,9 @@ def _media_in(value: Any) -> Iterator[MediaValue]:
             yield from _media_in(each)
 
 
-def _check_names(file: PromptFile, given: Given) -> None:
+def _check_names(file: PromptFile, arguments: Given) -> None:
     names = [each.name for each in file.arguments]
-    for name in given:
+    for name in arguments:
         if file.argument(name) is None and not file.open_ended:
             expected = f"arguments are {', '.join(names)}" if names else "it takes no arguments"
             raise file.error(
@@ -201,10 +201,10 @@ async def check_media(file: PromptFile, values: Mapping[str, Any]) -> None:
         source = medium.part.source
         if argument is None or argument.kind == "file" or isinstance(source, UrlSource):
             continue  # a URL is fetched once, when the request is opened (``call.check_kinds``)
-        shown, data = await fetcher.read_source(source)
-        kind, media_type = await sniff_loaded(data, shown)
+        shown_place, data = await fetcher.read_source(source)
+        kind, media_type = await sniff_loaded(data, shown_place)
         if not kind_fits(medium.kinds or argument.media, kind):
-            raise wrong_kind(file, argument, medium, shown, kind, media_type)
+            raise wrong_kind(file, argument, medium, shown_place, kind, media_type)
 
 
 def kind_fits(takes: tuple[ArgumentKind, ...], kind: Kind) -> bool:
@@ -322,20 +322,20 @@ def arguments_from_schema(
     required = set(schema.get("required", ()))
     arguments = []
     for name, each in (schema.get("properties") or {}).items():
-        told: Mapping[str, Any] = each if isinstance(each, Mapping) else {}
-        kinds = _types(told)
+        property_schema: Mapping[str, Any] = each if isinstance(each, Mapping) else {}
+        kinds = _types(property_schema)
         many = "array" in kinds
-        kind = _media_kind(name, told, uses, media)
-        default_value = default.get(name, told.get("default"))
+        kind = _media_kind(name, property_schema, uses, media)
+        default_value = default.get(name, property_schema.get("default"))
         arguments.append(
             Argument(
                 name=name,
-                kind=kind or _kind_of_schema(kinds, told),
+                kind=kind or _kind_of_schema(kinds, property_schema),
                 required=name in required and default_value is None,
                 many=many,
-                description=str(told.get("description") or ""),
+                description=str(property_schema.get("description") or ""),
                 default=default_value,
-                schema=told,
+                schema=property_schema,
                 line=lines.get(name, 1),
             )
         )

@@ -60,18 +60,18 @@ def _formats_of(plugins: tuple[Plugin, ...]) -> tuple[_PluginFormat, ...]:
     by = dict.fromkeys(_OURS, "intermodal")
     for plugin in plugins:
         try:
-            made = _PluginFormat(plugin, load_plugin(plugin, "name", "endings", "read"))
+            prompt_format = _PluginFormat(plugin, load_plugin(plugin, "name", "endings", "read"))
         except NotInstalled as error:
             report_problem(plugin, error.what)
             continue
-        taken = [ending for ending in made.endings if ending in by]
-        if taken:
-            report_problem(plugin, f"{by[taken[0]]} reads {taken[0]}")
-        elif not all(ending.startswith(".") for ending in made.endings):
+        taken_endings = [ending for ending in prompt_format.endings if ending in by]
+        if taken_endings:
+            report_problem(plugin, f"{by[taken_endings[0]]} reads {taken_endings[0]}")
+        elif not all(ending.startswith(".") for ending in prompt_format.endings):
             report_problem(plugin, "an ending begins with a dot")
         else:
-            by |= dict.fromkeys(made.endings, plugin.title)
-            found.append(made)
+            by |= dict.fromkeys(prompt_format.endings, plugin.title)
+            found.append(prompt_format)
     return tuple(found)
 
 
@@ -102,10 +102,10 @@ def stem_of(name: str) -> str:
 
 def of_name(path: Path) -> PromptFormat:
     """Return the format of a file name. Raises PromptError if no format reads it."""
-    made = format_of(path)
-    if made is None:
+    prompt_format = format_of(path)
+    if prompt_format is None:
         raise PromptError("is no prompt file", where=str(path), todo=f"names end with {', '.join(file_endings())}")
-    return made
+    return prompt_format
 
 
 def prompts_of(path: Path) -> tuple[PromptFile, ...]:
@@ -120,31 +120,31 @@ def load(reference: str | os.PathLike[str]) -> PromptFile:
     line, InputMissing if there is no such prompt.
     """
     text = os.fspath(reference)
-    name, mark, wanted = text.rpartition("#")
+    name, mark, prompt_name = text.rpartition("#")
     if not mark or Path(text).exists():
-        name, wanted = text, ""
+        name, prompt_name = text, ""
     path = Path(name)
     if path.is_dir():
         raise InputMissing("is a folder", where=name, todo=f"name a file of it, or run: intermodal prompt list {name}")
-    if wanted:
+    if prompt_name:
         ending = ending_of(name)
-        variant = Path(f"{name.removesuffix(ending)}.{wanted}{ending}")
+        variant = Path(f"{name.removesuffix(ending)}.{prompt_name}{ending}")
         if ending and variant.parent == path.parent and variant.is_file():
             return prompts_of(variant)[0]
     found = prompts_of(path)
-    if not wanted and len(found) == 1:
+    if not prompt_name and len(found) == 1:
         return found[0]
     names = [each.name for each in found]
     if not names:
         raise PromptError("has no prompt", where=name, todo="name a file with a function that has one")
     for each in found:
-        if each.name == wanted:
+        if each.name == prompt_name:
             return each
-    if not wanted:
+    if not prompt_name:
         raise PromptError(f"has {len(found)} prompts", where=name, todo=f"name one: {name}#{names[0]}")
-    near = get_close_matches(wanted, names, 1, 0.6)
+    near = get_close_matches(prompt_name, names, 1, 0.6)
     todo = f"did you mean {name}#{near[0]}?" if near else f"it has {', '.join(names)}"
-    raise PromptError(f"has no prompt {wanted!r}", where=name, todo=todo)
+    raise PromptError(f"has no prompt {prompt_name!r}", where=name, todo=todo)
 
 
 def files_in(folder: Path) -> Iterator[Path]:

@@ -48,7 +48,7 @@ class GithubTemplate:
     templates: tuple[GithubMessage, ...]
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
-        made = []
+        messages = []
         budget = RenderingBudget()
         for each in self.templates:
             text, used = substitute(each.content, values, budget.letters)
@@ -56,8 +56,8 @@ class GithubTemplate:
                 budget.step(0, used)
             except TemplateError as error:
                 raise locate_error(self.path, each.line, error) from None
-            made.append(Message(role=each.role, parts=(Text(text=text),)))
-        return with_history(made, history)
+            messages.append(Message(role=each.role, parts=(Text(text=text),)))
+        return with_history(messages, history)
 
 
 def substitute(text: str, values: Mapping[str, Any], most: int) -> tuple[str, int]:
@@ -98,9 +98,9 @@ class _Reader:
         self._findings: list[PromptFinding] = []
 
     def prompt(self) -> PromptFile:
-        told = self._messages()
+        messages = self._messages()
         lines: dict[str, int] = {}
-        for each in told:
+        for each in messages:
             for found in NAME.finditer(each.content):
                 lines.setdefault(found[1], each.line)
         table = self._said.get("modelParameters") or {}
@@ -114,7 +114,7 @@ class _Reader:
             path=str(self._path),
             name=str(self._said.get("name") or re.sub(r"\.prompt\.ya?ml$", "", self._path.name)),
             format=Github.name,
-            template=GithubTemplate(self._path, told),
+            template=GithubTemplate(self._path, messages),
             arguments=tuple(Argument(name=name, line=line) for name, line in lines.items()),
             description=str(self._said.get("description") or ""),
             output=self._output(),
@@ -130,11 +130,11 @@ class _Reader:
         )  # fmt: skip
 
     def _messages(self) -> tuple[GithubMessage, ...]:
-        said = self._said.get("messages")
-        if not isinstance(said, list) or not said:
+        rows = self._said.get("messages")
+        if not isinstance(rows, list) or not rows:
             raise self._front.error(("messages",), "there are none", "write messages: [{role: user, content: …}]")
-        made = []
-        for number, each in enumerate(said):
+        messages = []
+        for number, each in enumerate(rows):
             at = ("messages", number)
             if not isinstance(each, Mapping) or not isinstance(each.get("content"), str):
                 raise self._front.error(at, "is no message", "write role and content")
@@ -143,55 +143,55 @@ class _Reader:
                 raise self._front.error(
                     (*at, "role"), f"{shown_value(each.get('role'))} is no role", f"write {' or '.join(ROLES)}"
                 )
-            made.append(GithubMessage(role, each["content"], self._front.line((*at, "content"))))
-        return tuple(made)
+            messages.append(GithubMessage(role, each["content"], self._front.line((*at, "content"))))
+        return tuple(messages)
 
     def _output(self) -> Output:
-        form, said = self._said.get("responseFormat"), self._said.get("jsonSchema")
+        form, schema_text = self._said.get("responseFormat"), self._said.get("jsonSchema")
         if form not in (None, "text", "json_object", "json_schema"):
             raise self._front.error(
                 ("responseFormat",), f"{shown_value(form)} is not known", "write text, json_object or json_schema"
             )
-        if form == "json_schema" and said is None:
+        if form == "json_schema" and schema_text is None:
             raise self._front.error(("responseFormat",), "asks for jsonSchema, which is not there", "write jsonSchema")
         if form == "json_object":
             return JsonOutput(schema={"type": "object"})
-        if said is None or form == "text":
+        if schema_text is None or form == "text":
             return TextOutput()
-        if isinstance(said, str):
+        if isinstance(schema_text, str):
             try:
-                said = json.loads(said)
+                schema_text = json.loads(schema_text)
             except (ValueError, RecursionError) as error:
                 raise self._front.error(("jsonSchema",), f"is no JSON ({error})", "write a JSON Schema") from None
-        schema = said.get("schema", said) if isinstance(said, Mapping) else None
+        schema = schema_text.get("schema", schema_text) if isinstance(schema_text, Mapping) else None
         if not isinstance(schema, Mapping):
             raise self._front.error(("jsonSchema",), "is no schema", "write {name: …, schema: {…}}")
         try:
-            return schemas.json_output(schema, strict=schema is not said and said.get("strict") is True)
+            return schemas.json_output(schema, strict=schema is not schema_text and schema_text.get("strict") is True)
         except SchemaInvalid as error:
             raise self._front.error(("jsonSchema",), error.what, error.todo) from None
 
     # ---- tests ------------------------------------------------------------------------------------
 
     def _examples(self, names: Mapping[str, int]) -> tuple[PromptExample, ...]:
-        said = self._said.get("testData") or []
-        if not isinstance(said, list):
+        rows = self._said.get("testData") or []
+        if not isinstance(rows, list):
             raise self._front.error(("testData",), "is no list", "write testData: [{input: …, expected: …}]")
-        made = []
-        for number, each in enumerate(said):
+        examples = []
+        for number, each in enumerate(rows):
             at = ("testData", number)
             if not isinstance(each, Mapping):
                 raise self._front.error(at, "is not a mapping of values", "write input and expected")
-            made.append(
+            examples.append(
                 PromptExample(
                     arguments={name: value for name, value in each.items() if name in names},
                     line=self._front.line(at),
                     checks=self._checks(each),
                 )
             )
-        if made:
+        if examples:
             self._list_ignored()
-        return tuple(made)
+        return tuple(examples)
 
     def _checks(self, data: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
         """Return the checks of an answer in the form of ``eval``'s items; ``expected`` if there is no evaluator."""
@@ -204,8 +204,8 @@ class _Reader:
             if kind is None:
                 at = ("evaluators", number, "string")
                 raise self._front.error(at, "says nothing to look for", f"write {' or '.join(_STRINGS)}")
-            wanted, _ = substitute(str(strings[kind]), data, MOST_LETTERS)
-            patterns.append(_PATTERNS[kind].format(re.escape(wanted)))
+            expected_text, _ = substitute(str(strings[kind]), data, MOST_LETTERS)
+            patterns.append(_PATTERNS[kind].format(re.escape(expected_text)))
         if patterns:
             return ({"compare": "regex", "expected": patterns, "all": True},)
         if self._evaluators() or data.get("expected") is None:
@@ -216,18 +216,18 @@ class _Reader:
         return ({"compare": "exact", "expected": str(expected)},)
 
     def _evaluators(self) -> list[Mapping[str, Any]]:
-        said = self._said.get("evaluators") or []
-        if not isinstance(said, list) or not all(isinstance(each, Mapping) for each in said):
+        rows = self._said.get("evaluators") or []
+        if not isinstance(rows, list) or not all(isinstance(each, Mapping) for each in rows):
             raise self._front.error(
                 ("evaluators",), "is not a list of evaluators", "write evaluators: [{name: …, string: …}]"
             )
-        return said
+        return rows
 
     def _list_ignored(self) -> None:
         for number, each in enumerate(self._evaluators()):
             if "string" not in each:
-                who = str(each.get("uses") or "llm")
-                what = f"evaluator {each.get('name') or who!r} asks another model ({who}), and is not run"
+                evaluator = str(each.get("uses") or "llm")
+                what = f"evaluator {each.get('name') or evaluator!r} asks another model ({evaluator}), and is not run"
                 at = ("evaluators", number)
                 self._findings.append(self._front.warning(at, what, "check what can be checked with string"))
 

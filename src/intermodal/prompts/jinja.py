@@ -63,10 +63,10 @@ class JinjaTemplate:
         """Return the names that the template reads and does not define, each with its first line."""
         from jinja2 import nodes
 
-        made = {each.name for each in self._program.find_all(nodes.Name) if each.ctx == "store"}  # type: ignore[attr-defined]
+        assigned_names = {each.name for each in self._program.find_all(nodes.Name) if each.ctx == "store"}  # type: ignore[attr-defined]
         found: dict[str, int] = {}
         for each in self._program.find_all(nodes.Name):  # type: ignore[attr-defined]
-            if each.ctx == "load" and each.name not in made and each.name != "loop":
+            if each.ctx == "load" and each.name not in assigned_names and each.name != "loop":
                 found.setdefault(each.name, each.lineno)
         return found
 
@@ -250,10 +250,10 @@ class _Walk:
         """Return the value of an expression; ``_MISSING`` if it is absent."""
         self._budget.step(1, 0)
         kind = type(node).__name__
-        made = _VALUES.get(kind)
-        if made is None:
+        render = _VALUES.get(kind)
+        if render is None:
             raise TemplateError(f"{node_name(node)} is not read here", node.lineno, todo=_TODO)
-        value = made(self, node, names)
+        value = render(self, node, names)
         if isinstance(value, str) and kind in _MAKES:
             self._budget.step(0, len(value))
         if kind in ("List", "Tuple", "Dict"):
@@ -341,10 +341,10 @@ def _apply_filter(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
     if node.name not in _FILTERS:
         raise TemplateError(f"no filter {node.name!r} is known", node.lineno)
     value = walk.value(node.node, names)
-    given = [walk.value(each, names) for each in node.args]
-    given += [walk.value(each.value, names) for each in node.kwargs]
+    arguments = [walk.value(each, names) for each in node.args]
+    arguments += [walk.value(each.value, names) for each in node.kwargs]
     try:
-        return _FILTERS[node.name](value, *given)
+        return _FILTERS[node.name](value, *arguments)
     except (TypeError, ValueError, AttributeError, KeyError, IndexError):
         what = f"filter {node.name!r} does not fit its value"
         raise TemplateError(what, node.lineno, todo="give it another") from None

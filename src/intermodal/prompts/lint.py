@@ -113,8 +113,8 @@ def _rows(file: PromptFile) -> tuple[SnapshotRow, ...]:
     if not file.model:
         return ()
     models = load_snapshot()
-    named = next((some for name in model_names(file.model) if (some := models.names.pick(name.strip().lower()))), [])
-    return tuple(row for id in {each.id for each in named} for row in models.by_model[id])
+    rows = next((some for name in model_names(file.model) if (some := models.names.pick(name.strip().lower()))), [])
+    return tuple(row for id in {each.id for each in rows} for row in models.by_model[id])
 
 
 def _of_media(file: PromptFile, rows: tuple[SnapshotRow, ...]) -> Iterator[LintFinding]:
@@ -160,5 +160,5 @@ def _error(file: PromptFile, place: str, what: str, todo: str) -> LintFinding:
 
 def _of_error(path: Path, error: IntermodalError) -> LintFinding:
     file, line = error_location(error)
-    said = error.wording_for("command line")
-    return LintFinding(file=file or str(path), line=line, level="error", what=said.what, todo=said.todo)
+    wording = error.wording_for("command line")
+    return LintFinding(file=file or str(path), line=line, level="error", what=wording.what, todo=wording.todo)

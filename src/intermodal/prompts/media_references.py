@@ -26,15 +26,15 @@ _OFFICE = re.compile(r"application/(?:pdf|msword|rtf|vnd\.(?:openxmlformats|oasi
 
 def part_of(source: Source, kind: ArgumentKind) -> MediaPart:
     """Return the part for a source, with the declared modality."""
-    made = _CLASSES[kind]
-    return made(source=source)
+    media_class = _CLASSES[kind]
+    return media_class(source=source)
 
 
 def value_of(name: str, source: Source, kind: ArgumentKind) -> MediaValue:
     """Return the placeholder that represents a medium among values during rendering."""
-    made = MediaValue(name)
-    made.part = part_of(source, kind)
-    return made
+    media_value = MediaValue(name)
+    media_value.part = part_of(source, kind)
+    return media_value
 
 
 def kind_of(media_type: str) -> ArgumentKind:
@@ -147,9 +147,9 @@ class _Walk:
             except SchemaMismatch as error:
                 if failed is None or error.depth > failed.depth:
                     failed = error
-        made = self._make(value, media, at) if media else None
-        if made is not None:
-            return made
+        media_part = self._make(value, media, at) if media else None
+        if media_part is not None:
+            return media_part
         raise failed or SchemaMismatch(at, f"takes {' or '.join(media) or 'nothing'}, not {_value_title(value)}")
 
     def _of(self, schema: Mapping[str, Any], value: Any, at: str, depth: int) -> Any:
@@ -178,14 +178,14 @@ class _Walk:
         for name in schema.get("required", ()):
             if name not in value:
                 raise SchemaMismatch(f"{at}.{name}", "is missing")
-        made = {}
+        members = {}
         for key, each in value.items():
             name = str(key)
             inner = fields.get(name, more)
             if inner is False:
                 raise SchemaMismatch(f"{at}.{name}", f"is not declared; fields are {', '.join(fields)}")
-            made[name] = self.with_media(inner, each, f"{at}.{name}", depth + 1) if inner else each
-        return made
+            members[name] = self.with_media(inner, each, f"{at}.{name}", depth + 1) if inner else each
+        return members
 
 
 def _choices(schema: Any, root: Mapping[str, Any], depth: int = 0) -> list[Mapping[str, Any]]:

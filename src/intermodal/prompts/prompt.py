@@ -86,12 +86,12 @@ def _mentions(messages: tuple[Message, ...], words: str) -> bool:
 
 
 def _tools(file: PromptFile, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
-    named = {tool.name: tool for tool in (*file.tools, *tools)}
+    tools_by_name = {tool.name: tool for tool in (*file.tools, *tools)}
     for name in file.undefined_tools:
-        if name not in named:
+        if name not in tools_by_name:
             todo = "define it under toolDefs, or pass its Tool"
             raise file.error(f"tool {name!r} has no definition", "tools", todo)
-    return tuple(named.values())
+    return tuple(tools_by_name.values())
 
 
 def _labels(file: PromptFile, private: Any, values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -327,10 +327,12 @@ class Prompt:
             return []
         if GenerateAnswer.parameters_of(answering).json != "prompted":
             return []
-        named = is_closable(output.schema)
-        endpoints = [e.id for e in inputs.catalog.endpoints if e.ready and schema_delivery(e.host, named) != "asked"]
-        who = "the host of this route" if endpoints else "no host that can be reached"
-        what = f"{who} can be held to the schema: it is asked for in words, checked, and repaired once"
+        is_strict = is_closable(output.schema)
+        endpoints = [
+            e.id for e in inputs.catalog.endpoints if e.ready and schema_delivery(e.host, is_strict) != "asked"
+        ]
+        subject = "the host of this route" if endpoints else "no host that can be reached"
+        what = f"{subject} can be held to the schema: it is asked for in words, checked, and repaired once"
         return [f"{self.file.where('output')}: {what}"]
 
     async def _with_question_needs(self, inputs: Inputs, words: Mapping[str, Any]) -> Inputs:
@@ -370,14 +372,14 @@ async def choose_plan(
         model = file.model_named(name)
         pinned = _with_model(inputs, name)
         try:
-            chosen = await plan(pinned)
+            plan_of_pinned = await plan(pinned)
         except (UnknownModel, NoRoute) as error:
             if model not in why or isinstance(error, NoRoute):
                 hints = error.hints
                 why[model] = hints.reasons[0] if isinstance(error, NoRoute) and hints.reasons else hints.what
         else:
             why.pop(model, None)
-            return pinned, chosen, _ignored_settings(file, why)
+            return pinned, plan_of_pinned, _ignored_settings(file, why)
     try:
         return inputs, await plan(inputs), _ignored_settings(file, why)
     except NoRoute as error:

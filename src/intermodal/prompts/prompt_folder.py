@@ -111,15 +111,15 @@ class PromptFolder:
         Raises UnknownModel, with the full names if several prompts share the name.
         """
         found = self.prompts.get(name)
-        meant = self._also.get(name, ())
-        if found is None and len(meant) == 1:
-            found = self.prompts.get(meant[0])
+        candidates = self._also.get(name, ())
+        if found is None and len(candidates) == 1:
+            found = self.prompts.get(candidates[0])
         if found is not None:
             return found
-        if meant:
+        if candidates:
             raise UnknownModel(
-                f"{name} is the name of {len(meant)} prompts",
-                todo=f"ask for {' or '.join(f'{PROMPT}{each}' for each in meant[:5])}",
+                f"{name} is the name of {len(candidates)} prompts",
+                todo=f"ask for {' or '.join(f'{PROMPT}{each}' for each in candidates[:5])}",
             )
         raise UnknownModel(f"there is no prompt named {name[:200]}")
 
@@ -142,8 +142,8 @@ class PromptFolder:
         if not changed and self._looked:
             return False
         files = {path.relative_to(self.path).as_posix(): path for path in formats.files_in(self.path)}
-        ours = set(map(str, files.values()))
-        folders = {str(folder) for path in changed - ours for folder in Path(path).parents}
+        current_names = set(map(str, files.values()))
+        folders = {str(folder) for path in changed - current_names for folder in Path(path).parents}
         read: dict[str, _Read] = {}
         for place, path in files.items():
             before = self._read.get(place)
@@ -185,9 +185,9 @@ class PromptFolder:
             known.update(each.texts)
         for path in paths:
             if path in known and self._looked - self._stamps[path][0] < _YOUNG:
-                with suppress(IntermodalError), source_text.cached_texts(_NO_TEXTS) as asked:
+                with suppress(IntermodalError), source_text.cached_texts(_NO_TEXTS) as texts_read:
                     source_text.text_of(Path(path))
-                if asked.get(path) != known[path]:
+                if texts_read.get(path) != known[path]:
                     yield path
 
     @staticmethod
@@ -203,10 +203,10 @@ class PromptFolder:
         """Read a file; on failure return its earlier version, with the error."""
         good = before if before is not None and before.prompts and _is_renderable(before) else None
         try:
-            made = self._read_file(place, path, texts)
-            if made.error is None or good is None:
-                return made
-            wrong = made.error
+            prompt_read = self._read_file(place, path, texts)
+            if prompt_read.error is None or good is None:
+                return prompt_read
+            wrong = prompt_read.error
         except IntermodalError as error:
             wrong = self._unreadable_prompt(place, error)
         except Exception as error:  # of a third party's format
@@ -217,8 +217,8 @@ class PromptFolder:
 
     def _unreadable_prompt(self, place: str, error: IntermodalError) -> UnreadablePrompt:
         file, line = error_location(error)
-        shown = self.relative_place(file) or place
-        where = "" if shown == place else f"{shown}: "
+        shown_place = self.relative_place(file) or place
+        where = "" if shown_place == place else f"{shown_place}: "
         return UnreadablePrompt(file=place, line=0 if where else line, error=f"{where}{error.what}", todo=error.todo)
 
     def _read_file(self, place: str, path: Path, texts: dict[str, str]) -> _Read:
@@ -226,7 +226,7 @@ class PromptFolder:
             raise PromptError(
                 "is a link that leads out of the folder", where=str(path), todo="put the file itself there"
             )
-        with source_text.cached_texts(texts) as asked:
+        with source_text.cached_texts(texts) as texts_read:
             prompts = formats.prompts_of(path)
             wrong = None
             for each in prompts:  # files that rendering reads must be known, too
@@ -234,17 +234,17 @@ class PromptFolder:
                     sample_arguments.render_sample(each)
                 except IntermodalError as error:
                     wrong = wrong or self._unreadable_prompt(place, error)
-        texts.update(asked)
-        said = hashlib.sha256()
-        for name, text in sorted(asked.items()):
+        texts.update(texts_read)
+        digest = hashlib.sha256()
+        for name, text in sorted(texts_read.items()):
             for piece in (os.path.relpath(name, path.parent), text):
-                said.update(f"{len(piece)}:{piece}".encode("utf-8", "replace"))
-        return _Read(prompts, dict(asked), said.hexdigest()[:_VERSION], wrong)
+                digest.update(f"{len(piece)}:{piece}".encode("utf-8", "replace"))
+        return _Read(prompts, dict(texts_read), digest.hexdigest()[:_VERSION], wrong)
 
     # ---- names --------------------------------------------------------------------------------------
 
     def _name(self) -> None:
-        made: dict[str, LoadedPrompt] = {}
+        loaded: dict[str, LoadedPrompt] = {}
         also: dict[str, tuple[str, ...]] = {}
         stems = {place: formats.stem_of(place) for place in self._read}
         alone = {stem for stem, count in Counter(stems.values()).items() if count == 1}
@@ -253,11 +253,11 @@ class PromptFolder:
             head = stem if stem in alone else place
             for file in read.prompts:
                 name = head if len(read.prompts) == 1 else f"{head}#{file.name}"
-                made[name] = LoadedPrompt(name, place, file, read.version, read.texts, read.error)
+                loaded[name] = LoadedPrompt(name, place, file, read.version, read.texts, read.error)
                 for other in (stem, place, f"{stem}#{file.name}", f"{place}#{file.name}"):
                     if other != name:
                         also[other] = (*also.get(other, ()), name)
-        self.prompts, self._also = dict(sorted(made.items())), also
+        self.prompts, self._also = dict(sorted(loaded.items())), also
         self.unreadable = tuple(read.error for read in self._read.values() if read.error is not None)
 
 

@@ -104,9 +104,9 @@ def _list_of_choices(*words: str) -> Check:
 
 
 def _tuple_of_words(value: Any) -> tuple[str, ...] | None:
-    listed = [value] if isinstance(value, str) else value
-    if isinstance(listed, list) and listed and all(isinstance(each, str) and each for each in listed):
-        return tuple(listed)
+    words = [value] if isinstance(value, str) else value
+    if isinstance(words, list) and words and all(isinstance(each, str) and each for each in words):
+        return tuple(words)
     return None
 
 
@@ -159,7 +159,7 @@ def sampling(config: Mapping[str, Any], front: FrontMatter, at: Path = ("config"
 
     Raises PromptError for a wrong value.
     """
-    drawn: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     other: dict[str, Any] = {}
     unread = []
     for key, value in config.items():
@@ -168,7 +168,7 @@ def sampling(config: Mapping[str, Any], front: FrontMatter, at: Path = ("config"
         if key == "stop" and isinstance(value, str):
             value = [value]
         if key in _SAMPLING:
-            drawn[_SAMPLING[key]] = value
+            values[_SAMPLING[key]] = value
             if todo := range_hint(_SAMPLING[key], value):
                 what = f"{'.'.join(map(str, (*at, key)))}: {shown_value(value)} is out of range"
                 unread.append(PromptFinding("error", front.line((*at, key)), what, todo, stops=True))
@@ -179,7 +179,7 @@ def sampling(config: Mapping[str, Any], front: FrontMatter, at: Path = ("config"
             what = f"{key!r} is a setting of some host's, and reaches none"
             unread.append(PromptFinding("warning", line, what, "take it out, or leave it to readers that know it"))
     try:
-        return msgspec.convert(drawn, Sampling), msgspec.convert(other, Settings), unread
+        return msgspec.convert(values, Sampling), msgspec.convert(other, Settings), unread
     except msgspec.ValidationError as error:
         name = str(error).rpartition("$.")[2].rstrip("`").partition("[")[0]
         key = next((each for each in config if {**_SAMPLING, **_SETTINGS}.get(each) == name), "")

@@ -305,9 +305,9 @@ def output_schema(fields: list[Any]) -> dict[str, Any]:
     return {"type": "object", **_fields(fields), "additionalProperties": False}
 
 
-def _fields(said: list[Any]) -> dict[str, Any]:
+def _fields(rows: list[Any]) -> dict[str, Any]:
     """Return the properties for a list of named fields, in the syntax of version 2."""
-    fields = [each for each in said if isinstance(each, Mapping) and each.get("name")]
+    fields = [each for each in rows if isinstance(each, Mapping) and each.get("name")]
     found: dict[str, Any] = {
         "properties": {str(each["name"]): _field(each) for each in fields},
         "required": [str(each["name"]) for each in fields if each.get("required") is not False],

@@ -100,7 +100,7 @@ class HasRole(Protocol):
 T = TypeVar("T", bound=HasRole)
 
 
-def with_history(made: Sequence[T], history: Iterable[T]) -> tuple[T, ...]:
+def with_history(messages: Sequence[T], history: Iterable[T]) -> tuple[T, ...]:
     """Insert earlier messages before the last user message, unless the file places them."""
-    last = len(made) - 1 if made and made[-1].role == "user" else len(made)
-    return (*made[:last], *history, *made[last:])
+    last = len(messages) - 1 if messages and messages[-1].role == "user" else len(messages)
+    return (*messages[:last], *history, *messages[last:])

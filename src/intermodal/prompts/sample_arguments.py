@@ -59,12 +59,12 @@ class SampleArguments:
     pieces: dict[str, CountablePart] = field(default_factory=dict)
 
 
-def make_samples(file: PromptFile, given: Mapping[str, Any]) -> SampleArguments:
+def make_samples(file: PromptFile, arguments: Mapping[str, Any]) -> SampleArguments:
     """Return samples for arguments that are neither given nor have a default; for optional arguments only media."""
     samples = SampleArguments()
     example = file.examples[0].arguments if file.examples else {}
     for argument in file.arguments:
-        if given.get(argument.name) is not None or argument.default is not None:
+        if arguments.get(argument.name) is not None or argument.default is not None:
             continue
         if argument.is_media:
             _media(samples, argument)

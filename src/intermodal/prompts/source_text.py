@@ -47,8 +47,8 @@ def cached_texts(texts: Mapping[str, str], *, closed: bool = False) -> Iterator[
         _CACHED_TEXTS.reset(before)
 
 
-def text_of(path: Path, *, what: str = "a prompt file", chosen: bool = False) -> str:
-    """Return the text of a prompt file. ``chosen``: its name depends on a value.
+def text_of(path: Path, *, what: str = "a prompt file", is_user_path: bool = False) -> str:
+    """Return the text of a prompt file. ``is_user_path``: its name depends on a value.
 
     Raises InputMissing if the file does not exist, PromptError if it cannot be a prompt file.
     """
@@ -56,20 +56,20 @@ def text_of(path: Path, *, what: str = "a prompt file", chosen: bool = False) ->
     if now is None:
         return _text_of(path, what)
     name = str(path)
-    if chosen and now.closed and name not in now.texts:
+    if is_user_path and now.closed and name not in now.texts:
         todo = "write the name into the prompt, or take the text as an argument"
         raise PromptError("is a file that a value names", where=name, todo=todo)
     now.asked[name] = text = now.texts[name] if name in now.texts else _text_of(path, what)
     return text
 
 
-def names_of(folder: Path, *, chosen: bool = False) -> list[tuple[str, bool]]:
+def names_of(folder: Path, *, is_user_path: bool = False) -> list[tuple[str, bool]]:
     """Return the names in a folder, each with whether it is a folder; folders come first.
 
-    ``chosen``: the folder's name depends on a value. Raises InputMissing if the folder does not exist.
+    ``is_user_path``: the folder's name depends on a value. Raises InputMissing if the folder does not exist.
     """
     now = _CACHED_TEXTS.get()
-    if chosen and now is not None and now.closed:
+    if is_user_path and now is not None and now.closed:
         raise PromptError("is a folder that a value names", where=str(folder), todo="write the name into the prompt")
     try:
         with os.scandir(folder) as entries:

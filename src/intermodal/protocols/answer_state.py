@@ -115,18 +115,18 @@ class TokenLimiter:
         self._last = ["", ""]  # the unfinished word at the end of the text, and of the output beside it
         self.room = free_room(limit)
 
-    def exceeds_limit(self, text: str, *, beside: bool = False) -> bool:
+    def exceeds_limit(self, text: str, *, is_other_output: bool = False) -> bool:
         """Return True if the answer exceeds its limit with this text.
 
-        ``beside``: it is reasoning or arguments, not text.
+        ``is_other_output``: it is reasoning or arguments, not text.
         """
         self._chars += len(text)
         self._before = self._words
-        unchecked = self._last[beside] + text
+        unchecked = self._last[is_other_output] + text
         end = max(unchecked.rfind(" "), unchecked.rfind("\n")) + 1
         end = len(unchecked) if len(unchecked) - end > _UNBROKEN else end
         self._words += self._count(unchecked, end)
-        self._last[beside] = unchecked[end:]
+        self._last[is_other_output] = unchecked[end:]
         self.least_tokens = max(self._words, self._chars // _LONGEST)
         # A word takes two characters including its separator; the last word of either kind may lack it.
         self.room = 2 * (self._most - self.least_tokens) - 2
@@ -303,24 +303,24 @@ class AnswerState:
         """True if the model's answer is empty on purpose."""
         return is_refusal(self.finish, self.text, called=bool(self.calls))
 
-    def record_text(self, words: str, beside: str = "") -> bool:
+    def record_text(self, words: str, other_output: str = "") -> bool:
         """Record a piece of the answer; return True if the answer ends with it.
 
         Of a piece that exceeds the limit only the ``allowed`` part is recorded and shown.
         """
         if not self._begun:
-            if not words.strip() and not beside.strip():  # blanks do not use up the limit yet
+            if not words.strip() and not other_output.strip():  # blanks do not use up the limit yet
                 if words:
                     self.text.append(words)
                     self._checked = self._metered = len(self.text)
                 return self._is_too_blank(len(words))
             self._begun = True
-        self._room -= len(words) + len(beside)
-        if self._room < 0 and self._exceeds_limit(words, beside):
+        self._room -= len(words) + len(other_output)
+        if self._room < 0 and self._exceeds_limit(words, other_output):
             self.stopped = "limit"
-            words, beside = self.allowed
-        if beside:
-            self.beside.append(beside)
+            words, other_output = self.allowed
+        if other_output:
+            self.beside.append(other_output)
         if words:
             self.text.append(words)
             if not self.worded:
@@ -350,24 +350,24 @@ class AnswerState:
         """Return True if an unstreamed answer may exceed its token limit, so that it must be counted."""
         return len(answer) > self._room and most_words(answer) > _largest_count(self.limit)
 
-    def _exceeds_limit(self, words: str, beside: str) -> bool:
+    def _exceeds_limit(self, words: str, other_output: str) -> bool:
         """Bound the words since the last check; count them if the bound does not settle it."""
-        since = "".join([*self.text[self._checked :], *self.beside[self._checked_beside :], words, beside])
+        since = "".join([*self.text[self._checked :], *self.beside[self._checked_beside :], words, other_output])
         self._at_most += most_words(since)
-        self._checked, self._checked_beside = len(self.text) + bool(words), len(self.beside) + bool(beside)
+        self._checked, self._checked_beside = len(self.text) + bool(words), len(self.beside) + bool(other_output)
         self._room = free_room(self.limit) - 2 * self._at_most
-        return self._room < _SURE and self._count_words(words, beside)
+        return self._room < _SURE and self._count_words(words, other_output)
 
-    def _count_words(self, words: str, beside: str) -> bool:
+    def _count_words(self, words: str, other_output: str) -> bool:
         """Count the pieces that were not counted yet, and then this piece."""
         meter = self._meter = self._meter or TokenLimiter(self.limit)
         meter.exceeds_limit("".join(self.text[self._metered :]))
-        meter.exceeds_limit("".join(self.beside[self._metered_beside :]), beside=True)
+        meter.exceeds_limit("".join(self.beside[self._metered_beside :]), is_other_output=True)
         self._metered, self._metered_beside = self._checked, self._checked_beside
-        if beside and meter.exceeds_limit(beside, beside=True):
-            self.allowed = ("", meter.allowed_part(beside))
+        if other_output and meter.exceeds_limit(other_output, is_other_output=True):
+            self.allowed = ("", meter.allowed_part(other_output))
         elif words and meter.exceeds_limit(words):
-            self.allowed = (meter.allowed_part(words), beside)
+            self.allowed = (meter.allowed_part(words), other_output)
         self._at_most, self._room = meter.least_tokens, meter.room
         return meter.stopped
 

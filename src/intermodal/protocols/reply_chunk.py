@@ -58,12 +58,12 @@ class ReplyChunk(msgspec.Struct, frozen=True):
         more = self.refusal or self.finish or self.calls or self.usage is not None
         return bool(self.text) and self.visible and not more
 
-    def unclear(self, begun: Mapping[int, tuple[str, str]]) -> bool:
+    def unclear(self, begun_calls: Mapping[int, tuple[str, str]]) -> bool:
         """Return True if a call begins without an id, or at the index of another one.
 
-        ``begun``: id and name of the calls before, by index.
+        ``begun_calls``: id and name of the calls before, by index.
         """
-        call_ids = {index: id_ for index, (id_, _) in begun.items()}
+        call_ids = {index: id_ for index, (id_, _) in begun_calls.items()}
         for index, id_, _ in self.calls:
             before = call_ids.get(index)
             if (before is None and not id_) or (before and id_ and id_ != before):

@@ -311,8 +311,8 @@ class ReplyDecoder:
             found, halved = loads(data), False
         except ValueError:
             found, halved = loads_with_surrogates(data), True
-        listed = found if isinstance(found, list) else [found]
-        return [Parsed(tree, halved=halved) for tree in listed if isinstance(tree, Mapping)]
+        replies = found if isinstance(found, list) else [found]
+        return [Parsed(tree, halved=halved) for tree in replies if isinstance(tree, Mapping)]
 
     # ---- the end
 

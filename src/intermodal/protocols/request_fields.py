@@ -52,9 +52,9 @@ def _planned_fields(*names: str) -> dict[str, RequestField]:
     return dict.fromkeys(names, _PLANNED)
 
 
-def _setting(**nouns: str) -> dict[str, RequestField]:
+def _setting(**setting_names: str) -> dict[str, RequestField]:
     """Return settings; ``nouns`` maps a field's name to its name in ``Settings``."""
-    return {name: RequestField("setting", noun=noun) for name, noun in nouns.items()}
+    return {name: RequestField("setting", noun=setting_name) for name, setting_name in setting_names.items()}
 
 
 def _fields_of_protocol(to: tuple[str, ...], *names: str) -> dict[str, RequestField]:
@@ -223,9 +223,9 @@ def read_settings(tree: Mapping[str, Any], protocol: str) -> Settings:
         if value is None:
             continue
         read = _READERS.get((protocol, field.noun))
-        noun = value if read is None else read(value)
-        if field.noun and noun is not None:
-            found[field.noun] = noun
+        setting = value if read is None else read(value)
+        if field.noun and setting is not None:
+            found[field.noun] = setting
         else:
             own.append((path, value))
     return Settings(protocol=protocol, own=tuple(own), **found)
@@ -281,18 +281,18 @@ def _split_settings(settings: Settings, protocol: str, quirks: tuple[str, ...]) 
     same = settings.protocol == protocol
     words, lost = SETTING_PATHS.get(settings.protocol, {}), set[str]()
     sent_settings: dict[str, Any] = {}
-    for noun in SETTING_NAMES:
-        value = getattr(settings, noun)
+    for setting_name in SETTING_NAMES:
+        value = getattr(settings, setting_name)
         if value is None:
             continue
         found = (
-            _copy_field(noun, value, protocol, quirks)
+            _copy_field(setting_name, value, protocol, quirks)
             if same
-            else _translate_setting(noun, value, settings, protocol, quirks)
+            else _translate_setting(setting_name, value, settings, protocol, quirks)
         )
         sent_settings |= found
-        if not found and not _has_no_effect(noun, value):
-            lost.add(words.get(noun, noun))
+        if not found and not _has_no_effect(setting_name, value):
+            lost.add(words.get(setting_name, setting_name))
     own_fields = []
     for path, value in settings.own:
         field = FIELDS.get(settings.protocol, {}).get(path)
@@ -300,49 +300,51 @@ def _split_settings(settings: Settings, protocol: str, quirks: tuple[str, ...]) 
             own_fields.append((path, loads(dumps(value))))
         else:
             lost.add(path)
-    for noun in ("effort", "verbosity"):
-        if noun in sent_settings:
-            sent_settings[noun] = loads(dumps(sent_settings[noun]))
+    for setting_name in ("effort", "verbosity"):
+        if setting_name in sent_settings:
+            sent_settings[setting_name] = loads(dumps(sent_settings[setting_name]))
     return Settings(protocol=protocol, own=tuple(own_fields), **sent_settings), lost
 
 
-def _copy_field(noun: str, value: Any, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
-    unsaid = noun not in SETTING_PATHS.get(protocol, {}) or (noun in _BEYOND and "openai_settings" in quirks)
-    return {} if unsaid else {noun: value}
+def _copy_field(setting_name: str, value: Any, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
+    unsaid = setting_name not in SETTING_PATHS.get(protocol, {}) or (
+        setting_name in _BEYOND and "openai_settings" in quirks
+    )
+    return {} if unsaid else {setting_name: value}
 
 
-def _has_no_effect(noun: str, value: Any) -> bool:
-    return noun in ("presence_penalty", "frequency_penalty") and value == 0
+def _has_no_effect(setting_name: str, value: Any) -> bool:
+    return setting_name in ("presence_penalty", "frequency_penalty") and value == 0
 
 
 def _translate_setting(
-    noun: str, value: Any, settings: Settings, protocol: str, quirks: tuple[str, ...]
+    setting_name: str, value: Any, settings: Settings, protocol: str, quirks: tuple[str, ...]
 ) -> dict[str, Any]:  # fmt: skip
     """Return a setting in a protocol other than the client's; {} if that protocol or host does not support it.
 
     A protocol supports it if it has a field for it, a host if its row states so.
     """
-    if noun not in SETTING_PATHS.get(protocol, {}) or _has_no_effect(noun, value):
+    if setting_name not in SETTING_PATHS.get(protocol, {}) or _has_no_effect(setting_name, value):
         return {}
-    if noun == "thinking":
+    if setting_name == "thinking":
         return translate_budget(value, quirks)
-    if noun == "effort":
+    if setting_name == "effort":
         return translate_effort(value, settings.protocol, protocol, quirks)
-    if protocol == "openai" and noun in _BEYOND:
-        return {noun: value} if noun in quirks and "openai_settings" not in quirks else {}
-    if noun == "top_k" and "no_temperature" in quirks:  # models that accept no sampling parameters
+    if protocol == "openai" and setting_name in _BEYOND:
+        return {setting_name: value} if setting_name in quirks and "openai_settings" not in quirks else {}
+    if setting_name == "top_k" and "no_temperature" in quirks:  # models that accept no sampling parameters
         return {}
-    return {noun: value}
+    return {setting_name: value}
 
 
 def write_settings(tree: dict[str, Any], settings: Settings) -> None:
     """Write ``supported_settings`` into a request."""
     words = SETTING_PATHS.get(settings.protocol, {})
-    for noun in SETTING_NAMES:
-        value = getattr(settings, noun)
+    for setting_name in SETTING_NAMES:
+        value = getattr(settings, setting_name)
         if value is not None:
-            write = _WRITERS.get((settings.protocol, noun))
-            _set_at_path(tree, words[noun], value if write is None else write(value))
+            write = _WRITERS.get((settings.protocol, setting_name))
+            _set_at_path(tree, words[setting_name], value if write is None else write(value))
     for path, value in settings.own:
         _set_at_path(tree, path, value)
 

@@ -486,12 +486,12 @@ class StreamedResponse(UpstreamResponse):
             return True
         if not self.overran:
             return False
-        words, beside = self.allowed
-        if beside and called:
+        words, other_output = self.allowed
+        if other_output and called:
             self.beside.pop()
-            beside = ""
-        if words or beside:
-            through.append(self._encode_delta(words, beside))
+            other_output = ""
+        if words or other_output:
+            through.append(self._encode_delta(words, other_output))
             self.first_at = self.first_at or self._clock.monotonic()
         return True
 

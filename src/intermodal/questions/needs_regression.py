@@ -219,14 +219,14 @@ def of_length_one(vectors: Reals) -> Reals:
 
 
 def question_needs(
-    vectors: Iterable[Sequence[float]], examples: Examples, joined: Iterable[Sequence[float]] = ()
+    vectors: Iterable[Sequence[float]], examples: Examples, joined_vectors: Iterable[Sequence[float]] = ()
 ) -> QuestionFacts:
     """Return the needs of a question for every medium.
 
-    ``vectors`` are embeddings of ``sentences``, ``joined`` those of ``joined_questions``; each text in its
+    ``vectors`` are embeddings of ``sentences``, ``joined_vectors`` those of ``joined_questions``; each text in its
     ``embedded_form``.
     """
-    alone = list(joined)
+    alone = list(joined_vectors)
     vectors = [*vectors, *alone]
     found = np.array([list(vector) for vector in vectors], np.float32).reshape(-1, len(examples.mean))
     vectors = center_vectors(found, examples.mean, examples.directions)
@@ -248,20 +248,20 @@ def scores(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -
         return np.asarray(both / 2, np.float32)
     outputs = np.exp(KERNEL * (cosines - 1)) @ examples.weights[medium] + examples.base
     if examples.nets:
-        learned = np.mean([net.evaluate(vectors, medium) for net in examples.nets], axis=0)
-        outputs[:, _MORE] += NETS * (learned - outputs[:, _MORE])
+        predictions = np.mean([net.evaluate(vectors, medium) for net in examples.nets], axis=0)
+        outputs[:, _MORE] += NETS * (predictions - outputs[:, _MORE])
     return np.asarray((outputs + 1) / 2, np.float32)
 
 
-def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples, joined: int) -> MediumNeeds:
+def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples, joined_count: int) -> MediumNeeds:
     """Return the needs of all sentences together: the highest score of each output, over sentences that ask something.
 
-    ``joined``: the number of rows at the end that belong to joined questions.
+    ``joined_count``: the number of rows at the end that belong to joined questions.
     """
     if not len(cosines):
         return MediumNeeds(medium=medium)
     by_sentence = scores(medium, vectors, cosines, examples)
-    counts = _rows_that_count(by_sentence, joined)
+    counts = _rows_that_count(by_sentence, joined_count)
     by_sentence, cosines = by_sentence[counts], cosines[counts]
     asks = (by_sentence.max(axis=1) >= NEEDED) | (by_sentence[:, _PROPERTIES] >= PROPERTIES)
     if asks.any():
@@ -282,13 +282,13 @@ def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Example
     )
 
 
-def _rows_that_count(by_sentence: Reals, joined: int) -> NDArray[np.bool_]:
+def _rows_that_count(by_sentence: Reals, joined_count: int) -> NDArray[np.bool_]:
     """Return a mask of the rows that count: all except joined questions that are not certain.
 
     If a joined question certainly asks for properties of the file, all joined questions count, because the others ask
     for something else.
     """
-    alone = np.arange(len(by_sentence)) >= len(by_sentence) - joined
+    alone = np.arange(len(by_sentence)) >= len(by_sentence) - joined_count
     sure = by_sentence[:, _MORE] >= CERTAIN
     if (alone & (by_sentence[:, _PROPERTIES] >= CERTAIN)).any():
         sure |= alone

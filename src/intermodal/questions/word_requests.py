@@ -280,8 +280,8 @@ def _request(sentences: str) -> re.Pattern[str]:
 @cache
 def _noun_phrase_pattern(source: Source) -> re.Pattern[str]:
     """Return the expression for the noun phrases that denote a file of a source."""
-    nouns = f"{_NOUNS[source]}|{_NOUNS['recording']}" if source == "film" else _NOUNS[source]
-    return re.compile(f"{_BEFORE}(?:{nouns}|{_FILE})")
+    noun_pattern = f"{_NOUNS[source]}|{_NOUNS['recording']}" if source == "film" else _NOUNS[source]
+    return re.compile(f"{_BEFORE}(?:{noun_pattern}|{_FILE})")
 
 
 def _is_word_request(plain: str, source: Source) -> bool:

@@ -184,10 +184,10 @@ class ImageFinder:
         Files are removed only now, so that a moved file keeps its embedding.
         """
         self._forget_missing(look_up.paths, look_up.stamps, look_up.files)
-        nearest, compared = self._nearest_images(query_vector, digests, look_up.top)
+        nearest, compared_count = self._nearest_images(query_vector, digests, look_up.top)
         return FindResult(
             query=look_up.query, by="picture" if look_up.picture else "words", endpoint=self._endpoint.id,
-            nearest=nearest, pictures=compared,
+            nearest=nearest, pictures=compared_count,
         )  # fmt: skip
 
     def close(self) -> None:

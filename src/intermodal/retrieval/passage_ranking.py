@@ -273,9 +273,9 @@ class Ranker:
         check_passages(passages)
         picked = _passages_to_read(query, passages, most)
         texts = [passages[index].text for index in picked]
-        learned, sizes = await self._reading_speed(), list(map(len, texts))
-        expected = _expected_seconds(self._endpoint, query, sizes, loaded=self._loaded, learned=learned)
-        warm = _expected_seconds(self._endpoint, query, sizes, loaded=True, learned=learned)
+        learned_speed, sizes = await self._reading_speed(), list(map(len, texts))
+        expected = _expected_seconds(self._endpoint, query, sizes, loaded=self._loaded, learned_speed=learned_speed)
+        warm = _expected_seconds(self._endpoint, query, sizes, loaded=True, learned_speed=learned_speed)
         began = time.perf_counter()
         cost: float | None = 0.0
         if self._hosted is not None:
@@ -409,13 +409,18 @@ class ReadingSpeed(NamedTuple):
 
 
 def _expected_seconds(
-    endpoint: Endpoint, query: str, sizes: Sequence[int], *, loaded: bool = False, learned: ReadingSpeed | None = None
+    endpoint: Endpoint,
+    query: str,
+    sizes: Sequence[int],
+    *,
+    loaded: bool = False,
+    learned_speed: ReadingSpeed | None = None,
 ) -> Quantity:
     """Estimate the seconds an encoder needs for texts of these sizes in characters, plus loading unless ``loaded``.
 
-    ``learned``: speed from earlier runs, used instead of the catalog's.
+    ``learned_speed``: speed from earlier runs, used instead of the catalog's.
     """
-    speed, factor = learned or ReadingSpeed(endpoint.speed)
+    speed, factor = learned_speed or ReadingSpeed(endpoint.speed)
     if not speed.prompt.mid:
         return unknown("its speed is not known")
     pairs = len(query) * len(sizes) if endpoint.model.ranks else len(query)
@@ -639,12 +644,12 @@ class HostedRanking:
             )  # fmt: skip
             job = CallJob(step=step, endpoint=self._endpoint, text=query, lines=some, work=Work(letters=letters))
             try:
-                done = await caller.call(job)
+                finished_call = await caller.call(job)
             except Reroute as failure:
                 raise failure.error from None
-            assert done.result.head_scores is not None
-            found += [score for _, score in done.result.head_scores.scores]
-            input_tokens = done.result.usage.input_tokens
+            assert finished_call.result.head_scores is not None
+            found += [score for _, score in finished_call.result.head_scores.scores]
+            input_tokens = finished_call.result.usage.input_tokens
             tokens = None if tokens is None or input_tokens is None else tokens + input_tokens
             if progress is not None:
                 progress(len(found), len(texts))

@@ -135,8 +135,8 @@ def is_validated(shape: ModelShape) -> bool:
 
     For Gemma 4 only models without experts and per-layer embeddings were.
     """
-    compared = shape.architecture in COMPARED
-    return compared and not (shape.architecture == "gemma4" and (shape.experts or shape.per_layer_embeddings))
+    is_compared = shape.architecture in COMPARED
+    return is_compared and not (shape.architecture == "gemma4" and (shape.experts or shape.per_layer_embeddings))
 
 
 class _Builder:
@@ -358,21 +358,21 @@ class _Builder:
         g, tokens, heads = self.graph, self.tokens, layer.heads
         latent, value = has["attn_v_b"][0], has["attn_v_b"][1]
         plain = has["attn_k_b"][0]
-        turned = layer.key - latent
+        rotated_size = layer.key - latent
         if "attn_q_a" in has:
-            query = self._matrix(heads * (plain + turned), self._norm(self._matrix(has["attn_q_a"][1], source)))
+            query = self._matrix(heads * (plain + rotated_size), self._norm(self._matrix(has["attn_q_a"][1], source)))
         else:
-            query = self._matrix(heads * (plain + turned), source)
+            query = self._matrix(heads * (plain + rotated_size), source)
         query = g.view(query)
-        pressed = self._matrix(latent + turned, source)
+        pressed = self._matrix(latent + rotated_size, source)
         small, key = g.view(pressed), g.view(pressed)
-        key = g.op((turned, 1, tokens), key, self.positions, over=True)
+        key = g.op((rotated_size, 1, tokens), key, self.positions, over=True)
         small = self._norm(small, (latent, tokens))
-        turned_query = g.op((turned, heads, tokens), g.view(query), self.positions, over=True)
+        turned_query = g.op((rotated_size, heads, tokens), g.view(query), self.positions, over=True)
         absorbed = g.view(g.op((latent, tokens, heads), g.view(g.view(query))))
-        query = g.op((latent + turned, heads, tokens), absorbed, turned_query)
+        query = g.op((latent + rotated_size, heads, tokens), absorbed, turned_query)
         small = g.view(small)
-        key = g.op((latent + turned, 1, tokens), small, key)
+        key = g.op((latent + rotated_size, 1, tokens), small, key)
         for tensor in (query, small, key):
             g.expand(tensor)
         g.expand(g.store(g.view(key), self.places[False][0]))
@@ -499,10 +499,10 @@ class _Builder:
         tokens = g.dims(source)[-1] if len(g.dims(source)) > 1 else 1
         experts, used = shape.experts, shape.experts_used
         late = shape.architecture == "gpt-oss"
-        chosen = g.op((experts, tokens), source)
+        chosen_experts = g.op((experts, tokens), source)
         if "ffn_gate_inp.bias" in has:
-            chosen = g.op((experts, tokens), chosen, over=True)
-        probable = chosen if late else g.op((experts, tokens), chosen, over=True)
+            chosen_experts = g.op((experts, tokens), chosen_experts, over=True)
+        probable = chosen_experts if late else g.op((experts, tokens), chosen_experts, over=True)
         ranked = g.op((experts, tokens), probable, over=True) if "exp_probs_b.bias" in has else probable
         picked = g.view(g.op((experts, tokens), ranked))
         weights = g.op((1, used, tokens), g.view(probable), picked)

@@ -102,7 +102,7 @@ def _routed_bytes(counts: _ConfigCounts, layers: Sequence[Layer], experts: int, 
 
 def _layers(counts: _ConfigCounts, count: int, weights: int, routed: int) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     heads = counts.count("num_attention_heads", "n_head")
-    latent, turned = counts.count("kv_lora_rank"), counts.count("qk_rope_head_dim")
+    latent, rotated_size = counts.count("kv_lora_rank"), counts.count("qk_rope_head_dim")
     kv_heads = counts.count("num_key_value_heads", "num_kv_heads") or heads
     length = counts.count("head_dim") or (counts.count("hidden_size", "n_embd", "d_model") // heads if heads else 0)
     kinds, problems = _kinds(counts, count, heads)
@@ -120,7 +120,7 @@ def _layers(counts: _ConfigCounts, count: int, weights: int, routed: int) -> tup
         window = counts.count("sliding_window") if kind in ("sliding_attention", "chunked_attention") else 0
         layers.append(
             Layer(
-                heads=heads, kv_heads=1 if latent else kv_heads, key=latent + turned if latent else length,
+                heads=heads, kv_heads=1 if latent else kv_heads, key=latent + rotated_size if latent else length,
                 value=latent or length, values=not latent, window=window, ff=counts.count("intermediate_size"),
                 weights=each, experts=expert,
             )
@@ -130,15 +130,15 @@ def _layers(counts: _ConfigCounts, count: int, weights: int, routed: int) -> tup
 
 def _kinds(counts: _ConfigCounts, count: int, heads: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the attention kind of each layer, as in ``layer_types``, and problems with determining it."""
-    listed = counts.values.get("layer_types")
+    layer_types = counts.values.get("layer_types")
     kinds = ("full_attention", "sliding_attention", "linear_attention", "chunked_attention")
-    if isinstance(listed, list) and len(listed) == count and all(kind in kinds for kind in listed):
-        return tuple(listed), ()
+    if isinstance(layer_types, list) and len(layer_types) == count and all(kind in kinds for kind in layer_types):
+        return tuple(layer_types), ()
     every = counts.count("full_attention_interval")
     if counts.count("linear_num_value_heads") and every:
         return tuple("full_attention" if (i + 1) % every == 0 else "linear_attention" for i in range(count)), ()
     if (
-        listed
+        layer_types
         or not heads
         or any(key in counts.values for key in ("ssm_cfg", "state_size", "mamba_d_state", "hybrid_override_pattern"))
     ):

@@ -145,12 +145,12 @@ def _caches(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iter
     if now.settings.type_k not in ("f16", "bf16", "f32") or not _divides(now):
         return
     for kind, loss in CACHE_LOSS.items():
-        placed = place_again(now, _with_cache_type(now.settings, kind), machine)
+        placed_model = place_again(now, _with_cache_type(now.settings, kind), machine)
         yield _Attempt(
-            what=f"keep keys and values as {kind}", placed=placed, machine=machine,
+            what=f"keep keys and values as {kind}", placed=placed_model, machine=machine,
             quantization=subject.quantization, loss=loss, words=(_cache_words(kind),),
         )  # fmt: skip
-        if placed.verdict == "fits":
+        if placed_model.verdict == "fits":
             return
 
 
@@ -171,9 +171,9 @@ def _shorter_contexts(subject: ModelReference, now: PlacedModel, machine: Machin
         tried = place_again(now, settings, machine)
         most = min(largest_context(tried, machine), _context_per_slot(now.settings) - 1) // 256 * 256
         if most >= LEAST_CONTEXT:
-            beside = f", and keep keys and values as {kind}" if kind else ""
+            cache_text = f", and keep keys and values as {kind}" if kind else ""
             yield _Attempt(
-                what=f"use a context of {format_context(most)}{beside}",
+                what=f"use a context of {format_context(most)}{cache_text}",
                 placed=place_again(now, with_context(settings, most), machine),
                 machine=machine,
                 quantization=subject.quantization,
@@ -194,12 +194,12 @@ def _smaller_quantization(subject: ModelReference, now: PlacedModel, machine: Ma
             to = QUANTIZATIONS[name]
             if to.bits >= average_bits(now.shape) * 0.98 or name == best:
                 continue
-            placed = place_quantized(now, settings, machine, to)
-            if placed.verdict == "fits":
-                beside = f", and keep keys and values as {kind}" if kind else ""
+            placed_model = place_quantized(now, settings, machine, to)
+            if placed_model.verdict == "fits":
+                cache_text = f", and keep keys and values as {kind}" if kind else ""
                 loss, words = _loss(subject.quantization, to)
                 yield _Attempt(
-                    what=f"take {name}{beside}", placed=placed, machine=machine, quantization=name,
+                    what=f"take {name}{cache_text}", placed=placed_model, machine=machine, quantization=name,
                     loss=loss + CACHE_LOSS.get(kind, 0.0), words=words,
                 )  # fmt: skip
                 best = name
@@ -247,15 +247,19 @@ def _on_host(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
             if layers_on_card
             else "run it on the processor alone"
         )
-    placed = place_with(layers_on_card)
+    placed_model = place_with(layers_on_card)
     yield _Attempt(
-        what=what, placed=placed, machine=machine, quantization=subject.quantization, words=_of_memory(placed, machine)
+        what=what,
+        placed=placed_model,
+        machine=machine,
+        quantization=subject.quantization,
+        words=_of_memory(placed_model, machine),
     )
 
 
-def _of_memory(placed: PlacedModel, machine: Machine) -> tuple[str, ...]:
+def _of_memory(placed_model: PlacedModel, machine: Machine) -> tuple[str, ...]:
     """Return a note on the main memory that is needed, if the machine's was not stated."""
-    host = placed.memory.total("host")
+    host = placed_model.memory.total("host")
     words = hint("{} GiB of memory, of which none was stated ({ram})", f"{host.high / GIB:.1f}")
     return () if machine.memory else (words,)
 
@@ -270,11 +274,11 @@ def _other_card(subject: ModelReference, now: PlacedModel, has: Machine) -> Iter
     for name in CARDS:
         row, size = find_card(name)
         machine = Machine(gpus=(card(row, size),))
-        placed = place_again(now, settings, machine)
-        if placed.verdict == "fits":
+        placed_model = place_again(now, settings, machine)
+        if placed_model.verdict == "fits":
             yield _Attempt(
                 what=f"use a {'machine with a ' if fixed else ''}card of {size / GIB:g} GB, such as the {row.title}",
-                placed=placed, machine=machine, quantization=subject.quantization, money=CARD_COST,
+                placed=placed_model, machine=machine, quantization=subject.quantization, money=CARD_COST,
                 words=(f"another {'machine' if fixed else 'card'}",),
             )  # fmt: skip
             return
@@ -335,8 +339,8 @@ def vllm_changes(
     """
 
     def judge(model_shape: ModelShape, tried: VllmSettings) -> VllmCapacity:
-        measured = corrections if model_shape is shape and tried.memory == serving.memory else ()
-        return vllm_capacity(model_shape, tried, measured)
+        own_corrections = corrections if model_shape is shape and tried.memory == serving.memory else ()
+        return vllm_capacity(model_shape, tried, own_corrections)
 
     before = decode(shape, serving)
     found = []

@@ -308,7 +308,7 @@ def _recurrent(facts: _Facts, count: int, kv_heads: Sequence[int]) -> tuple[tupl
         return (False,) * count, 0, 0
     trunk = count - facts.count("nextn_predict_layers")
     every = facts.count("full_attention_interval", INTERVALS.get(architecture, 4))
-    listed = facts.raw("attention.recurrent_layers")
+    layer_flags = facts.raw("attention.recurrent_layers")
     ff = facts.read_per_layer("feed_forward_length", count, (0,) * count)
     if kind in ("all", "beside"):
         found = (True,) * count
@@ -316,8 +316,8 @@ def _recurrent(facts: _Facts, count: int, kv_heads: Sequence[int]) -> tuple[tupl
         found = tuple(heads == 0 for heads in kv_heads)
     elif kind == "kv_ff":
         found = tuple(heads == 0 and ff[index] == 0 for index, heads in enumerate(kv_heads))
-    elif isinstance(listed, tuple) and len(listed) >= count:
-        found = tuple(bool(flag) for flag in listed[:count])
+    elif isinstance(layer_flags, tuple) and len(layer_flags) >= count:
+        found = tuple(bool(flag) for flag in layer_flags[:count])
     else:
         found = tuple(every == 0 or (index + 1) % every != 0 for index in range(count))
     conv, state = _state_numbers(facts, architecture)

@@ -116,9 +116,11 @@ def parse_card_name(words: str) -> CardName:
     text = _LAPTOP.sub("mobile", text.replace("max q", "maxq"))
     size = _MEMORY.search(text)
     text = _BRANDS.sub(" ", _MEMORY.sub(" ", text))
-    joined = re.sub(r"[^a-z0-9+.]", "", text)
-    variants = tuple(_VARIANT.findall(joined))
-    return CardName(key=_VARIANT.sub("", joined), variants=variants, memory=round(float(size[1]) * GIB) if size else 0)
+    joined_name = re.sub(r"[^a-z0-9+.]", "", text)
+    variants = tuple(_VARIANT.findall(joined_name))
+    return CardName(
+        key=_VARIANT.sub("", joined_name), variants=variants, memory=round(float(size[1]) * GIB) if size else 0
+    )
 
 
 @lru_cache(1)
@@ -352,15 +354,15 @@ _ASSUMED_BASIS = action(
 )
 
 
-def with_assumptions(machine: Machine, measured: Quantity | None = None) -> Machine:
+def with_assumptions(machine: Machine, measured_bandwidth: Quantity | None = None) -> Machine:
     """Return the machine with its memory bandwidth and the free memory of unified GPUs filled in.
 
-    The bandwidth is ``measured`` if given, otherwise derived from the chip, otherwise assumed. The free memory of a
-    unified GPU is at most that of the machine.
+    The bandwidth is ``measured_bandwidth`` if given, otherwise derived from the chip, otherwise assumed. The free
+    memory of a unified GPU is at most that of the machine.
     """
     shared = [gpu for gpu in machine.gpus if gpu.unified]
     assumed = between(*_bandwidth_range(2), _ASSUMED_BASIS)
-    bandwidth = measured or (_chip(shared) if shared else assumed)
+    bandwidth = measured_bandwidth or (_chip(shared) if shared else assumed)
     gpus = tuple(_with_free_memory(gpu, machine) for gpu in machine.gpus)
     return replace(machine, gpus=gpus, bandwidth=bandwidth)
 

@@ -100,8 +100,8 @@ def correction_flags(settings: ServingSettings) -> str:
         )
         if is_so
     ]
-    for option, beside in (("--mmproj", settings.projector), ("-md", settings.draft)):
-        words += [option, str(beside.weights)] if beside is not None else []
+    for option, related_file in (("--mmproj", settings.projector), ("-md", settings.draft)):
+        words += [option, str(related_file.weights)] if related_file is not None else []
     return " ".join(words)
 
 
@@ -203,7 +203,7 @@ def model_memory(
                 source="nvidia-smi beside logs",
             )
         )
-    low, mid, high = (beside + each * shape.vocab for beside, each in zip(_PROGRAM, _WORD, strict=True))
+    low, mid, high = (program_bytes + each * shape.vocab for program_bytes, each in zip(_PROGRAM, _WORD, strict=True))
     described = _description_bytes(shape, settings)
     own = between(low + described, mid + described, high + described, "measured beside the buffers")
     terms.append(MemoryTerm(name="program", device="host", amount=own, source="benchmarks/results/fit.md"))

@@ -173,9 +173,11 @@ class _RemoteReader:
                 f"{reference.file} is no GGUF file", where="hf:", todo="leave the file out, or name a GGUF"
             )
         self._requests += 1
-        listed = (await self._hub.listing(reference.repo, reference.revision)).files
-        chosen = chosen_file(listed, reference)
-        return await (self._files(reference, chosen) if chosen else self._read_saved_folder(reference, listed))
+        listed_files = (await self._hub.listing(reference.repo, reference.revision)).files
+        chosen_path = chosen_file(listed_files, reference)
+        return await (
+            self._files(reference, chosen_path) if chosen_path else self._read_saved_folder(reference, listed_files)
+        )
 
     async def _files(self, reference: HubReference, file: str) -> SizedModel:
         folder, _, name = file.rpartition("/")
@@ -203,9 +205,9 @@ class _RemoteReader:
                     raise
         raise AssertionError("the last piece is as long as a header may be")
 
-    async def _read_saved_folder(self, reference: HubReference, listed: tuple[HubFile, ...]) -> SizedModel:
+    async def _read_saved_folder(self, reference: HubReference, listed_files: tuple[HubFile, ...]) -> SizedModel:
         """Read a folder saved by transformers: its config, and its index or its only weights file."""
-        names = {file.name: file.size for file in listed}
+        names = {file.name: file.size for file in listed_files}
         weights = tuple((name, names[name]) for name in sorted(names) if name.endswith(".safetensors"))
         if "config.json" not in names or not weights:
             raise UsageError(
@@ -249,13 +251,13 @@ class _RemoteReader:
         return found
 
 
-def chosen_file(listed: tuple[HubFile, ...], reference: HubReference) -> str:
+def chosen_file(listed_files: tuple[HubFile, ...], reference: HubReference) -> str:
     """Return the only GGUF model of a repository, or the only one in the requested quantization.
 
     Returns "" if the repository has no GGUF model. Raises UsageError if there are several (the error lists them) or
     none in that quantization.
     """
-    every = names = [file.name for file in listed if is_model(file.name)]
+    every = names = [file.name for file in listed_files if is_model(file.name)]
     if reference.quant:
         names = [name for name in names if names_quantization(name, reference.quant)]
     if len(names) == 1:

@@ -111,18 +111,20 @@ def place_model(
     )
 
 
-def place_again(placed: PlacedModel, settings: ServingSettings, machine: Machine) -> PlacedModel:
+def place_again(placed_model: PlacedModel, settings: ServingSettings, machine: Machine) -> PlacedModel:
     """Place the same model with other settings, or on another machine."""
-    return place_model(placed.shape, settings, machine, estimated=placed.estimated, corrections=placed.corrections)
+    return place_model(
+        placed_model.shape, settings, machine, estimated=placed_model.estimated, corrections=placed_model.corrections
+    )
 
 
 def place_quantized(
-    placed: PlacedModel, settings: ServingSettings, machine: Machine, to: Quantization | None
+    placed_model: PlacedModel, settings: ServingSettings, machine: Machine, to: Quantization | None
 ) -> PlacedModel:
     """Place the model in quantization ``to``, with estimated weights and no corrections; None keeps the file's own."""
     if to is None:
-        return place_again(placed, settings, machine)
-    return place_model(requantize(placed.shape, to), settings, machine, estimated=True)
+        return place_again(placed_model, settings, machine)
+    return place_model(requantize(placed_model.shape, to), settings, machine, estimated=True)
 
 
 def largest_fitting(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
@@ -137,13 +139,13 @@ def largest_fitting(most: int, fits: Callable[[int], bool], step: int = 1) -> in
     return low * step
 
 
-def largest_context(placed: PlacedModel, machine: Machine) -> int:
+def largest_context(placed_model: PlacedModel, machine: Machine) -> int:
     """Return the context per slot that certainly fits, at most the trained context length; 0 if none does."""
-    settings = placed.settings
-    most = min(placed.shape.context or _MOST_CONTEXT, _MOST_CONTEXT)
+    settings = placed_model.settings
+    most = min(placed_model.shape.context or _MOST_CONTEXT, _MOST_CONTEXT)
 
     def fits(tokens: int) -> bool:
-        return place_again(placed, with_context(settings, tokens), machine).verdict == "fits"
+        return place_again(placed_model, with_context(settings, tokens), machine).verdict == "fits"
 
     return most if fits(most) else largest_fitting(most, fits, _STEP)
 

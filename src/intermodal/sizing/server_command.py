@@ -87,8 +87,8 @@ def _model(subject: ModelReference, quantization: str) -> tuple[list[str], list[
         return ["-m", name], []
     if name == location:
         name = f"{location.removesuffix('.gguf')}-{quantization}.gguf"
-    again = [] if subject.quantization in _WHOLE else ["--allow-requantize"]
-    return ["-m", name], ["llama-quantize", *again, location, name, quantization]
+    requantize_option = [] if subject.quantization in _WHOLE else ["--allow-requantize"]
+    return ["-m", name], ["llama-quantize", *requantize_option, location, name, quantization]
 
 
 _WHOLE: Final = ("F32", "F16", "BF16")  # quantizing from these does not lose quality twice

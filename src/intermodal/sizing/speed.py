@@ -124,9 +124,9 @@ def with_measurements(model_speed: ModelSpeed, decode: Quantity | None, prefill:
     return replace(model_speed, decode=writes, prefill=reads, first_word=first)
 
 
-def replace_estimate(estimate: Quantity, measured: Quantity) -> Quantity:
-    """Return ``measured`` if it is known and positive, otherwise ``estimate``."""
-    return measured if measured.known and measured.mid > 0 else estimate
+def replace_estimate(estimate: Quantity, measurement: Quantity) -> Quantity:
+    """Return ``measurement`` if it is known and positive, otherwise ``estimate``."""
+    return measurement if measurement.known and measurement.mid > 0 else estimate
 
 
 # ---- bytes read, by device -------------------------------------------------------------------------
@@ -263,9 +263,9 @@ def _reads(parts: tuple[DeviceWork, ...], tokens: int, ubatch: int, sparse: bool
         for part in parts:
             work = part.operations * tokens + part.attention * tokens * tokens / 2
             batches = math.ceil(tokens / ubatch)
-            moved = part.total_weights * batches / (_value_at(part.bandwidth, level) * DENSE[level])
-            moved = max(moved, part.layers * batches * KERNELS[level])
-            seconds += max(work / (_value_at(part.compute, level) * share), moved)
+            moved_bytes = part.total_weights * batches / (_value_at(part.bandwidth, level) * DENSE[level])
+            moved_bytes = max(moved_bytes, part.layers * batches * KERNELS[level])
+            seconds += max(work / (_value_at(part.compute, level) * share), moved_bytes)
         found.append(seconds)
     high, mid, low = found
     return between(low, mid, high, "a share of what its products allow, and all weights once per batch")

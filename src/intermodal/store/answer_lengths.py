@@ -81,8 +81,8 @@ def learn_lengths(answers: Sequence[ObservedAnswer], pause: Pause = no_pause) ->
     pause()
     found: dict[str, Quantity] = {}
     for kind in kinds:
-        seen = sum(kind in (each.kind, base_kind(each.kind)) for each in answers)
-        basis = f"{seen} runs here" if seen == len(answers) else f"{seen} of {len(answers)} runs here"
+        run_count = sum(kind in (each.kind, base_kind(each.kind)) for each in answers)
+        basis = f"{run_count} runs here" if run_count == len(answers) else f"{run_count} of {len(answers)} runs here"
         middle = max(_LEAST, typical_length(kind).mid * math.exp(longer[kind]))
         reach = math.exp(_REACH * _deviation_of_class(logs, longer, kind))
         mean = max(middle, typical_length(kind).mean * (1.0 + dearer[kind]))

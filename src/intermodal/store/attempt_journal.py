@@ -123,15 +123,15 @@ def orphaned_attempts(folder: Path) -> Iterator[tuple[Path, list[OpenAttempt]]]:
     found: list[Path] = []
     with suppress(OSError):  # no descriptor left: the next process that opens the store finds them
         found = sorted(folder.glob("*.process"))
-    for named in found:
+    for journal in found:
         with suppress(OSError):
-            if is_dead(named.read_text()):
-                yield named.with_suffix(".slate"), _read_open_attempts(named)
+            if is_dead(journal.read_text()):
+                yield journal.with_suffix(".slate"), _read_open_attempts(journal)
 
 
-def _read_open_attempts(named: Path) -> list[OpenAttempt]:
-    sorts = list(_sorts(named.with_suffix(".sorts").read_bytes()))
-    data = named.with_suffix(".slate").read_bytes()
+def _read_open_attempts(journal: Path) -> list[OpenAttempt]:
+    sorts = list(_sorts(journal.with_suffix(".sorts").read_bytes()))
+    data = journal.with_suffix(".slate").read_bytes()
     whole = len(data) // _SLOT.size * _SLOT.size
     return [
         OpenAttempt(sorts[number - 1], uuid_of(attempt), run.hex(), started)
@@ -147,9 +147,9 @@ def journaled_attempts(folder: Path) -> frozenset[str]:
     """
     found: set[str] = set()
     try:
-        for named in folder.glob("*.slate"):
+        for journal in folder.glob("*.slate"):
             with suppress(FileNotFoundError):  # its rows were made just now
-                data = named.read_bytes()
+                data = journal.read_bytes()
                 whole = len(data) // _SLOT.size * _SLOT.size
                 found |= {uuid_of(attempt) for _, attempt, _, number in _SLOT.iter_unpack(data[:whole]) if number}
     except OSError as error:

@@ -187,11 +187,11 @@ def recent(database: Database, most: int, *, upto: int | None = None) -> tuple[A
 
 def recent_of(
     database: Database, endpoint: str, most: int, *, upto: int | None = None, pause: Pause = no_pause,
-    wanted: Callable[[AttemptRow], bool] | None = None, enough: int | None = None,
+    is_wanted: Callable[[AttemptRow], bool] | None = None, enough: int | None = None,
 ) -> list[AttemptRow]:  # fmt: skip
     """Return the newest ended rows of one endpoint, in the order in which they ended.
 
-    Reads the newest ``most`` rows; returns those that are ``wanted``, at most ``enough``. Reads in slices, so that a
+    Reads the newest ``most`` rows; returns those that are ``is_wanted``, at most ``enough``. Reads in slices, so that a
     gateway that does this every few seconds uses little memory.
     """
     found: list[AttemptRow] = []
@@ -199,7 +199,7 @@ def recent_of(
     while most > 0 and len(found) < enough:
         rows = _newest(database, "*", endpoint, min(SLICE, most), upto)
         for row in map(_attempt, rows):
-            if len(found) < enough and (wanted is None or wanted(row)):
+            if len(found) < enough and (is_wanted is None or is_wanted(row)):
                 found.append(row)
         if len(rows) < SLICE:
             break
@@ -402,13 +402,13 @@ def recover_runs(database: Database) -> int:
             return 0
         rows = connection.execute("SELECT id, process FROM runs WHERE outcome = 'running'").fetchall()
         before = _of_attempts(connection) if any(not row["process"] for row in rows) else {}
-    gone = [row["id"] for row in rows if _has_process_ended(row, before)]
-    if not gone:
+    ended_runs = [row["id"] for row in rows if _has_process_ended(row, before)]
+    if not ended_runs:
         return 0
     with database.writing() as connection:
         return connection.executemany(
             "UPDATE runs SET finished = ?, outcome = ? WHERE id = ? AND outcome = 'running'",
-            [(utc_now_text(), DIED, key) for key in gone],
+            [(utc_now_text(), DIED, key) for key in ended_runs],
         ).rowcount
 
 
@@ -491,7 +491,7 @@ def add_direct(database: Database, rows: Sequence[DirectAttemptRow], *, insert: 
 
 def recover_journal(database: Database, folder: Path) -> int:
     """Write the rows of journaled attempts of dead processes, at the upper bound; return the number of rows."""
-    made = 0
+    recovered = 0
     for path, left in attempt_journal.orphaned_attempts(folder):
         outcome = AttemptOutcome(cost=None, error=DIED)
         rows = [
@@ -502,8 +502,8 @@ def recover_journal(database: Database, folder: Path) -> int:
         if rows:
             add_direct(database, rows, insert=_ONCE)
         attempt_journal.remove_journal(path)
-        made += len(rows)
-    return made
+        recovered += len(rows)
+    return recovered
 
 
 def _has_row(database: Database, attempt: str) -> bool:

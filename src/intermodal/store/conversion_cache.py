@@ -127,9 +127,9 @@ class ConversionCache:
     def remove(self, key: str) -> bool:
         """Delete one value; return whether it existed."""
         path = self._path(key)
-        there = path.exists()
+        existed = path.exists()
         path.unlink(missing_ok=True)
-        return there
+        return existed
 
     def clear(self) -> int:
         """Delete all values; return their number."""

@@ -229,8 +229,8 @@ class Store:
             return PruneResult()
         database = Database(self.path)
         try:
-            with pruning.prune_lock(self.path) as mine:
-                return pruning.prune(database, keep, self._journal_folder, rest=rest) if mine else None
+            with pruning.prune_lock(self.path) as has_lock:
+                return pruning.prune(database, keep, self._journal_folder, rest=rest) if has_lock else None
         finally:
             database.close()
 
@@ -267,11 +267,11 @@ class Store:
         if row is None:
             return None
         try:
-            kept = msgspec.json.decode(row["messages"], type=_Messages)
+            messages = msgspec.json.decode(row["messages"], type=_Messages)
         except msgspec.DecodeError:
             return None
         return Conversation(
-            messages=kept.messages, endpoint=row["endpoint"], updated=row["updated"], policy=kept.policy
+            messages=messages.messages, endpoint=row["endpoint"], updated=row["updated"], policy=messages.policy
         )
 
     def check(self) -> None:

@@ -60,9 +60,9 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
     Works in slices, with a ``pause`` after each, in which the store may be written. No lock is held during the
     computation, and the result need not be synced to disk: it can be computed again.
     """
-    ended, made = attempts.count_ended(database), attempts.count_made(database)
+    ended, made_count = attempts.count_ended(database), attempts.count_made(database)
     last = newest(database)
-    if ended + made - last.looked < (1 if at_once else rows_until_update(last.looked)):
+    if ended + made_count - last.looked < (1 if at_once else rows_until_update(last.looked)):
         return
     endpoints = attempts.endpoints(database)
     failed: set[tuple[str, str]] = set()
@@ -77,15 +77,15 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
 
     def rows_of(endpoint: str) -> list[AttemptRow]:
         return attempts.recent_of(
-            database, endpoint, learned_figures.READ, upto=ended, pause=pause, wanted=is_informative,
+            database, endpoint, learned_figures.READ, upto=ended, pause=pause, is_wanted=is_informative,
             enough=learned_figures.WINDOW,
         )  # fmt: skip
 
     found = learned_figures.of_endpoints(last.number + 1, endpoints, rows_of, failed, transforms, pause)
-    begin, looked = "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)", ended + made
+    begin, looked = "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)", ended + made_count
     with database.writing(later=True) as connection:
         if has_changed(last.statistics, found):
-            row = (found.epoch, ended, made, looked, msgspec.json.encode(found), attempts.utc_now_text())
+            row = (found.epoch, ended, made_count, looked, msgspec.json.encode(found), attempts.utc_now_text())
             connection.execute(begin, row)
         elif not connection.execute("UPDATE epochs SET looked = ? WHERE number = ?", (looked, last.number)).rowcount:
             connection.execute(begin, (0, 0, 0, looked, msgspec.json.encode(Statistics()), attempts.utc_now_text()))

@@ -143,9 +143,9 @@ def _grade_estimates(every: Iterable[EstimatePair], first: Epoch) -> Iterator[Es
     for pair in every:
         graded.setdefault((pair.endpoint, pair.op, pair.figure), []).append(pair)
     for (endpoint, op, figure), some in sorted(graded.items()):
-        learned = [pair for pair in some if first.number and pair.is_after(first)]
+        learned_pairs = [pair for pair in some if first.number and pair.is_after(first)]
         before = [pair for pair in some if not first.number or not pair.is_after(first)]
-        judged = learned or before
+        judged = learned_pairs or before
         errors = [q_error(pair.estimate, pair.actual) for pair in judged]
         promised = [pair for pair in judged if pair.promised is not None]
         yield EstimateGrade(
@@ -230,57 +230,65 @@ def _figures_off(rows: Sequence[AttemptRow], newest: Epoch) -> Iterator[Drift]:
     for endpoint, some in sorted(by_endpoint.items()):
         speed = stated_speed(endpoint)
         known = {figure: getattr(speed, figure) for figure in Speed.__struct_fields__} | _RULES
-        for figure, stated in sorted(known.items()):
-            seen = newest.statistics.get(endpoint, figure)
-            if seen is None or stated.mid <= 0 or stated.low <= seen.mid <= stated.high:
+        for figure, stated_value in sorted(known.items()):
+            learned_value = newest.statistics.get(endpoint, figure)
+            if (
+                learned_value is None
+                or stated_value.mid <= 0
+                or stated_value.low <= learned_value.mid <= stated_value.high
+            ):
                 continue
-            errors = list(_stated_errors(endpoint, figure, stated, some))
+            errors = list(_stated_errors(endpoint, figure, stated_value, some))
             if len(errors) >= _ENOUGH:
-                yield _drift_of(endpoint, figure, stated, seen, errors, min(row.started[:10] for row in some))
+                yield _drift_of(
+                    endpoint, figure, stated_value, learned_value, errors, min(row.started[:10] for row in some)
+                )
 
 
-def _stated_errors(endpoint: str, figure: str, stated: Quantity, rows: Sequence[AttemptRow]) -> Iterator[float]:
+def _stated_errors(endpoint: str, figure: str, stated_value: Quantity, rows: Sequence[AttemptRow]) -> Iterator[float]:
     """Yield the q-error of a stated value for each run.
 
     The error is that of the seconds to which the value contributes, or of the count that it predicts.
     """
     if figure == "load":
         loads = [row.outcome.load_seconds for row in rows if row.outcome and row.outcome.load_seconds > 0]
-        yield from (q_error(stated.mid, load) for load in loads)
+        yield from (q_error(stated_value.mid, load) for load in loads)
         return
     if figure in _RULES:
         for row in rows:
             out, sound = row.outcome.usage.output_tokens if row.outcome else None, row.reservation.work.audio_seconds
             if out and figure == "tokens_per_second_of_speech" and sound:
-                yield q_error(stated.mid * sound, out)
+                yield q_error(stated_value.mid * sound, out)
             elif out and figure == "reading_factor" and row.reservation.work.letters:
                 yield q_error(row.reservation.work.letters * TOKENS_PER_LETTER, out)
         return
     before = priors(endpoint, rows[-1].reservation.zone)
     for row in rows:
-        for seen in observations(row):
-            if figure in dict(seen.amounts):
-                yield q_error(sum(before[name].typical * amount for name, amount in seen.amounts), seen.seconds)
+        for observation in observations(row):
+            if figure in dict(observation.amounts):
+                yield q_error(
+                    sum(before[name].typical * amount for name, amount in observation.amounts), observation.seconds
+                )
 
 
 def _media_off(transform_rows: Sequence[TransformRow], newest: Epoch) -> Iterator[Drift]:
     for op, figure in TRANSFORMS.items():
-        seen, stated = newest.statistics.get("media", figure), MEDIA[figure]
+        learned_value, stated_value = newest.statistics.get("media", figure), MEDIA[figure]
         rows = [row for row in transform_rows if row.op == op and row.amount > 0 and row.seconds > 0]
-        if seen is None or len(rows) < _ENOUGH or stated.low <= seen.mid <= stated.high:
+        if learned_value is None or len(rows) < _ENOUGH or stated_value.low <= learned_value.mid <= stated_value.high:
             continue
         worker = MEDIA["worker"].mid
-        errors = [q_error(worker + stated.mid * row.amount, row.seconds) for row in rows]
-        yield _drift_of("media", figure, stated, seen, errors, min(row.started[:10] for row in rows))
+        errors = [q_error(worker + stated_value.mid * row.amount, row.seconds) for row in rows]
+        yield _drift_of("media", figure, stated_value, learned_value, errors, min(row.started[:10] for row in rows))
 
 
 def _drift_of(
-    endpoint: str, figure: str, stated: Quantity, seen: Quantity, errors: Sequence[float], since: str
+    endpoint: str, figure: str, stated_value: Quantity, learned_value: Quantity, errors: Sequence[float], since: str
 ) -> Drift:  # fmt: skip
     return Drift(
         endpoint=endpoint, figure=figure, unit=_UNITS[figure], count=len(errors), since=since,
-        q_error=percentile(errors, 0.5), stated=Range(low=stated.low, high=stated.high),
-        seen=Range(low=seen.low, high=seen.high), learned=True,
+        q_error=percentile(errors, 0.5), stated=Range(low=stated_value.low, high=stated_value.high),
+        seen=Range(low=learned_value.low, high=learned_value.high), learned=True,
     )  # fmt: skip
 
 

@@ -66,13 +66,13 @@ class GroupCommitter:
         Each write is applied completely or not at all, regardless of the other writes in its commit. It may run twice:
         a failed commit is repeated for each write alone, so that no write fails because of another.
         """
-        done: Future[T] = Future()
-        done.set_running_or_notify_cancel()  # the write happens even if the waiting caller is cancelled
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # the write happens even if the waiting caller is cancelled
         with self._lock:
-            self._waiting.append(_Write(do, later, done))
+            self._waiting.append(_Write(do, later, future))
             self._came.set()
             if self._busy:
-                return done
+                return future
             self._busy = True
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
@@ -82,8 +82,8 @@ class GroupCommitter:
                 self._thread, self._busy = None, False
                 self._waiting.clear()  # only this write: others wait only while a thread exists
                 what, where = f"cannot be written ({error})", display_path(self._database.path)
-                done.set_exception(StoreError(what, where=where, todo="end other programs, or allow more threads"))
-        return done
+                future.set_exception(StoreError(what, where=where, todo="end other programs, or allow more threads"))
+        return future
 
     @property
     def writes(self) -> bool:
@@ -123,12 +123,12 @@ class GroupCommitter:
     def _write_waiting(self) -> None:
         while True:
             with self._lock:
-                taken, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+                batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
                 self._came.clear()
-            if not taken:
+            if not batch:
                 return
-            if len(taken) == 1 or not self._commit_together(taken):
-                for each in taken:
+            if len(batch) == 1 or not self._commit_together(batch):
+                for each in batch:
                     self._commit_alone(each)
 
     def _commit_alone(self, write: _Write) -> None:
@@ -146,14 +146,14 @@ class GroupCommitter:
         try:
             self._before()
             with self._database.writing(later=all(each.later for each in writes)) as connection:
-                made = [_run_in_savepoint(connection, each) for each in writes]
+                results = [_run_in_savepoint(connection, each) for each in writes]
         except StoreError:
             return False
         except BaseException as error:
             for each in writes:
                 each.done.set_exception(error)
             return True
-        for each, (result, failure) in zip(writes, made, strict=True):
+        for each, (result, failure) in zip(writes, results, strict=True):
             if failure is None:
                 each.done.set_result(result)
             else:

@@ -72,8 +72,8 @@ class ImageVectors:
 
         If more than a quarter of a model's vectors are requested, they are read in storage order, otherwise by digest.
         """
-        ((here,),) = self._read("SELECT COUNT(*) FROM vectors WHERE model = ?", model) or [(0,)]
-        if len(digests) * _SCANNED < here:
+        ((count,),) = self._read("SELECT COUNT(*) FROM vectors WHERE model = ?", model) or [(0,)]
+        if len(digests) * _SCANNED < count:
             return self._vectors_by_digest(model, sorted(digests))
         return self._vectors_by_scan(model, frozenset(digests))
 
@@ -99,9 +99,9 @@ class ImageVectors:
 
     def store(self, model: str, digest: str, vector: Sequence[float]) -> bytes:
         """Store a vector; return it as stored."""
-        kept = pack_vector(vector)
-        self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", [(model, digest, kept)])
-        return kept
+        packed = pack_vector(vector)
+        self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", [(model, digest, packed)])
+        return packed
 
     def record_files(self, files: Iterable[tuple[str, FileStamp, str]]) -> None:
         """Record path, stamp and digest of files, by which they are recognised later."""
@@ -116,14 +116,14 @@ class ImageVectors:
 
     def remove_files(self, paths: Iterable[str]) -> int:
         """Remove files, and the vectors that only they used; return the number of files."""
-        gone = list(paths)
-        for start in range(0, len(gone), _AT_ONCE):
-            some = gone[start : start + _AT_ONCE]
+        removed_paths = list(paths)
+        for start in range(0, len(removed_paths), _AT_ONCE):
+            some = removed_paths[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
             digests = [(each,) for (each,) in self._read(f"SELECT digest FROM files WHERE path IN ({marks})", *some)]
             self._write("DELETE FROM files WHERE path = ?", [(path,) for path in some])
             self._write(_ALONE, digests)
-        return len(gone)
+        return len(removed_paths)
 
     def close(self) -> None:
         self._database.close()
@@ -131,10 +131,10 @@ class ImageVectors:
     def delete_cache(self) -> bool:
         """Delete the cache; return whether it existed."""
         self.close()
-        there = self._path.exists()
+        existed = self._path.exists()
         for ending in ("", "-wal", "-shm"):
             Path(f"{self._path}{ending}").unlink(missing_ok=True)
-        return there
+        return existed
 
     def _read(self, sql: str, *values: str | int) -> list[Any]:
         with self._database.reading() as connection:

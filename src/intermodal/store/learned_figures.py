@@ -120,12 +120,12 @@ def token_equations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
         ("image_factor", work.image_tokens, outcome.told_image),
         ("audio_factor", work.audio_tokens, outcome.told_audio),
     )
-    for name, ours, theirs in parts:
-        if ours and theirs:
-            left -= theirs
-            found.append(Observation(((name, ours),), float(theirs), weight))
-        elif ours:
-            amounts.append((name, ours))
+    for name, own_count, other_count in parts:
+        if own_count and other_count:
+            left -= other_count
+            found.append(Observation(((name, own_count),), float(other_count), weight))
+        elif own_count:
+            amounts.append((name, own_count))
     if left >= 0:
         found.append(Observation(tuple(amounts), max(left, _LEAST), weight))
     return found
@@ -231,9 +231,11 @@ def of_endpoints(
     for endpoint, figures in priors.items():
         other = _best_known(endpoint, sizes)
         if other is not None and (window := _window(rows_of(endpoint), failed)):
-            theirs = _shareable_figures(priors[other], zones[endpoint], zones[other])
-            own = _figures(endpoint, window, theirs, pause)
-            figures = _combine_figures(own, theirs, _equal_within_chance(own, theirs, window, sizes[other]))
+            other_figures = _shareable_figures(priors[other], zones[endpoint], zones[other])
+            own = _figures(endpoint, window, other_figures, pause)
+            figures = _combine_figures(
+                own, other_figures, _equal_within_chance(own, other_figures, window, sizes[other])
+            )
         for figure, quantity in figures.items():
             found[f"{endpoint}|{figure}"] = quantity
     for figure, quantity in _media([row for row in transforms if row.amount > 0 and row.seconds > 0], pause).items():
@@ -272,12 +274,12 @@ def _best_known(endpoint: str, sizes: Mapping[str, int]) -> str | None:
     return best if best != endpoint and model else None
 
 
-def _shareable_figures(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[str, Quantity]:
+def _shareable_figures(figures: Mapping[str, Quantity], own_zone: Zone, other_zone: Zone) -> dict[str, Quantity]:
     """Return the values of another endpoint that apply to this one.
 
     These are the values of the model, and the speeds if the zone is similar.
     """
-    alike = here == there or {here, there} <= set(LOCAL_ZONES)
+    alike = own_zone == other_zone or {own_zone, other_zone} <= set(LOCAL_ZONES)
     return {
         name: quantity
         for name, quantity in figures.items()
@@ -285,17 +287,23 @@ def _shareable_figures(figures: Mapping[str, Quantity], here: Zone, there: Zone)
     }
 
 
-def _combine_figures(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Set[str]) -> dict[str, Quantity]:
+def _combine_figures(
+    own: dict[str, Quantity], other_figures: Mapping[str, Quantity], same: Set[str]
+) -> dict[str, Quantity]:
     """Return the endpoint's own values; those in ``same`` get the other endpoint's mid, clipped to the own range."""
     found: dict[str, Quantity] = {}
-    for name, mine in own.items():
-        middle = min(max(theirs[name].mid, mine.low), mine.high) if name in same and name in theirs else mine.mid
-        found[name] = between(mine.low, middle, mine.high, mine.basis)
+    for name, own_figure in own.items():
+        middle = (
+            min(max(other_figures[name].mid, own_figure.low), own_figure.high)
+            if name in same and name in other_figures
+            else own_figure.mid
+        )
+        found[name] = between(own_figure.low, middle, own_figure.high, own_figure.basis)
     return found
 
 
 def _equal_within_chance(
-    own: Mapping[str, Quantity], theirs: Mapping[str, Quantity], rows: Sequence[AttemptRow], others: int
+    own: Mapping[str, Quantity], other_figures: Mapping[str, Quantity], rows: Sequence[AttemptRow], others: int
 ) -> set[str]:
     """Return the values that differ from another endpoint's by no more than chance.
 
@@ -306,14 +314,15 @@ def _equal_within_chance(
     """
     same = {
         name
-        for name, mine in own.items()
-        if name in theirs and name not in SPEEDS and min(mine.low, theirs[name].low) > 0
-        and abs(math.log(mine.mid / theirs[name].mid))
-        <= _BY_CHANCE * math.hypot(_log_deviation(mine) / len(rows) ** 0.5, _log_deviation(theirs[name]) / others**0.5)
+        for name, own_figure in own.items()
+        if name in other_figures and name not in SPEEDS and min(own_figure.low, other_figures[name].low) > 0
+        and abs(math.log(own_figure.mid / other_figures[name].mid))
+        <= _BY_CHANCE
+        * math.hypot(_log_deviation(own_figure) / len(rows) ** 0.5, _log_deviation(other_figures[name]) / others**0.5)
     }  # fmt: skip
     logs = {
-        name: math.log(1 / theirs[name].mid if name in _PER_SECOND else theirs[name].mid)
-        for name in SPEEDS if name in theirs
+        name: math.log(1 / other_figures[name].mid if name in _PER_SECOND else other_figures[name].mid)
+        for name in SPEEDS if name in other_figures
     }  # fmt: skip
     off: dict[tuple[str, ...], list[float]] = {}
     for observation in (one for row in rows for one in observations(row)):
@@ -333,17 +342,17 @@ def _log_deviation(quantity: Quantity) -> float:
 
 
 def _figures(
-    endpoint: str, rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity] = MappingProxyType({}),
+    endpoint: str, rows: Sequence[AttemptRow], other_figures: Mapping[str, Quantity] = MappingProxyType({}),
     pause: Pause = no_pause,
 ) -> dict[str, Quantity]:  # fmt: skip
     """Return the statistics of one endpoint.
 
-    ``theirs``: values of the same model elsewhere, which replace the prior.
+    ``other_figures``: values of the same model elsewhere, which replace the prior.
     """
     timed = without_contention([row for row in rows if _load(row) is None])
     if len(timed) < ENOUGH:
         timed = without_contention(rows)
-    found = _speeds(timed, priors(endpoint, rows[-1].reservation.zone, theirs), pause)
+    found = _speeds(timed, priors(endpoint, rows[-1].reservation.zone, other_figures), pause)
     _add_films(found, timed)
     loads = [
         (load, _weight(age)) for age, row in _with_age(without_contention(rows)) if (load := _load(row)) is not None
@@ -353,7 +362,7 @@ def _figures(
         values = [(value, _weight(age)) for age, row in _with_age(rows) if (value := figure(row)) is not None]
         _add(found, name, values, _RULES.get(name))
         pause()
-    found.update(_counting(rows, theirs, pause))
+    found.update(_counting(rows, other_figures, pause))
     answers = [answer for age, row in _with_age(rows) if (answer := _answer_length(row, _weight(age))) is not None]
     pause()
     if len(answers) >= ENOUGH:
@@ -479,10 +488,12 @@ def _quantity(result: FittedCoefficient, *, per_second: bool = False) -> Quantit
     return round_range(low, mid, high, f"{result.times} runs here")
 
 
-def _counting(rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity], pause: Pause) -> dict[str, Quantity]:
+def _counting(rows: Sequence[AttemptRow], other_figures: Mapping[str, Quantity], pause: Pause) -> dict[str, Quantity]:
     """Return how the server counts inputs, relative to our rules."""
     equations = weighted_equations([(row, _weight(age)) for age, row in in_slices(_with_age(rows), pause)])
-    before = {name: lognormal_prior(theirs[name]) if name in theirs else usual for name, usual in PRIORS.items()}
+    before = {
+        name: lognormal_prior(other_figures[name]) if name in other_figures else usual for name, usual in PRIORS.items()
+    }
     return {figure: _quantity(result) for figure, result in _fit_coefficients(equations, before, pause).items()}
 
 
@@ -529,12 +540,12 @@ def weighted_median(values: Sequence[tuple[float, float]], basis: str, rule: flo
 def _median(values: Sequence[tuple[float, float]]) -> float:
     ordered = sorted(values)
     half = sum(weight for _, weight in ordered) / 2
-    passed = 0.0
+    passed_weight = 0.0
     for place, (value, weight) in enumerate(ordered):
-        passed += weight
-        if math.isclose(passed, half) and place + 1 < len(ordered):
+        passed_weight += weight
+        if math.isclose(passed_weight, half) and place + 1 < len(ordered):
             return (value + ordered[place + 1][0]) / 2
-        if passed >= half:
+        if passed_weight >= half:
             return value
     return ordered[-1][0]
 
@@ -589,8 +600,8 @@ def _reasoning_figures(endpoint: str, rows: Sequence[AttemptRow]) -> dict[str, Q
             continue
         rule = None
         if thinking is not None:
-            asked = ThinkingRequest(effort=effort if effort in EFFORTS else "")
-            rule = thinking_tokens(thinking, asked)[1] or None
+            thinking_request = ThinkingRequest(effort=effort if effort in EFFORTS else "")
+            rule = thinking_tokens(thinking, thinking_request)[1] or None
         _add(found, reasoning_figure("reasoning_tokens", effort), values, rule)
     return found
 

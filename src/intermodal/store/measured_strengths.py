@@ -82,12 +82,12 @@ def strengths(folder: Path) -> dict[str, tuple[Strength, ...]]:
 def remember(folder: Path, data: Path, date: str, rows: Iterable[MeasuredStrength]) -> Path:
     """Store the results of a data set, replacing earlier ones. Raises StoreError."""
     path = _path(folder, data)
-    kept = tuple(rows)
+    kept_rows = tuple(rows)
     before = next((file for file in read_results(folder) if file.data == str(data.resolve())), None)
     if before is not None:  # endpoints that were not measured this time keep their figures
-        named = {(row.endpoint, row.strength.task) for row in kept}
-        kept += tuple(row for row in before.rows if (row.endpoint, row.strength.task) not in named)
-    body = msgspec.json.encode(MeasuredFile(data=str(data.resolve()), date=date, rows=kept))
+        replaced_keys = {(row.endpoint, row.strength.task) for row in kept_rows}
+        kept_rows += tuple(row for row in before.rows if (row.endpoint, row.strength.task) not in replaced_keys)
+    body = msgspec.json.encode(MeasuredFile(data=str(data.resolve()), date=date, rows=kept_rows))
     write_json(path, body, todo=_FORGET)
     return path
 

@@ -64,8 +64,8 @@ def _as_integer_sql(value: str, times: str) -> str:
 
 def _unreported_sql(direction: str) -> str:
     """Return the condition of ``AttemptRow.is_unreported``."""
-    taken = f"COALESCE(est_{direction}_tokens, 1) > 0"
-    return f"(state IN ('settled', 'estimated') AND {direction}_tokens IS NULL AND {taken})"
+    condition = f"COALESCE(est_{direction}_tokens, 1) > 0"
+    return f"(state IN ('settled', 'estimated') AND {direction}_tokens IS NULL AND {condition})"
 
 
 _COLUMNS: dict[str, str] = {

@@ -41,8 +41,8 @@ def remember_hearing(cache: ConversionCache, part: PartFacts, *, by: str, sure: 
     if sure[1]:
         cache.store(key, CachedConversion(name=part.name, op="doubted", maker=by, sure=sure))
         return
-    kept = cache.peek(key)
-    if kept is not None and kept.maker == by:
+    cached = cache.peek(key)
+    if cached is not None and cached.maker == by:
         cache.remove(key)
 
 
@@ -57,8 +57,8 @@ def with_recognition_quality(facts: Facts, cache: ConversionCache, readers: str,
 
 def _recall_quality(part: PartFacts, cache: ConversionCache, readers: str, language: str) -> PartFacts:
     if part.kind in ("audio", "video"):
-        heard = cache.peek(_heard_key(part, language))
-        return part if heard is None else replace(part, read_before=heard.sure, read_by=heard.maker)
+        cached = cache.peek(_heard_key(part, language))
+        return part if cached is None else replace(part, read_before=cached.sure, read_by=cached.maker)
     if part.kind == "image":
         return _with_recognition(part, part, 0, cache, readers)
     scans = {page.number for page in [page for page in part.pages if page.scanned][:MOST_LOOKED]}
@@ -83,7 +83,10 @@ def _key(part: PartFacts, page: int, op: str, readers: str) -> str:
 
 
 def _heard_key(part: PartFacts, language: str) -> str:
-    stated = (("language", code_of(language)),) if language else ()
+    language_parameter = (("language", code_of(language)),) if language else ()
     return conversion_key(
-        (ContentOrigin(digest=part.digest),), "doubted", (("page", "0"), *stated), converter_version("whisper")
+        (ContentOrigin(digest=part.digest),),
+        "doubted",
+        (("page", "0"), *language_parameter),
+        converter_version("whisper"),
     )

@@ -203,8 +203,8 @@ def stored_names(names: Sequence[str]) -> tuple[str, ...]:
     >>> stored_names(["a.png"] * 21)[-2:]
     ('a.png', '… and 1 more')
     """
-    kept = tuple(name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in names[:PARTS])
-    return kept if len(names) <= PARTS else (*kept, f"… and {len(names) - PARTS:,} more")
+    shortened_names = tuple(name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in names[:PARTS])
+    return shortened_names if len(names) <= PARTS else (*shortened_names, f"… and {len(names) - PARTS:,} more")
 
 
 class RunRow(Value, frozen=True):

@@ -241,18 +241,19 @@ def states_decode_speed(endpoint: str) -> bool:
 
 
 def priors(
-    endpoint: str, zone: Zone, theirs: Mapping[str, Quantity] = MappingProxyType({})
+    endpoint: str, zone: Zone, other_figures: Mapping[str, Quantity] = MappingProxyType({})
 ) -> dict[str, CoefficientPrior]:
     """Return a prior for every field of ``Speed``, in seconds per unit.
 
-    ``theirs``: values of the same model at another endpoint in a similar zone, which are better than general ones.
+    ``other_figures``: values of the same model at another endpoint in a similar zone, which are better than general
+    ones.
     """
     speed, untimed = stated_speed(endpoint), ZONE_SPEEDS[zone]
     found: dict[str, CoefficientPrior] = {}
     for figure in Speed.__struct_fields__:
         figure_speed: Quantity = getattr(speed, figure)
-        if is_assumed(figure_speed) and figure in theirs:
-            figure_speed = theirs[figure]
+        if is_assumed(figure_speed) and figure in other_figures:
+            figure_speed = other_figures[figure]
         if figure_speed.mid <= 0:
             figure_speed = getattr(untimed, figure)
         if figure_speed.mid <= 0:

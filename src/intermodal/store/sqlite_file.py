@@ -311,12 +311,12 @@ def _statements(script: str) -> Iterator[str]:
     """Yield statements one by one; a trigger contains semicolons of its own."""
     import sqlite3
 
-    begun = ""
+    statement = ""
     for piece in script.split(";"):
-        begun += f"{piece};"
-        if piece.strip() and sqlite3.complete_statement(begun):
-            yield begun
-            begun = ""
+        statement += f"{piece};"
+        if piece.strip() and sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 _NO_FOLDER = "move that file away, or choose another place with INTERMODAL_HOME"

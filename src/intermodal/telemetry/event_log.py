@@ -30,8 +30,8 @@ LOG = logging.getLogger("intermodal.run")
 
 def log_plan(plan: Plan) -> None:
     """Log the initial route of a run."""
-    chosen = plan.chosen
-    LOG.info("plan %s: %s by %s", plan.id, chosen.summary, chosen.endpoint or "no model")
+    chosen_route = plan.chosen
+    LOG.info("plan %s: %s by %s", plan.id, chosen_route.summary, chosen_route.endpoint or "no model")
 
 
 def log_event(event: Event) -> None:
@@ -103,5 +103,7 @@ def _tokens(event: StepFinished) -> str:
     usage = event.actual.usage
     if usage.input_tokens is None and usage.output_tokens is None:
         return ""
-    given, made = ("?" if count is None else f"{count:,}" for count in (usage.input_tokens, usage.output_tokens))
-    return f", {given} tokens in, {made} out"
+    input_tokens, output_tokens = (
+        "?" if count is None else f"{count:,}" for count in (usage.input_tokens, usage.output_tokens)
+    )
+    return f", {input_tokens} tokens in, {output_tokens} out"

@@ -28,9 +28,9 @@ _NAME = "intermodal"
 
 def export_signals(settings: TelemetryTable, env: Mapping[str, str]) -> Signals:
     """Return signals that are sent to the collector, or to the application's own providers if it set up the SDK."""
-    theirs, counters = trace.get_tracer_provider(), metrics.get_meter_provider()
-    if isinstance(theirs, TracerProvider):
-        return _signals(theirs, counters, settings)
+    tracer_provider, counters = trace.get_tracer_provider(), metrics.get_meter_provider()
+    if isinstance(tracer_provider, TracerProvider):
+        return _signals(tracer_provider, counters, settings)
     resource = _resource(settings, env)
     tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
     if _exports(env, "TRACES"):
@@ -53,14 +53,14 @@ def _signals(
 def _resource(settings: TelemetryTable, env: Mapping[str, str]) -> Resource:
     """Return the resource of these signals, unique per process, so that counts of several workers are kept apart."""
     about = {"service.version": __version__, "service.instance.id": str(uuid.uuid4())}
-    named = env.get("OTEL_SERVICE_NAME", "").strip() or "service.name=" in env.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    return Resource.create(about if named else {**about, "service.name": settings.service})
+    has_name = env.get("OTEL_SERVICE_NAME", "").strip() or "service.name=" in env.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    return Resource.create(about if has_name else {**about, "service.name": settings.service})
 
 
 def _exports(env: Mapping[str, str], signal: str) -> bool:
     """Return whether a signal is exported over OTLP, according to OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER."""
-    said = env.get(f"OTEL_{signal}_EXPORTER", "").strip()
-    return not said or "otlp" in [each.strip() for each in said.split(",")]
+    exporter = env.get(f"OTEL_{signal}_EXPORTER", "").strip()
+    return not exporter or "otlp" in [each.strip() for each in exporter.split(",")]
 
 
 def _address(settings: TelemetryTable, env: Mapping[str, str], signal: str) -> str | None:
@@ -68,8 +68,8 @@ def _address(settings: TelemetryTable, env: Mapping[str, str], signal: str) -> s
 
     The SDK's variables override the config.
     """
-    told = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
-    return None if told or not settings.endpoint else f"{settings.endpoint.rstrip('/')}/v1/{signal}"
+    address = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    return None if address or not settings.endpoint else f"{settings.endpoint.rstrip('/')}/v1/{signal}"
 
 
 def _closing(*ends: Callable[[], None]) -> Callable[[float], None]:

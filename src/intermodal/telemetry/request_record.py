@@ -78,7 +78,7 @@ class RecordSpan(Protocol):
     def record_call(self, call: ModelCall) -> None:
         """Add a call made without the executor."""
 
-    def end(self, served: RequestRecord) -> None:
+    def end(self, record: RequestRecord) -> None:
         """End the span with the facts about the request."""
 
 
@@ -210,10 +210,10 @@ class RequestRecord(Struct, eq=False):
 
     # ---- afterwards
 
-    def record_end(self, status: int, sent: int, *, whole: bool) -> None:
+    def record_end(self, status: int, sent_bytes: int, *, whole: bool) -> None:
         """Record that the answer has been sent, or was cut off (not ``whole``)."""
         self.seconds = time.monotonic() - self.began
-        self.status, self.sent = status, sent
+        self.status, self.sent = status, sent_bytes
         if not whole:
             self.record_failure("client_left", broken=bool(status))
         if self.span is not None:

@@ -162,14 +162,14 @@ class Signals:
         span = self.tracer.start_span(name, within, kind, attributes, start_time=int(began * _NANO))
         if call.finish_reason:
             span.set_attribute("gen_ai.response.finish_reasons", [call.finish_reason])
-        ago = 0.0
+        seconds_ago = 0.0
         for failure in call.failures:  # a failure is followed by its pause, and then by the next attempt
-            ago += failure.seconds
+            seconds_ago += failure.seconds
             told: Attributes = {"error.type": failure.code, "intermodal.seconds": failure.seconds}
             told |= {"intermodal.charged": failure.charged, "intermodal.delay": failure.delay}
             told |= {"http.response.status_code": failure.status} if failure.status else {}
-            span.add_event("intermodal.attempt_failed", told, int((began + ago) * _NANO))
-            ago += failure.delay
+            span.add_event("intermodal.attempt_failed", told, int((began + seconds_ago) * _NANO))
+            seconds_ago += failure.delay
         if call.error:
             span.set_attribute("error.type", call.error)
             span.set_status(Status(StatusCode.ERROR))
@@ -204,8 +204,8 @@ def endpoint_attributes(call: ModelCall) -> Attributes:
 
 def _duration_attributes(call: ModelCall) -> Attributes:
     found: Attributes = {}
-    for name, counted in COUNTED.items():
-        if (tokens := getattr(call.usage, counted)) is not None:
+    for name, count_name in COUNTED.items():
+        if (tokens := getattr(call.usage, count_name)) is not None:
             found[name] = tokens
     if call.first is not None:
         found |= {"gen_ai.request.stream": True, "gen_ai.response.time_to_first_chunk": call.first}
@@ -224,12 +224,12 @@ def plan_attributes(plan: Plan) -> dict[str, str | list[str]]:
 
     These are its id, the answering endpoint, losses, and the hosts that receive content.
     """
-    chosen = plan.chosen
+    chosen_route = plan.chosen
     return {
         "intermodal.plan.id": plan.id,
-        "intermodal.route": chosen.endpoint,
-        "intermodal.loses": list(chosen.loses),
-        "intermodal.sends": list(dict.fromkeys(send.host for send in chosen.sends)),
+        "intermodal.route": chosen_route.endpoint,
+        "intermodal.loses": list(chosen_route.loses),
+        "intermodal.sends": list(dict.fromkeys(send.host for send in chosen_route.sends)),
     }
 
 
@@ -249,20 +249,20 @@ _PROPAGATED = TraceContextTextMapPropagator()
 class RequestSpan:
     """The span of a gateway request, started on creation. ``trace``: id of the trace, as in ``traceparent``."""
 
-    def __init__(self, signals: Signals, served: RequestRecord, headers: Mapping[str, str]) -> None:
+    def __init__(self, signals: Signals, record: RequestRecord, headers: Mapping[str, str]) -> None:
         self._signals = signals
         self._http: Attributes = {
-            "http.request.method": served.method if served.method in METHODS else "_OTHER",
+            "http.request.method": record.method if record.method in METHODS else "_OTHER",
             "url.scheme": "http",
-            "network.protocol.version": served.version,
+            "network.protocol.version": record.version,
         }
-        if served.route:
-            self._http["http.route"] = served.route
-        name = f"{self._http['http.request.method']} {served.route}".strip()
-        about = {"url.path": redact(served.path), "intermodal.request.id": served.id}
+        if record.route:
+            self._http["http.route"] = record.route
+        name = f"{self._http['http.request.method']} {record.route}".strip()
+        about = {"url.path": redact(record.path), "intermodal.request.id": record.id}
         self.span = signals.tracer.start_span(
             name if self._http["http.request.method"] != "_OTHER" else "HTTP", _PROPAGATED.extract(headers, Context()),
-            SpanKind.SERVER, {**self._http, **about, "http.request.body.size": served.size},
+            SpanKind.SERVER, {**self._http, **about, "http.request.body.size": record.size},
         )  # fmt: skip
         self.context = set_span_in_context(self.span, Context())
         self.trace = format_trace_id(self.span.get_span_context().trace_id)
@@ -281,49 +281,49 @@ class RequestSpan:
 
     def record_files(self, media: Iterable[tuple[str, str]]) -> None:
         """Add the files of the request, each as its modality and the SHA-256 of its bytes (hex)."""
-        told = [f"{kind} sha256:{digest}" for kind, digest in media]
-        if told:
-            self.span.set_attribute(MEDIA, told)
+        file_texts = [f"{kind} sha256:{digest}" for kind, digest in media]
+        if file_texts:
+            self.span.set_attribute(MEDIA, file_texts)
 
     def record_call(self, call: ModelCall) -> None:
         """Record a call made without the executor."""
         self._signals.record_call(call, self.context, self._plan)
 
-    def end(self, served: RequestRecord) -> None:
-        wrong = served.error or str(served.status)
-        failed = served.broken or served.status >= 500 or not served.status
-        told: Attributes = {"http.response.body.size": served.sent, "intermodal.attempts": served.attempts}
-        if served.status:
-            self._http["http.response.status_code"] = served.status
+    def end(self, record: RequestRecord) -> None:
+        wrong = record.error or str(record.status)
+        failed = record.broken or record.status >= 500 or not record.status
+        attributes: Attributes = {"http.response.body.size": record.sent, "intermodal.attempts": record.attempts}
+        if record.status:
+            self._http["http.response.status_code"] = record.status
         if failed:
             self._http["error.type"] = wrong
             self.span.set_status(Status(StatusCode.ERROR))
-        elif served.error:
-            told["intermodal.error"] = served.error  # the client's: no error of this server
-        told |= {"intermodal.key.id": served.key} if served.key else {}
-        told |= {"intermodal.model": redact(served.model)} if served.model else {}
-        told |= {"intermodal.route": served.endpoint} if served.endpoint else {}
-        told |= {"intermodal.cost": float(served.cost)} if served.cost is not None else {}
-        self.span.set_attributes({**self._http, **told})
+        elif record.error:
+            attributes["intermodal.error"] = record.error  # the client's: no error of this server
+        attributes |= {"intermodal.key.id": record.key} if record.key else {}
+        attributes |= {"intermodal.model": redact(record.model)} if record.model else {}
+        attributes |= {"intermodal.route": record.endpoint} if record.endpoint else {}
+        attributes |= {"intermodal.cost": float(record.cost)} if record.cost is not None else {}
+        self.span.set_attributes({**self._http, **attributes})
         self.span.end()
-        self._signals.measure(HTTP_DURATION, served.seconds, self._http)
+        self._signals.measure(HTTP_DURATION, record.seconds, self._http)
         if self._plan:
-            self._record_server_metrics(served, {"error.type": wrong} if failed or served.error else {})
+            self._record_server_metrics(record, {"error.type": wrong} if failed or record.error else {})
 
-    def _record_server_metrics(self, served: RequestRecord, wrong: Attributes) -> None:
+    def _record_server_metrics(self, record: RequestRecord, wrong: Attributes) -> None:
         """Record metrics as a model server. The requested model is known, since it could be planned."""
         about: Attributes = {
             "gen_ai.operation.name": self._operation, "gen_ai.provider.name": "intermodal",
-            "gen_ai.request.model": redact(served.model),
+            "gen_ai.request.model": redact(record.model),
         }  # fmt: skip
-        if served.endpoint:
-            about["gen_ai.response.model"] = served.endpoint
-        self._signals.measure(SERVER_DURATION, served.seconds, about | wrong)
-        if wrong or served.first is None:
+        if record.endpoint:
+            about["gen_ai.response.model"] = record.endpoint
+        self._signals.measure(SERVER_DURATION, record.seconds, about | wrong)
+        if wrong or record.first is None:
             return
-        self._signals.measure(FIRST_TOKEN, served.first, about)
-        if served.output_tokens is not None and served.output_tokens > 1:
-            rest = (served.seconds - served.first) / (served.output_tokens - 1)
+        self._signals.measure(FIRST_TOKEN, record.first, about)
+        if record.output_tokens is not None and record.output_tokens > 1:
+            rest = (record.seconds - record.first) / (record.output_tokens - 1)
             self._signals.measure(PER_TOKEN, rest, about)
 
 
@@ -455,12 +455,14 @@ class RunSpans:
         return _Open(known.op if known is not None else "step", endpoint, time.time())
 
     def _on_finished(self, event: Finished) -> None:
-        held = self._held
-        if held is not None and held.endpoint is not None and held.endpoint.id == event.endpoint:
-            held = replace(held, finish_reason=event.finish_reason, output="json" if self._json else "")
+        held_spans = self._held
+        if held_spans is not None and held_spans.endpoint is not None and held_spans.endpoint.id == event.endpoint:
+            held_spans = replace(held_spans, finish_reason=event.finish_reason, output="json" if self._json else "")
             if self._asked:
-                held = replace(held, content=message_attributes_of(self._asked, "".join(self._words), event))
-            self._held = held
+                held_spans = replace(
+                    held_spans, content=message_attributes_of(self._asked, "".join(self._words), event)
+                )
+            self._held = held_spans
         self._release_spans()
         if self._own is not None:
             self._own.set_attribute("intermodal.route", event.endpoint)
@@ -472,19 +474,19 @@ class RunSpans:
         if span is None:
             return
         if isinstance(event, Checked):
-            told = {"intermodal.step.id": event.step, "intermodal.check": event.check}
-            told |= {"intermodal.problem": event.problem} if event.problem else {}
-            span.add_event("intermodal.checked", told)
+            attributes = {"intermodal.step.id": event.step, "intermodal.check": event.check}
+            attributes |= {"intermodal.problem": event.problem} if event.problem else {}
+            span.add_event("intermodal.checked", attributes)
             return
         span.set_attributes(reroute_attributes(event))
         if isinstance(event, Replanned):
-            told = {"intermodal.step.id": event.step, "intermodal.plan.id": event.plan}
-            span.add_event("intermodal.replanned", told | {"intermodal.route": event.endpoint})
+            attributes = {"intermodal.step.id": event.step, "intermodal.plan.id": event.plan}
+            span.add_event("intermodal.replanned", attributes | {"intermodal.route": event.endpoint})
 
     def _release_spans(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            self._record_call(held)
+        held_spans, self._held = self._held, None
+        if held_spans is not None:
+            self._record_call(held_spans)
 
     def _record_call(self, call: ModelCall) -> None:
         self._signals.record_call(call, self._below, self._plan)
@@ -524,24 +526,24 @@ def input_messages(inputs: Inputs) -> str:
     for message in inputs.request.messages:
         parts: list[dict[str, Any]] = []
         for part in message.parts:
-            said = _message_part(part)
-            if said is None:
+            message_part = _message_part(part)
+            if message_part is None:
                 known = facts.get(index)
-                said = {"type": "file", "modality": known.kind if known else "unknown"}
+                message_part = {"type": "file", "modality": known.kind if known else "unknown"}
                 if known is not None:
-                    said |= {"mime_type": known.media_type, "file_id": f"sha256:{known.digest}"}
-            parts.append(said)
+                    message_part |= {"mime_type": known.media_type, "file_id": f"sha256:{known.digest}"}
+            parts.append(message_part)
             index += 1
         messages.append({"role": message.role, "parts": parts})
     return _json(messages)
 
 
-def message_attributes_of(given: str, words: str, finished: Finished) -> tuple[tuple[str, str], ...]:
+def message_attributes_of(input_text: str, words: str, finished: Finished) -> tuple[tuple[str, str], ...]:
     """Return the content attributes of the call that answered."""
     parts: list[dict[str, Any]] = [{"type": "text", "content": _shorten(words)}] if words else []
-    parts += [said for part in finished.tool_calls if (said := _message_part(part)) is not None]
+    parts += [message_part for part in finished.tool_calls if (message_part := _message_part(part)) is not None]
     answer = [{"role": "assistant", "parts": parts, "finish_reason": finished.finish_reason}]
-    return ((_INPUT, given), (_OUTPUT, _json(answer)))
+    return ((_INPUT, input_text), (_OUTPUT, _json(answer)))
 
 
 def _message_part(part: Part) -> dict[str, Any] | None:

@@ -120,11 +120,11 @@ def understand(attempt: Attempt) -> None:
         elif attempt.path.endswith("/images/generations"):
             attempt.texts = (attempt.json["prompt"],)
         elif attempt.path.endswith("/rerank"):
-            given = attempt.json["documents"] if "documents" in attempt.json else attempt.json["texts"]
-            attempt.texts = (attempt.json["query"], *given)
+            texts = attempt.json["documents"] if "documents" in attempt.json else attempt.json["texts"]
+            attempt.texts = (attempt.json["query"], *texts)
         elif "input" in attempt.json:
-            given = attempt.json["input"]
-            attempt.texts = (given,) if isinstance(given, str) else tuple(given)
+            texts = attempt.json["input"]
+            attempt.texts = (texts,) if isinstance(texts, str) else tuple(texts)
         else:
             _understand_messages(attempt)
     words = sum(len(re.findall(r"\S+", text)) for text in attempt.texts)

@@ -140,15 +140,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve("POST")
 
     def _serve(self, method: str) -> None:
-        door = cast("_Server", self.server).door
+        emulated_server = cast("_Server", self.server).door
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
-        asked = EmulatedRequest(method=method, path=self.path, body=body)
-        door.asked.append(asked)
+        request = EmulatedRequest(method=method, path=self.path, body=body)
+        emulated_server.asked.append(request)
         try:
-            asked.json = json.loads(body) if body else {}
+            request.json = json.loads(body) if body else {}
         except ValueError:
             return self._send(EmulatedReply(400, json={"error": "invalid JSON"}), method)
-        return self._send(door.answer(asked), method)
+        return self._send(emulated_server.answer(request), method)
 
     def _send(self, reply: EmulatedReply, method: str) -> None:
         data = b"" if reply.pieces else reply.text.encode() if reply.text else json.dumps(reply.json).encode()
@@ -231,8 +231,9 @@ class EmulatedOllama(EmulatedServer):
     def _ps(self) -> EmulatedReply:
         rows: list[dict[str, Any]] = []
         for name, context in self.loaded.items():
-            held = self.models[name]
-            row = {"name": name, "model": name, "size": 1, "digest": held.digest, "details": self._details(held),
+            loaded_model = self.models[name]
+            row = {"name": name, "model": name, "size": 1, "digest": loaded_model.digest,
+                   "details": self._details(loaded_model),
                    "expires_at": "2026-11-25T23:00:00Z", "size_vram": 0}  # fmt: skip
             rows.append(row | ({"context_length": context} if self.family == "new" else {}))
         return EmulatedReply(json={"models": rows})
@@ -272,21 +273,24 @@ class EmulatedOllama(EmulatedServer):
         self.loaded[model.name] = min(context, model.trained)
         messages = body["messages"]
         try:
-            said = [self._message(each) for each in messages]
+            message_list = [self._message(each) for each in messages]
         except ValueError:
             return EmulatedReply(400, json={"error": "illegal base64 data at input byte 4"})
         if self._tokens(messages, model) > self.loaded[model.name]:
             if self.family == "new" and body.get("truncate") is False:
                 return EmulatedReply(400, json={"error": "the input length exceeds the context length"})
-            said = self._cut(messages, self.loaded[model.name], model)
-        asked = {
-            "messages": said, "max_tokens": options.get("num_predict", -1),
+            message_list = self._cut(messages, self.loaded[model.name], model)
+        parameters = {
+            "messages": message_list, "max_tokens": options.get("num_predict", -1),
             "temperature": options.get("temperature", 0), "seed": options.get("seed", 0),
             "stop": options.get("stop") or [],
         }  # fmt: skip
         if isinstance(body.get("format"), dict):
-            asked["response_format"] = {"type": "json_schema", "json_schema": {"name": "a", "schema": body["format"]}}
-        return self._reply(model, asked) if body.get("stream") is False else self._stream(model, asked)
+            parameters["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "a", "schema": body["format"]},
+            }
+        return self._reply(model, parameters) if body.get("stream") is False else self._stream(model, parameters)
 
     def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
         content: list[dict[str, Any]] = []
@@ -309,16 +313,16 @@ class EmulatedOllama(EmulatedServer):
     def _cut(self, messages: list[dict[str, Any]], context: int, model: ListedModel) -> list[dict[str, Any]]:
         """Drop the oldest messages, except system messages and the last one; the runner then truncates the rest."""
         self.cut += 1
-        kept = list(messages)
-        while self._tokens(kept, model) > context and len(kept) > 1:
-            oldest = next((m for m in kept[:-1] if m["role"] != "system"), None)
+        kept_messages = list(messages)
+        while self._tokens(kept_messages, model) > context and len(kept_messages) > 1:
+            oldest = next((m for m in kept_messages[:-1] if m["role"] != "system"), None)
             if oldest is None:
                 break
-            kept.remove(oldest)
-        last = dict(kept[-1])
-        while self._tokens([*kept[:-1], last], model) > context - 64 and last["content"]:
+            kept_messages.remove(oldest)
+        last = dict(kept_messages[-1])
+        while self._tokens([*kept_messages[:-1], last], model) > context - 64 and last["content"]:
             last["content"] = last["content"][len(last["content"]) // 4 :]
-        return [self._message(each) for each in (*kept[:-1], last)]
+        return [self._message(each) for each in (*kept_messages[:-1], last)]
 
     def _head(self, model: ListedModel) -> dict[str, Any]:
         return {"model": model.name, "created_at": "2026-11-25T00:00:00Z"}
@@ -334,8 +338,8 @@ class EmulatedOllama(EmulatedServer):
         """Return an error of the runner: the engine's message, with the status that Ollama's own server gives it."""
         return EmulatedReply(500 if status >= 500 else status, json={"error": words_of(error)})
 
-    def _reply(self, model: ListedModel, asked: dict[str, Any]) -> EmulatedReply:
-        status, tree = self.engine.chat(asked)
+    def _reply(self, model: ListedModel, parameters: dict[str, Any]) -> EmulatedReply:
+        status, tree = self.engine.chat(parameters)
         if status != 200:
             return self._error_reply(status, tree)
         choice = tree["choices"][0]
@@ -343,8 +347,8 @@ class EmulatedOllama(EmulatedServer):
         ends = self._end(tree["usage"], choice["finish_reason"])
         return EmulatedReply(json={**self._head(model), "message": message, **ends})
 
-    def _stream(self, model: ListedModel, asked: dict[str, Any]) -> EmulatedReply:
-        status, error, chunks = self.engine.stream(asked)
+    def _stream(self, model: ListedModel, parameters: dict[str, Any]) -> EmulatedReply:
+        status, error, chunks = self.engine.stream(parameters)
         if status != 200:
             return self._error_reply(status, error)
 
@@ -426,17 +430,17 @@ class EmulatedLMStudio(EmulatedServer):
         if pictures and not model.sees:
             return EmulatedReply(400, json={"error": "Model does not support images. Please use a model that does."})
         self.loaded.setdefault(model.name, min(self.context, model.trained))
-        asked = {key: value for key, value in body.items() if key not in ("stream", "stream_options")}
+        parameters = {key: value for key, value in body.items() if key not in ("stream", "stream_options")}
         if not body.get("stream"):
-            status, tree = self.engine.chat(asked)
+            status, tree = self.engine.chat(parameters)
             return EmulatedReply(status, json=tree if status == 200 else {"error": words_of(tree)})
-        status, error, chunks = self.engine.stream(asked)
+        status, error, chunks = self.engine.stream(parameters)
         if status != 200:
             return EmulatedReply(status, json={"error": words_of(error)})
-        sent = (b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+        events = (b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
 
         def pieces() -> Iterator[bytes]:
-            yield from sent
+            yield from events
             yield b"data: [DONE]\n\n"
 
         return EmulatedReply(pieces=pieces(), kind="text/event-stream")

@@ -375,8 +375,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send_json(200, reply)
 
     def _transcription(self, attempt: Attempt, fault: Fault | None) -> None:
-        heard = self.fake.transcript
-        text = heard if isinstance(heard, str) else heard(attempt)
+        transcript = self.fake.transcript
+        text = transcript if isinstance(transcript, str) else transcript(attempt)
         attempt.status = 200
         attempt.output_tokens = len(text.split())
         seconds = duration(attempt.audios[0])
@@ -398,8 +398,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _logprobs(self, attempt: Attempt, likely: Mapping[str, float]) -> dict[str, Any]:
         if not likely:
             return {}
-        said = max(likely, key=likely.__getitem__)
-        return {"logprobs": logprobs(likely, said, attempt.json.get("top_logprobs", 0))}
+        likeliest = max(likely, key=likely.__getitem__)
+        return {"logprobs": logprobs(likely, likeliest, attempt.json.get("top_logprobs", 0))}
 
     def _speech(self, attempt: Attempt, fault: Fault | None) -> None:
         """Send one beep for each word. A WAV file states, as those of real hosts do, that its length is unknown."""
@@ -420,8 +420,8 @@ class _Handler(BaseHTTPRequestHandler):
         query, *documents = (set(re.findall(r"\w+", text.lower())) for text in attempt.texts)
         scores = [len(query & words) / max(1, len(query)) for words in documents]
         order = sorted(range(len(scores)), key=lambda at: -scores[at])
-        attempt.status, named = 200, "score" if "texts" in attempt.json else "relevance_score"
-        rows = [{"index": at, named: scores[at]} for at in order]
+        attempt.status, score_name = 200, "score" if "texts" in attempt.json else "relevance_score"
+        rows = [{"index": at, score_name: scores[at]} for at in order]
         tokens = attempt.input_tokens
         reply: Any = rows if "texts" in attempt.json else {
             "id": "rerank-1", "model": attempt.model, "results": rows,
@@ -452,19 +452,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pictures(self, attempt: Attempt, fault: Fault | None) -> None:
         """Send images of one colour each; the colour depends on the words."""
-        said = attempt.json or attempt.form
-        count, words = min(int(said.get("n", 1)), self.fake.pictures), attempt.texts[-1]
-        drawn = [images.png(words, said.get("size", ""), number) for number in range(count)]
+        fields = attempt.json or attempt.form
+        count, words = min(int(fields.get("n", 1)), self.fake.pictures), attempt.texts[-1]
+        drawn = [images.png(words, fields.get("size", ""), number) for number in range(count)]
         attempt.status, attempt.output_tokens = 200, images.TOKENS * count
         pictures = images.TOKENS * len(attempt.images)
-        given = {"text_tokens": attempt.input_tokens - pictures, "image_tokens": pictures}
+        token_details = {"text_tokens": attempt.input_tokens - pictures, "image_tokens": pictures}
         reply: dict[str, Any] = {
             "created": 1700000000,
             "data": [{"b64_json": b64encode(each).decode()} for each in drawn],
             "output_format": "png",
             "usage": {
                 "input_tokens": attempt.input_tokens, "output_tokens": attempt.output_tokens,
-                "total_tokens": attempt.input_tokens + attempt.output_tokens, "input_tokens_details": given,
+                "total_tokens": attempt.input_tokens + attempt.output_tokens, "input_tokens_details": token_details,
             },
         }  # fmt: skip
         if fault and fault.name in CUTS:
@@ -651,15 +651,17 @@ def mp3(text: str) -> bytes:
     return b"\xff\xfb\x90\xc4" + bytes(413) * max(1, len(text.split()))
 
 
-def logprobs(likely: Mapping[str, float], said: str, most: int) -> dict[str, Any]:
+def logprobs(likely: Mapping[str, float], likeliest: str, most: int) -> dict[str, Any]:
     """Return OpenAI's block of probabilities for one word: at most ``most`` entries, the likeliest first."""
     rows = sorted(likely.items(), key=lambda pair: -pair[1])[:most]
-    told = [
+    entries = [
         {"token": word, "bytes": list(word.encode()), "logprob": math.log(share) if share > 0 else _LEAST}
         for word, share in rows
     ]
-    own = math.log(likely[said]) if likely.get(said, 0) > 0 else _LEAST
-    return {"content": [{"token": said, "bytes": list(said.encode()), "logprob": own, "top_logprobs": told}]}
+    own = math.log(likely[likeliest]) if likely.get(likeliest, 0) > 0 else _LEAST
+    return {
+        "content": [{"token": likeliest, "bytes": list(likeliest.encode()), "logprob": own, "top_logprobs": entries}]
+    }
 
 
 # ---- tool calls -------------------------------------------------------------------------------------
@@ -675,17 +677,17 @@ def until_answered(*calls: tuple[str, Mapping[str, Any]]) -> Calls:
     return lambda attempt: () if attempt.json["messages"][-1]["role"] == "tool" else calls
 
 
-def message_tool_calls(made: Made) -> list[dict[str, Any]]:
+def message_tool_calls(tool_calls: Made) -> list[dict[str, Any]]:
     """Return the ``tool_calls`` field of a message."""
     return [
-        {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": json.dumps(given)}}
-        for number, (name, given) in enumerate(made)
+        {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+        for number, (name, arguments) in enumerate(tool_calls)
     ]
 
 
-def stream_tool_calls(made: Made) -> Iterator[dict[str, Any]]:
+def stream_tool_calls(tool_calls: Made) -> Iterator[dict[str, Any]]:
     """Yield the deltas of a stream: the first has the name, and two more have the arguments."""
-    for index, call in enumerate(message_tool_calls(made)):
+    for index, call in enumerate(message_tool_calls(tool_calls)):
         arguments = call["function"]["arguments"]
         head = {**call, "function": {"name": call["function"]["name"], "arguments": ""}}
         yield {"tool_calls": [{"index": index, **head}]}

@@ -161,11 +161,11 @@ class _Handler(BaseHTTPRequestHandler):
         if attempt.path.endswith(_VECTORS):
             vectors = [vector_of(text) for text in attempt.texts]
             return self._send(200, "application/json", json.dumps(dialect.vectors(attempt, vectors)).encode())
-        said = self.fake.answer_to(attempt)
-        attempt.output_tokens = len(said.tokens)
+        answer = self.fake.answer_to(attempt)
+        attempt.output_tokens = len(answer.tokens)
         if not streams:
-            return self._send(200, "application/json", json.dumps(dialect.whole_reply(attempt, said)).encode())
-        return self._stream(dialect.stream_type, dialect.stream(attempt, said))
+            return self._send(200, "application/json", json.dumps(dialect.whole_reply(attempt, answer)).encode())
+        return self._stream(dialect.stream_type, dialect.stream(attempt, answer))
 
     def _stream(self, kind: str, pieces: Iterator[bytes]) -> None:
         self.send_response(200)

@@ -139,11 +139,11 @@ class Anthropic(FakeProtocol):
         elif block["type"] in ("image", "document"):
             contents.media(block["source"]["media_type"], block["source"]["data"])
         elif block["type"] == "tool_result":
-            said = block.get("content") or ""
-            if isinstance(said, str):
-                contents.texts.append(said)
+            content = block.get("content") or ""
+            if isinstance(content, str):
+                contents.texts.append(content)
             else:
-                for inner in said:
+                for inner in content:
                     self._block(inner, contents)
         elif block["type"] == "thinking" and block["signature"] != SIGNATURE:
             raise FakeRefusal(400, "invalid_request_error", "Invalid `signature` in `thinking` block")
@@ -225,11 +225,11 @@ class Gemini(FakeProtocol):
         attempt.model = path[1]
         tree = attempt.json
         if "mbedContent" in path[2]:
-            for asked in tree["requests"] if path[2].startswith("batch") else (tree,):
-                if path[2].startswith("batch") and asked["model"] != f"models/{path[1]}":
+            for request in tree["requests"] if path[2].startswith("batch") else (tree,):
+                if path[2].startswith("batch") and request["model"] != f"models/{path[1]}":
                     raise FakeRefusal(400, "INVALID_ARGUMENT", "the model of a request is not that of the path")
                 before = len(contents.texts)
-                for part in asked["content"]["parts"]:
+                for part in request["content"]["parts"]:
                     self._part(part, contents, said=False)
                 contents.texts[before:] = ["\n".join(contents.texts[before:])]  # one vector for all texts together
             return False
@@ -303,13 +303,13 @@ class Gemini(FakeProtocol):
 
     def _reply(self, attempt: Attempt, parts: list[dict[str, Any]], reason: str) -> dict[str, Any]:
         finish = {"finishReason": reason} if reason else {}
-        told = [("TEXT", attempt.input_tokens)]
+        token_details = [("TEXT", attempt.input_tokens)]
         return {
             "candidates": [{"content": {"role": "model", "parts": parts}, "index": 0, **finish}],
             "usageMetadata": {
                 "promptTokenCount": attempt.input_tokens, "candidatesTokenCount": attempt.output_tokens,
                 "totalTokenCount": attempt.input_tokens + attempt.output_tokens,
-                "promptTokensDetails": [{"modality": kind, "tokenCount": count} for kind, count in told],
+                "promptTokensDetails": [{"modality": kind, "tokenCount": count} for kind, count in token_details],
             },
             "modelVersion": attempt.model, "responseId": "fake",
         }  # fmt: skip
@@ -331,8 +331,8 @@ class Ollama(FakeProtocol):
         tree = attempt.json
         attempt.model = tree["model"]
         if attempt.path == "/api/embed":
-            given = tree["input"]
-            contents.texts += [given] if isinstance(given, str) else given
+            given_input = tree["input"]
+            contents.texts += [given_input] if isinstance(given_input, str) else given_input
             return False
         if attempt.path != "/api/chat":
             raise FakeRefusal(404, "", "404 page not found")
@@ -402,8 +402,8 @@ class Responses(FakeProtocol):
             raise FakeRefusal(404, "not_found_error", "Invalid URL")
         tree = attempt.json
         attempt.model = tree["model"]
-        given = tree["input"]
-        for item in [{"role": "user", "content": given}] if isinstance(given, str) else given:
+        given_input = tree["input"]
+        for item in [{"role": "user", "content": given_input}] if isinstance(given_input, str) else given_input:
             self._item(item, contents)
         return tree.get("stream") is True
 
@@ -483,8 +483,8 @@ class Responses(FakeProtocol):
                 text = item["arguments"]
                 for piece in (text[:3], text[3:]):
                     events.append({"type": "response.function_call_arguments.delta", **at, "delta": piece})
-                done = {"arguments": text, "name": item["name"]}
-                events.append({"type": "response.function_call_arguments.done", **at, **done})
+                fields = {"arguments": text, "name": item["name"]}
+                events.append({"type": "response.function_call_arguments.done", **at, **fields})
             else:
                 events.append(
                     {"type": "response.reasoning_summary_text.delta", **at, "summary_index": 0, "delta": answer.thought}

@@ -26,10 +26,10 @@ def write(folder: Path, seed: int = 7, text: int = TEXT) -> Path:
     import numpy
 
     folder.mkdir(parents=True, exist_ok=True)
-    made = _Maker(numpy.random.default_rng(seed))
-    _save(folder / "diffusion_model.safetensors", made.network())
-    _save(folder / "llm.safetensors", made.text(text))
-    _save(folder / "taesd.safetensors", made.autoencoder())
+    maker = _Maker(numpy.random.default_rng(seed))
+    _save(folder / "diffusion_model.safetensors", maker.network())
+    _save(folder / "llm.safetensors", maker.text(text))
+    _save(folder / "taesd.safetensors", maker.autoencoder())
     return folder
 
 
@@ -56,72 +56,72 @@ class _Maker:
     def network(self) -> dict[str, Any]:
         import numpy
 
-        made: dict[str, Any] = {"txt_norm.scale": numpy.ones(TEXT, "float32")}
+        tensors: dict[str, Any] = {"txt_norm.scale": numpy.ones(TEXT, "float32")}
         for name, wide in (("img_in", 64), ("time_in.in_layer", 256), ("time_in.out_layer", WIDTH), ("txt_in", TEXT)):
-            self._linear(made, name, wide, WIDTH)
+            self._linear(tensors, name, wide, WIDTH)
         norms = [f"double_blocks.0.{kind}_attn.norm." for kind in ("img", "txt")] + ["single_blocks.0.norm."]
         for norm in norms:
-            made[f"{norm}query_norm.scale"] = made[f"{norm}key_norm.scale"] = numpy.ones(128, "float32")
+            tensors[f"{norm}query_norm.scale"] = tensors[f"{norm}key_norm.scale"] = numpy.ones(128, "float32")
         for kind in ("img", "txt"):
             at = f"double_blocks.0.{kind}_"
             for name, wide, out in (
                 ("mod.lin", WIDTH, 6 * WIDTH), ("attn.qkv", WIDTH, 3 * WIDTH), ("attn.proj", WIDTH, WIDTH),
                 ("mlp.gate_proj", WIDTH, INNER), ("mlp.up_proj", WIDTH, INNER), ("mlp.down_proj", INNER, WIDTH),
             ):  # fmt: skip
-                self._linear(made, at + name, wide, out)
-        self._linear(made, "single_blocks.0.linear1", WIDTH, 3 * WIDTH + 2 * INNER)
-        self._linear(made, "single_blocks.0.linear2", WIDTH + INNER, WIDTH)
-        self._linear(made, "single_blocks.0.modulation.lin", WIDTH, 3 * WIDTH)
-        self._linear(made, "final_layer.linear", WIDTH, 64)
-        self._linear(made, "final_layer.adaLN_modulation.1", WIDTH, 2 * WIDTH)
-        return made
+                self._linear(tensors, at + name, wide, out)
+        self._linear(tensors, "single_blocks.0.linear1", WIDTH, 3 * WIDTH + 2 * INNER)
+        self._linear(tensors, "single_blocks.0.linear2", WIDTH + INNER, WIDTH)
+        self._linear(tensors, "single_blocks.0.modulation.lin", WIDTH, 3 * WIDTH)
+        self._linear(tensors, "final_layer.linear", WIDTH, 64)
+        self._linear(tensors, "final_layer.adaLN_modulation.1", WIDTH, 2 * WIDTH)
+        return tensors
 
     def text(self, wide: int = TEXT) -> dict[str, Any]:
         import numpy
 
         words = self._chance.standard_normal((VOCABULARY, wide)).astype("float16")
-        made: dict[str, Any] = {"model.embed_tokens.weight": words, "model.norm.weight": numpy.ones(wide, "float32")}
+        tensors: dict[str, Any] = {"model.embed_tokens.weight": words, "model.norm.weight": numpy.ones(wide, "float32")}
         at = "model.layers.0."
         for name, into, out in (
             ("self_attn.q_proj", wide, 4096), ("self_attn.k_proj", wide, 1024), ("self_attn.v_proj", wide, 1024),
             ("self_attn.o_proj", 4096, wide), ("mlp.gate_proj", wide, 16), ("mlp.up_proj", wide, 16),
             ("mlp.down_proj", 16, wide),
         ):  # fmt: skip
-            self._linear(made, at + name, into, out, bias=False)
+            self._linear(tensors, at + name, into, out, bias=False)
         for name, size in (
             ("self_attn.q_norm", 128), ("self_attn.k_norm", 128), ("input_layernorm", wide),
             ("post_attention_layernorm", wide),
         ):  # fmt: skip
-            made[f"{at}{name}.weight"] = numpy.ones(size, "float32")
-        return made
+            tensors[f"{at}{name}.weight"] = numpy.ones(size, "float32")
+        return tensors
 
     def autoencoder(self) -> dict[str, Any]:
-        made: dict[str, Any] = {}
+        tensors: dict[str, Any] = {}
 
         def block(name: str) -> None:
             for place in (0, 2, 4):
-                self._convolution(made, f"{name}.conv.{place}", (64, 64))
+                self._convolution(tensors, f"{name}.conv.{place}", (64, 64))
 
-        self._convolution(made, "encoder.layers.0", (64, 3))
+        self._convolution(tensors, "encoder.layers.0", (64, 3))
         block("encoder.layers.1")
         number = 2
         for _ in range(3):
-            self._convolution(made, f"encoder.layers.{number}", (64, 64), bias=False)
+            self._convolution(tensors, f"encoder.layers.{number}", (64, 64), bias=False)
             for place in range(3):
                 block(f"encoder.layers.{number + 1 + place}")
             number += 4
-        self._convolution(made, f"encoder.layers.{number}", (16, 64))
-        self._convolution(made, "decoder.layers.0", (64, 16))
+        self._convolution(tensors, f"encoder.layers.{number}", (16, 64))
+        self._convolution(tensors, "decoder.layers.0", (64, 16))
         number = 2
         for _ in range(3):
             for place in range(3):
                 block(f"decoder.layers.{number + place}")
-            self._convolution(made, f"decoder.layers.{number + 4}", (64, 64), bias=False)
+            self._convolution(tensors, f"decoder.layers.{number + 4}", (64, 64), bias=False)
             number += 5
         block(f"decoder.layers.{number}")
-        self._convolution(made, f"decoder.layers.{number + 1}", (3, 64))
-        made[f"decoder.layers.{number + 1}.bias"] += 0.5  # so that the middle value is grey
-        return made
+        self._convolution(tensors, f"decoder.layers.{number + 1}", (3, 64))
+        tensors[f"decoder.layers.{number + 1}.bias"] += 0.5  # so that the middle value is grey
+        return tensors
 
 
 def _save(path: Path, tensors: dict[str, Any]) -> None:

@@ -58,10 +58,12 @@ def parse_address(base_url: str, path: str) -> Address:
             "a host's base_url must be an http: or https: address without a user in it",
             todo="correct it in intermodal.toml (for example http://127.0.0.1:8080/v1)",
         )
-    named = f"[{host}]" if ":" in host else host
+    host_text = f"[{host}]" if ":" in host else host
     usual = port is None or port == {"http": 80, "https": 443}[parts.scheme]
-    asked = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe=_SAFE)
-    return Address(parts.scheme, host, None if usual else port, named if usual else f"{named}:{port}", asked)
+    path_text = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe=_SAFE)
+    return Address(
+        parts.scheme, host, None if usual else port, host_text if usual else f"{host_text}:{port}", path_text
+    )
 
 
 def _ascii(host: str) -> str:
@@ -135,14 +137,14 @@ def certificates() -> ssl.SSLContext:
 
     import certifi
 
-    named = {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)}
+    certificate_paths = {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)}
     try:
-        if "SSL_CERT_FILE" in named:
-            return ssl.create_default_context(cafile=named["SSL_CERT_FILE"])
-        if "SSL_CERT_DIR" in named:
-            return ssl.create_default_context(capath=named["SSL_CERT_DIR"])
+        if "SSL_CERT_FILE" in certificate_paths:
+            return ssl.create_default_context(cafile=certificate_paths["SSL_CERT_FILE"])
+        if "SSL_CERT_DIR" in certificate_paths:
+            return ssl.create_default_context(capath=certificate_paths["SSL_CERT_DIR"])
         return ssl.create_default_context(cafile=certifi.where())
     except OSError:  # ssl.SSLError among them
-        if not named:
+        if not certificate_paths:
             raise
-        raise NoCertificates(next(iter(named))) from None
+        raise NoCertificates(next(iter(certificate_paths))) from None

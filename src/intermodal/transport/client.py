@@ -182,7 +182,7 @@ class Transport:
             reply.connection = connection
             with exchange.deadline as deadline:
                 connection.send(
-                    target, encoded.segments, reply, exchange.where, timed=False, written=exchange.begin_waiting
+                    target, encoded.segments, reply, exchange.where, timed=False, on_written=exchange.begin_waiting
                 )
                 await reply.wait_for_headers()
             if deadline.over:
@@ -201,21 +201,21 @@ class Transport:
         noted = exchange.record is None
         while True:
             connection = None if fresh else pool.take(target, monotonic())
-            kept = connection is not None
+            is_reused = connection is not None
             connection = connection or await pool.connect(target, exchange.where)
             try:
                 if exchange.record is not None and not noted:
                     await exchange.record.before()
                     noted = True
             except BaseException:
-                pool.release(connection) if kept else connection.abort()
+                pool.release(connection) if is_reused else connection.abort()
                 raise
-            if connection.open and not (kept and connection.has_input()):
+            if connection.open and not (is_reused and connection.has_input()):
                 return connection
             connection.abort()
-            if not kept:
+            if not is_reused:
                 what = UNREADABLE if connection.spoke else "closed the connection"
-                raise unanswered_error(what, exchange.where, sent=False, kept=False, seconds=0.0)
+                raise unanswered_error(what, exchange.where, was_sent=False, is_reused=False, seconds=0.0)
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -51,26 +51,26 @@ class NoCertificates(OSError):
     """The file or folder named by an environment variable has no readable certificates."""
 
 
-def unanswered_error(what: str, where: str, *, sent: bool, kept: bool, seconds: float) -> errors.Unreachable:
+def unanswered_error(what: str, where: str, *, was_sent: bool, is_reused: bool, seconds: float) -> errors.Unreachable:
     """Return the error for a connection that ended before any of a reply arrived.
 
-    ``sent``: the whole request may have arrived. ``kept``: the connection had served another request. ``seconds``: time
-    since the request.
+    ``was_sent``: the whole request may have arrived. ``is_reused``: the connection had served another request.
+    ``seconds``: time since the request.
     """
-    after = " without an answer" if sent and what != UNREADABLE else ""
-    found = errors.Unreachable(what + after, where=where, sent=sent)
-    if sent and what == FAILURES["ReadError"][1]:
-        found.record_close(kept=kept, seconds=seconds)
+    after = " without an answer" if was_sent and what != UNREADABLE else ""
+    found = errors.Unreachable(what + after, where=where, sent=was_sent)
+    if was_sent and what == FAILURES["ReadError"][1]:
+        found.record_close(is_reused=is_reused, seconds=seconds)
     return found
 
 
 def silent_host_error(
-    where: str, timeouts: Timeouts, *, sent: bool, answering: bool, wordless: bool
+    where: str, timeouts: Timeouts, *, was_sent: bool, answering: bool, wordless: bool
 ) -> errors.CallError:
     """Return the error for a host that did not answer in time.
 
     Args:
-        sent: the whole request may have arrived. answering: some of the reply arrived. wordless: but no word of it.
+        was_sent: the whole request may have arrived. answering: some of the reply arrived. wordless: but no word of it.
     """
     if answering and wordless:
         what = f"said no word within {timeouts.first_byte:g} s"
@@ -79,7 +79,7 @@ def silent_host_error(
         what = f"went silent for {timeouts.idle:g} s in the middle of its answer"
         return errors.StreamCut(what, where=where, todo="ask again")
     what = f"gave no answer within {timeouts.first_byte:g} s"
-    return errors.Unreachable(what, where=where, todo="allow more time", sent=sent)
+    return errors.Unreachable(what, where=where, todo="allow more time", sent=was_sent)
 
 
 _MISNAMED, _EXPIRED = (62, 64), 10  # of OpenSSL: X509_V_ERR_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH, _CERT_HAS_EXPIRED
@@ -94,29 +94,32 @@ def connection_failure_reason(error: BaseException) -> tuple[str, str]:
     import ssl
 
     waiting: list[BaseException | None] = [error]
-    seen: list[BaseException] = []
+    seen_errors: list[BaseException] = []
     while waiting:
         found = waiting.pop()
-        if found is None or found in seen:
+        if found is None or found in seen_errors:
             continue
-        seen.append(found)
+        seen_errors.append(found)
         waiting += [found.__cause__, found.__context__, *getattr(found, "exceptions", ())]
-    named = next((str(found) for found in seen if isinstance(found, NoCertificates)), "")
-    if named:
-        todo = f"correct {named}, or unset it: the authorities that browsers trust are used then"
-        return f": {named} names no certificates that can be read", todo
-    text = " ".join(str(found) for found in seen)
-    code = next((found.verify_code for found in seen if isinstance(found, ssl.SSLCertVerificationError)), 0)
+    certificate_problem = next((str(found) for found in seen_errors if isinstance(found, NoCertificates)), "")
+    if certificate_problem:
+        todo = f"correct {certificate_problem}, or unset it: the authorities that browsers trust are used then"
+        return f": {certificate_problem} names no certificates that can be read", todo
+    text = " ".join(str(found) for found in seen_errors)
+    code = next((found.verify_code for found in seen_errors if isinstance(found, ssl.SSLCertVerificationError)), 0)
     if code in _MISNAMED:
         return ": its certificate is for another name", "write the host's base_url with the name in its certificate"
     if code == _EXPIRED:
         return ": its certificate has expired", "have it renewed, and check the clock of this machine"
-    if any(isinstance(found, ssl.SSLCertVerificationError) for found in seen) or "CERTIFICATE_VERIFY_FAILED" in text:
+    if (
+        any(isinstance(found, ssl.SSLCertVerificationError) for found in seen_errors)
+        or "CERTIFICATE_VERIFY_FAILED" in text
+    ):
         return ": its certificate is not trusted", "check the address, or set SSL_CERT_FILE to your own authority"
-    if any(isinstance(found, ssl.SSLError) for found in seen):
+    if any(isinstance(found, ssl.SSLError) for found in seen_errors):
         return ": no TLS connection could be made", "check whether the address should begin with http: or https:"
-    if any(isinstance(found, socket.gaierror) for found in seen):
+    if any(isinstance(found, socket.gaierror) for found in seen_errors):
         return ": its name is not known", "check the host's base_url and the network"
-    if any(isinstance(found, ConnectionRefusedError) for found in seen) or "refused" in text.lower():
+    if any(isinstance(found, ConnectionRefusedError) for found in seen_errors) or "refused" in text.lower():
         return ": nothing listens there", "start the server, or check the host's base_url"
     return "", "check the host's base_url and the network"

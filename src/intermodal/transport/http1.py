@@ -102,11 +102,13 @@ class HttpTarget:
         self.key = (self.secure, self.host, self.port)
         self.timeouts = timeouts
         self.secret = server.key  # never quoted in errors
-        said = {**dict(headers), **request_headers(address, server.key, server.auth)}
-        if _UNSENDABLE.search("".join([*said, *said.values()])):  # it would end the line and start another header
+        header_map = {**dict(headers), **request_headers(address, server.key, server.auth)}
+        if _UNSENDABLE.search(
+            "".join([*header_map, *header_map.values()])
+        ):  # it would end the line and start another header
             raise errors.Unreachable(FAILURES["LocalProtocolError"][1], where=address.host, sent=False)
         lines = [f"{method} {address.path} HTTP/1.1", f"host: {address.netloc}"]
-        lines += [f"{name}: {value}" for name, value in said.items()]
+        lines += [f"{name}: {value}" for name, value in header_map.items()]
         end = "content-length: " if method == "POST" else "\r\n"
         self.head = ("\r\n".join(lines) + "\r\n" + end).encode("latin-1")
 
@@ -303,17 +305,17 @@ class HostConnection(asyncio.Protocol):
 
     def send(
         self, target: HttpTarget, body: Sequence[bytes | memoryview], listener: Listener, where: str,
-        *, timed: bool = True, written: Callable[[], None] | None = None,
+        *, timed: bool = True, on_written: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         """Write a request; its reply goes to ``listener``.
 
         Args:
             timed: keep a deadline, which the pool's ``fail_silent_hosts`` enforces; otherwise the caller keeps its own
                 once the request is written.
-            written: called when the last byte has been passed to the socket.
+            on_written: called when the last byte has been passed to the socket.
         """
         self.listener, self._where, self._timeouts = listener, where, target.timeouts
-        self._timed, self._written = timed, written
+        self._timed, self._written = timed, on_written
         self._answering = self._more = self._behind = self._whole = False
         self._before, self._head = 0, b""
         self.wordless = True
@@ -357,8 +359,8 @@ class HostConnection(asyncio.Protocol):
     def _start_waiting(self) -> None:
         """Start the host's time when the last byte was sent; until then the host must keep reading the request."""
         if not self._left and self._written is not None:
-            written, self._written = self._written, None
-            written()
+            on_written, self._written = self._written, None
+            on_written()
         if self._answering:
             return
         self._asked_at = monotonic()
@@ -408,10 +410,10 @@ class HostConnection(asyncio.Protocol):
         """Fail the request: the host has been silent for too long."""
         if self._left and not self._answering:
             what = FAILURES["WriteTimeout"][1]
-            self._fail_with(unanswered_error(what, self._where, sent=False, kept=self._kept, seconds=math.inf))
+            self._fail_with(unanswered_error(what, self._where, was_sent=False, is_reused=self._kept, seconds=math.inf))
             return
         self._fail_with(silent_host_error(
-            self._where, self._timeouts, sent=self.sent, answering=self._answering, wordless=self.wordless
+            self._where, self._timeouts, was_sent=self.sent, answering=self._answering, wordless=self.wordless
         ))  # fmt: skip
 
     def _fail_with(self, error: errors.CallError) -> None:
@@ -484,11 +486,11 @@ class HostConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            again = b"" if self._answering else with_one_length(self._head)
-            if not again:
+            repeated = b"" if self._answering else with_one_length(self._head)
+            if not repeated:
                 raise
             self._said, self._parser = [], httptools.HttpResponseParser(self)
-            self._parser.feed_data(again)
+            self._parser.feed_data(repeated)
 
     def eof_received(self) -> bool:
         return False
@@ -508,14 +510,14 @@ class HostConnection(asyncio.Protocol):
 
     @property
     def _until_close(self) -> bool:
-        said = self._headers
-        return "content-length" not in said and said.get("transfer-encoding", "").lower() != "chunked"
+        headers = self._headers
+        return "content-length" not in headers and headers.get("transfer-encoding", "").lower() != "chunked"
 
     def _break_off_error(self, what: str) -> errors.CallError:
         if self._answering:
             return errors.StreamCut(f"{what} in the middle of its answer", where=self._where, todo="ask again")
         waited = monotonic() - self._asked_at
-        return unanswered_error(what, self._where, sent=self.sent, kept=self._kept, seconds=waited)
+        return unanswered_error(what, self._where, was_sent=self.sent, is_reused=self._kept, seconds=waited)
 
     # ---- the parser's side
 

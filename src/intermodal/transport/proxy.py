@@ -69,9 +69,9 @@ class Proxies:
             if raw is None:
                 raise exchange.timeout_error()
             exchange.begin_waiting()  # a host may answer before it has received everything
-            said = {name.lower(): value for name, value in raw.headers.items()}
-            async with aclosing(_Body(raw, said, progress)) as body:
-                yield Response(raw.status_code, said, body, exchange)
+            header_map = {name.lower(): value for name, value in raw.headers.items()}
+            async with aclosing(_Body(raw, header_map, progress)) as body:
+                yield Response(raw.status_code, header_map, body, exchange)
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             if raw is not None:
                 raise
@@ -134,7 +134,7 @@ class _Progress:
         if phase == "connecting":
             reason, todo = connection_failure_reason(error)
             return errors.Unreachable(what + reason, where=exchange.where, todo=todo, sent=False)
-        return unanswered_error(what, exchange.where, sent=phase == "waiting", kept=False, seconds=math.inf)
+        return unanswered_error(what, exchange.where, was_sent=phase == "waiting", is_reused=False, seconds=math.inf)
 
 
 class _Body:

@@ -60,7 +60,9 @@ class PendingRequest:
 
     def timeout_error(self, *, wordless: bool = False) -> errors.CallError:
         """Return the error for a host that did not answer in time."""
-        return silent_host_error(self.where, self.timeouts, sent=self.sent, answering=self.answering, wordless=wordless)
+        return silent_host_error(
+            self.where, self.timeouts, was_sent=self.sent, answering=self.answering, wordless=wordless
+        )
 
 
 class Response:
@@ -168,8 +170,8 @@ class Decompressor:
             return zlib.decompressobj(zlib.MAX_WBITS | 16)
         if self._name == "deflate":  # some servers send it without its zlib header, which begins this way
             return zlib.decompressobj(zlib.MAX_WBITS if first & 15 == 8 else -zlib.MAX_WBITS)
-        named = f" ({self._name})" if re.fullmatch(r"[\w-]{1,20}", self._name) else ""
-        raise DecompressionError(f"compresses its replies in a way that cannot be read{named}")
+        name_text = f" ({self._name})" if re.fullmatch(r"[\w-]{1,20}", self._name) else ""
+        raise DecompressionError(f"compresses its replies in a way that cannot be read{name_text}")
 
 
 def decompressor_for(headers: Mapping[str, str]) -> Decompressor | None:

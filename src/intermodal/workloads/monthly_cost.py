@@ -147,24 +147,25 @@ class Biller:
 
     def bill(self, name: str, plan: Plan, facts: Facts) -> PlanBill:
         """Return the monthly bill of a plan."""
-        chosen, requests = plan.chosen, self._requests
+        chosen_route, requests = plan.chosen, self._requests
         kinds = {part.index: _OF_KIND.get(part.kind, part.kind) for part in facts.parts}
         usd: dict[str, Quantity] = dict.fromkeys(_MODALITIES, exact(0.0))
         steps: list[StepBill] = []
-        for step in chosen.steps:
+        for step in chosen_route.steps:
             if isinstance(step, Check):
                 continue
-            shares = self._shares(chosen, step, kinds)
+            shares = self._shares(chosen_route, step, kinds)
             for modality, share in shares.items():
                 usd[modality] = usd[modality] + share
-            steps.append(self._step(step, shares, answers=step is chosen.answering))
+            steps.append(self._step(step, shares, answers=step is chosen_route.answering))
         monthly = {modality: share.scaled(requests) for modality, share in usd.items()}
         return PlanBill(
-            name=name, endpoint=chosen.endpoint, summary=chosen.summary, tier=chosen.tier, usd=monthly,
+            name=name, endpoint=chosen_route.endpoint, summary=chosen_route.summary, tier=chosen_route.tier,
+            usd=monthly,
             total=total(list(monthly.values())),
             tokens_in=total([each.tokens_in for each in steps]), tokens_out=total([each.tokens_out for each in steps]),
-            hours=total([each.hours for each in steps]), seconds=chosen.total.seconds, steps=tuple(steps),
-            lost=tuple(chosen.loses), warnings=chosen.warnings, notes=plan.notes,
+            hours=total([each.hours for each in steps]), seconds=chosen_route.total.seconds, steps=tuple(steps),
+            lost=tuple(chosen_route.loses), warnings=chosen_route.warnings, notes=plan.notes,
         )  # fmt: skip
 
     def _shares(self, chosen_candidate: Candidate, step: Step, kinds: Mapping[int, str]) -> dict[str, Quantity]:
@@ -511,8 +512,8 @@ class _Chart:
         middle = top + BAR / 2
         picture.open(_hint(plan))
         picture.add_text(MARGIN, middle, drawing.shorten_text(plan.name, 12, NAME - 14, bold=True), "ink bold", size=12)
-        who = plan.endpoint.rpartition("/")[2]
-        picture.add_text(MARGIN, middle + 16, drawing.shorten_text(who, _SIZE, NAME - 14), "soft")
+        model_name = plan.endpoint.rpartition("/")[2]
+        picture.add_text(MARGIN, middle + 16, drawing.shorten_text(model_name, _SIZE, NAME - 14), "soft")
         tail = self._left + AXIS + 14
         if plan.refused:
             picture.add_text(self._left + 6, middle + 4, "no route is allowed", "bad")

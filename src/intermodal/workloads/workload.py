@@ -391,10 +391,10 @@ def _plans(document: LocatedDocument, fields: Mapping[str, Any], names: Names) -
                 f"two plans are called {own['name']!r}", where=document.where(("plans", place, "name")),
                 todo="give each its own name",
             )  # fmt: skip
-        merged = {**fields.get("policy", {}), **own}
+        merged_policy = {**fields.get("policy", {}), **own}
         where = document.where(("plans", place, "host" if "host" in own else "hosts"))
-        policy = _policy(merged, names, where)
-        discounts = {"batch": merged.get("batch", False), "cached": merged.get("cached", 0)}
+        policy = _policy(merged_policy, names, where)
+        discounts = {"batch": merged_policy.get("batch", False), "cached": merged_policy.get("cached", 0)}
         plans.append(PlanSpec(name=own["name"], policy=policy, **discounts))
     return tuple(plans)
 

@@ -40,7 +40,7 @@ def shut(upstreams: EndpointHealth, failures: int = FAILURES_TO_OPEN, at: float 
 
 
 def begun(upstreams: EndpointHealth, at: float = 0.0) -> TrackedCall:
-    return upstreams.begin("h:m", "h", at, again=False)
+    return upstreams.begin("h:m", "h", at, is_resend=False)
 
 
 def test_an_endpoint_is_left_alone_after_failures_in_a_row_and_no_sooner() -> None:
@@ -145,9 +145,9 @@ def test_resends_are_a_share_of_the_calls_and_a_few_a_second() -> None:
     sent = 0
     for call in range(1000):
         now = call / 100
-        upstreams.begin("h:m", "h", now, again=False)
+        upstreams.begin("h:m", "h", now, is_resend=False)
         while upstreams.acquire("h", now):
-            upstreams.begin("h:m", "h", now, again=True)
+            upstreams.begin("h:m", "h", now, is_resend=True)
             sent += 1
     assert sent <= MOST_SAVED_PER_SECOND + RESENDS_PER_SECOND * 10 + RESENDS_PER_CALL * 1000
     assert sent >= RESENDS_PER_SECOND * 9 + RESENDS_PER_CALL * 900

@@ -257,15 +257,15 @@ def test_over_many_requests_what_is_lost_by_trying_out_is_bounded() -> None:
 def test_one_that_is_down_is_asked_once_a_cooldown_until_it_is_back() -> None:
     upstreams = EndpointHealth()
     for _ in range(FAILURES_TO_OPEN):
-        upstreams.begin("x", "h", 0.0, again=False).end(errors.Overloaded("down", status=503), 0.0)
+        upstreams.begin("x", "h", 0.0, is_resend=False).end(errors.Overloaded("down", status=503), 0.0)
     times = []
     for tick in range(400):
         now = tick * 0.1
         if upstreams.explore("x", now) is not None and not upstreams.seconds_open("x", now):
             times.append(now)
-            upstreams.begin("x", "h", now, again=False).end(errors.Overloaded("down", status=503), now)
+            upstreams.begin("x", "h", now, is_resend=False).end(errors.Overloaded("down", status=503), now)
     assert len(times) >= 6 and all(later - one >= PROBE_INTERVAL - 1e-9 for one, later in pairwise(times))
-    upstreams.begin("x", "h", 100.0, again=False).end(None, 100.0)
+    upstreams.begin("x", "h", 100.0, is_resend=False).end(None, 100.0)
     numbers = [upstreams.explore("x", 100.0) for _ in range(20 * EXPLORED_EVERY)]
     assert [number for number in numbers if number is not None] == list(range(1, EXPLORED_MOST + 1)), (
         "as if it were new"

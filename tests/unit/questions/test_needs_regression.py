@@ -167,7 +167,7 @@ def test_a_question_joined_to_one_for_properties_counts_whatever_it_needs() -> N
     known.weights["audio"][0] = 0.0
     known.weights["audio"][0, OUTPUTS.index("properties")] = 2.0
     known.needing["audio"]["properties"] = np.array([0], np.intp)
-    told = question_needs([(1.0, 0.0, 0.0)], known, joined=[(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]).needs_of("audio")
+    told = question_needs([(1.0, 0.0, 0.0)], known, joined_vectors=[(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]).needs_of("audio")
     assert told.properties is not None and [need.aspect for need in told.needed] == ["words"]
     assert not told.properties_alone
 
@@ -176,7 +176,9 @@ def test_a_question_joined_to_one_for_properties_counts_whatever_it_needs() -> N
     ("strength", "needed"), [(2.0, {"tone", "words"}), (1.2, {"words"})], ids=["certain", "not certain"]
 )
 def test_a_joined_question_counts_where_it_certainly_needs_more_than_words(strength: float, needed: set[str]) -> None:
-    found = question_needs([(0.0, 1.0, 0.0)], examples(strength=strength), joined=[(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)])
+    found = question_needs(
+        [(0.0, 1.0, 0.0)], examples(strength=strength), joined_vectors=[(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]
+    )
     assert set(needs(found, "audio")[0]) == needed
 
 

@@ -94,35 +94,43 @@ def build_snapshot(
     """
     models, prices = sources.models, sources.prices
     spellings, hosts = name_spellings(), tuple(hosts)
-    ours = {(host.id, served.served_name): served.id for host in hosts for served in host.models if host.base_url}
+    ids_by_served_name = {
+        (host.id, served_row.served_name): served_row.id
+        for host in hosts
+        for served_row in host.models
+        if host.base_url
+    }
     rows_of_hosts = {host.id: host for host in hosts if host.base_url}
     protocols: dict[str, Protocol] = {name: host.protocol for name, host in rows_of_hosts.items()}
     rows = _with_versions(
-        _add_newer_sources(_rows(models, prices, ours, spellings), sources, spellings, snapshot_date), snapshot_date
+        _add_newer_sources(_rows(models, prices, ids_by_served_name, spellings), sources, spellings, snapshot_date),
+        snapshot_date,
     )
-    ids = _Ids(rows, ours, spellings)
+    ids = _Ids(rows, ids_by_served_name, spellings)
     header = SnapshotHeader(intermodal_snapshot=SNAPSHOT_FORMAT, made=snapshot_date, size=0, origins=origins)
-    rows = _with_distinct_ids([msgspec.structs.replace(row, id=ids.model_id(row.host, row.name)) for row in rows], ours)
+    rows = _with_distinct_ids(
+        [msgspec.structs.replace(row, id=ids.model_id(row.host, row.name)) for row in rows], ids_by_served_name
+    )
     rows = [
         _priced_now(_with_capabilities(row), header)
         for row in drop_disputed_claims(map(_with_capabilities, rows), spellings.own)
     ]
-    first = sorted((row for row in rows if (row.host, row.name) in ours), key=_row_order)
+    first = sorted((row for row in rows if (row.host, row.name) in ids_by_served_name), key=_row_order)
     lines = [_encode_row(row) for row in first]
     size = sum(map(len, lines))
     header_first = (size, len(first))
     places: list[SnapshotHost] = []
-    rest = sorted((row for row in rows if (row.host, row.name) not in ours), key=_row_order)
+    rest = sorted((row for row in rows if (row.host, row.name) not in ids_by_served_name), key=_row_order)
     by_host: dict[str, list[bytes]] = {}
     for row in rest:
         by_host.setdefault(row.host, []).append(_encode_row(row))
     for host in sorted({*by_host, *(row.host for row in first)}):
-        mine = by_host.get(host, [])
-        length = sum(map(len, mine))
+        host_rows = by_host.get(host, [])
+        length = sum(map(len, host_rows))
         place = _host_row(models, host)
         tasks = task_counts((row for row in rest if row.host == host), protocols.get(host) or protocol_of_host(place))
-        places.append(msgspec.structs.replace(place, start=size, size=length, rows=len(mine), tasks=tasks))
-        lines += mine
+        places.append(msgspec.structs.replace(place, start=size, size=length, rows=len(host_rows), tasks=tasks))
+        lines += host_rows
         size += length
     header = msgspec.structs.replace(header, size=size, first=header_first, places=tuple(places))
     header = msgspec.structs.replace(
@@ -133,7 +141,7 @@ def build_snapshot(
     return BuiltSnapshot(data=data, rows=len(rows), priced=priced, unknown_units=prices.unknown_units)
 
 
-def _with_distinct_ids(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str]) -> list[SnapshotRow]:
+def _with_distinct_ids(rows: list[SnapshotRow], own_ids: Mapping[tuple[str, str], str]) -> list[SnapshotRow]:
     """Return rows with distinct endpoint ids.
 
     If a host has several names for one model, the name most like the model's id keeps the id (a name in a shipped row
@@ -145,7 +153,7 @@ def _with_distinct_ids(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], s
         by_id.setdefault((row.host, row.id), []).append(row)
     found: list[SnapshotRow] = []
     for (_, model), same_id_rows in by_id.items():
-        same_id_rows = sorted(same_id_rows, key=lambda row: _spelling_rank(row, model, ours))
+        same_id_rows = sorted(same_id_rows, key=lambda row: _spelling_rank(row, model, own_ids))
         aliases = {model.lower()}
         found.append(same_id_rows[0])
         full = {row.name.lower() for row in same_id_rows if "/" in row.name and not _is_regional(row.name)}
@@ -159,11 +167,11 @@ def _with_distinct_ids(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], s
 
 
 def _spelling_rank(
-    row: SnapshotRow, model: str, ours: Mapping[tuple[str, str], str]
+    row: SnapshotRow, model: str, own_ids: Mapping[tuple[str, str], str]
 ) -> tuple[bool, bool, bool, bool, int, str]:
     name = row.name.lower()
     lacks_vendor = "/" not in name
-    return (row.host, row.name) not in ours, name != model, _is_regional(name), lacks_vendor, len(name), row.name
+    return (row.host, row.name) not in own_ids, name != model, _is_regional(name), lacks_vendor, len(name), row.name
 
 
 def _is_regional(name: str) -> bool:
@@ -210,7 +218,7 @@ def _host_row(models: ModelsDev, host: str) -> SnapshotHost:
 
 
 def _rows(
-    models: ModelsDev, prices: GenaiPrices, ours: Mapping[tuple[str, str], str], spellings: NameSpellings
+    models: ModelsDev, prices: GenaiPrices, own_ids: Mapping[tuple[str, str], str], spellings: NameSpellings
 ) -> list[SnapshotRow]:
     """Return every model of models.dev with its dated prices, followed by models known only from price sources.
 
@@ -227,10 +235,10 @@ def _rows(
             used.add(id(found))
         return found
 
-    for served in models.served:
-        rows.append(_row(served, find_price(served.place, served.name)))
-        present.add((served.place, served.name))
-    for host, name in sorted(ours):  # newer than the models.dev data, or nothing that models.dev lists
+    for served_model in models.served:
+        rows.append(_row(served_model, find_price(served_model.place, served_model.name)))
+        present.add((served_model.place, served_model.name))
+    for host, name in sorted(own_ids):  # newer than the models.dev data, or nothing that models.dev lists
         if (host, name) not in present and (found := find_price(host, name)) is not None:
             rows.append(_price_row(host, name, found))
             present.add((host, name))
@@ -242,12 +250,13 @@ def _rows(
     return rows
 
 
-def _row(served: ModelsDevModel, priced: GenaiPricesModel | None) -> SnapshotRow:
+def _row(served_model: ModelsDevModel, priced: GenaiPricesModel | None) -> SnapshotRow:
     return SnapshotRow(
-        host=served.place, name=served.name, id="", title=served.title, input=served.input, output=served.output,
-        context=served.context, max_output=served.max_output, window=priced.context if priced else None,
-        can=served.can, family=served.family, knowledge=served.knowledge, status=served.status,
-        models_dev_prices=_raw(served.cost), prices=_raw(priced.vectors if priced else ()),
+        host=served_model.place, name=served_model.name, id="", title=served_model.title, input=served_model.input,
+        output=served_model.output, context=served_model.context, max_output=served_model.max_output,
+        window=priced.context if priced else None,
+        can=served_model.can, family=served_model.family, knowledge=served_model.knowledge, status=served_model.status,
+        models_dev_prices=_raw(served_model.cost), prices=_raw(priced.vectors if priced else ()),
     )  # fmt: skip
 
 
@@ -291,11 +300,11 @@ def _update_row(
     snapshot_date: str,
 ) -> SnapshotRow:
     key = (row.host, row.name.lower())
-    listed, dated = table.get(key), names.get(key)
-    if listed is not None and not row.input and not row.output:
+    listed_row, dated = table.get(key), names.get(key)
+    if listed_row is not None and not row.input and not row.output:
         row = msgspec.structs.replace(
-            row, facts_by="litellm", input=listed.input, output=listed.output, can=listed.can or row.can,
-            context=row.context or listed.context, max_output=row.max_output or listed.max_output,
+            row, facts_by="litellm", input=listed_row.input, output=listed_row.output, can=listed_row.can or row.can,
+            context=row.context or listed_row.context, max_output=row.max_output or listed_row.max_output,
         )  # fmt: skip
     if dated in history.removed and not row.status:
         row = msgspec.structs.replace(row, status="deprecated")
@@ -306,8 +315,8 @@ def _update_row(
     if row.dated_prices:
         now = effective_rates(row.dated_prices, snapshot_date)
         price_sources.append(_PriceSource("genai-prices", now.since if now is not None else "", row.dated_prices))
-    if listed is not None and listed.vectors:
-        price_sources.append(_PriceSource("litellm", "", listed.vectors))
+    if listed_row is not None and listed_row.vectors:
+        price_sources.append(_PriceSource("litellm", "", listed_row.vectors))
     return _with_latest_prices(row, price_sources, snapshot_date) if price_sources else row
 
 
@@ -316,8 +325,10 @@ def _prepend_history(vectors: tuple[RateCard, ...], first: str, others: tuple[Ra
     earlier = [each for each in others if not each.when and not each.hours and each.since < first]
     if not first or not any(each.since or len(earlier) > 1 for each in earlier):
         return vectors  # a single undated price is the current one, not an earlier one
-    begun = (each if each.since or each.when else msgspec.structs.replace(each, since=first) for each in vectors)
-    return (*earlier, *begun)
+    dated_vectors = (
+        each if each.since or each.when else msgspec.structs.replace(each, since=first) for each in vectors
+    )
+    return (*earlier, *dated_vectors)
 
 
 class _PriceSource(NamedTuple):
@@ -451,8 +462,10 @@ class _Ids:
     with the same word ("gemma2-…" is Google's), or else the first of the hosts.
     """
 
-    def __init__(self, rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str], spellings: NameSpellings) -> None:
-        self._ours = ours
+    def __init__(
+        self, rows: list[SnapshotRow], own_ids: Mapping[tuple[str, str], str], spellings: NameSpellings
+    ) -> None:
+        self._ours = own_ids
         self._spellings = spellings
         self._resellers = {row.host for row in rows} - {*spellings.own.values()}
         self._chosen: dict[str, str] = {}  # key -> how the id is spelt
@@ -472,7 +485,7 @@ class _Ids:
         for key, spelt_as in counts.items():
             self._chosen[key] = max(spelt_as, key=lambda word: (spelt_as[word], word))
         self._known_makers = {vendor for makers in self._makers.values() for vendor in makers}
-        for (host, name), model in ours.items():
+        for (host, name), model in own_ids.items():
             vendor, bare_name = self._split_vendor(host, name)
             self._chosen[_id_key(*model.split("/", 1))] = model
             self._chosen.setdefault(_id_key(vendor or host, bare_name), model)
@@ -545,8 +558,8 @@ def _key(name: str) -> str:
 
     A version after "@" is Vertex's spelling, where "@default" stands for none; a size after ":" is Ollama's.
     """
-    joined = _TAG.sub("-", name.lower().removesuffix("@default"))
-    return _DIGITS.sub("-", _SEPARATORS.sub("-", joined))
+    plain_name = _TAG.sub("-", name.lower().removesuffix("@default"))
+    return _DIGITS.sub("-", _SEPARATORS.sub("-", plain_name))
 
 
 def _id_key(vendor: str, name: str) -> str:

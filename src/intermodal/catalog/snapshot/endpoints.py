@@ -132,8 +132,8 @@ def _endpoints(models: Snapshot, row: HostRow, snapshot_rows: Iterable[SnapshotR
             ("image",) if all(task in interpretation.IMAGE_TASKS for task in tasks) else model.output
         )
         model = msgspec.structs.replace(model, tasks=tasks, output=output)
-        listed = interpretation.prices_of(each, models.header)
-        price, later = listed if listed is not None else (Price(), ())
+        prices = interpretation.prices_of(each, models.header)
+        price, later = prices if prices is not None else (Price(), ())
         yield Endpoint(
             id=each.endpoint,
             model=model,
@@ -248,15 +248,15 @@ def cheapest_models(
     least = min_plausible_prices((row.id, price.input_mtok) for row, price in priced if price.input_mtok)
     believed = [(row, price) for row, price in priced if price.input_mtok and price.output_mtok is not None
                 and price.input_mtok >= least.get(row.id, 0.0)]  # fmt: skip
-    chosen: set[tuple[str, str]] = set()
+    cheapest: set[tuple[str, str]] = set()
     kinds_by_row = [_reachable_kinds(row, price, hosts[row.host], header) for row, price in believed]
     for kinds in KINDS:
         accepting = [each for each, takes in zip(believed, kinds_by_row, strict=True) if set(kinds) <= takes]
         for tokens in REQUESTS:
-            chosen |= _cheapest_per_tier(
+            cheapest |= _cheapest_per_tier(
                 sorted(accepting, key=lambda each: (_usd(each[1], kinds, *tokens), each[0].host))
             )
-    return tuple(sorted(chosen))
+    return tuple(sorted(cheapest))
 
 
 def _reachable_kinds(row: SnapshotRow, price: Price, host: HostRow, header: SnapshotHeader) -> set[str]:

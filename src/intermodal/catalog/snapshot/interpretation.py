@@ -250,8 +250,8 @@ def rate_cards_of(row: SnapshotRow) -> tuple[RateCard, ...]:
 def rate_cards_of_endpoint(endpoint: Endpoint, models: Snapshot) -> tuple[RateCard, ...]:
     """Return the host's dated prices of an endpoint; () if its price comes from its own row instead of the snapshot."""
     row = models.find_by_host(endpoint.host.id, endpoint.served_as) if endpoint.host.zone != "process" else None
-    listed = prices_of(row, models.header) if row is not None else None
-    return rate_cards_of(row) if row is not None and listed is not None and listed.now == endpoint.price else ()
+    prices = prices_of(row, models.header) if row is not None else None
+    return rate_cards_of(row) if row is not None and prices is not None and prices.now == endpoint.price else ()
 
 
 def _dated_prices(
@@ -514,11 +514,11 @@ def _disputed_claims(
     rows: list[SnapshotRow], own: Mapping[str, str]
 ) -> Iterator[tuple[_Field, str, DisputedCapability]]:
     """Yield the disputed claims about one model: the field, the word and the counts."""
-    ours = [row for row in rows if own.get(row.host, row.host) == row.id.partition("/")[0]]
+    vendor_rows = [row for row in rows if own.get(row.host, row.host) == row.id.partition("/")[0]]
     for field in _FIELDS:
         for word in sorted({word for row in rows for word in getattr(row, field.name)} & field.settled):
             claims = _claims(rows, field, word)
-            own_host = 2 * _claims(ours, field, word) >= len(ours) if ours else None
+            own_host = 2 * _claims(vendor_rows, field, word) >= len(vendor_rows) if vendor_rows else None
             accepted = own_host is not False and 2 * claims >= len(rows)
             if not accepted or (own_host is None and 2 * claims == len(rows)):
                 yield field, word, DisputedCapability(word + field.suffix, claims, len(rows), own_host, accepted)
@@ -530,7 +530,7 @@ def _claims(rows: list[SnapshotRow], field: _Field, word: str) -> int:
 
 def _drop_disputed(row: SnapshotRow, doubts: Iterable[tuple[_Field, str, DisputedCapability]]) -> SnapshotRow:
     """Return the row with only its accepted claims. At least one input and one output is kept."""
-    mine: list[DisputedCapability] = []
+    row_disputes: list[DisputedCapability] = []
     left: dict[str, tuple[str, ...]] = {field.name: getattr(row, field.name) for field in _FIELDS}
     for field, word, doubt in doubts:
         if word not in left[field.name]:
@@ -538,8 +538,8 @@ def _drop_disputed(row: SnapshotRow, doubts: Iterable[tuple[_Field, str, Dispute
         fewer = tuple(each for each in left[field.name] if each != word)
         if not doubt.accepted and (fewer or field.name == "can"):
             left[field.name] = fewer
-        mine.append(doubt)
-    return msgspec.structs.replace(row, **left, doubts=tuple(mine)) if mine else row
+        row_disputes.append(doubt)
+    return msgspec.structs.replace(row, **left, doubts=tuple(row_disputes)) if row_disputes else row
 
 
 class AgreedCapabilities(Struct, frozen=True):

@@ -109,10 +109,10 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         self._progress.clear()
 
-    def __call__(self, number: int, total: int, beside: str = "") -> None:
+    def __call__(self, number: int, total: int, remark: str = "") -> None:
         if not self._is_visible:
             self._show()
-        note = f"{number:,} of {total:,}{f'  {beside}' if beside else ''}"
+        note = f"{number:,} of {total:,}{f'  {remark}' if remark else ''}"
         self._progress.show(StepProgress(step=self._started.step, fraction=number / max(total, 1), note=note))
 
     def _show(self) -> None:

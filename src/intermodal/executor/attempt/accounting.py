@@ -173,21 +173,21 @@ class AttemptAccount:
 
     def __init__(
         self, health: EndpointHealth, endpoint: Endpoint, estimate: StepEstimate, now: float, *, streamed: bool,
-        again: bool = False, bound: CallBound | None = None,
+        is_resend: bool = False, bound: CallBound | None = None,
     ) -> None:  # fmt: skip
         """Begin an attempt.
 
         Args:
             estimate: as planned. bound: the most it may take if that is less.
             streamed: the first word arrives before the last.
-            again: it is a resend that ``EndpointHealth.acquire`` has paid for, or that its host requested.
+            is_resend: it is a resend that ``EndpointHealth.acquire`` has paid for, or that its host requested.
         """
         self.billed: float | None = None
         self.first_at: float | None = None
         self.load_seconds = 0.0
         self.began = self._sent_at = now
         self._bound = bound
-        self._call = health.begin(endpoint.id, endpoint.host.id, now, again=again)
+        self._call = health.begin(endpoint.id, endpoint.host.id, now, is_resend=is_resend)
         self._estimate = estimate
         self._streamed = streamed
 

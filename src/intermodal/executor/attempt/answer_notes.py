@@ -56,16 +56,16 @@ def answer_notes(
     """
     if stopped:
         return (stopped,)
-    again = (REPEATS_NOTE,) if repeats else ()
+    repeat_notes = (REPEATS_NOTE,) if repeats else ()
     if reason == "length" and thought and not text.strip() and not called:
         what = "the answer ended without a word: {} tokens went into thought; allow more with {max-tokens}"
-        return (hint(what, thought), *again)
+        return (hint(what, thought), *repeat_notes)
     if reason == "length":
         what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"
-        return (hint("{}; allow more with {max-tokens}", what), *again)
+        return (hint("{}; allow more with {max-tokens}", what), *repeat_notes)
     if reason == "content_filter":
-        return ("the answer was stopped by the host's content filter", *again)
-    return again if text.strip() or called else ("the answer is empty", *again)
+        return ("the answer was stopped by the host's content filter", *repeat_notes)
+    return repeat_notes if text.strip() or called else ("the answer is empty", *repeat_notes)
 
 
 def deadline_error(seconds: float, endpoint: str) -> CallError:

@@ -149,8 +149,8 @@ class EndpointHealth:
             return True
         return not (self.is_open(endpoint) or self.pause_left(endpoint, now))
 
-    def begin(self, endpoint: str, host: str, now: float, *, again: bool) -> TrackedCall:
-        """Begin a call. ``again``: it is a resend that ``acquire`` has paid for, or that its host requested."""
+    def begin(self, endpoint: str, host: str, now: float, *, is_resend: bool) -> TrackedCall:
+        """Begin a call. ``is_resend``: it is a resend that ``acquire`` has paid for, or that its host requested."""
         call = TrackedCall(self, endpoint)
         if self._breakers:
             breaker = self._breakers.get(endpoint)
@@ -158,7 +158,7 @@ class EndpointHealth:
                 breaker.probe = call
                 breaker.until = now + PROBE_INTERVAL
         budget = self._budgets.get(host) or self._budget(host, now)  # its floor is updated when a resend is taken
-        if not again and budget.saved < MOST_SAVED_PER_CALL:
+        if not is_resend and budget.saved < MOST_SAVED_PER_CALL:
             budget.saved = min(MOST_SAVED_PER_CALL, budget.saved + RESENDS_PER_CALL)
         return call
 

@@ -158,11 +158,11 @@ class StepCaller:
         Raises Reroute if another endpoint may make the call, else the error of the last attempt.
         """
         tried, self.tried = self.tried, None
-        again = False  # called before in this run, and about to be sent the same request again
+        is_resend = False  # called before in this run, and about to be sent the same request again
         if tried is None:
             if (shut := retry.breaker_error(self, job)) is not None:
                 raise Reroute(shut, job.step, shut.what, passed_over=True)
-            again = retry.is_resend(self, job)
+            is_resend = retry.is_resend(self, job)
             await retry.wait_for_retry_after(self, job)
             job = retry.as_trial(self, job)
         upstreams, name, clock = self.world.upstreams, job.endpoint.id, self.world.clock
@@ -175,8 +175,8 @@ class StepCaller:
                 await begin()
                 attempt: CallAttempt | PriorAttempt = tried
             else:
-                again |= number > 1
-                attempt = CallAttempt(self, job, begin if number == 1 else _do_nothing, say, think, again=again)
+                is_resend |= number > 1
+                attempt = CallAttempt(self, job, begin if number == 1 else _do_nothing, say, think, is_resend=is_resend)
             tried = None
             try:
                 result = await (
@@ -323,7 +323,7 @@ class CallAttempt:
         say: Callable[[str], Awaitable[None]] | None,
         think: Callable[[Thought], Awaitable[None]] | None,
         *,
-        again: bool,
+        is_resend: bool,
     ) -> None:
         world = caller.world
         self.key = world.find_key(job.endpoint.host) or ""
@@ -337,7 +337,7 @@ class CallAttempt:
         self._entry: AttemptEntry | None = None
         self._clock = world.clock
         self._account = AttemptAccount(
-            world.upstreams, job.endpoint, job.step.estimate, world.clock(), again=again,
+            world.upstreams, job.endpoint, job.step.estimate, world.clock(), is_resend=is_resend,
             streamed=job.chat is None or job.chat.stream,
         )  # fmt: skip
         self._moment = world.moment()

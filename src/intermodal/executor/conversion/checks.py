@@ -332,12 +332,12 @@ def _amount_kept(lines: Sequence[ReadLine], facts: PartFacts | None, pages: Coll
     sure, words = confident_lines(lines)
     share = 0.0 if unread_share(lines) == "most" else sure / words if words else 1.0
     every = facts.pages if facts is not None else ()
-    beside = sum(page.chars for page in every if not page.scanned)
-    if not beside:
+    layer_chars = sum(page.chars for page in every if not page.scanned)
+    if not layer_chars:
         return amount_kept(round(share * 1_000), 1_000, "lines")
     letter_counts = [page.letters if page.scanned else page.figure_letters for page in every if page.number in pages]
     read = sum(count.mid for count in letter_counts if count.known) or float(sum(len(line.text) for line in lines))
-    return amount_kept(round(beside + share * read), round(beside + read), "letters")
+    return amount_kept(round(layer_chars + share * read), round(layer_chars + read), "letters")
 
 
 def confident_lines(lines: Sequence[ReadLine]) -> tuple[int, int]:

@@ -126,7 +126,7 @@ def product_of_descriptions(
 
 
 def _blocks(
-    facts: PartFacts, what: str, how: TextSource, places: tuple[ImageOrigin, ...], texts: list[str], missing:
+    facts: PartFacts, what: str, source: TextSource, places: tuple[ImageOrigin, ...], texts: list[str], missing:
     list[UnreadShare]
 ) -> tuple[TextInput, ...]:  # fmt: skip
     single = len(facts.pages) <= 1 and len(places) <= 1
@@ -135,7 +135,7 @@ def _blocks(
             text=text,
             label=label(what, facts.name, 0 if single else place.page),
             page=place.page,
-            source=how if place.seconds >= 0 else "",
+            source=source if place.seconds >= 0 else "",
             at=place.seconds,
             unread=unread,
         )
@@ -143,8 +143,8 @@ def _blocks(
     )
 
 
-def _text_source(facts: PartFacts, how: TextSource) -> TextSource:
-    return how if facts.kind == "video" else ""
+def _text_source(facts: PartFacts, source: TextSource) -> TextSource:
+    return source if facts.kind == "video" else ""
 
 
 def product_of_result(
@@ -380,7 +380,7 @@ async def transcribe_channels(
     at_once = 1 if job.endpoint.host.zone in NEAR else len(sounds)
     await run_all([partial(hear, place) for place in range(len(sounds))], at_once)
     dones = [found[place] for place in range(len(sounds))]
-    left, right = (done.result.transcript or Transcript() for done in dones)
+    left, right = (finished_call.result.transcript or Transcript() for finished_call in dones)
     return FinishedCall(
         result=CallResult(transcript=merge_channels(left, right)),
         actual=combine_actuals(job.step, [done.actual for done in dones]),

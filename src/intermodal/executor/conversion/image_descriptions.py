@@ -87,13 +87,13 @@ async def describe(
         if cached is not None and len(cached.texts) == 1:
             found[number] = cached.texts[0]
         else:
-            done = await call(_job(share, endpoint, picture, question, state.world))
-            _refuse_refusal(done, endpoint, step)
-            found[number] = done
-            if not done.result.looped:
+            finished_call = await call(_job(share, endpoint, picture, question, state.world))
+            _refuse_refusal(finished_call, endpoint, step)
+            found[number] = finished_call
+            if not finished_call.result.looped:
                 name = state.opened_media.facts.parts[step.part].name
                 described = CachedConversion(
-                    texts=(done.result.text.strip(),), name=name, op=step.op, maker=step.endpoint
+                    texts=(finished_call.result.text.strip(),), name=name, op=step.op, maker=step.endpoint
                 )
                 await write_in_thread(lambda: state.world.derived.store(key, described))
         state.caller.hint(StepProgress(step=step.id, fraction=len(found) / len(pictures)))

@@ -281,8 +281,8 @@ def not_direct(chat: ParsedChat, inputs: Inputs, plan: Plan, adapter: ProtocolAd
     """
     if plan.not_direct:
         return plan.not_direct
-    request, chosen = inputs.request, plan.chosen
-    step, endpoint = chosen.call, inputs.catalog.by_id[chosen.endpoint]
+    request, chosen_route = inputs.request, plan.chosen
+    step, endpoint = chosen_route.call, inputs.catalog.by_id[chosen_route.endpoint]
     if inputs.original_messages:
         return "its host counts its tokens first"
     return (

@@ -371,8 +371,8 @@ class DirectAttempt:
     @property
     def _usage(self) -> WireUsage:
         """The host's usage; of a stopped answer with the output that was counted here."""
-        usage, ours = self._reported_usage, self._exchange.counted_here
-        return usage if ours is None else replace(usage, output_tokens=ours)
+        usage, counted_here = self._reported_usage, self._exchange.counted_here
+        return usage if counted_here is None else replace(usage, output_tokens=counted_here)
 
     def _notes(self, text: str) -> tuple[str, ...]:
         """Return the notes that the executor would have added to the answer."""
@@ -436,7 +436,7 @@ class DirectAttempt:
         assert schema is not None
         return json_answer.fault(
             parsed,
-            shown=True,
+            was_shown=True,
             cut=cut,
             whole=schema.whole,
             endpoint=self._compiled.endpoint.id,
@@ -485,9 +485,9 @@ class DirectAttempt:
     def _end_billed(self, code: str = "") -> AttemptEnding:
         """End an attempt whose answer was billed. ``code``: why it cannot be used."""
         exchange = self._exchange
-        usage, ours = self._reported_usage, exchange.counted_here
+        usage, counted_here = self._reported_usage, exchange.counted_here
         return self._account.end(
-            time.monotonic(), usage, out=usage.output_tokens if ours is None else ours, code=code,
+            time.monotonic(), usage, out=usage.output_tokens if counted_here is None else counted_here, code=code,
             cut=exchange.finish == "length",
             usage_complete=not exchange.stopped
             or usage_is_complete(usage, looped=exchange.stopped_for_loop, overran=exchange.overran),
@@ -571,31 +571,31 @@ class DirectAttempt:
         """Abandon the attempt: the client left, or the server stops."""
         self._give_up("left", "cancelled")
 
-    def _give_up(self, how: Literal["late", "left"], ended: str) -> None:
+    def _give_up(self, reason: Literal["late", "left"], ended: str) -> None:
         """End an attempt whose answer is no longer awaited. Its output is unknown, so the reservation is charged.
 
         ``ended``: the outcome of the run.
         """
-        sent = self._connection is not None
+        was_sent = self._connection is not None
         if self._exchange.judging:  # the answer is complete and must be paid for
             self._bill()
             ending = self._end_billed()
         else:
-            ending = self._account.cancel(time.monotonic(), sent=sent)
-        self._report(ending, how, "cancelled", sent=sent)
+            ending = self._account.cancel(time.monotonic(), sent=was_sent)
+        self._report(ending, reason, "cancelled", was_sent=was_sent)
         self._write_row(ending, ended=ended)
 
     def _report(
-        self, ending: AttemptEnding, how: Literal["answered", "unusable", "failed", "late", "left"], code: str = "", *,
-        sent: bool = True,
+        self, ending: AttemptEnding, outcome: Literal["answered", "unusable", "failed", "late", "left"],
+        code: str = "", *, was_sent: bool = True,
     ) -> None:  # fmt: skip
         """Have the caller charge and record the call."""
         exchange, account, reported = self._exchange, self._account, self._reported_usage
-        complete = how in ("answered", "unusable")
+        complete = outcome in ("answered", "unusable")
         first = account.first_at if self._chat.stream else None
         self._sink.record_end(
             CallReport(
-                ending, how, code, sent,
+                ending, outcome, code, was_sent,
                 usage=ending.outcome.usage if complete else reported_usage(reported, reported.output_tokens),
                 first=None if first is None else first - account.began,
                 finish=exchange.finish,
@@ -604,11 +604,11 @@ class DirectAttempt:
 
     def _write_row(self, ending: AttemptEnding, *, runs: bool = True, ended: str = "") -> None:
         attempt, run = self._ids
-        passed = DirectAttemptRow(
+        row = DirectAttemptRow(
             self._compiled.sort, uuid_of(attempt), run.hex(), self._started, time.time(), ending.charge.state,
             ending.outcome, self._sent_work, runs, ended,
         )  # fmt: skip
-        self._engine.rows.add(passed, self._slot)
+        self._engine.rows.add(row, self._slot)
 
     @property
     def _sent_work(self) -> Work:

@@ -86,9 +86,9 @@ class AttemptWriter:
             return -1
         return self._journal.note(compiled.number, attempt, run, started)
 
-    def add(self, passed: DirectAttemptRow, slot: int) -> None:
+    def add(self, row: DirectAttemptRow, slot: int) -> None:
         """Add the row of an attempt that ended."""
-        self._waiting.append(passed)
+        self._waiting.append(row)
         if slot >= 0:
             self._slots.append(slot)
         if self._writing is None:
@@ -116,7 +116,7 @@ class AttemptWriter:
         try:
             await asyncio.shield(commit)
         except asyncio.CancelledError:  # it is unknown whether it commits: its rows stay in the journal
-            commit.add_done_callback(lambda done: done.cancelled() or done.exception())
+            commit.add_done_callback(lambda future: future.cancelled() or future.exception())
             raise
         except StoreError:
             self._broken = time.monotonic()

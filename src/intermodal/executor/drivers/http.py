@@ -119,7 +119,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
                 answer.usage = WireUsage()  # counts before the end are not those of the whole answer
                 break  # closing the connection tells the server to stop
     if state.stopped_for_loop:
-        return answer.stopped_for_loop(beside="".join(state.beside))
+        return answer.stopped_for_loop(other_output="".join(state.beside))
     cut = detect_truncated_prompt(job.endpoint, job.work, answer.usage.input_tokens, lambda: _texts_of_job(job))
     if cut is not None:
         raise cut

@@ -20,10 +20,10 @@ TEMPERATURE = 0.0
 
 async def chat(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     """Make a chat call of the embedded llama.cpp server."""
-    served = await world.runtimes.chat_url(job.endpoint)
-    line.report_load_seconds(served.load_seconds)
-    job = break_special_tokens(with_temperature_zero(job), served.marks)
-    return await http.chat(job, world, line, HostAddress(served.base_url, served.key, "bearer"))
+    server = await world.runtimes.chat_url(job.endpoint)
+    line.report_load_seconds(server.load_seconds)
+    job = break_special_tokens(with_temperature_zero(job), server.marks)
+    return await http.chat(job, world, line, HostAddress(server.base_url, server.key, "bearer"))
 
 
 def with_temperature_zero(job: CallJob) -> CallJob:
@@ -47,7 +47,7 @@ def break_special_tokens(job: CallJob, marks: tuple[str, ...]) -> CallJob:
 
 async def call(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     """Make a call of a server that is shared by all of the user's processes."""
-    served = await world.runtimes.serving(job.endpoint)
-    line.report_load_seconds(served.load_seconds)
-    job = break_special_tokens(with_temperature_zero(job), served.marks)
-    return await http.call_server(HostAddress(served.base_url, served.key, "bearer"), job, world, line)
+    server = await world.runtimes.serving(job.endpoint)
+    line.report_load_seconds(server.load_seconds)
+    job = break_special_tokens(with_temperature_zero(job), server.marks)
+    return await http.call_server(HostAddress(server.base_url, server.key, "bearer"), job, world, line)

@@ -90,7 +90,7 @@ async def validated_answer(
         parsed = await _parse_answer(run, job, finished_call, schema)
         cut = finished_call.result.finish_reason == "length"
     fault = json_answer.fault(
-        parsed, shown=speaker.committed, cut=cut, whole=schema.whole, endpoint=job.endpoint.id, step=job.step.id
+        parsed, was_shown=speaker.committed, cut=cut, whole=schema.whole, endpoint=job.endpoint.id, step=job.step.id
     )
     if fault is not None:
         await run.state.emit(
@@ -159,7 +159,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
     live = run.state.world.live and request.policy.streaming == "live" and not run.may_ask_again()
     speaker = CommitGate(endpoint.id, run.state.emit, live=live and (schema is None or enforced))
     try:
-        done = await run.do(job, speaker)
+        finished_call = await run.do(job, speaker)
     except SchemaRefused:
         if not enforced or schema is None or schema.strict or speaker.committed:
             raise
@@ -167,30 +167,32 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
         await run.state.emit(Note(text=what, step=step.id))
         job = await _job(run, step, endpoint, messages, stands_for, enforced=False)
         speaker = CommitGate(endpoint.id, run.state.emit, live=False)
-        done = await run.do(job, speaker)
-    if _is_refusal(done, speaker):
-        await run.state.emit(StepFinished(actual=done.actual))  # the attempt is paid for, and its usage is known
-        raise refusal_error(endpoint, done.result.refusal, done.actual.step)
-    found = JsonAnswer(done=done, data=None)
+        finished_call = await run.do(job, speaker)
+    if _is_refusal(finished_call, speaker):
+        await run.state.emit(
+            StepFinished(actual=finished_call.actual)
+        )  # the attempt is paid for, and its usage is known
+        raise refusal_error(endpoint, finished_call.result.refusal, finished_call.actual.step)
+    found = JsonAnswer(done=finished_call, data=None)
     if schema is not None:
-        valid, data = await validated_answer(run, job, done, schema, speaker)
-        found, repaired = JsonAnswer(done=valid, data=data), valid.actual is not done.actual
+        valid, data = await validated_answer(run, job, finished_call, schema, speaker)
+        found, repaired = JsonAnswer(done=valid, data=data), valid.actual is not finished_call.actual
         ask = (
             partial(_with_schema, endpoint.host, messages, isinstance(job.chat.output, JsonOutput))
             if job.chat
             else None
         )
         found = await check_evidence(run, job, found, schema, speaker, stands_for, None if repaired else ask)
-        done = found.done
+        finished_call = found.done
     await speaker.finish()
-    await run.state.emit(StepFinished(actual=done.actual))
-    looped = await offload(len(done.result.text) > LONG, _loops, done, schema)
-    await _add_remarks(run, done, step, output_limit(step, request), looped=looped)
-    outputs_speech.keep_for_voice(run, step, done.result.text)
-    speech = await outputs_speech.native_speech(run, step, done.result)
+    await run.state.emit(StepFinished(actual=finished_call.actual))
+    looped = await offload(len(finished_call.result.text) > LONG, _loops, finished_call, schema)
+    await _add_remarks(run, finished_call, step, output_limit(step, request), looped=looped)
+    outputs_speech.keep_for_voice(run, step, finished_call.result.text)
+    speech = await outputs_speech.native_speech(run, step, finished_call.result)
     return run.finished_event(
-        step, finish_reason=done.result.finish_reason or "stop", data=found.data, evidence=found.evidence,
-        looped=looped, speech=speech, parts=done.result.parts, refusal=done.result.refusal,
+        step, finish_reason=finished_call.result.finish_reason or "stop", data=found.data, evidence=found.evidence,
+        looped=looped, speech=speech, parts=finished_call.result.parts, refusal=finished_call.result.refusal,
         unread=partly_unread_files(stands_for, facts),
     )  # fmt: skip
 
@@ -331,12 +333,12 @@ async def _translate(run: RouteRun, step: Call) -> Finished:
     messages = prompt.chat_messages(request, stands_for, facts, endpoint.model.marks)
     job = await _job(run, step, endpoint, messages, stands_for, enforced=False)
     speaker = CommitGate(endpoint.id, run.state.emit, live=False)
-    done = await run.do(job, speaker)
-    await run.state.emit(StepFinished(actual=done.actual))
-    if _is_refusal(done, speaker):
-        raise refusal_error(endpoint, done.result.refusal, done.actual.step)
-    await _add_remarks(run, done, step, output_limit(step, request), looped=done.result.looped)
-    return await translation.translation_result(run, step, done.result.text, transcript)
+    finished_call = await run.do(job, speaker)
+    await run.state.emit(StepFinished(actual=finished_call.actual))
+    if _is_refusal(finished_call, speaker):
+        raise refusal_error(endpoint, finished_call.result.refusal, finished_call.actual.step)
+    await _add_remarks(run, finished_call, step, output_limit(step, request), looped=finished_call.result.looped)
+    return await translation.translation_result(run, step, finished_call.result.text, transcript)
 
 
 async def _embed(run: RouteRun, step: Call) -> Finished:
@@ -350,12 +352,12 @@ async def _embed(run: RouteRun, step: Call) -> Finished:
         tuple(piece for piece in pieces if isinstance(piece, ImageInput)),
         tuple(piece for piece in pieces if isinstance(piece, AudioInput)),
     )
-    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, beside=media, work=work))
-    await run.state.emit(StepFinished(actual=done.actual))
-    if done.result.contrastive is not None and done.result.contrastive.cut:
+    finished_call = await run.do(CallJob(step=step, endpoint=endpoint, text=text, beside=media, work=work))
+    await run.state.emit(StepFinished(actual=finished_call.actual))
+    if finished_call.result.contrastive is not None and finished_call.result.contrastive.cut:
         what = f"the text is longer than {endpoint.id} reads, and was cut"
         await run.state.emit(Note(text=what, step=step.id, warns=True))
-    return run.finished_event(step, embedding=done.result.vector)
+    return run.finished_event(step, embedding=finished_call.result.vector)
 
 
 async def _speak(run: RouteRun, step: Call) -> Finished:

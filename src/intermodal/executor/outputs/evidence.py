@@ -118,19 +118,19 @@ def _free_choice(
     An enum of codes is different: codes are names rather than judgements, so if another code of the enum occurs in a
     text, the value is a mistake.
     """
-    listed = choices.values_at(path)
-    if not any(value == each and type(value) is type(each) for each in listed):
+    allowed_values = choices.values_at(path)
+    if not any(value == each and type(value) is type(each) for each in allowed_values):
         return False
-    return not are_codes(listed) or not any(each in text.codes for each in listed for _, text in read)
+    return not are_codes(allowed_values) or not any(each in text.codes for each in allowed_values for _, text in read)
 
 
-def are_codes(listed: Iterable[Any]) -> bool:
+def are_codes(values: Iterable[Any]) -> bool:
     """Return whether an enum consists only of codes, and possibly null.
 
     >>> are_codes(["EUR", "USD", None]), are_codes(["BUG", "QUESTION"])
     (True, False)
     """
-    return all(each is None or (isinstance(each, str) and CODE.fullmatch(each)) for each in listed)
+    return all(each is None or (isinstance(each, str) and CODE.fullmatch(each)) for each in values)
 
 
 def codes_of(sources: EvidenceSources) -> frozenset[str]:

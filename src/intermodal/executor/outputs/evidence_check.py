@@ -185,19 +185,23 @@ async def _ask_again(
     work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was measured
     second = msgspec.structs.replace(job, chat=call, step=remaining_estimate(job.step, first), work=work)
     aside = CommitGate(job.endpoint.id, run.state.emit, live=False)
-    done: FinishedCall | None = None
+    finished_call: FinishedCall | None = None
     try:
         with anyio.move_on_after(None if left is None else left * (1 - _REST)):
-            done = await run.do(second, aside)
+            finished_call = await run.do(second, aside)
     except errors.BudgetExceeded:
         return json_answer, None, ", and there was no money left to ask again"
     except (errors.IntermodalError, Reroute):
         pass  # the attempt reports the failure; the first answer stays
-    if done is None:
+    if finished_call is None:
         return json_answer, None, ", and asking again failed"
     suffix = ", also when asked again"
-    better = await _merge_answers(json_answer, done, schema, part)
-    return (json_answer if better is None else await _with_evidence(better, schema, sources)), done.actual, suffix
+    better = await _merge_answers(json_answer, finished_call, schema, part)
+    return (
+        (json_answer if better is None else await _with_evidence(better, schema, sources)),
+        finished_call.actual,
+        suffix,
+    )
 
 
 class _Part(NamedTuple):
@@ -239,16 +243,16 @@ def _schema_of_unverified(schema: JsonOutput, json_answer: JsonAnswer) -> _Part 
 
 
 def _lists_codes(field: Any) -> bool:
-    listed = field.get("enum") if isinstance(field, dict) else None
-    return isinstance(listed, list) and are_codes(listed)
+    allowed_values = field.get("enum") if isinstance(field, dict) else None
+    return isinstance(allowed_values, list) and are_codes(allowed_values)
 
 
 def _keep_codes(part: _Part, codes: frozenset[str]) -> _Part:
     """Return the part with its lists of codes reduced to those in ``there``; a list is kept whole if none is."""
     fields = dict(part.output.schema["properties"])
     for name in part.codes:
-        listed = fields[name]["enum"]
-        fields[name] = {**fields[name], "enum": [each for each in listed if each in codes] or listed}
+        allowed_values = fields[name]["enum"]
+        fields[name] = {**fields[name], "enum": [each for each in allowed_values if each in codes] or allowed_values}
     output = msgspec.structs.replace(part.output, schema={**part.output.schema, "properties": fields})
     return part._replace(output=output)
 

@@ -37,13 +37,13 @@ async def draw(run: RouteRun, step: Call) -> Finished:
     pictures = inputs[:-1] if output.mask else inputs
     call = image_call(endpoint, step, output, run.state.request.sampling, prompt, pictures, mask)
     work = msgspec.structs.replace(measure_work(inputs), pictures=output.count, **_diffusion_work(run, endpoint))
-    done = await run.do(CallJob(step=step, endpoint=endpoint, drawing=call, work=work))
-    await run.state.emit(StepFinished(actual=done.actual))
+    finished_call = await run.do(CallJob(step=step, endpoint=endpoint, drawing=call, work=work))
+    await run.state.emit(StepFinished(actual=finished_call.actual))
     await run.state.emit(Committed(endpoint=step.endpoint))
-    images = tuple([await _in_format(run, step, each, output) for each in done.result.images])
-    if done.result.seed is not None:
+    images = tuple([await _in_format(run, step, each, output) for each in finished_call.result.images])
+    if finished_call.result.seed is not None:
         await run.state.emit(
-            Note(text=hint("drawn with {seed=}, which draws it again", done.result.seed), step=step.id)
+            Note(text=hint("drawn with {seed=}, which draws it again", finished_call.result.seed), step=step.id)
         )
     if len(images) != output.count:
         what = f"{endpoint.id} made {len(images)} images, and {output.count} were asked for"

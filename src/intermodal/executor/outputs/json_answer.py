@@ -156,13 +156,13 @@ def is_deliverable_unchanged(parsed: ParsedAnswer, text: str, *, cut: bool, whol
 
 
 def fault(
-    parsed: ParsedAnswer, *, shown: bool, cut: bool, whole: bool, endpoint: str, step: str
+    parsed: ParsedAnswer, *, was_shown: bool, cut: bool, whole: bool, endpoint: str, step: str
 ) -> errors.OutputInvalid | None:
     """Return the error of an answer that is not requested again; None if it is valid or must be accepted.
 
-    If the answer was ``shown``, its corrections are the problem: the client read it uncorrected.
+    If the answer was ``was_shown``, its corrections are the problem: the client read it uncorrected.
     """
-    problem = parsed.problem or ("; ".join(parsed.mended) if shown else "")
+    problem = parsed.problem or ("; ".join(parsed.mended) if was_shown else "")
     if not problem or (cut and not whole):
         return None
     return errors.OutputInvalid(

@@ -101,12 +101,12 @@ async def _text_for_labels(run: RouteRun, step: Call, endpoint: Endpoint) -> str
 async def _by_vectors(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
     text = await _text_for_labels(run, step, endpoint)
     sentences = tuple(HYPOTHESIS.format(label) for label in labels)
-    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=sentences))
-    await run.state.emit(StepFinished(actual=done.actual))
+    finished_call = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=sentences))
+    await run.state.emit(StepFinished(actual=finished_call.actual))
     if FITTED_OBJECTIVE not in endpoint.model.objective:
         what = f"how far apart the scores of {endpoint.id} are was fitted for another model; their order is its own"
         await run.state.emit(Note(text=what, step=step.id))
-    of_text, *of_labels = done.result.vectors
+    of_text, *of_labels = finished_call.result.vectors
     return softmax([cosine(of_text, vector) / TEMPERATURE for vector in of_labels])
 
 
@@ -152,9 +152,9 @@ async def _by_letters(run: RouteRun, step: Call, endpoint: Endpoint, labels: tup
             candidates=MANY_CANDIDATES if many else MAX_CANDIDATES,
             grammar=f"root ::= [{letters}]",
         )
-        done = await run.do(_job(run, step, endpoint, call, actual, stands_for))
-        actual = done.actual if actual is None else add_actuals(actual, done.actual)
-        probabilities, letter_mass = letter_probabilities(done.result.candidates, letters, step)
+        finished_call = await run.do(_job(run, step, endpoint, call, actual, stands_for))
+        actual = finished_call.actual if actual is None else add_actuals(actual, finished_call.actual)
+        probabilities, letter_mass = letter_probabilities(finished_call.result.candidates, letters, step)
         turns.append(probabilities)
         mass = max(mass, letter_mass)
     if actual is not None:
@@ -241,11 +241,11 @@ async def score_images(run: RouteRun, step: Call, endpoint: Endpoint, labels: tu
             step=step.id,
         )  # fmt: skip
     captions = tuple(map(caption, labels))
-    done = await run.do(
+    finished_call = await run.do(
         CallJob(step=step, endpoint=endpoint, pictures=pictures, labels=captions, work=measure_work(pictures))
     )
-    await run.state.emit(StepFinished(actual=done.actual))
-    matching = done.result.contrastive
+    await run.state.emit(StepFinished(actual=finished_call.actual))
+    matching = finished_call.result.contrastive
     assert matching is not None
     if matching.cut:
         what = f"{matching.cut} of the labels are longer than {endpoint.id} reads, and were cut"
@@ -253,7 +253,10 @@ async def score_images(run: RouteRun, step: Call, endpoint: Endpoint, labels: tu
     if matching.assumed:
         what = f"the files of {endpoint.id} state no scale, and CLIP's is taken: the order of its labels is its own"
         await run.state.emit(Note(text=f"{what}, how far apart their scores are is not", step=step.id))
-    picture_vectors, label_vectors = done.result.vectors[: len(pictures)], done.result.vectors[len(pictures) :]
+    picture_vectors, label_vectors = (
+        finished_call.result.vectors[: len(pictures)],
+        finished_call.result.vectors[len(pictures) :],
+    )
     each = [pair_scores(vector, label_vectors, matching) for vector in picture_vectors]
     return tuple(sum(column) / len(each) for column in zip(*each, strict=True))
 
@@ -283,9 +286,11 @@ async def score_by_head(
     head_labels = tuple(HEAD_HYPOTHESIS.format(label) for label in labels) if entails else labels if masked else ()
     output = run.state.request.output
     independent = isinstance(output, ScoresOutput) and output.independent
-    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=head_labels, independent=independent))
-    await run.state.emit(StepFinished(actual=done.actual))
-    scores = done.result.head_scores
+    finished_call = await run.do(
+        CallJob(step=step, endpoint=endpoint, text=text, labels=head_labels, independent=independent)
+    )
+    await run.state.emit(StepFinished(actual=finished_call.actual))
+    scores = finished_call.result.head_scores
     assert scores is not None
     for what in _windows(scores, endpoint):
         await run.state.emit(Note(text=what, step=step.id, warns=scores.cut))

@@ -140,17 +140,17 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
     voice = usual if step_voice is None else step_voice
     work = Work(characters=sum(map(len, lines)))
     try:
-        done = await run.do(CallJob(step=step, endpoint=endpoint, lines=lines, voice=voice, work=work))
+        finished_call = await run.do(CallJob(step=step, endpoint=endpoint, lines=lines, voice=voice, work=work))
     except Reroute as failure:
         if text_answer is None:
             raise
         raise failure.error from None  # its text was shown: no other model may answer differently
-    await run.state.emit(StepFinished(actual=done.actual))
+    await run.state.emit(StepFinished(actual=finished_call.actual))
     if text_answer is None:
         await run.state.emit(Committed(endpoint=step.endpoint))
-    for remark in _speech_remarks(done.result, " ".join(lines), endpoint.model.languages):
+    for remark in _speech_remarks(finished_call.result, " ".join(lines), endpoint.model.languages):
         await run.state.emit(Note(text=remark, step=step.id, warns=True))
-    speech = await encode_speech(done.result, step, output)
+    speech = await encode_speech(finished_call.result, step, output)
     if text_answer is None:
         return run.finished_event(step, speech=speech)
     return run.finished_event(

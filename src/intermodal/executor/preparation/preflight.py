@@ -175,7 +175,7 @@ def describe_empty(nothing: Sequence[EmptyFile]) -> str:
 
 def _kind_of_content(piece: ModelInput, kind: Kind) -> str:
     """Return the kind of content that a piece would hold if it were not empty."""
-    how = piece.source if isinstance(piece, TextInput) else ""
-    if how == "said" or (not how and kind == "audio"):
+    source = piece.source if isinstance(piece, TextInput) else ""
+    if source == "said" or (not source and kind == "audio"):
         return SPEECH
-    return PICTURE if how == "seen" else TEXT
+    return PICTURE if source == "seen" else TEXT

@@ -71,8 +71,8 @@ def label(what: str, name: str, page: int = 0) -> str:
     >>> label("Text", "report.pdf", 2), label("Text", "yes: obey.pdf")
     ('Text of report.pdf, page 2', 'Text of "yes: obey.pdf"')
     """
-    joined = f"{what} {_PREPOSITIONS.get(what.rpartition(' ')[2], 'of')} {_quote_name(shown_name(name))}"
-    return f"{joined}, page {page}" if page else joined
+    heading = f"{what} {_PREPOSITIONS.get(what.rpartition(' ')[2], 'of')} {_quote_name(shown_name(name))}"
+    return f"{heading}, page {page}" if page else heading
 
 
 _PREPOSITIONS = {"read": "from", "seen": "in"}  # the preposition for a block, by the last word of its title

@@ -76,10 +76,10 @@ def _missing_lines(moving: Sequence[TextInput | ImageInput]) -> list[str]:
     """Return a line for content that was searched for and not found."""
     words = [piece for piece in moving if isinstance(piece, TextInput)]
     return [
-        f"{how}: {NOTHING_FOUND[how]}"
-        for how in _ORDER
-        if any(piece.source == how for piece in words)
-        and not any(piece.source == how and _has_content(piece) for piece in words)
+        f"{source}: {NOTHING_FOUND[source]}"
+        for source in _ORDER
+        if any(piece.source == source for piece in words)
+        and not any(piece.source == source and _has_content(piece) for piece in words)
     ]
 
 

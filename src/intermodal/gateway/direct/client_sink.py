@@ -130,10 +130,10 @@ class ClientSink:
         ledger = self._context.ledger
         if ledger is None:
             return True
-        given = ledger.admit_now(self._asked.key, self._planned.claim)
-        if given is None or isinstance(given, QuotaRefusal):
+        reservation = ledger.admit_now(self._asked.key, self._planned.claim)
+        if reservation is None or isinstance(reservation, QuotaRefusal):
             return False
-        self._given = given
+        self._given = reservation
         return True
 
     async def admit(self) -> ShortenedCall | None:
@@ -149,17 +149,17 @@ class ClientSink:
 
     async def _reserve(self, ledger: QuotaManager) -> QuotaReservation:
         key, claim = self._asked.key, self._planned.claim
-        given = ledger.admit_now(key, claim)
-        if given is None:
-            given = await ledger.admit(key, claim)
-        if isinstance(given, QuotaRefusal) and given.code in BUDGET_REFUSALS:
-            given = await self._reserve_less(ledger, given)
+        reservation = ledger.admit_now(key, claim)
+        if reservation is None:
+            reservation = await ledger.admit(key, claim)
+        if isinstance(reservation, QuotaRefusal) and reservation.code in BUDGET_REFUSALS:
+            reservation = await self._reserve_less(ledger, reservation)
         self._rates(ledger)
-        if isinstance(given, QuotaRefusal):
-            if leaves_another(given, claim):
-                raise EndpointRateExceeded(given.words, where=given.endpoint)
-            raise quota_error(given)
-        return given
+        if isinstance(reservation, QuotaRefusal):
+            if leaves_another(reservation, claim):
+                raise EndpointRateExceeded(reservation.words, where=reservation.endpoint)
+            raise quota_error(reservation)
+        return reservation
 
     async def _reserve_less(self, ledger: QuotaManager, refusal: QuotaRefusal) -> QuotaReservation | QuotaRefusal:
         """Retry the reservation with a lower token limit, if answers to such chats are known to be short."""
@@ -174,10 +174,10 @@ class ClientSink:
             claim = replace(
                 self._planned.claim, cost=short.bound.usd, tokens=short.bound.tokens.total, call_tokens=None
             )
-            given = await ledger.admit(self._asked.key, claim)
-            if not isinstance(given, QuotaRefusal):
+            reservation = await ledger.admit(self._asked.key, claim)
+            if not isinstance(reservation, QuotaRefusal):
                 self._shortened = short
-                return given
+                return reservation
         return refusal
 
     def confirm_admission(self) -> None:
@@ -200,11 +200,11 @@ class ClientSink:
 
     def record_plan(self) -> None:
         """Record the plan in the plan history, the request record and the span."""
-        plan, served = self._compiled.plan, self._asked.served
+        plan, record = self._compiled.plan, self._asked.served
         self._context.plans[self._asked.owner, plan.id] = plan
-        served.record_plan(plan, live=self._chat.stream)
-        if served.span is not None:
-            served.span.record_files(("image", each.digest.hex()) for each in self._chat.pictures)
+        record.record_plan(plan, live=self._chat.stream)
+        if record.span is not None:
+            record.span.record_files(("image", each.digest.hex()) for each in self._chat.pictures)
 
     # ---- while it is answered
 

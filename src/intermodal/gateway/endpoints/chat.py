@@ -99,7 +99,7 @@ async def plan_chat(
     Raises RequestRefused, ValueError and what planning raises.
     """
     fields = await body_fields(request, context.limits)
-    wishes = policy_overrides(request.head.headers, fields)
+    overrides = policy_overrides(request.head.headers, fields)
     decode = partial(dialect.decode, find=context.items.finder(request.owner)) if dialect.refers else dialect.decode
     call = await decode_body(decode, request.body)
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
@@ -113,10 +113,10 @@ async def plan_chat(
         await offload(long, _check_results, call)
     rendered = await context.prompts.render(context.client, request, call, context.limits)
     if rendered is None:
-        messages, policy = None, apply_overrides(policy_for_model(call.model, context.client), wishes)
+        messages, policy = None, apply_overrides(policy_for_model(call.model, context.client), overrides)
         await check_model_allowed(request.key, call.model, context.client)
     else:
-        call, messages, policy = rendered.call, rendered.messages, apply_overrides(rendered.policy, wishes)
+        call, messages, policy = rendered.call, rendered.messages, apply_overrides(rendered.policy, overrides)
     call = with_default_limit(call, context.client.config)
     run_request = await offload(long, request_from_call, call, policy, messages)
     run_request = await context.conversations.continue_conversation(run_request, request.owner)
@@ -156,9 +156,9 @@ def _media(call: ChatCall) -> int:
 def _check_results(call: ChatCall) -> None:
     """Raise RequestRefused, in OpenAI's wording, for a tool result whose call is missing."""
     parts = [part for message in call.messages for part in message.parts]
-    made = {part.id for part in parts if isinstance(part, ToolCall)}
+    call_ids = {part.id for part in parts if isinstance(part, ToolCall)}
     for part in parts:
-        if isinstance(part, ToolResult) and part.id not in made:
+        if isinstance(part, ToolResult) and part.id not in call_ids:
             what = f"No tool call found for function call output with call_id {part.id[:100]}"
             raise RequestRefused(what, status=400, todo="send the call, too")
 
@@ -170,15 +170,15 @@ def _has_content(part: Part) -> bool:
 
 def _missing_messages(fields: Mapping[str, msgspec.Raw], name: str) -> RequestRefused:
     """Return the error for a request without content. ``name``: the field that holds messages."""
-    given = msgspec.json.decode(fields.get(name, b"null"), type=list[msgspec.Raw] | str | None)
-    if not given and isinstance(given, list):
+    given_messages = msgspec.json.decode(fields.get(name, b"null"), type=list[msgspec.Raw] | str | None)
+    if not given_messages and isinstance(given_messages, list):
         return RequestRefused("there are no messages", status=400)
-    if given is None or isinstance(given, str):
+    if given_messages is None or isinstance(given_messages, str):
         what = f"{name} says nothing"
-    elif len(given) == 1:
+    elif len(given_messages) == 1:
         what = f"{name}[0] says nothing"
     else:
-        what = f"{name}[0] to {name}[{len(given) - 1}] say nothing"
+        what = f"{name}[0] to {name}[{len(given_messages) - 1}] say nothing"
     return RequestRefused(what, status=400, todo="send what is to be answered as its content")
 
 

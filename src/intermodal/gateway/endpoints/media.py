@@ -160,23 +160,27 @@ def unknown_fields(fields: Iterable[str], known: frozenset[str]) -> tuple[str, .
 async def create_embeddings(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/embeddings``."""
     fields = await body_fields(request, context.limits, MAX_TOKEN_VALUES)
-    wanted = await decode_body(wire.read_embedding_request, request.body)
-    made = await _embed_texts(context, request, fields, wanted, EMBEDDINGS_FIELDS)
-    usage = {"prompt_tokens": made.tokens, "total_tokens": made.tokens, "intermodal": made.about}
-    many = len(made.vectors) > 1
-    body = await offload(many, wire.write_embeddings, made.vectors, wanted.call.model, wanted.encoding, usage)
-    await reply.send(200, body, {**JSON_HEADERS, **made.head})
+    embedding_request = await decode_body(wire.read_embedding_request, request.body)
+    embedded = await _embed_texts(context, request, fields, embedding_request, EMBEDDINGS_FIELDS)
+    usage = {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens, "intermodal": embedded.about}
+    many = len(embedded.vectors) > 1
+    body = await offload(
+        many, wire.write_embeddings, embedded.vectors, embedding_request.call.model, embedding_request.encoding, usage
+    )
+    await reply.send(200, body, {**JSON_HEADERS, **embedded.head})
 
 
 async def ollama_embed(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /api/embed``. A text that is too long is an error, as with Ollama's ``truncate: false``."""
     fields = await body_fields(request, context.limits)
-    wanted = await decode_body(read_embed, request.body)
+    embedding_request = await decode_body(read_embed, request.body)
     known = EMBED_FIELDS if bytes(fields.get("truncate", b"")) == b"false" else EMBED_FIELDS - {"truncate"}
-    made = await _embed_texts(context, request, fields, wanted, known)
-    many = len(made.vectors) > 1
-    body = await offload(many, write_embed, made.vectors, wanted.call.model, made.tokens, made.about)
-    await reply.send(200, body, {**JSON_HEADERS, **made.head})
+    embedded = await _embed_texts(context, request, fields, embedding_request, known)
+    many = len(embedded.vectors) > 1
+    body = await offload(
+        many, write_embed, embedded.vectors, embedding_request.call.model, embedded.tokens, embedded.about
+    )
+    await reply.send(200, body, {**JSON_HEADERS, **embedded.head})
 
 
 class EmbeddingResponse(NamedTuple):
@@ -216,16 +220,16 @@ async def _embed_texts(
             tasks = [group.create_task(one(text)) for text in call.texts]
     except BaseExceptionGroup as failed:
         raise _first_error(failed) from None
-    made = [task.result() for task in tasks]
-    if len({len(each.finished.embedding) for each in made}) != 1:
+    run_results = [task.result() for task in tasks]
+    if len({len(each.finished.embedding) for each in run_results}) != 1:
         raise errors.CallError("the texts got vectors of several lengths", todo="name one model")
-    about = _merge_metadata(made)
-    head = {**made[0].head, "x-intermodal-attempts": str(about["attempts"])}
+    about = _merge_metadata(run_results)
+    head = {**run_results[0].head, "x-intermodal-attempts": str(about["attempts"])}
     head["x-intermodal-sends"] = response_metadata.host_names(about["sends"])
     if about["cost"] is not None:
         head["x-intermodal-cost"] = f"{about['cost']:.8g}"
-    vectors = [each.finished.embedding for each in made]
-    return EmbeddingResponse(vectors, sum(each.tokens[0] for each in made), about, head)
+    vectors = [each.finished.embedding for each in run_results]
+    return EmbeddingResponse(vectors, sum(each.tokens[0] for each in run_results), about, head)
 
 
 def _merge_metadata(run_results: list[RunResult]) -> dict[str, Any]:
@@ -242,8 +246,8 @@ def _hosts_of(run_results: list[RunResult]) -> list[dict[str, str]]:
     """Return the transfers of the first run, and those of the other runs to further hosts."""
     sends: list[dict[str, str]] = list(run_results[0].about["sends"])
     for each in run_results[1:]:
-        named = {send["host"] for send in sends}
-        sends += [send for send in each.about["sends"] if send["host"] not in named]
+        host_ids = {send["host"] for send in sends}
+        sends += [send for send in each.about["sends"] if send["host"] not in host_ids]
     return sends
 
 
@@ -259,11 +263,11 @@ async def create_speech(context: GatewayContext, request: GatewayRequest, reply:
     policy = await policy_of(context, request, call.model, fields)
     output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
     run_request = _request((Text(text=call.text),), output, policy)
-    made = await _run_media_request(context, request, run_request, unknown_fields(fields, SPEECH_FIELDS))
-    if made.finished.speech is None:
-        raise errors.CallError("made no sound", where=made.finished.endpoint, todo="ask another model")
-    spoken = made.finished.speech
-    await reply.send(200, spoken.data, {"content-type": spoken.media_type, **made.head})
+    run_result = await _run_media_request(context, request, run_request, unknown_fields(fields, SPEECH_FIELDS))
+    if run_result.finished.speech is None:
+        raise errors.CallError("made no sound", where=run_result.finished.endpoint, todo="ask another model")
+    spoken = run_result.finished.speech
+    await reply.send(200, spoken.data, {"content-type": spoken.media_type, **run_result.head})
 
 
 async def create_images(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
@@ -281,14 +285,14 @@ async def create_image_edits(context: GatewayContext, request: GatewayRequest, r
     """
     form = await _form(request, EDITS_FIELDS)
     call = wire.read_edit_form(dict(form.fields))
-    given = [form.files["image"]] if "image" in form.files else []
-    given += [file for name, file in form.listed if name == "image[]"]
+    image_files = [form.files["image"]] if "image" in form.files else []
+    image_files += [file for name, file in form.listed if name == "image[]"]
     files = (*form.files, *(name for name, _ in form.listed))
-    if not given:
-        sent = "as a file" if {"image", "image[]"}.intersection(form.names) else "in the field image"
-        raise RequestRefused(f"the form needs an image {sent}", status=400)
+    if not image_files:
+        sent_as = "as a file" if {"image", "image[]"}.intersection(form.names) else "in the field image"
+        raise RequestRefused(f"the form needs an image {sent_as}", status=400)
     policy = await policy_of(context, request, call.model, {})
-    parts = [Image(source=BytesSource(data=data, name=_base_name(name))) for name, data in given]
+    parts = [Image(source=BytesSource(data=data, name=_base_name(name))) for name, data in image_files]
     if mask := form.files.get("mask"):
         if len(parts) > 1:
             raise RequestRefused("a mask is of one image, and the form has several", status=400, todo="send one")
@@ -324,11 +328,16 @@ async def _draw(
     run_request = _request(
         (Text(text=call.prompt), *drawing_request.parts), output, drawing_request.policy, Sampling(seed=call.seed)
     )
-    made = await _run_media_request(context, request, run_request, drawing_request.ignored)
-    given, out = made.tokens
-    usage = {"input_tokens": given, "output_tokens": out, "total_tokens": given + out, "intermodal": made.about}
-    files = [(drawn.data, drawn.prompt) for drawn in made.finished.images]
-    await reply.send(200, wire.write_images(files, int(time.time()), usage), {**JSON_HEADERS, **made.head})
+    run_result = await _run_media_request(context, request, run_request, drawing_request.ignored)
+    input_tokens, out = run_result.tokens
+    usage = {
+        "input_tokens": input_tokens,
+        "output_tokens": out,
+        "total_tokens": input_tokens + out,
+        "intermodal": run_result.about,
+    }
+    files = [(image.data, image.prompt) for image in run_result.finished.images]
+    await reply.send(200, wire.write_images(files, int(time.time()), usage), {**JSON_HEADERS, **run_result.head})
 
 
 async def create_transcription(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
@@ -349,12 +358,12 @@ async def _transcribe(
 ) -> None:
     form = await _form(request, TRANSCRIPTION_FIELDS)
     _check_transcription(form)
-    wanted, model = form.field("response_format", "json"), form.field("model")
+    response_format, model = form.field("response_format", "json"), form.field("model")
     if "file" not in form.files or not model:
         raise RequestRefused("the form needs the fields file and model", status=400)
-    if wanted not in wire.TRANSCRIPT_FORMATS:
-        there = ", ".join(wire.TRANSCRIPT_FORMATS)
-        raise RequestRefused(f"response_format is none of {there}: {wanted[:40]!r}", status=400)
+    if response_format not in wire.TRANSCRIPT_FORMATS:
+        formats_text = ", ".join(wire.TRANSCRIPT_FORMATS)
+        raise RequestRefused(f"response_format is none of {formats_text}: {response_format[:40]!r}", status=400)
     policy = await policy_of(context, request, model, {})
     language = form.field("language") if "language" in takes else ""
     policy = replace(policy, language=language or policy.language, translate=into)
@@ -362,11 +371,11 @@ async def _transcribe(
     source = BytesSource(data=data, name=_base_name(name))
     part: Part = File(source=source) if _is_film(data) else Audio(source=source)
     ignored = unknown_fields(form.names, takes)
-    made = await _run_media_request(context, request, _request((part,), TranscriptOutput(), policy), ignored)
-    transcript = made.finished.transcript or Transcript()
-    usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}
-    kind, body = wire.write_transcript(transcript, wanted, usage)
-    await reply.send(200, body, {"content-type": kind, **made.head})
+    run_result = await _run_media_request(context, request, _request((part,), TranscriptOutput(), policy), ignored)
+    transcript = run_result.finished.transcript or Transcript()
+    usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": run_result.about}
+    kind, body = wire.write_transcript(transcript, response_format, usage)
+    await reply.send(200, body, {"content-type": kind, **run_result.head})
 
 
 async def _form(request: GatewayRequest, known: frozenset[str]) -> MultipartForm:

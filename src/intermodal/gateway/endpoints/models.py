@@ -45,13 +45,13 @@ def model_rows(catalog: Catalog, key: VirtualKey = ANONYMOUS) -> list[dict[str, 
     by_model: dict[str, list[Endpoint]] = {}
     for endpoint in there:
         by_model.setdefault(endpoint.model.id, []).append(endpoint)
-    made = []
+    rows = []
     for name, endpoints in sorted(by_model.items()):
         if key.asks(name):
-            made.append(_row(endpoints, bridged))
+            rows.append(_row(endpoints, bridged))
         else:
-            made += [{**_row([each], bridged), "id": each.id} for each in endpoints if key.asks(each.id)]
-    return made
+            rows += [{**_row([each], bridged), "id": each.id} for each in endpoints if key.asks(each.id)]
+    return rows
 
 
 def callable_endpoints(catalog: Catalog) -> Iterator[Endpoint]:
@@ -68,7 +68,7 @@ def _row(endpoints: list[Endpoint], bridged: frozenset[Kind]) -> dict[str, Any]:
     model = endpoints[0].model
     native = {kind for endpoint in endpoints for kind in endpoint.input}
     chats = "text-generation" in model.tasks or "image-text-to-text" in model.tasks
-    taken = native | bridged if chats else native
+    kinds = native | bridged if chats else native
     contexts = [endpoint.context for endpoint in endpoints if endpoint.context]
     return {
         "id": model.id,
@@ -77,7 +77,7 @@ def _row(endpoints: list[Endpoint], bridged: frozenset[Kind]) -> dict[str, Any]:
         "owned_by": model.id.partition("/")[0],
         "name": model.name or model.id,
         "architecture": {
-            "input_modalities": [kind for kind in KINDS if kind in taken],
+            "input_modalities": [kind for kind in KINDS if kind in kinds],
             "native_input_modalities": [kind for kind in KINDS if kind in native],
             "output_modalities": list(model.output),
         },
@@ -100,12 +100,12 @@ def _price_per_token(per_million: float | None) -> str:
     return f"{(per_million or 0) / 1e6:.12f}".rstrip("0").rstrip(".")
 
 
-def _name_rows(context: GatewayContext, made: list[dict[str, Any]], key: VirtualKey) -> list[dict[str, Any]]:
+def _name_rows(context: GatewayContext, rows: list[dict[str, Any]], key: VirtualKey) -> list[dict[str, Any]]:
     """Return rows of the names that are not models: ``auto``, policies and aliases that the key allows."""
     config = context.client.config
     kinds: dict[str, list[Kind]] = {}
     for field in ("input_modalities", "native_input_modalities"):
-        taken = {kind for row in made if _chats(row) for kind in row["architecture"][field]}
+        taken = {kind for row in rows if _chats(row) for kind in row["architecture"][field]}
         kinds[field] = [kind for kind in KINDS if kind in taken]
     some = {
         "object": "model", "created": 0, "owned_by": "intermodal",
@@ -113,12 +113,12 @@ def _name_rows(context: GatewayContext, made: list[dict[str, Any]], key: Virtual
         "context_length": None, "pricing": None, "endpoints": [],
     }  # fmt: skip
     prompts = {row["id"]: row for row in _prompts(context, kinds, some, key)}
-    by_name = {name: row for row in made for name in (row["id"], *row["endpoints"])}
+    by_name = {name: row for row in rows for name in (row["id"], *row["endpoints"])}
     by_name |= prompts
-    for meant in config.serve.aliases.values():  # an alias may use any short form of a model's name
-        for each in _endpoints_of_name(context, meant):
+    for target in config.serve.aliases.values():  # an alias may use any short form of a model's name
+        for each in _endpoints_of_name(context, target):
             if each.model.id in by_name:
-                by_name.setdefault(meant, by_name[each.model.id])
+                by_name.setdefault(target, by_name[each.model.id])
     names = {name: name for name in (AUTO, *(f"{POLICY}{name}" for name in config.policies if name != AUTO))}
     # An alias accepts and costs the same as its model.
     return [
@@ -141,8 +141,8 @@ def _prompts(
 
 def prompt_input_kinds(file: PromptFile) -> list[str]:
     """Return the kinds of input that a prompt takes, text first; a ``file`` argument takes every kind."""
-    taken = {"text", *file.media}
-    return [kind for kind in KINDS if kind in taken or "file" in taken]
+    kinds = {"text", *file.media}
+    return [kind for kind in KINDS if kind in kinds or "file" in kinds]
 
 
 def _endpoints_of_name(context: GatewayContext, name: str) -> tuple[Endpoint, ...]:
@@ -167,10 +167,10 @@ def _list_rows(context: GatewayContext, key: VirtualKey) -> list[dict[str, Any]]
 
 def _row_of(context: GatewayContext, key: VirtualKey, name: str, see: str) -> dict[str, Any]:
     """Return the row of a full or short model name. Raises UnknownModel, which refers to the list ``see``."""
-    listed = _list_rows(context, key)
-    for meant in (name, name.removesuffix(LATEST_TAG)):
-        for row in listed:
-            if row["id"] == meant:
+    rows = _list_rows(context, key)
+    for candidate_name in (name, name.removesuffix(LATEST_TAG)):
+        for row in rows:
+            if row["id"] == candidate_name:
                 return row
     found = [each for each in find_by_name(context.client.catalog, name) if is_allowed(each, context.client.catalog)]
     if any(each.ready for each in found) and key.asks(name, found[0].model.id):
@@ -202,22 +202,24 @@ async def get_model(context: GatewayContext, request: GatewayRequest, reply: Res
 async def ollama_tags(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /api/tags``: models that chat. Size and digest are not reported."""
     await context.prompts.current()
-    listed = [
+    rows = [
         _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"}
         for row in _list_rows(context, request.key)
         if _chats(row)
     ]
-    reply.write_whole(200, dumps({"models": listed}), JSON_HEADERS)
+    reply.write_whole(200, dumps({"models": rows}), JSON_HEADERS)
 
 
 async def ollama_running(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /api/ps``: models that chat and are in this machine's memory now."""
-    here = set(context.client.machine_now.loaded)
-    there = [
-        row for row in model_rows(context.client.catalog, request.key) if _chats(row) and here & set(row["endpoints"])
+    loaded_ids = set(context.client.machine_now.loaded)
+    loaded_rows = [
+        row
+        for row in model_rows(context.client.catalog, request.key)
+        if _chats(row) and loaded_ids & set(row["endpoints"])
     ]
-    listed = [_ollamas(row) | {"context_length": row["context_length"]} for row in there]
-    reply.write_whole(200, dumps({"models": listed}), JSON_HEADERS)
+    rows = [_ollamas(row) | {"context_length": row["context_length"]} for row in loaded_rows]
+    reply.write_whole(200, dumps({"models": rows}), JSON_HEADERS)
 
 
 def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,8 +232,8 @@ def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
 def _calls(context: GatewayContext, row: Mapping[str, Any]) -> bool:
     """Return True if a model may be given tools, which is unless every endpoint of it is known to take none."""
     known = context.client.catalog.by_id
-    served = [known[name] for name in row["endpoints"] if name in known]
-    return not served or any(endpoint.tools.takes is not False for endpoint in served)
+    endpoints = [known[name] for name in row["endpoints"] if name in known]
+    return not endpoints or any(endpoint.tools.takes is not False for endpoint in endpoints)
 
 
 async def ollama_show(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:

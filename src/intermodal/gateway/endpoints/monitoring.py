@@ -102,5 +102,5 @@ async def _has_endpoints(client: ServerClient) -> bool:
 
 async def get_metrics(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /metrics``: the counters of all workers, whichever one answers."""
-    counted, now = context.server.counters()
-    reply.write_whole(200, counted.exposition_text(now).encode(), {"content-type": METRICS_TYPE})
+    metrics, now = context.server.counters()
+    reply.write_whole(200, metrics.exposition_text(now).encode(), {"content-type": METRICS_TYPE})

@@ -75,9 +75,14 @@ async def count_tokens(context: GatewayContext, request: GatewayRequest, reply: 
     job = await plan_chat(
         context, GatewayRequest(request.head, body, request.key, checked=True), ANTHROPIC_MESSAGES, exact=True
     )
-    counted = job.plan.chosen.answering.estimate.input_tokens
-    counts: dict[str, Any] = {"input_tokens": round(counted.mid)}
-    counts["intermodal"] = {"low": counted.low, "high": counted.high, "basis": counted.basis, "plan": job.plan.id}
+    input_tokens = job.plan.chosen.answering.estimate.input_tokens
+    counts: dict[str, Any] = {"input_tokens": round(input_tokens.mid)}
+    counts["intermodal"] = {
+        "low": input_tokens.low,
+        "high": input_tokens.high,
+        "basis": input_tokens.basis,
+        "plan": job.plan.id,
+    }
     reply.write_whole(200, dumps(counts), {**JSON_HEADERS, "x-intermodal-plan": job.plan.id})
 
 

@@ -66,5 +66,5 @@ async def get_prompt(context: GatewayContext, request: GatewayRequest, reply: Re
     """``GET /v1/prompts/NAME``."""
     name = unquote(request.head.path.removeprefix("/v1/prompts/")).removeprefix(PROMPT)
     await check_model_allowed(request.key, PROMPT + name, context.client)
-    _, kept = await context.prompts.find(name, request.key)
-    reply.write_whole(200, dumps(_prompt_document(kept)), JSON_HEADERS)
+    _, loaded_prompt = await context.prompts.find(name, request.key)
+    reply.write_whole(200, dumps(_prompt_document(loaded_prompt)), JSON_HEADERS)

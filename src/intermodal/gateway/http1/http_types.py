@@ -86,8 +86,8 @@ class RequestHead(Struct, eq=False):
     @property
     def length(self) -> int | None:
         """Announced bytes of the body; None for a chunked body."""
-        stated = self.headers.get("content-length", "")
-        return int(stated) if stated.isascii() and stated.isdigit() else None
+        length_text = self.headers.get("content-length", "")
+        return int(length_text) if length_text.isascii() and length_text.isdigit() else None
 
 
 class GatewayRequest(Struct, eq=False, weakref=True):

@@ -45,9 +45,9 @@ def ref(name: str) -> Schema:
 
 def object_of(required: Iterable[str] = (), *, open: bool = False, **fields: Schema) -> Schema:
     """Return an object schema. ``open``: additional fields are allowed."""
-    made: Schema = {"type": "object", "properties": fields, "additionalProperties": open}
+    schema: Schema = {"type": "object", "properties": fields, "additionalProperties": open}
     needed = list(required)
-    return {**made, "required": needed} if needed else made
+    return {**schema, "required": needed} if needed else schema
 
 
 def list_of(items: Schema, **more: Any) -> Schema:
@@ -349,10 +349,12 @@ def _requires_input_or_prompt(field: str) -> Schema:
     usual: Schema = {"required": ["model", field] if field else ["model"]}
     if field == "messages":
         usual["properties"] = {field: {"minItems": 1}}
-    named = [{"required": ["prompt_id"], "properties": {"prompt_id": {"type": "string"}}}]
+    by_prompt_id = [{"required": ["prompt_id"], "properties": {"prompt_id": {"type": "string"}}}]
     if field == "input":
-        named.append({"required": ["prompt"], "properties": {"prompt": {"type": "object"}}})
-    return {"anyOf": [usual, *named, {"required": ["model"], "properties": {"model": {"pattern": f"^{PROMPT}"}}}]}
+        by_prompt_id.append({"required": ["prompt"], "properties": {"prompt": {"type": "object"}}})
+    return {
+        "anyOf": [usual, *by_prompt_id, {"required": ["model"], "properties": {"model": {"pattern": f"^{PROMPT}"}}}]
+    }
 
 
 def request_schemas() -> dict[str, Schema]:
@@ -360,24 +362,24 @@ def request_schemas() -> dict[str, Schema]:
 
     Other fields are ignored and named in the response.
     """
-    made = {}
+    schemas = {}
     for name, takes in ACCEPTED_FIELDS.items():
         fields = {field: FIELDS[name][field] for field in sorted(takes)}
         rendered = _PROMPT_FILE_FIELDS.get(name)
         needed = (
             _NEEDS[name] if rendered is None else [each for each in _NEEDS[name] if each not in ("model", rendered)]
         )
-        made[name] = {
+        schemas[name] = {
             **object_of(needed, open=True, **fields),
             **({} if rendered is None else _requires_input_or_prompt(rendered)),
             "description": "Other fields are ignored. The header `x-intermodal-ignored` of the answer names them, and "
             "fields that the answering host does not support.",
             "not": {"anyOf": [{"required": [field]} for field in sorted(FORBIDDEN_FIELDS)]},
         }
-    made["ImageEditsRequest"]["anyOf"] = [{"required": [name]} for name in ("image", "image[]")]
-    count = {name: schema for name, schema in made["MessagesRequest"].items() if name != "required"}
+    schemas["ImageEditsRequest"]["anyOf"] = [{"required": [name]} for name in ("image", "image[]")]
+    count = {name: schema for name, schema in schemas["MessagesRequest"].items() if name != "required"}
     return {
-        **SHARED, **made, "CountTokensRequest": count,
+        **SHARED, **schemas, "CountTokensRequest": count,
         "ExplainRequest": any_of_schemas(
             ref("ChatRequest"), ref("ResponsesRequest"), ref("MessagesRequest"), ref("OllamaChatRequest"),
             ref("OllamaGenerateRequest"),
@@ -401,8 +403,8 @@ _KINDS = list_of(enum(*KINDS))
 def _closed_object(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
     """Return a closed object schema; every field is required except those in ``but``."""
     left = set(but)
-    made: Schema = {"type": "object", "properties": fields, "additionalProperties": False}
-    return {**made, "required": [name for name in fields if name not in left]}
+    schema: Schema = {"type": "object", "properties": fields, "additionalProperties": False}
+    return {**schema, "required": [name for name in fields if name not in left]}
 
 
 def _open(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
@@ -719,17 +721,17 @@ ERRORS: Mapping[str, Schema] = {
 def response_schemas() -> dict[str, Schema]:
     """Return all schemas, including those of a plan, which are generated from its types."""
     _, plan = msgspec.json.schema_components([Plan], ref_template="#/components/schemas/{name}")
-    for made in plan.values():
-        _strip_docstring(made)
+    for definition in plan.values():
+        _strip_docstring(definition)
     return {"Told": RUN_METADATA, **CHAT, **RESPONSES, **MESSAGES, **OLLAMA, **OTHERS, **ERRORS, **plan}
 
 
-def _strip_docstring(made: dict[str, Any]) -> None:
+def _strip_docstring(definition: dict[str, Any]) -> None:
     """Keep a type's docstring up to its list of attributes, and drop defaults, which are left out on the wire."""
-    made.pop("title", None)
-    if "description" in made:
-        made["description"] = " ".join(
-            inspect.cleandoc(made["description"]).partition("\n\n")[0].replace("``", "`").split()
+    definition.pop("title", None)
+    if "description" in definition:
+        definition["description"] = " ".join(
+            inspect.cleandoc(definition["description"]).partition("\n\n")[0].replace("``", "`").split()
         )
-    if not made.get("required"):
-        made.pop("required", None)
+    if not definition.get("required"):
+        definition.pop("required", None)

@@ -70,11 +70,11 @@ class RequestLog:
         self._thread = threading.Thread(target=self._write_queued_lines, name="log", daemon=True)
         self._thread.start()
 
-    def log_request(self, served: RequestRecord) -> None:
+    def log_request(self, record: RequestRecord) -> None:
         """Log a request that was answered or turned away."""
-        level = log_level(served)
+        level = log_level(record)
         if LEVELS[level] >= self._least:
-            self._enqueue(_Line(time.time(), level, served))
+            self._enqueue(_Line(time.time(), level, record))
 
     def log_note(self, level: LogLevel, words: str, *, always: bool = False) -> None:
         """Log a note. ``always``: regardless of the level."""
@@ -92,10 +92,10 @@ class RequestLog:
                 level: LogLevel = "error" if record.levelno >= logging.ERROR else "warning"
                 log.log_note(level, f"telemetry: {redact(record.getMessage(), 400)}")
 
-        theirs, handler = logging.getLogger("opentelemetry"), Theirs(logging.WARNING)
-        theirs.addHandler(handler)
-        theirs.propagate = False
-        self._heard = lambda: theirs.removeHandler(handler)
+        exporter_logger, handler = logging.getLogger("opentelemetry"), Theirs(logging.WARNING)
+        exporter_logger.addHandler(handler)
+        exporter_logger.propagate = False
+        self._heard = lambda: exporter_logger.removeHandler(handler)
 
     def close(self, seconds: float = 1.0) -> None:
         """Write queued lines; wait at most ``seconds`` for a stalled reader."""
@@ -145,16 +145,16 @@ class RequestLog:
 
     def _unwritten(self, lines: list[str]) -> int:
         """Write lines; return how many could not be written. If the reader is gone, serving continues without a log."""
-        left, begun = [self._rest, *_pieces(lines)], bool(self._rest)
+        left, has_begun = [self._rest, *_pieces(lines)], bool(self._rest)
         self._rest = b""
         try:
             while left:
                 while left[0]:
                     out = self._write_some(left[0])
-                    begun, left[0] = left[0][out - 1 : out] != b"\n", left[0][out:]
+                    has_begun, left[0] = left[0][out - 1 : out] != b"\n", left[0][out:]
                 del left[0]
         except OSError as error:
-            end = left[0].index(b"\n") + 1 if begun else 0
+            end = left[0].index(b"\n") + 1 if has_begun else 0
             self._rest = left[0][:end]  # comes next, so that no line is half a line
             self._why = (error.strerror or type(error).__name__).lower()
             self._gone = error.errno in _READER_GONE_ERRORS
@@ -182,12 +182,12 @@ def _pieces(lines: list[str]) -> Iterator[bytes]:
     yield piece
 
 
-def log_level(served: RequestRecord) -> LogLevel:
-    if served.status >= 500 or (served.broken and served.error != "client_left"):
+def log_level(record: RequestRecord) -> LogLevel:
+    if record.status >= 500 or (record.broken and record.error != "client_left"):
         return "error"
-    if served.status >= 400 or served.broken or not served.status:
+    if record.status >= 400 or record.broken or not record.status:
         return "warning"
-    return "debug" if served.route in _POLLED_PATHS else "info"
+    return "debug" if record.route in _POLLED_PATHS else "info"
 
 
 def _json(line: _Line, worker: int = 0) -> str:
@@ -202,28 +202,28 @@ def _dump_line(tree: dict[str, Any]) -> str:
     return msgspec.json.encode(tree).decode() + "\n"
 
 
-def log_fields(served: RequestRecord) -> dict[str, Any]:
+def log_fields(record: RequestRecord) -> dict[str, Any]:
     """Return the fields of a request line: the constant ones, and those that have a value."""
-    there: dict[str, Any] = {
-        "trace_id": served.span.trace if served.span is not None else "",
-        "key": served.key,
-        "model": redact(served.model),
-        "route": served.endpoint,
-        "plan": served.plan,
-        "input_tokens": served.input_tokens,
-        "output_tokens": served.output_tokens,
-        "cost": None if served.cost is None else float(f"{served.cost:.8g}"),
-        "attempts": served.attempts or None,
-        "first_seconds": None if served.first is None else round(served.first, 4),
-        "error": served.error,
-        "broken": served.broken or None,
-        "direct": served.direct or None,
-        "not_direct": served.not_direct if served.plan else "",  # what is refused unplanned has no path
+    fields: dict[str, Any] = {
+        "trace_id": record.span.trace if record.span is not None else "",
+        "key": record.key,
+        "model": redact(record.model),
+        "route": record.endpoint,
+        "plan": record.plan,
+        "input_tokens": record.input_tokens,
+        "output_tokens": record.output_tokens,
+        "cost": None if record.cost is None else float(f"{record.cost:.8g}"),
+        "attempts": record.attempts or None,
+        "first_seconds": None if record.first is None else round(record.first, 4),
+        "error": record.error,
+        "broken": record.broken or None,
+        "direct": record.direct or None,
+        "not_direct": record.not_direct if record.plan else "",  # what is refused unplanned has no path
     }
     return {
-        "request_id": served.id, "method": redact(served.method), "path": redact(served.path), "status": served.status,
-        "seconds": round(served.seconds, 4), "bytes_in": served.size, "bytes_out": served.sent,
-        **{name: value for name, value in there.items() if value not in ("", None)},
+        "request_id": record.id, "method": redact(record.method), "path": redact(record.path), "status": record.status,
+        "seconds": round(record.seconds, 4), "bytes_in": record.size, "bytes_out": record.sent,
+        **{name: value for name, value in fields.items() if value not in ("", None)},
     }  # fmt: skip
 
 
@@ -241,8 +241,8 @@ def _line_text(line: _Line, worker: int = 0) -> str:
     if it.model:
         words.append(_as_word(it.model) + (f" -> {it.endpoint}" if it.endpoint and it.endpoint != it.model else ""))
     if it.input_tokens is not None or it.output_tokens is not None:
-        given, made = ("?" if count is None else count for count in (it.input_tokens, it.output_tokens))
-        words.append(f"{given}+{made} tok")
+        input_tokens, output_tokens = ("?" if count is None else count for count in (it.input_tokens, it.output_tokens))
+        words.append(f"{input_tokens}+{output_tokens} tok")
     if it.attempts:
         words.append("$?" if it.cost is None else f"${it.cost:.6g}")
     words += [f"{it.attempts} attempts"] if it.attempts > 1 else []
@@ -261,5 +261,5 @@ def _short_word(text: str) -> str:
     return _as_one(redact(text))
 
 
-def _as_one(shown: str) -> str:
-    return f'"{shown}"' if " " in shown else shown
+def _as_one(text: str) -> str:
+    return f'"{text}"' if " " in text else text

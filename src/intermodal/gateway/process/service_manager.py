@@ -23,8 +23,10 @@ class ServiceWatchdog:
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         place, period = environ.get("NOTIFY_SOCKET", ""), environ.get("WATCHDOG_USEC", "")
-        ours = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())  # children inherit the variables
-        self.enabled = bool(place and period.isdigit() and int(period) and ours)
+        is_for_this_process = environ.get("WATCHDOG_PID", str(os.getpid())) == str(
+            os.getpid()
+        )  # children inherit the variables
+        self.enabled = bool(place and period.isdigit() and int(period) and is_for_this_process)
         self._period = int(period) / 1e6 / _SHARE if self.enabled else 0.0
         self._place = f"\0{place[1:]}" if place.startswith("@") else place  # of the abstract namespace
         self._due = 0.0

@@ -192,9 +192,9 @@ def model_refusal(key: VirtualKey, *names: str) -> QuotaRefusal | None:
     """Return the refusal if a key does not allow these names, else None. The first name is the requested one."""
     if key.asks(*names):
         return None
-    there = ", ".join((*key.models, *(POLICY + name for name in key.policies)))
+    allowed_names = ", ".join((*key.models, *(POLICY + name for name in key.policies)))
     return QuotaRefusal(
         status=403,
         code="model_not_allowed",
-        words=f"key {key.name!r} may not ask for {names[0]}; it may ask for {there}",
+        words=f"key {key.name!r} may not ask for {names[0]}; it may ask for {allowed_names}",
     )

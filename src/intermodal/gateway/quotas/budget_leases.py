@@ -262,7 +262,7 @@ class Lease:
         self.touched = False
         self.idle_reported = max(self.free, 0) if self._has_limit else 0
         self._spent_reported = self.spent
-        made = LeaseReport(
+        lease_report = LeaseReport(
             account=self.account,
             start=self.start,
             spent=self.spent,
@@ -273,7 +273,7 @@ class Lease:
         )
         if not self.account.period:
             self.returned = 0
-        return made
+        return lease_report
 
     def is_ended(self, now: float, quiet: float) -> bool:
         """Return True if the lease can end: it holds nothing, and its period ended or it was idle for ``quiet``
@@ -525,9 +525,9 @@ class LeasePool:
     @staticmethod
     def shortfalls(reservation: QuotaReservation, usd: int, tokens: int) -> list[LeaseAmount]:
         """Return each lease in which less than ``usd`` nanodollars or ``tokens`` are reserved, and what it lacks."""
-        wanted = {"usd": usd, "tokens": tokens}
+        wanted_amounts = {"usd": usd, "tokens": tokens}
         lacks = [
-            (lease, wanted.get(lease.unit, 0) - reservation.reserved_amount(lease, part))
+            (lease, wanted_amounts.get(lease.unit, 0) - reservation.reserved_amount(lease, part))
             for lease, part in reservation.parts
         ]
         return [(lease, amount) for lease, amount in lacks if amount > 0]
@@ -549,15 +549,15 @@ class LeasePool:
         return True
 
     @staticmethod
-    def expose(reservation: QuotaReservation, usd: int, tokens: int | None, *, taken: bool) -> None:
-        """Set the amounts charged if the process is killed now: ``usd`` nanodollars, ``tokens``, requests if ``taken``.
+    def expose(reservation: QuotaReservation, usd: int, tokens: int | None, *, is_taken: bool) -> None:
+        """Set what is charged if the process is killed now: ``usd`` nanodollars, ``tokens``, requests if ``is_taken``.
 
         ``tokens``: None for all that are reserved.
         """
         if not reservation.open:
             return
         before = [reservation.charge_if_killed(lease, part) for lease, part in reservation.parts]
-        reservation.exposed["usd"], reservation.taken = usd, taken
+        reservation.exposed["usd"], reservation.taken = usd, is_taken
         if tokens is not None:
             reservation.exposed["tokens"] = tokens
         for (lease, part), risk in zip(reservation.parts, before, strict=True):
@@ -570,9 +570,9 @@ class LeasePool:
         self._active.append(lease)
 
     def add_grants(
-        self, drawn: Iterable[tuple[Lease, int, LeaseRequest]], grants: Iterable[LeaseGrant], now: float
+        self, draws: Iterable[tuple[Lease, int, LeaseRequest]], grants: Iterable[LeaseGrant], now: float
     ) -> None:
-        for (lease, need, want), grant in zip(drawn, grants, strict=True):
+        for (lease, need, want), grant in zip(draws, grants, strict=True):
             lease.add_grant(want, grant, need, now)
             if not lease.active:
                 self._activate(lease)

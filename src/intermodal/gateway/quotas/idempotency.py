@@ -41,8 +41,8 @@ def begin(
             )
         state: IdempotencyConflict = found["state"]
         return state
-    kept = "SELECT COUNT(*) FROM answers WHERE owner = ? AND (expires > ? OR state = 'running')"
-    if connection.execute(kept, (request.owner, now)).fetchone()[0] >= MAX_PER_KEY:
+    count_sql = "SELECT COUNT(*) FROM answers WHERE owner = ? AND (expires > ? OR state = 'running')"
+    if connection.execute(count_sql, (request.owner, now)).fetchone()[0] >= MAX_PER_KEY:
         return "full"
     row = connection.execute(
         "INSERT INTO answers (owner, name, digest, worker, state, expires) VALUES (?, ?, ?, ?, 'running', ?)",

@@ -137,10 +137,10 @@ def format_amount(unit: Unit, amount: int) -> str:
     return f"${int(whole):,}.{part:<02}"
 
 
-def unbounded_claim(key: VirtualKey, claim: QuotaClaim, *, priced: bool, counted: bool) -> QuotaRefusal | None:
+def unbounded_claim(key: VirtualKey, claim: QuotaClaim, *, priced: bool, counts_tokens: bool) -> QuotaRefusal | None:
     """Return the refusal for a claim without an upper bound if a limit applies; None if it is allowed."""
     if claim.cost is None and priced:
         return price_unknown(key)
-    if claim.tokens is None and counted:
+    if claim.tokens is None and counts_tokens:
         return tokens_unknown(key)
     return None

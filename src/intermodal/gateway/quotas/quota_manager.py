@@ -124,16 +124,18 @@ class QuotaManager:
         lease_pool, now = self._lease_pool, self._clock()
         key_leases = self._key_leases(key, now)
         if (claim.cost is None and key_leases.priced) or (claim.tokens is None and key_leases.counted):
-            return quota_errors.unbounded_claim(key, claim, priced=key_leases.priced, counted=key_leases.counted)
+            return quota_errors.unbounded_claim(key, claim, priced=key_leases.priced, counts_tokens=key_leases.counted)
         parts = lease_pool.lease_amounts(key_leases, claim, now)
-        made = None if self._failed and not self._needs_no_record(key_leases, claim) else lease_pool.reserve(key, parts)
-        if made is None:
+        reservation = (
+            None if self._failed and not self._needs_no_record(key_leases, claim) else lease_pool.reserve(key, parts)
+        )
+        if reservation is None:
             for lease, amount in parts:
                 if lease.free < amount and now < lease.exhausted_until and amount > lease.obtainable:
                     return quota_errors.exhausted_account_refusal(key, lease, amount, now)
         else:
             self._start_ticking()
-        return made
+        return reservation
 
     def _key_leases(self, key: VirtualKey, now: float) -> KeyLeases:
         return self._lease_pool.key_leases(self.access.as_it_is(key), now)
@@ -166,9 +168,9 @@ class QuotaManager:
             return await waiter.future
         except asyncio.CancelledError:
             if waiter.future.done() and not waiter.future.cancelled():
-                given = waiter.future.result()  # it was reserved just before the client left
-                if isinstance(given, QuotaReservation):
-                    self.release(given)
+                reservation = waiter.future.result()  # it was reserved just before the client left
+                if isinstance(reservation, QuotaReservation):
+                    self.release(reservation)
             raise
 
     def settle(
@@ -232,9 +234,9 @@ class QuotaManager:
         until = self._clock() + WAIT_SECONDS
         while True:
             lacks = lacking_parts()
-            if (made := reserve(lacks)) is not None:
+            if (reservation := reserve(lacks)) is not None:
                 self._start_ticking()
-                return made
+                return reservation
             lacking = [lease for lease, need in lacks if lease.free < need or not lease.ready]
             try:
                 if any(lease.returning for lease in lacking):
@@ -243,9 +245,9 @@ class QuotaManager:
             except StoreError:
                 return []
             lacks = lacking_parts()
-            if (made := reserve(lacks)) is not None:
+            if (reservation := reserve(lacks)) is not None:
                 self._start_ticking()
-                return made
+                return reservation
             # An amount that this worker is returning itself will become available, however long its write takes.
             waited = self._clock() >= until and not any(lease.returning for lease in lacking)
             if waited or any(need > lease.obtainable for lease, need in lacks if lease in lacking):
@@ -265,7 +267,7 @@ class QuotaManager:
 
         ``tokens``: None for all that are reserved.
         """
-        self._lease_pool.expose(reservation, to_nanodollars(usd), tokens, taken=taken)
+        self._lease_pool.expose(reservation, to_nanodollars(usd), tokens, is_taken=taken)
 
     def remaining_budget(self, key: VirtualKey) -> tuple[float, float]:
         """Return what the key's budgets have left, in USD and tokens; infinity if there is no budget."""
@@ -355,25 +357,25 @@ class QuotaManager:
             for lease, amount in self._lease_pool.lease_amounts(self._key_leases(waiter.key, now), waiter.claim, now):
                 before, most = needs.get(lease, (0, 0))
                 needs[lease] = before + amount, max(most, amount)
-        drawn = [(lease, *need) for lease, need in needs.items() if lease.free < need[0] or not lease.ready]
-        if drawn:
-            await self._draw_leases(drawn)
+        draws = [(lease, *need) for lease, need in needs.items() if lease.free < need[0] or not lease.ready]
+        if draws:
+            await self._draw_leases(draws)
 
     async def _draw_leases(self, request: Sequence[tuple[Lease, int, int]]) -> None:
         """Draw for each lease.
 
         Each item is a lease, the total need of its requests, and the need of the largest request.
         """
-        drawn = [(lease, need, lease.draw_request(need, most)) for lease, need, most in request]
-        wants = [want for _, _, want in drawn]
-        for lease, _, _ in drawn:
+        draws = [(lease, need, lease.draw_request(need, most)) for lease, need, most in request]
+        wants = [want for _, _, want in draws]
+        for lease, _, _ in draws:
             lease.drawing += 1
         try:
             grants = await self._in_thread(lambda: self._quota_store.take(self._worker, wants, self._clock()))
         finally:
-            for lease, _, _ in drawn:
+            for lease, _, _ in draws:
                 lease.drawing -= 1
-        self._lease_pool.add_grants(drawn, grants, self._clock())
+        self._lease_pool.add_grants(draws, grants, self._clock())
 
     def _serve(self) -> bool:
         """Admit or refuse waiting requests in order; return True if some still wait."""
@@ -385,9 +387,9 @@ class QuotaManager:
                 continue
             key_leases = self._key_leases(waiter.key, now)
             parts = self._lease_pool.lease_amounts(key_leases, waiter.claim, now)
-            made = self._lease_pool.reserve(waiter.key, parts)
-            if made is not None:
-                waiter.future.set_result(made)
+            reservation = self._lease_pool.reserve(waiter.key, parts)
+            if reservation is not None:
+                waiter.future.set_result(reservation)
                 continue
             lacking = next((part for part in parts if part[0].ready and part[0].free < part[1]), None)
             if lacking is None:  # a period began since
@@ -542,5 +544,5 @@ def _rate_remaining(lease: Lease | None) -> RateRemaining | None:
     if lease is None:
         return None
     limit = lease.account.limit or 0
-    there = limit if not lease.ready else min(max(lease.free, 0) + max(lease.left, 0), limit)
-    return RateRemaining(limit=limit, remaining=there, reset=(limit - there) * 60 / limit if limit else 0.0)
+    remaining = limit if not lease.ready else min(max(lease.free, 0) + max(lease.left, 0), limit)
+    return RateRemaining(limit=limit, remaining=remaining, reset=(limit - remaining) * 60 / limit if limit else 0.0)

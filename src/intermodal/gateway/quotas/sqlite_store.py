@@ -136,11 +136,11 @@ def _update(connection: sqlite3.Connection, key: str, edit: Callable[[VirtualKey
     if found is None:
         raise UsageError("the key is revoked", where="keys set", todo="see: intermodal keys list")
     edited = edit(found)
-    made = msgspec.structs.replace(edited, id=found.id, name=found.name, digest=found.digest, start=found.start)
-    body = msgspec.json.encode(msgspec.structs.replace(made, digest=b"", revoked=None))
+    edited_key = msgspec.structs.replace(edited, id=found.id, name=found.name, digest=found.digest, start=found.start)
+    body = msgspec.json.encode(msgspec.structs.replace(edited_key, digest=b"", revoked=None))
     connection.execute("UPDATE keys SET row = ? WHERE id = ?", (body, key))
     connection.execute("UPDATE keys_version SET number = number + 1")
-    return made
+    return edited_key
 
 
 def revoke(connection: sqlite3.Connection, key: str, now: float) -> None:
@@ -273,11 +273,11 @@ class SqliteQuotaStore:
                     left.unlink(missing_ok=True)
         return len(charged)
 
-    def _is_process_ended(self, process: str, seen: float) -> bool:
+    def _is_process_ended(self, process: str, last_seen: float) -> bool:
         """Return True if a process ended. A process of another host or container counts as ended if it is silent."""
         if self._is_gone(process):
             return True
-        return process.split("/")[0] != self._process.split("/")[0] and self._clock() - seen > _SILENT_SECONDS
+        return process.split("/")[0] != self._process.split("/")[0] and self._clock() - last_seen > _SILENT_SECONDS
 
     def _journal(self, worker: str) -> Path:
         # The boot id in the name keeps journals from before a restart of the machine from being read: after a power

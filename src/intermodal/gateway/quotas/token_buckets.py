@@ -57,8 +57,8 @@ def _level(connection: sqlite3.Connection, account: Account, now: float) -> tupl
         return full, now
     if now < row["updated"] - 60:  # the clock was set back by more than a bucket's window: it counts from here
         return min(row["level"], full), now
-    passed = max(now - row["updated"], 0.0)
-    return min(row["level"] + passed * full / 60, full), max(now, row["updated"])
+    elapsed = max(now - row["updated"], 0.0)
+    return min(row["level"] + elapsed * full / 60, full), max(now, row["updated"])
 
 
 def _set(connection: sqlite3.Connection, account: Account, level: float, since: float) -> None:

@@ -78,11 +78,11 @@ def _without_strings(body: bytes) -> bytes:
 
     Strings are removed one by one, since a single ``sub`` would hold the interpreter lock throughout.
     """
-    kept, begin = [], 0
+    kept_pieces, begin = [], 0
     for string in _STRING.finditer(body):
-        kept.append(body[begin : string.start()])
+        kept_pieces.append(body[begin : string.start()])
         begin = string.end()
-    return b"".join([*kept, body[begin:]])
+    return b"".join([*kept_pieces, body[begin:]])
 
 
 def is_deeper(most: int, body: bytes) -> bool:

@@ -64,10 +64,10 @@ def parse_multipart(content_type: str, body: bytes) -> MultipartForm:
         raise RequestRefused("the form is empty", status=400)
     fields: list[tuple[str, str]] = []
     files: dict[str, tuple[str, bytes]] = {}
-    listed: list[tuple[str, tuple[str, bytes]]] = []
+    parts: list[tuple[str, tuple[str, bytes]]] = []
     at += len(mark)
     while body[at : at + 2] != b"--":
-        if len(fields) + len(files) + len(listed) >= MAX_PARTS:
+        if len(fields) + len(files) + len(parts) >= MAX_PARTS:
             raise RequestRefused(f"the form has more than {MAX_PARTS} parts", status=413)
         head_end = body.find(b"\r\n\r\n", at, at + MAX_PART_HEAD)
         end = _find_mark(body, b"\r\n" + mark, at)
@@ -81,10 +81,10 @@ def parse_multipart(content_type: str, body: bytes) -> MultipartForm:
         if file is not None and name[1] in files:
             raise RequestRefused(f"the form has more than one file named {name[1][:40]!r}", status=400, todo="send one")
         if file is not None and name[1].endswith("[]"):
-            listed.append((name[1], (file[1], data)))
+            parts.append((name[1], (file[1], data)))
         elif file is not None:
             files[name[1]] = (file[1], data)
         else:
             fields.append((name[1], data.decode("utf-8", "replace")))
         at = end + 2 + len(mark)
-    return MultipartForm(tuple(fields), files, tuple(listed))
+    return MultipartForm(tuple(fields), files, tuple(parts))

@@ -84,10 +84,10 @@ def is_preflight(head: RequestHead) -> bool:
 
 def preflight_headers(head: RequestHead) -> dict[str, str]:
     """Return the headers that allow a preflight. Any header may be sent, since the request itself is checked later."""
-    wanted = head.headers.get("access-control-request-headers")
+    wanted_headers = head.headers.get("access-control-request-headers")
     return {
         "access-control-allow-methods": "GET, HEAD, POST", "access-control-max-age": _PREFLIGHT_MAX_AGE,
-        **({"access-control-allow-headers": wanted} if wanted is not None else {}),
+        **({"access-control-allow-headers": wanted_headers} if wanted_headers is not None else {}),
     }  # fmt: skip
 
 

@@ -97,8 +97,8 @@ class PromptFiles:
         own = not prompt_name(call.model, client)  # a model or a policy is named beside it
         for each in (PROMPT + name, call.model) if own else (call.model,):
             await check_model_allowed(request.key, each, client)
-        folder, kept = await self.find(name, request.key)
-        _check_version(kept, call)
+        folder, loaded_prompt = await self.find(name, request.key)
+        _check_version(loaded_prompt, call)
         from intermodal.gateway.requests import prompt_variables
         from intermodal.prompts import argument_values
 
@@ -106,19 +106,30 @@ class PromptFiles:
         base = policy_for_model(call.model if own else AUTO, client)
         try:
             async with self._turn:
-                given = await offload(True, prompt_variables.bind_arguments, kept.file, variables)
-            taking = [each.name for each in kept.file.arguments if each.is_media or each.holds]
-            media = {name: given[name] for name in taking if name in given}
+                arguments = await offload(True, prompt_variables.bind_arguments, loaded_prompt.file, variables)
+            taking = [each.name for each in loaded_prompt.file.arguments if each.is_media or each.holds]
+            media = {name: arguments[name] for name in taking if name in arguments}
             check_media_count(len(argument_values.media_of(media)), limits.media)
-            await argument_values.check_media(kept.file, media)
+            await argument_values.check_media(loaded_prompt.file, media)
             async with self._turn:
-                made = await offload(
-                    True, prompt_variables.render_prompt, kept, call, given, client.config, base, limits.text
+                rendered = await offload(
+                    True,
+                    prompt_variables.render_prompt,
+                    loaded_prompt,
+                    call,
+                    arguments,
+                    client.config,
+                    base,
+                    limits.text,
                 )
-            return made._replace(shown=folder.relative_place)
+            return rendered._replace(shown=folder.relative_place)
         except IntermodalError as error:
-            if kept.error is not None and isinstance(error, PromptError) and error.what in kept.error.error:
-                raise RequestRefused(str(kept.error), status=503, code="prompt_unreadable") from None
+            if (
+                loaded_prompt.error is not None
+                and isinstance(error, PromptError)
+                and error.what in loaded_prompt.error.error
+            ):
+                raise RequestRefused(str(loaded_prompt.error), status=503, code="prompt_unreadable") from None
             error.where = folder.relative_place(error.wording_for("http").where)
             raise
 
@@ -133,8 +144,8 @@ class PromptFiles:
                 if name.partition("#")[0] in (each.file, each.stem):
                     raise RequestRefused(str(each), status=503, code="prompt_unreadable") from None
             if not error.todo:
-                there = [other for other in folder.prompts if key.asks(PROMPT + other)]
-                near = get_close_matches(name[:200], there, 1, 0.6)
+                allowed_prompts = [other for other in folder.prompts if key.asks(PROMPT + other)]
+                near = get_close_matches(name[:200], allowed_prompts, 1, 0.6)
                 error.todo = f"did you mean {PROMPT}{near[0]}?" if near else "see /v1/prompts"
             raise
 
@@ -160,9 +171,11 @@ def _prompt_of_call(call: ChatCall, client: ServerClient) -> str:
 
 
 def _check_version(loaded_prompt: LoadedPrompt, call: ChatCall) -> None:
-    wanted = call.prompt.version if call.prompt is not None else ""
-    if wanted and wanted != loaded_prompt.version:
-        what = f"prompt {loaded_prompt.name} has version {loaded_prompt.version}, and {wanted[:40]!r} is asked for"
+    wanted_version = call.prompt.version if call.prompt is not None else ""
+    if wanted_version and wanted_version != loaded_prompt.version:
+        what = (
+            f"prompt {loaded_prompt.name} has version {loaded_prompt.version}, and {wanted_version[:40]!r} is asked for"
+        )
         raise RequestRefused(what, status=404, todo="leave the version out, or see /v1/prompts", code="prompt_version")
 
 

@@ -59,20 +59,20 @@ class RenderedPrompt(NamedTuple):
         """Return the first plan found: with the file's models, else with any. Raises whatever planning raises."""
         try:
             check_kinds(self.kept.file, prepared.inputs, self.urls)
-            inputs, made, notes = await choose_plan(self.kept.file, self.models, prepared.inputs, plan)
+            inputs, chosen_plan, notes = await choose_plan(self.kept.file, self.models, prepared.inputs, plan)
         except IntermodalError as error:
             error.where = self.shown(error.wording_for("http").where)
             raise
         self.notes.extend(self.shown(spell_text(note, "http")) for note in notes)
-        return with_fields(prepared, inputs=inputs), made
+        return with_fields(prepared, inputs=inputs), chosen_plan
 
 
 # ---- variables --------------------------------------------------------------------------------------
 
 
 def bind_arguments(file: PromptFile, values: Mapping[str, Any]) -> dict[str, Any]:
-    given = {name: _argument_of(file, name, value) for name, value in values.items()}
-    return argument_values.bind_values(file, given)
+    arguments = {name: _argument_of(file, name, value) for name, value in values.items()}
+    return argument_values.bind_values(file, arguments)
 
 
 def _argument_of(file: PromptFile, name: str, value: Any) -> Any:
@@ -154,34 +154,34 @@ def _source(file: PromptFile, argument: Argument, value: Any, name: str) -> Byte
 
 
 def render_prompt(
-    loaded_prompt: LoadedPrompt, call: ChatCall, given: Mapping[str, Any], config: Any, base: Policy, most: int
+    loaded_prompt: LoadedPrompt, call: ChatCall, arguments: Mapping[str, Any], config: Any, base: Policy, most: int
 ) -> RenderedPrompt:  # fmt: skip
     file, own = loaded_prompt.file, messages_from_call(call)
     tools = call.tools
     with source_text.cached_texts(loaded_prompt.texts, closed=True):
-        made = prompt.request_of(
-            file, given, {}, config, history=own if file.history else (), tools=tools
+        request = prompt.request_of(
+            file, arguments, {}, config, history=own if file.history else (), tools=tools
         )  # fmt: skip
-        sample_arguments.check_files(file, made.messages, given)
-    letters = sum(len(part.text) for message in made.messages for part in message.parts if isinstance(part, Text))
+        sample_arguments.check_files(file, request.messages, arguments)
+    letters = sum(len(part.text) for message in request.messages for part in message.parts if isinstance(part, Text))
     if letters > most:
         what = f"the prompt is rendered to more than {most >> 20} MiB of text"
         raise RequestRefused(what, status=413, todo="send less text, or set max_text in [serve]")
-    stated = "max_cost" in file.options
-    policy = intersect_policies(base, replace(made.policy, max_cost_stated=stated))
+    is_stated = "max_cost" in file.options
+    policy = intersect_policies(base, replace(request.policy, max_cost_stated=is_stated))
     only = call.tool_choice == "required" and bool(tools)  # one of the client's own tools is to be called
-    merged = replace(
+    merged_policy = replace(
         call,
-        output=_output(loaded_prompt, made, call),
-        sampling=_sampling(made.sampling, call.sampling),
-        settings=_settings(made.settings, call.settings),
-        tools=tools if only else made.tools,
+        output=_output(loaded_prompt, request, call),
+        sampling=_sampling(request.sampling, call.sampling),
+        settings=_settings(request.settings, call.settings),
+        tools=tools if only else request.tools,
     )
-    messages = made.messages if file.history else (*made.messages, *own)
-    sources = (medium.part.source for _, medium in argument_values.media_of(given))
+    messages = request.messages if file.history else (*request.messages, *own)
+    sources = (medium.part.source for _, medium in argument_values.media_of(arguments))
     urls = frozenset(source.url for source in sources if isinstance(source, UrlSource))
     models = () if policy.model else file.model_names
-    return RenderedPrompt(loaded_prompt, merged, policy, messages, models, urls, str, [])
+    return RenderedPrompt(loaded_prompt, merged_policy, policy, messages, models, urls, str, [])
 
 
 def _output(loaded_prompt: LoadedPrompt, new_request: Request, call: ChatCall) -> Any:
@@ -196,9 +196,9 @@ def _output(loaded_prompt: LoadedPrompt, new_request: Request, call: ChatCall) -
 
 def _sampling(file: Sampling, sampling: Sampling) -> Sampling:
     """Return the combined sampling: the client's values take precedence, the lower token limit holds."""
-    stated = _stated_options(sampling)
+    stated_settings = _stated_options(sampling)
     limits = [limit for limit in (file.max_tokens, sampling.max_tokens) if limit is not None]
-    return replace(file, **{**stated, "max_tokens": min(limits, default=None)})
+    return replace(file, **{**stated_settings, "max_tokens": min(limits, default=None)})
 
 
 def _settings(file: Settings, settings: Settings) -> Settings:

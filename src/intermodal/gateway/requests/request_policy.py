@@ -202,15 +202,15 @@ def policy_overrides(headers: Mapping[str, str], fields: Mapping[str, msgspec.Ra
     return tuple(_convert_overrides(given) for given in (by_header, by_body) if given)
 
 
-def _convert_overrides(given: Mapping[str, Any]) -> PolicyOverrides:
-    for key in given:
+def _convert_overrides(fields: Mapping[str, Any]) -> PolicyOverrides:
+    for key in fields:
         if key not in PolicyOverrides.__struct_fields__:
             raise RequestRefused(
                 f"a request may not set intermodal's {key}", status=400,
                 todo=f"it may set {', '.join(PolicyOverrides.__struct_fields__)}",
             )  # fmt: skip
     try:
-        wishes = msgspec.convert(given, PolicyOverrides, strict=False)
+        overrides = msgspec.convert(fields, PolicyOverrides, strict=False)
     except msgspec.ValidationError as error:
         from intermodal.catalog.validation_messages import describe_expected
 
@@ -219,13 +219,13 @@ def _convert_overrides(given: Mapping[str, Any]) -> PolicyOverrides:
         raise RequestRefused(
             f"intermodal's {name}: {describe_expected(text, PolicyOverrides, name)}", status=400
         ) from None
-    if any(len(each) > MAX_NAME_LENGTH for each in (wishes.language, *wishes.private)):
+    if any(len(each) > MAX_NAME_LENGTH for each in (overrides.language, *overrides.private)):
         raise RequestRefused(f"a wish has at most {MAX_NAME_LENGTH} letters", status=400)
     for name in ("max_cost", "deadline"):
-        value = getattr(wishes, name)
+        value = getattr(overrides, name)
         if value is not None and not 0 <= value < float("inf"):
             raise RequestRefused(f"{name} must be 0 or more", status=400)
-    return wishes
+    return overrides
 
 
 def without_latest_tag(model: str, client: AsyncClient) -> str:
@@ -233,12 +233,12 @@ def without_latest_tag(model: str, client: AsyncClient) -> str:
     if not model.endswith(LATEST_TAG) or len(model) > MAX_NAME_LENGTH or model in client.config.serve.aliases:
         return model
     if model.startswith(POLICY):
-        there = model.removeprefix(POLICY) in client.config.policies
+        is_policy = model.removeprefix(POLICY) in client.config.policies
     elif model.startswith(PROMPT):
-        there = False
+        is_policy = False
     else:
-        there = bool(find_by_name(client.catalog, model))
-    return model if there else model.removesuffix(LATEST_TAG)
+        is_policy = bool(find_by_name(client.catalog, model))
+    return model if is_policy else model.removesuffix(LATEST_TAG)
 
 
 def _requested_names(model: str, client: AsyncClient) -> tuple[str, str]:
@@ -269,13 +269,13 @@ def policy_for_model(model: str, client: AsyncClient) -> Policy:
         raise UnknownModel(f"{name[:200]} is a prompt file, which answers chats", todo="ask for a model")
     if not name.startswith(POLICY):
         return replace(usual, model=name)
-    wanted = name.removeprefix(POLICY)
-    if wanted in config.policies:
-        return config.policies[wanted]
-    near = get_close_matches(wanted, config.policies, 1)
-    there = ", ".join(config.policies) or "none"
-    todo = f"did you mean {POLICY}{near[0]}?" if near else f"policies are: {there}"
-    raise UnknownModel(f"there is no policy named {wanted}", todo=todo)
+    policy_name = name.removeprefix(POLICY)
+    if policy_name in config.policies:
+        return config.policies[policy_name]
+    near = get_close_matches(policy_name, config.policies, 1)
+    names_text = ", ".join(config.policies) or "none"
+    todo = f"did you mean {POLICY}{near[0]}?" if near else f"policies are: {names_text}"
+    raise UnknownModel(f"there is no policy named {policy_name}", todo=todo)
 
 
 def is_plainly_allowed(key: VirtualKey, model: str, client: ServerClient) -> bool:
@@ -292,10 +292,10 @@ async def check_model_allowed(key: VirtualKey, model: str, client: ServerClient)
     if is_plainly_allowed(key, model, client):
         return
     model, name = _requested_names(model, client)
-    named = Policy(model=name)
-    await client.look_up(named)
-    there = client.catalog_for(named).by_id.get(name)
-    found = model_refusal(key, model, name, *((there.model.id,) if there is not None else ()))
+    model_policy = Policy(model=name)
+    await client.look_up(model_policy)
+    endpoint = client.catalog_for(model_policy).by_id.get(name)
+    found = model_refusal(key, model, name, *((endpoint.model.id,) if endpoint is not None else ()))
     if found is not None:
         raise RequestRefused(found.words, status=found.status, code=found.code)
 
@@ -307,9 +307,9 @@ def intersect_policies(policy: Policy, other: Policy) -> Policy:
     """
     objectives = {each.objective for each in (policy, other)} - {"default"}
     if len(objectives) > 1:
-        listed = " and ".join(sorted(objectives))
+        objectives_text = " and ".join(sorted(objectives))
         raise RequestRefused(
-            f"the prompt and the policy have different objectives: {listed}", status=400, todo="take another"
+            f"the prompt and the policy have different objectives: {objectives_text}", status=400, todo="take another"
         )
     regions = policy.regions or other.regions
     if policy.regions and other.regions:
@@ -362,34 +362,34 @@ def apply_overrides(policy: Policy, overrides: tuple[PolicyOverrides, ...]) -> P
     return policy
 
 
-def _apply_override(policy: Policy, wishes: PolicyOverrides) -> Policy:
-    if wishes.objective not in (None, policy.objective) and policy.objective != "default":
+def _apply_override(policy: Policy, overrides: PolicyOverrides) -> Policy:
+    if overrides.objective not in (None, policy.objective) and policy.objective != "default":
         raise RequestRefused(
             f"the objective is {policy.objective} already, and a request may not change it", status=400
         )
-    if wishes.pay_twice and not policy.pay_twice:
+    if overrides.pay_twice and not policy.pay_twice:
         raise RequestRefused("the policy does not pay twice, and a request may not loosen that", status=400)
-    if wishes.stream == "live" and policy.streaming != "live":
+    if overrides.stream == "live" and policy.streaming != "live":
         what = "the policy buffers answers, and a request may not change that"
         raise RequestRefused(what, status=400)
-    if wishes.evidence == "retry" and policy.evidence != "retry":
+    if overrides.evidence == "retry" and policy.evidence != "retry":
         raise RequestRefused(
             "the policy asks no second time where a value stands nowhere, and a request may not", status=400
         )
-    tiers = [tier for tier in (policy.at_least, wishes.at_least) if tier is not None]
-    waits = [seconds for seconds in (policy.deadline, wishes.deadline) if seconds is not None]
+    tiers = [tier for tier in (policy.at_least, overrides.at_least) if tier is not None]
+    waits = [seconds for seconds in (policy.deadline, overrides.deadline) if seconds is not None]
     return replace(
         policy,
-        objective=wishes.objective or policy.objective,
+        objective=overrides.objective or policy.objective,
         at_least=max(tiers, key=TIERS.index) if tiers else None,
-        max_cost=policy.max_cost if wishes.max_cost is None else min(policy.max_cost, wishes.max_cost),
-        max_cost_stated=policy.max_cost_stated or wishes.max_cost is not None,
+        max_cost=policy.max_cost if overrides.max_cost is None else min(policy.max_cost, overrides.max_cost),
+        max_cost_stated=policy.max_cost_stated or overrides.max_cost is not None,
         deadline=min(waits) if waits else None,
-        farthest=min(policy.farthest, wishes.farthest or policy.farthest, key=ZONES.index),
-        private=tuple(dict.fromkeys((*policy.private, *wishes.private))),
-        keep=tuple(dict.fromkeys((*policy.keep, *wishes.keep))),
-        language=wishes.language or policy.language,
-        streaming=wishes.stream or policy.streaming,
-        evidence=wishes.evidence or policy.evidence,
-        pay_twice=policy.pay_twice if wishes.pay_twice is None else wishes.pay_twice,
+        farthest=min(policy.farthest, overrides.farthest or policy.farthest, key=ZONES.index),
+        private=tuple(dict.fromkeys((*policy.private, *overrides.private))),
+        keep=tuple(dict.fromkeys((*policy.keep, *overrides.keep))),
+        language=overrides.language or policy.language,
+        streaming=overrides.stream or policy.streaming,
+        evidence=overrides.evidence or policy.evidence,
+        pay_twice=policy.pay_twice if overrides.pay_twice is None else overrides.pay_twice,
     )

@@ -157,8 +157,8 @@ def continue_conversation(request: Request, place: ConversationRoute | None) -> 
     """
     if place is None:
         return request
-    here = "" if place.instead and not continues_tool_call(request) else place.endpoint
-    return replace(next_turn(request, place.policy), previous_endpoint=here)
+    same_endpoint = "" if place.instead and not continues_tool_call(request) else place.endpoint
+    return replace(next_turn(request, place.policy), previous_endpoint=same_endpoint)
 
 
 def digest_with_answer(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:
@@ -278,8 +278,8 @@ class ToolCallSignatures:
 
     def _signature_of_call(self, call: ToolCall, number: int, owner: str, digest: Callable[[], bytes]) -> str:
         whose = _signature_owner(owner)
-        kept = self._kept.look_up(whose, _by_id(call)) or self._kept.look_up(whose, _by_place(digest(), number))
-        return str(kept["signature"]) if kept is not None and kept["tool"] == call.name else ""
+        signature = self._kept.look_up(whose, _by_id(call)) or self._kept.look_up(whose, _by_place(digest(), number))
+        return str(signature["signature"]) if signature is not None and signature["tool"] == call.name else ""
 
 
 def _calls(message: Message) -> bool:

@@ -99,9 +99,9 @@ class StepClock:
 
     def step(self, now: float) -> float:
         """Return the counted seconds since the last step."""
-        passed = min(now - self._last, _STEP)
+        elapsed = min(now - self._last, _STEP)
         self._last = now
-        return passed
+        return elapsed
 
 
 class HangDetector:
@@ -113,8 +113,8 @@ class HangDetector:
         self._count = 0
         self._cpu = 0.0  # it had used when its silence began
 
-    def is_hung(self, count: int, passed: float, activity: Callable[[], ProcessActivity | None]) -> bool:
-        """Return True if the worker must be killed, after ``passed`` more seconds of the parent's time."""
+    def is_hung(self, count: int, elapsed: float, activity: Callable[[], ProcessActivity | None]) -> bool:
+        """Return True if the worker must be killed, after ``elapsed`` more seconds of the parent's time."""
         if count != self._count or not count:
             self.over = count == _OVER
             self._count, self.silent = count, 0.0
@@ -122,7 +122,7 @@ class HangDetector:
         if not self.silent and not self.over:
             found = activity()
             self._cpu = found.cpu if found is not None else 0.0
-        self.silent += passed
+        self.silent += elapsed
         if self.over:
             return self.silent >= END_SECONDS
         return self.silent >= SILENT_SECONDS and self._has_no_activity(activity())

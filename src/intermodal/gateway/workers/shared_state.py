@@ -182,17 +182,17 @@ class SharedState:
         """Replace the published data of worker ``number``; return False if it is too long."""
         if len(data) > _PAGE - _STATE_HEAD.size:
             return False
-        written, _ = self._newest_page(number)
-        at = self._page(number, (written + 1) % 2)
+        sequence, _ = self._newest_page(number)
+        at = self._page(number, (sequence + 1) % 2)
         self._counts[at + _STATE_HEAD.size : at + _STATE_HEAD.size + len(data)] = data
-        _STATE_HEAD.pack_into(self._counts, at, written + 1, len(data), _state_sum(written + 1, data))
+        _STATE_HEAD.pack_into(self._counts, at, sequence + 1, len(data), _state_sum(sequence + 1, data))
         return True
 
     def read(self, number: int) -> bytes | None:
         """Return the data that a worker last published; None if no worker of this number ever did."""
         for _ in range(_LOOKS):
-            written, data = self._newest_page(number)
-            if written:
+            sequence, data = self._newest_page(number)
+            if sequence:
                 return data
         return None
 
@@ -201,17 +201,17 @@ class SharedState:
         newest = 0, b""
         for half in (0, 1):
             at = self._page(number, half)
-            written, size, expected = _STATE_HEAD.unpack_from(self._counts, at)
-            if written > newest[0]:
+            sequence, size, expected = _STATE_HEAD.unpack_from(self._counts, at)
+            if sequence > newest[0]:
                 data = bytes(self._counts[at + _STATE_HEAD.size : at + min(_STATE_HEAD.size + size, _PAGE)])
-                if _state_sum(written, data) == expected:
-                    newest = written, data
+                if _state_sum(sequence, data) == expected:
+                    newest = sequence, data
         return newest
 
     def _page(self, number: int, half: int) -> int:
         return (2 * number + half) * _PAGE
 
 
-def _state_sum(written: int, data: bytes) -> int:
+def _state_sum(sequence: int, data: bytes) -> int:
     """Return the checksum of a page, including its sequence number: the head is not written atomically either."""
-    return crc32(data, crc32(written.to_bytes(8, "little")))
+    return crc32(data, crc32(sequence.to_bytes(8, "little")))

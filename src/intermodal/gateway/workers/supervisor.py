@@ -176,10 +176,10 @@ class WorkerSupervisor:
         used = {child.number for child in self._children}
         number = next(number for number in range(self._numbers) if number not in used)
         self._beats.reset(number)
-        ours, theirs = socket.socketpair()
+        own_end, child_end = socket.socketpair()
         sockets = tuple(each.fileno() for each in self._sockets[slot])
         post = WorkerAssignment(
-            number=number, workers=len(self._sockets), numbers=self._numbers, line=theirs.fileno(),
+            number=number, workers=len(self._sockets), numbers=self._numbers, line=child_end.fileno(),
             memory=self._memory, sockets=sockets, first=not self._begun,
         )  # fmt: skip
         try:
@@ -189,11 +189,11 @@ class WorkerSupervisor:
                 stdin=subprocess.DEVNULL, pass_fds=(post.line, post.memory, *sockets), start_new_session=True,
             )  # fmt: skip
         except BaseException:
-            ours.close()
+            own_end.close()
             raise
         finally:
-            theirs.close()
-        child = _Child(slot, number, process, ours)
+            child_end.close()
+        child = _Child(slot, number, process, own_end)
         self._children.append(child)
         return child
 
@@ -237,17 +237,17 @@ class WorkerSupervisor:
 
     def _on_worker_end(self, child: _Child) -> None:
         code = child.process.returncode
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        ending = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         if self._until is not None or child.leaving:
             return
         if not self._begun:
             if code > 0:
                 raise SystemExit(code)  # it has reported why
-            raise IntermodalError(f"the first worker {how} before it could serve", todo="see the log")
+            raise IntermodalError(f"the first worker {ending} before it could serve", todo="see the log")
         others = [each for each in self._children if each.slot == child.slot]
         if child is self._trial:
             self._trial = None
-            self._say("error", f"the new workers cannot serve ({child.name} {how}); those that do go on")
+            self._say("error", f"the new workers cannot serve ({child.name} {ending}); those that do go on")
             if others:  # otherwise the worker it was to replace died meanwhile, and its clients wait for this one
                 return
         elif any(each.started > child.started for each in others):
@@ -256,12 +256,12 @@ class WorkerSupervisor:
             self._young = self._young + 1 if time.monotonic() - child.started < YOUNG_SECONDS else 0
         if self._young >= MAX_EARLY_DEATHS and not any(each.ready for each in self._children):
             self._failed = IntermodalError(
-                f"{self._young} workers in a row died within {YOUNG_SECONDS:g} s of their start, the last {how}",
+                f"{self._young} workers in a row died within {YOUNG_SECONDS:g} s of their start, the last {ending}",
                 todo="see the log above for what each of them said",
             )
             self._stop()
             return
-        self._say("error", f"{child.name} {how}; another is started")
+        self._say("error", f"{child.name} {ending}; another is started")
         if not child.ready:  # replacing it takes a while: its connections are cut, and new ones go to other workers
             with suppress(OSError):  # no descriptors are left: waiting connections wait longer
                 self._sockets[child.slot] = rebind_sockets(self._sockets[child.slot])
@@ -269,8 +269,8 @@ class WorkerSupervisor:
 
     def _stop(self) -> None:
         """Let the workers shut down gracefully, or immediately if called a second time."""
-        again = self._until is not None
-        self._until = time.monotonic() + _GRACE + (0.0 if again else self._drain)
+        is_repeated = self._until is not None
+        self._until = time.monotonic() + _GRACE + (0.0 if is_repeated else self._drain)
         self._due.clear()
         self._close_sockets()  # after the last worker has ended no client is left waiting at them
         for child in self._children:
@@ -278,10 +278,10 @@ class WorkerSupervisor:
 
     def _kill_hung(self) -> None:
         """Kill workers whose event loop hangs. Clients waiting at their sockets are served by the successors."""
-        passed = self._clock.step(time.monotonic())
+        elapsed = self._clock.step(time.monotonic())
         for child in self._children:
             count, activity = self._beats.count(child.number), partial(process_activity, child.process.pid)
-            if child.killed or not child.pulse.is_hung(count, passed, activity):
+            if child.killed or not child.pulse.is_hung(count, elapsed, activity):
                 continue
             child.killed = True
             if child.pulse.over:

@@ -82,13 +82,13 @@ class CatalogCache:
             return before[1]
         made = load_catalog(
             user=found.user, consent=found.consent, installed=found.installed, weights=found.weights, env=found.env,
-            measured=found.measured, own_snapshot=published,
+            measured_strengths=found.measured, own_snapshot=published,
         )  # fmt: skip
         made = with_pulled_models(
-            made, pulled, weights=weights, installed=found.installed, user=config.hosts, measured=found.measured,
-            own_snapshot=published,
+            made, pulled, weights=weights, installed=found.installed, user=config.hosts,
+            measured_strengths=found.measured, own_snapshot=published,
         )  # fmt: skip
-        made = with_discovered_models(made, found.servers, user=config.hosts, measured=found.measured)
+        made = with_discovered_models(made, found.servers, user=config.hosts, measured_strengths=found.measured)
         made = with_file_problems(made, found.wrong)
         self._made[hosts] = (found, made)
         return made

@@ -51,8 +51,8 @@ def _parse_parameter_count(word: str) -> float | None:
 
 def _forwarding_target(row: Tree, signs: DiscoveryRules) -> str:
     """Return where a forwarded model runs, from any of the keys that state it; "" if it is not forwarded."""
-    held = (row, _tree(row.get("details")), *map(_tree, _tree(row.get("meta")).values()))
-    for place in held:
+    trees = (row, _tree(row.get("details")), *map(_tree, _tree(row.get("meta")).values()))
+    for place in trees:
         for key in signs.forwarded_keys:
             value = place.get(key)
             if value not in (None, "", False, [], {}):
@@ -63,7 +63,7 @@ def _forwarding_target(row: Tree, signs: DiscoveryRules) -> str:
 # ---- OpenAI's list, with additions of others --------------------------------------------------------
 
 
-def _openai_models(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
+def _openai_models(tree: Tree, path: str, requested_model: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     """Parse OpenAI's model list with extensions.
 
     Supports OpenRouter's ``architecture``, which llama.cpp and llama-swap also serve, and vLLM's ``max_model_len``.
@@ -106,7 +106,7 @@ _LOCALAI: dict[str, Makes] = {
 }  # fmt: skip
 
 
-def _localai(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
+def _localai(tree: Tree, path: str, requested_model: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     for row in _rows(tree.get("data")):
         can = _set_of_words(row.get("capabilities"))
         makes: Makes = "other" if can else ""
@@ -122,7 +122,7 @@ def _localai(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterat
 # ---- stable-diffusion.cpp ---------------------------------------------------------------------------
 
 
-def _sd_server(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
+def _sd_server(tree: Tree, path: str, requested_model: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     """Parse stable-diffusion.cpp's list, which has one model, always under the same name."""
     for row in _rows(tree.get("data")):
         yield ModelReport(source=path, model=_text_or_empty(row.get("id")), makes="image", loaded=True)
@@ -131,7 +131,7 @@ def _sd_server(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iter
 # ---- llama.cpp --------------------------------------------------------------------------------------
 
 
-def _llama_props(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
+def _llama_props(tree: Tree, path: str, requested_model: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     """Parse llama.cpp's properties of its loaded model. Yields nothing for a router, which has no loaded model.
 
     Newer versions report the features of the chat template (common/jinja/caps.h). If the template has no tool support,
@@ -166,7 +166,7 @@ def _translate_ollama_capabilities(can: set[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _ollama_tags(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
+def _ollama_tags(tree: Tree, path: str, requested_model: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     for row in _rows(tree.get("models")):
         details = _tree(row.get("details"))
         yield ModelReport(
@@ -179,7 +179,7 @@ def _ollama_tags(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
         )  # fmt: skip
 
 
-def _ollama_show(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
+def _ollama_show(tree: Tree, path: str, requested_model: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     """Parse Ollama's description of a model.
 
     Older versions report no capabilities; they are then inferred from the projector and the metadata keys.
@@ -200,12 +200,12 @@ def _ollama_show(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
     arch = _text_or_empty(info.get("general.architecture"))
     size = _count(info.get("general.parameter_count"))
     yield ModelReport(
-        source=path, model=asked, trained=_count(info.get(f"{arch}.context_length")),
+        source=path, model=requested_model, trained=_count(info.get(f"{arch}.context_length")),
         elsewhere=_forwarding_target(tree, signs), parameters=float(size) if size else None, **can,
     )  # fmt: skip
 
 
-def _ollama_ps(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
+def _ollama_ps(tree: Tree, path: str, requested_model: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     for row in _rows(tree.get("models")):
         name = _text_or_empty(row.get("model")) or _text_or_empty(row.get("name"))
         yield ModelReport(source=path, model=name, loaded=True, context=_count(row.get("context_length")))
@@ -214,7 +214,7 @@ def _ollama_ps(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iter
 # ---- LM Studio --------------------------------------------------------------------------------------
 
 
-def _lmstudio_v0(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
+def _lmstudio_v0(tree: Tree, path: str, requested_model: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     for row in _rows(tree.get("data")):
         kind, can = _text_or_empty(row.get("type")), _set_of_words(row.get("capabilities"))
         makes: Makes = "embedding" if kind.startswith("embedding") else "text" if kind in ("llm", "vlm") else ""
@@ -228,21 +228,22 @@ def _lmstudio_v0(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
         )  # fmt: skip
 
 
-def _lmstudio_v1(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
+def _lmstudio_v1(tree: Tree, path: str, requested_model: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     """Parse LM Studio's list (v1).
 
     The context is the smallest of the loaded instances, because any of them may answer.
     """
     for row in _rows(tree.get("models")):
         can, instances = _tree(row.get("capabilities")), _rows(row.get("loaded_instances"))
-        held = [_count(_tree(each.get("config")).get("context_length")) for each in instances]
+        contexts = [_count(_tree(each.get("config")).get("context_length")) for each in instances]
         tools = can.get("trained_for_tool_use")
         makes: Makes = "embedding" if row.get("type") == "embedding" else "text" if row.get("type") == "llm" else ""
         yield ModelReport(
             source=path, model=_text_or_empty(row.get("key")), makes=makes, loaded=bool(instances),
             takes={"text": True, "image": can["vision"] is True} if "vision" in can else {},
             tools=tools if isinstance(tools, bool) else None,
-            context=min((each for each in held if each), default=None), trained=_count(row.get("max_context_length")),
+            context=min((each for each in contexts if each), default=None),
+            trained=_count(row.get("max_context_length")),
             elsewhere=_forwarding_target(row, signs)
             or next(filter(None, (_forwarding_target(i, signs) for i in instances)), ""),
             parameters=_parse_parameter_count(_text_or_empty(row.get("params_string"))),

@@ -194,11 +194,11 @@ class _Visit:
     async def _read_model(
         self, number: int, read: ListingRequest, model: str, row: DiscoveryRules, limiter: Any
     ) -> None:
-        asked = EncodedRequest(path=read.path, headers=_JSON, segments=(json.dumps({"model": model}).encode(),))
+        request = EncodedRequest(path=read.path, headers=_JSON, segments=(json.dumps({"model": model}).encode(),))
         limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
         async with limiter:
             try:
-                async with self._transport.post(self._place, asked, timeouts=limits) as response:
+                async with self._transport.post(self._place, request, timeouts=limits) as response:
                     body = await response.read_body(_LARGEST)
             except errors.IntermodalError:
                 return
@@ -207,9 +207,9 @@ class _Visit:
     def _apply_reply(self, number: int, read: ListingRequest, model: str, body: bytes, row: DiscoveryRules) -> None:
         tree = _parse_json(body)
         if isinstance(tree, Mapping):
-            heard = READERS[read.form](tree, read.path, model, row)
+            model_reports = READERS[read.form](tree, read.path, model, row)
             self._said.setdefault(number, []).extend(
-                each for each in heard if each.model or read.form in LOADED_MODEL_FORMS
+                each for each in model_reports if each.model or read.form in LOADED_MODEL_FORMS
             )
 
 

@@ -129,9 +129,13 @@ class ServerDirectory:
             if is_this_machine(row.base_url) and row.zone != "internet":  # a proxy to an internet host is not scanned
                 add(row.base_url, row.host())
         for row in self._rows():
-            said = self._env.get(row.discovery.address_env, "").strip() if row.discovery else ""
-            if said and settings.usual_ports and is_this_machine(server_root(_with_port(said, row.base_url))):
-                add(_with_port(said, row.base_url))
+            address_text = self._env.get(row.discovery.address_env, "").strip() if row.discovery else ""
+            if (
+                address_text
+                and settings.usual_ports
+                and is_this_machine(server_root(_with_port(address_text, row.base_url)))
+            ):
+                add(_with_port(address_text, row.base_url))
         for address in settings.addresses:
             add(address)
         return list(found.values())
@@ -147,11 +151,13 @@ def _as_before(server: DiscoveredServer, before: DiscoveredServer | None) -> Dis
     return msgspec.structs.replace(before, complete=False, message=server.message)
 
 
-def _with_port(said: str, usual: str) -> str:
+def _with_port(address: str, usual: str) -> str:
     """Complete an address as written in a variable: "0.0.0.0", ":8080", "127.0.0.1:11434", a URL."""
     from urllib.parse import urlsplit
 
-    text = said if "://" in said else f"http://{said if not said.startswith(':') else '127.0.0.1' + said}"
+    text = (
+        address if "://" in address else f"http://{address if not address.startswith(':') else '127.0.0.1' + address}"
+    )
     try:
         parts = urlsplit(text)
         port = parts.port or urlsplit(usual).port

@@ -39,9 +39,11 @@ _HELPERS = ("tesseract",)  # serves no endpoint, but assists the OCR runtime
 
 def install_commands() -> dict[str, str]:
     """Return the command that installs each protocol's runtime; "" if it is installed."""
-    there = _modules(_stamp(), find_spec)
+    installed = _modules(_stamp(), find_spec)
     protocols = [protocol for protocol in (*_NEEDS, *_PROGRAMS) if protocol not in _HELPERS]
-    return {protocol: there[protocol] if protocol in there else install_command(protocol) for protocol in protocols}
+    return {
+        protocol: installed[protocol] if protocol in installed else install_command(protocol) for protocol in protocols
+    }
 
 
 @lru_cache(maxsize=1)

@@ -102,30 +102,30 @@ class ContrastiveModel:
     # ---- loading --------------------------------------------------------------------------------
 
     def _tokenizer(self, folder: Path) -> Any:
-        made = load_tokenizer(folder)
+        tokenizer = load_tokenizer(folder)
         most = _JINA_CONTEXT if self._is_jina else self._text_config.get("max_position_embeddings")
         sigmoid = self.loss == "sigmoid"
         if not isinstance(most, int) or not 2 <= most <= 8_192:
             most = 64 if sigmoid else 77
-        made.enable_truncation(most)
-        padding = made.padding or {}
+        tokenizer.enable_truncation(most)
+        padding = tokenizer.padding or {}
         number = padding.get("pad_id", self._text_config.get("pad_token_id"))
         if self._is_jina:  # the model detects padding by the token id, because it gets no mask
-            number = next((id for id in map(made.token_to_id, _PADS) if id is not None), number)
+            number = next((id for id in map(tokenizer.token_to_id, _PADS) if id is not None), number)
         number = number if isinstance(number, int) else 1
         # SigLIP was trained on texts padded to full length; CLIP ignores everything after the end token.
         length = most if sigmoid else None
-        made.enable_padding(pad_id=number, pad_token=made.id_to_token(number) or "", length=length)
-        return made
+        tokenizer.enable_padding(pad_id=number, pad_token=tokenizer.id_to_token(number) or "", length=length)
+        return tokenizer
 
     def _output_name(self, session: Any, names: tuple[str, ...], folder: Path) -> str:
-        there = [output.name for output in session.get_outputs()]
+        output_names = [output.name for output in session.get_outputs()]
         able = (*names, _POOLED) if self.loss == "sigmoid" else names
-        only = there[0] if len(there) == 1 and there[0] not in (_POOLED, _HIDDEN) else ""
-        found = next((name for name in able if name in there), only)
+        only = output_names[0] if len(output_names) == 1 and output_names[0] not in (_POOLED, _HIDDEN) else ""
+        found = next((name for name in able if name in output_names), only)
         if not found:
             raise WeightsError(
-                f"outputs {', '.join(there)}, but no vectors", where=folder.name,
+                f"outputs {', '.join(output_names)}, but no vectors", where=folder.name,
                 todo="export it with the projection, as CLIPVisionModelWithProjection",
             )  # fmt: skip
         return found
@@ -135,9 +135,9 @@ class ContrastiveModel:
 
         Measuring opens the whole model's file only for this; two texts and one image suffice.
         """
-        stated = logit_scale(config)
-        if stated is not None:
-            return math.exp(min(stated[0], 20.0)), stated[1]
+        stated_scale = logit_scale(config)
+        if stated_scale is not None:
+            return math.exp(min(stated_scale[0], 20.0)), stated_scale[1]
         if self._is_jina:  # its config states only the initial scale, and the whole model outputs no logits to measure
             self.assumed_scale = True
             return _CLIP_SCALE, 0.0
@@ -145,9 +145,9 @@ class ContrastiveModel:
         if whole is not None and _LOGITS in [output.name for output in whole.get_outputs()]:
             return self._measure_scale(whole, folder)
         if self.loss == "softmax":
-            begun = config.get("logit_scale_init_value")
-            if isinstance(begun, int | float) and abs(begun - _UNTRAINED) > 1e-3:
-                return math.exp(min(float(begun), 20.0)), 0.0
+            initial_value = config.get("logit_scale_init_value")
+            if isinstance(initial_value, int | float) and abs(initial_value - _UNTRAINED) > 1e-3:
+                return math.exp(min(float(initial_value), 20.0)), 0.0
             return _CLIP_SCALE, 0.0
         raise WeightsError(
             "states neither logit_scale nor logit_bias, which a sigmoid needs", where=folder.name,
@@ -160,36 +160,43 @@ class ContrastiveModel:
         rows = self._texts.encode_batch(["a photo of a cat", "seven red stones in the rain"])
         side = self._prepare.longer_side
         numpy = self._numpy
-        given = {
+        inputs = {
             "input_ids": numpy.array([row.ids for row in rows], dtype="int64"),
             "attention_mask": numpy.array([row.attention_mask for row in rows], dtype="int64"),
             "pixel_values": numpy.linspace(-1, 1, 3 * side * side, dtype="float32").reshape(1, 3, side, side),
         }
-        logits, seen, said = self._run(session, [_LOGITS, vision, text], given, several=True)
-        picture = numpy.array(self._unit(seen[0]))
-        cosines = [float(picture @ numpy.array(self._unit(each))) for each in said]
+        logits, image_vectors, text_vectors = self._run(session, [_LOGITS, vision, text], inputs, several=True)
+        picture = numpy.array(self._unit(image_vectors[0]))
+        cosines = [float(picture @ numpy.array(self._unit(each))) for each in text_vectors]
         if abs(cosines[0] - cosines[1]) < 1e-7:
             return _CLIP_SCALE, 0.0
         scale = float(logits[0][0] - logits[0][1]) / (cosines[0] - cosines[1])
         bias = float(logits[0][0]) - scale * cosines[0] if self.loss == "sigmoid" else 0.0
         return scale, bias
 
-    def _run(self, session: Any, output: Any, given: dict[str, Any], *, several: bool = False) -> Any:
-        wanted = {each.name: each for each in session.get_inputs()}
-        found = {name: cast_to_input(value, wanted[name]) for name, value in given.items() if name in wanted}
-        for name, each in wanted.items():  # a file with both encoders needs all inputs: missing ones get dummy values
+    def _run(self, session: Any, output: Any, inputs: dict[str, Any], *, several: bool = False) -> Any:
+        session_inputs = {each.name: each for each in session.get_inputs()}
+        found = {
+            name: cast_to_input(value, session_inputs[name]) for name, value in inputs.items() if name in session_inputs
+        }
+        for (
+            name,
+            each,
+        ) in session_inputs.items():  # a file with both encoders needs all inputs: missing ones get dummy values
             if name not in found:
                 found[name] = self._blank_input(name, each)
-        made = session.run(output if several else [output], found)
-        return made if several else made[0]
+        outputs = session.run(output if several else [output], found)
+        return outputs if several else outputs[0]
 
-    def _blank_input(self, name: str, wanted: Any) -> Any:
+    def _blank_input(self, name: str, model_input: Any) -> Any:
         if name == "pixel_values":
             side = self._prepare.longer_side
-            return cast_to_input(self._numpy.zeros((1, 3, side, side), dtype="float32"), wanted)
+            return cast_to_input(self._numpy.zeros((1, 3, side, side), dtype="float32"), model_input)
         if name in ("input_ids", "attention_mask", "position_ids"):
             row = self._texts.encode("a")
-            return cast_to_input(self._numpy.array([row.ids if name == "input_ids" else row.attention_mask]), wanted)
+            return cast_to_input(
+                self._numpy.array([row.ids if name == "input_ids" else row.attention_mask]), model_input
+            )
         raise WeightsError(
             f"requires the input {name}, which is not provided", where="onnx", todo="export it in the usual form"
         )
@@ -257,7 +264,7 @@ def _in_words_of_transformers(config: dict[str, Any]) -> dict[str, Any]:
     ``shortest`` resizes by the shorter side and crops the centre; ``squash`` resizes to a square. ``longest``, which
     pads, is not supported: no model with ONNX files uses it.
     """
-    mode, how, size = (
+    mode, crop_mode, size = (
         config.get("resize_mode", "shortest"),
         config.get("interpolation", "bicubic"),
         config.get("size", 224),
@@ -266,14 +273,14 @@ def _in_words_of_transformers(config: dict[str, Any]) -> dict[str, Any]:
         size = size[0]
     if mode not in ("shortest", "squash"):
         raise _unusable(f"resize_mode {mode!r}")
-    if how not in _INTERPOLATIONS:
-        raise _unusable(f"interpolation {how!r}")
+    if crop_mode not in _INTERPOLATIONS:
+        raise _unusable(f"interpolation {crop_mode!r}")
     if not isinstance(size, int):
         raise _unusable(f"a size of {size!r}")
     cropped = mode == "shortest"
     return {
         "size": size, "do_center_crop": cropped, "crop_size": size if cropped else None,
-        "resample": _INTERPOLATIONS[how],
+        "resample": _INTERPOLATIONS[crop_mode],
         "image_mean": config.get("mean", config.get("image_mean")),
         "image_std": config.get("std", config.get("image_std")),
     }  # fmt: skip
@@ -335,18 +342,18 @@ def load(path: str, name: str) -> dict[str, Any]:
 
 def embed_image(path: str, name: str, data: bytes) -> dict[str, Any]:
     """Return the embedding of one image."""
-    told = load(path, name)
+    model_about = load(path, name)
     assert _model is not None
     vector, patches = _model.embed_image(data)
-    return {**told, "vectors": [vector], "tokens": patches, "cut": 0}
+    return {**model_about, "vectors": [vector], "tokens": patches, "cut": 0}
 
 
 def embed_texts(path: str, name: str, texts: list[str]) -> dict[str, Any]:
     """Return the embeddings of texts."""
-    told = load(path, name)
+    model_about = load(path, name)
     assert _model is not None
     vectors, tokens, cut = _model.embed_texts(texts)
-    return {**told, "vectors": vectors, "tokens": tokens, "cut": cut}
+    return {**model_about, "vectors": vectors, "tokens": tokens, "cut": cut}
 
 
 if __name__ == "__main__":

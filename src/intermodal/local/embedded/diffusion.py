@@ -66,14 +66,14 @@ def load(path: str, name: str) -> None:
         return
     found = read_diffusion_files(Path(path))
     engine = _engine()
-    wanted = engine.SDContextParams(n_threads=thread_count(), vae_decode_only=False)
+    parameters = engine.SDContextParams(n_threads=thread_count(), vae_decode_only=False)
     for part, file in found.parts.items():
-        setattr(wanted, _ATTRIBUTES[part], file)
+        setattr(parameters, _ATTRIBUTES[part], file)
     # No log callback is set: threads that load tensors call it, and deadlock if the callback waits for them. Without
     # this setting the engine frees the weights after its first image, and the second one ends the process.
-    wanted.free_params_immediately = False
+    parameters.free_params_immediately = False
     try:
-        _context = engine.SDContext(wanted)
+        _context = engine.SDContext(parameters)
     except (RuntimeError, ValueError, OSError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         raise WeightsError("cannot be opened by the engine", where=name, todo=_PARTS) from None
@@ -88,21 +88,22 @@ def draw(
     white where the image may change.
     """
     load(path, name)
-    engine, asked = _engine(), msgspec.convert(wanted, DiffusionRequest)
-    width, height = asked.size
-    seed = secrets.randbelow(1 << 31) if asked.seed is None else asked.seed
-    given: dict[str, Any] = {}
+    engine, diffusion_request = _engine(), msgspec.convert(wanted, DiffusionRequest)
+    width, height = diffusion_request.size
+    seed = secrets.randbelow(1 << 31) if diffusion_request.seed is None else diffusion_request.seed
+    image_arguments: dict[str, Any] = {}
     if picture:
-        given["init_image"] = _image(engine, picture, width, height)
-        given["strength"] = 1.0 if asked.strength is None else asked.strength
+        image_arguments["init_image"] = _image(engine, picture, width, height)
+        image_arguments["strength"] = 1.0 if diffusion_request.strength is None else diffusion_request.strength
     if mask:
-        given["mask_image"] = _mask(engine, mask, width, height)
-    _report_steps(engine, asked, sketches)
+        image_arguments["mask_image"] = _mask(engine, mask, width, height)
+    _report_steps(engine, diffusion_request, sketches)
     try:
-        made = _context.generate(
-            without_nul(asked.prompt), negative_prompt=without_nul(asked.negative), width=width, height=height,
-            seed=seed, batch_count=asked.count, sample_steps=asked.steps, cfg_scale=asked.guidance,
-            sample_method=_method(engine, asked.sampler), **given,
+        generated = _context.generate(
+            without_nul(diffusion_request.prompt), negative_prompt=without_nul(diffusion_request.negative), width=width,
+            height=height, seed=seed, batch_count=diffusion_request.count, sample_steps=diffusion_request.steps,
+            cfg_scale=diffusion_request.guidance,
+            sample_method=_method(engine, diffusion_request.sampler), **image_arguments,
         )  # fmt: skip
     except RuntimeError:
         raise RuntimeCrashed("the engine drew nothing", where=name, todo=_PARTS) from None
@@ -110,12 +111,15 @@ def draw(
         engine.set_progress_callback(None)
         if sketches:
             engine.set_preview_callback(None)
-    pixels = [each.to_numpy().copy() for each in made]
+    pixels = [each.to_numpy().copy() for each in generated]
     if mask:  # the model returns a new version of the whole image: the protected area is restored
         numpy = import_library("numpy")
-        kept, changes = given["init_image"].to_numpy(), given["mask_image"].to_numpy() > 0
-        pixels = [numpy.where(changes, each, kept) for each in pixels]
-    return {"pictures": [_file(each, asked.form) for each in pixels], "seed": seed}
+        original_pixels, changes = (
+            image_arguments["init_image"].to_numpy(),
+            image_arguments["mask_image"].to_numpy() > 0,
+        )
+        pixels = [numpy.where(changes, each, original_pixels) for each in pixels]
+    return {"pictures": [_file(each, diffusion_request.form) for each in pixels], "seed": seed}
 
 
 def _report_steps(engine: Any, diffusion_request: DiffusionRequest, sketches: bool) -> None:

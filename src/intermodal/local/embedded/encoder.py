@@ -78,8 +78,8 @@ class EncoderModel:
     def rank(self, query: str, texts: list[str]) -> dict[str, Any]:
         """Return the relevance of each text to the query, 0 to 1."""
         self._must_be("rank", "no number that ranks")
-        asked, shortened = self._query(query)
-        windows, cut = self._windows([(asked, text) for text in texts])
+        query_tokens, shortened = self._query(query)
+        windows, cut = self._windows([(query_tokens, text) for text in texts])
         rows = [row for each in windows for row in each]
         logits = self._run(rows)[:, 0]
         scores, at = [], 0
@@ -145,8 +145,8 @@ class EncoderModel:
 
     def _token_id_of(self, label: str) -> int:
         """Return the token id of a word. Raises UsageError if the word is not a single token."""
-        for said in (f" {label}", label):
-            ids = self._tokens.encode(said, add_special_tokens=False).ids
+        for spelling in (f" {label}", label):
+            ids = self._tokens.encode(spelling, add_special_tokens=False).ids
             if len(ids) == 1:
                 return int(ids[0])
         raise UsageError(f"{label!r} is more than one token of this model", todo="use words that are single tokens")
@@ -190,10 +190,10 @@ class EncoderModel:
         self._tokens.enable_truncation(self.most, strategy="longest_first" if len(texts[0]) == 1 else split)
         most = self.most * _CHARACTERS * WINDOWS
         found, cut = [], 0
-        for given in texts:
-            row = self._tokens.encode(*(without_nul(each[:most]) for each in given))
+        for text in texts:
+            row = self._tokens.encode(*(without_nul(each[:most]) for each in text))
             every = [row, *row.overflowing]
-            cut += len(every) > WINDOWS or max(map(len, given)) > most
+            cut += len(every) > WINDOWS or max(map(len, text)) > most
             found.append(every[:WINDOWS])
         return found, cut
 
@@ -201,7 +201,7 @@ class EncoderModel:
         """Return the logits of windows, batched by length."""
         numpy = self._numpy
         order = sorted(range(len(rows)), key=lambda at: len(rows[at].ids))
-        made: list[Any] = [None] * len(rows)
+        logits_by_row: list[Any] = [None] * len(rows)
         for start in range(0, len(order), BATCH):
             some = order[start : start + BATCH]
             longest = max(len(rows[at].ids) for at in some)
@@ -210,13 +210,13 @@ class EncoderModel:
                 "attention_mask": [_pad(rows[at].attention_mask, longest, 0) for at in some],
                 "token_type_ids": [_pad(rows[at].type_ids, longest, 0) for at in some],
             }
-            given = {
+            inputs = {
                 name: cast_to_input(numpy.array(columns[name], dtype="int64"), each)
                 for name, each in self._wanted.items()
             }
-            for at, logits in zip(some, self._session.run([self._output], given)[0], strict=True):
-                made[at] = numpy.asarray(logits, dtype="float64")
-        found = numpy.stack(made)
+            for at, logits in zip(some, self._session.run([self._output], inputs)[0], strict=True):
+                logits_by_row[at] = numpy.asarray(logits, dtype="float64")
+        found = numpy.stack(logits_by_row)
         count = len(self.head.labels)
         labels = {"labels": count, "entails": count, "rank": 1}.get(self.head.kind)
         if labels is not None and found.shape[1:] != (labels,):
@@ -230,17 +230,21 @@ class EncoderModel:
     # ---- loading ----------------------------------------------------------------------------------
 
     def _padding(self, config: dict[str, Any]) -> int:
-        stated = config.get("pad_token_id")
-        return stated if isinstance(stated, int) and stated >= 0 else 0
+        stated_token = config.get("pad_token_id")
+        return stated_token if isinstance(stated_token, int) and stated_token >= 0 else 0
 
     def _logits(self, file: Path) -> str:
-        there = [output.name for output in self._session.get_outputs()]
-        if _LOGITS in there:
+        output_names = [output.name for output in self._session.get_outputs()]
+        if _LOGITS in output_names:
             return _LOGITS
-        if len(there) == 1 and there[0] not in ("last_hidden_state", "pooler_output", "sentence_embedding"):
-            return str(there[0])
+        if len(output_names) == 1 and output_names[0] not in (
+            "last_hidden_state",
+            "pooler_output",
+            "sentence_embedding",
+        ):
+            return str(output_names[0])
         raise WeightsError(
-            f"outputs {', '.join(there)}, but no logits", where=file.name,
+            f"outputs {', '.join(output_names)}, but no logits", where=file.name,
             todo="export it with its head, as optimum does for text-classification",
         )  # fmt: skip
 

@@ -213,9 +213,9 @@ def _reads_more(other: tesseract.TesseractLine, line: _Line, *, unread: bool) ->
     figures = line.score >= NAMED and not any(map(str.isalpha, line.text))
     if figures and _figures(line.text) - _figures(other.text):
         return False
-    named = line.score >= NAMED and other.confidence < NAME and any(map(str.isalpha, line.text))
+    is_name = line.score >= NAMED and other.confidence < NAME and any(map(str.isalpha, line.text))
     words = tesseract.is_foreign(other.text) or tesseract.FOREIGN_WORD.search(other.text)
-    return unread or (bool(words) and not named)
+    return unread or (bool(words) and not is_name)
 
 
 def _figures(text: str) -> Counter[int]:
@@ -250,13 +250,13 @@ def _read_other_scripts(
     if not (worse if page else lines) or not tesseract.program():
         return {}
     known = asked()
-    told = script in known
-    known = {script: known[script]} if told else known
+    is_known_script = script in known
+    known = {script: known[script]} if is_known_script else known
     if not known:
         return {}
     first = worse if page else lines
     cuts = _line_crops(picture, first)
-    read, language = tesseract.read_in_best_language(cuts, known, thread_count(), script_known=told)
+    read, language = tesseract.read_in_best_language(cuts, known, thread_count(), script_known=is_known_script)
     rest = [line for line, _ in found if line not in first] if page and language.code else []
     read += tesseract.read_lines(_line_crops(picture, rest), language, thread_count())
     return {line.corners: each for line, each in zip([*first, *rest], read, strict=True)}
@@ -319,8 +319,8 @@ def _detect_boxes(picture: Any) -> list[_Box]:
     enlarge = max(1.0, READ_LEAST / min(*_padded_size(height, width)))
     cv2 = import_library("cv2")
     squarer = _squarer(picture)
-    shown = squarer if enlarge == 1 else cv2.resize(squarer, None, fx=enlarge, fy=enlarge)
-    found = _engine.text_det(shown)
+    detector_input = squarer if enlarge == 1 else cv2.resize(squarer, None, fx=enlarge, fy=enlarge)
+    found = _engine.text_det(detector_input)
     if found.boxes is None:
         return []
     sure = statistics.fmean(map(float, found.scores))  # boxes are sorted but scores are not
@@ -359,8 +359,8 @@ def _read_rotated(picture: Any, boxes: list[_Box]) -> list[_Line]:
     lines += _recognise(picture, [_rotate_box(box, quarter) for box in order[SAMPLE:]])
     odd = [place for place, line in enumerate(lines) if _orientation_sign(line.corners) < 0]
     for turn in (1, 3) if odd else ():
-        again = _recognise(picture, [_rotate_box(order[place], quarter + turn) for place in odd])
-        for place, line in zip(odd, again, strict=True):
+        rotated_lines = _recognise(picture, [_rotate_box(order[place], quarter + turn) for place in odd])
+        for place, line in zip(odd, rotated_lines, strict=True):
             lines[place] = max(lines[place], line, key=lambda each: each.score * bool(each.text.strip()))
     return lines
 
@@ -398,8 +398,8 @@ def _rotate_box(box: _Box, quarter: int) -> _Box:
 def _recognise(picture: Any, boxes: list[_Box]) -> list[_Line]:
     if not boxes:
         return []
-    wanted = importlib.import_module("rapidocr.ch_ppocr_rec").TextRecInput
-    found = _engine.text_rec(wanted(img=[_crop_line(picture, box.corners) for box in boxes]))
+    input_class = importlib.import_module("rapidocr.ch_ppocr_rec").TextRecInput
+    found = _engine.text_rec(input_class(img=[_crop_line(picture, box.corners) for box in boxes]))
     return [
         _Line(str(text), float(score) if score == score else 0.0, box.corners, box.sure)
         for text, score, box in zip(found.txts, found.scores, boxes, strict=True)
@@ -536,18 +536,18 @@ def join_tile_boxes(found: Iterable[Sequence[Corners]]) -> list[Corners]:
         ((corners, place) for place, of_tile in enumerate(found) for corners in of_tile),
         key=lambda each: _top_edge(each[0]),
     )
-    kept: list[tuple[Corners, int]] = []
+    kept_boxes: list[tuple[Corners, int]] = []
     open_: list[tuple[Corners, int]] = []  # boxes that extend below the current sweep position
     for corners, place in boxes:
-        passed = [each for each in open_ if _hull(each[0])[3] <= _top_edge(corners)]
-        kept += passed
-        open_ = [each for each in open_ if each not in passed]
+        finished_boxes = [each for each in open_ if _hull(each[0])[3] <= _top_edge(corners)]
+        kept_boxes += finished_boxes
+        open_ = [each for each in open_ if each not in finished_boxes]
         same = [each for each in open_ if each[1] != place and _same_line(each[0], corners)]
         for each in same:
             open_.remove(each)
             corners = _merged_box(each[0], corners)
         open_.append((corners, place))
-    return [corners for corners, _ in (*kept, *open_)]
+    return [corners for corners, _ in (*kept_boxes, *open_)]
 
 
 def _top_edge(corners: Corners) -> float:

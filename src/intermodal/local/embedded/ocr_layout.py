@@ -144,8 +144,8 @@ def page_slant(lines: Iterable[ReadLine]) -> float:
         return 0.0
     quarters = [sum(length for angle, length in angles if _quarter(angle) == place) for place in range(4)]
     most = quarters.index(max(quarters)) * math.pi / 2
-    turned = ((_normalize_angle(angle - most), length) for angle, length in angles)
-    near = sorted((angle, length) for angle, length in turned if abs(angle) <= math.pi / 4)
+    rotated_angles = ((_normalize_angle(angle - most), length) for angle, length in angles)
+    near = sorted((angle, length) for angle, length in rotated_angles if abs(angle) <= math.pi / 4)
     half, passed = sum(length for _, length in near) / 2, 0.0
     for angle, length in near:
         passed += length
@@ -183,13 +183,13 @@ def _level(lines: Iterable[ReadLine]) -> list[_Placed]:
         corners = _corners(line)
         points = [(x * cos + y * sin, y * cos - x * sin) for x, y in zip(corners[::2], corners[1::2], strict=True)]
         (ax, ay), (bx, by), (cx, cy), (dx, dy) = points
-        turned = abs(bx - ax) < abs(by - ay)
-        if turned:
+        is_vertical = abs(bx - ax) < abs(by - ay)
+        if is_vertical:
             left, right, top, bottom = min(ax, cx), max(ax, cx), min(ay, cy), max(ay, cy)
         else:
             left, right, top, bottom = (ax + dx) / 2, (bx + cx) / 2, (ay + by) / 2, (cy + dy) / 2
         edges = min(top, bottom), min(left, right), max(left, right), max(top, bottom)
-        placed.append(_Placed(*edges, line.text, line, turned))
+        placed.append(_Placed(*edges, line.text, line, is_vertical))
     return sorted(placed, key=lambda each: each[:5])
 
 
@@ -236,9 +236,9 @@ def _gutters(lines: list[_Placed]) -> list[tuple[int, float, float]]:
         if min(bisect_right(rights, place), len(lefts) - bisect_left(lefts, place)) < _LINES:
             continue
         columns = [
-            (left, beside)
-            for _, left, beside in _bands(lines, place)
-            if _is_prose(left, last=True) and _is_prose(beside, last=False)
+            (left, neighbours)
+            for _, left, neighbours in _bands(lines, place)
+            if _is_prose(left, last=True) and _is_prose(neighbours, last=False)
         ]
         if columns:
             width = min(each.left for _, beside in columns for each in beside) - max(
@@ -369,11 +369,11 @@ def _tables(rows: Iterable[list[_Cell]]) -> list[tuple[list[list[_Cell]], list[_
 
 def _with_row(columns: Sequence[_Column], row: Iterable[_Cell], place: int) -> list[_Column] | None:
     """Return the columns extended by a row; None if two of its cells would share a column."""
-    made = list(columns)
+    new_columns = list(columns)
     for cell in row:
         over, rows = [], frozenset((place,))
         left, right = cell.left, cell.right
-        for column in made:
+        for column in new_columns:
             if min(column.right, cell.right) - max(column.left, cell.left) <= _TOUCHING * cell.height:
                 continue
             if rows & column.rows:
@@ -381,8 +381,8 @@ def _with_row(columns: Sequence[_Column], row: Iterable[_Cell], place: int) -> l
             over.append(column)
             rows |= column.rows
             left, right = min(left, column.left), max(right, column.right)
-        made = [*(column for column in made if column not in over), _Column(left, right, rows)]
-    return sorted(made)
+        new_columns = [*(column for column in new_columns if column not in over), _Column(left, right, rows)]
+    return sorted(new_columns)
 
 
 def _table_lines(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[str]:
@@ -392,14 +392,14 @@ def _table_lines(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> li
     is written unchanged.
     """
     full = sum(len(row) == len(columns) for row in table) >= _FILLED_ROWS
-    written = []
+    lines_text = []
     for place, row in enumerate(table):
         texts = [cell.text for cell in row]
         if full and 1 < len(row) < len(columns):
             cells = iter(texts)
             texts = [next(cells) if place in column.rows else "" for column in columns]
-        written.append("\t".join(texts).rstrip("\t"))
-    return written
+        lines_text.append("\t".join(texts).rstrip("\t"))
+    return lines_text
 
 
 def _with_ruled_tables(lines: list[_Placed]) -> list[_Placed]:
@@ -415,18 +415,18 @@ def _with_ruled_tables(lines: list[_Placed]) -> list[_Placed]:
     placed = [each for each in lines if not each.line.cell]
     for by_row in tables.values():
         columns = sorted({column for cells in by_row.values() for column in cells})
-        texts, held = [], list[_Placed]()
+        texts, table_lines = [], list[_Placed]()
         for _, cells in sorted(by_row.items()):
             in_order = {column: [each for row in _rows(cell) for each in row] for column, cell in cells.items()}
             words = [[each.text for each in in_order.get(column, ()) if each.text.strip()] for column in columns]
             texts.append("\t".join(map(" ".join, words)).rstrip("\t"))
-            held += [each for column in columns for each in in_order.get(column, ())]
+            table_lines += [each for column in columns for each in in_order.get(column, ())]
         edges = (
-            min(each.top for each in held), min(each.left for each in held),
-            max(each.right for each in held), max(each.bottom for each in held),
+            min(each.top for each in table_lines), min(each.left for each in table_lines),
+            max(each.right for each in table_lines), max(each.bottom for each in table_lines),
         )  # fmt: skip
         text = "\n".join(filter(None, texts))
-        placed.append(_Placed(*edges, text, held[0].line, False, tuple(each.line for each in held)))
+        placed.append(_Placed(*edges, text, table_lines[0].line, False, tuple(each.line for each in table_lines)))
     return sorted(placed, key=lambda each: each[:5])
 
 
@@ -450,9 +450,9 @@ def _letter_of_code(rows: Sequence[_Row]) -> float:
 
 
 def _row_line(row: _Row, margin: float, letter: float) -> str:
-    written, at = "", margin
+    row_text, at = "", margin
     for each in row:
         blanks = round((each.left - at) / letter)
-        written += " " * (max(1, blanks) if written else max(0, blanks)) + each.text
+        row_text += " " * (max(1, blanks) if row_text else max(0, blanks)) + each.text
         at = each.right
-    return written
+    return row_text

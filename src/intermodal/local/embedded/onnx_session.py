@@ -29,9 +29,9 @@ def open_session(path: Path) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def cast_to_input(value: Any, wanted: Any) -> Any:
+def cast_to_input(value: Any, model_input: Any) -> Any:
     """Cast an array to the type of a model's input."""
-    return value.astype(_KINDS.get(wanted.type, str(value.dtype)), copy=False)
+    return value.astype(_KINDS.get(model_input.type, str(value.dtype)), copy=False)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -39,9 +39,9 @@ def load_tokenizer(folder: Path) -> Any:
     path = folder / "tokenizer.json"
     if not path.is_file() or path.stat().st_size > MAX_TOKENIZER:
         raise WeightsError("has no tokenizer.json that can be read", where=folder.name, todo="put it there")
-    made = import_library("tokenizers").Tokenizer
+    tokenizer_class = import_library("tokenizers").Tokenizer
     try:
-        return made.from_file(str(path))
+        return tokenizer_class.from_file(str(path))
     except Exception:  # the library raises bare Exception
         raise WeightsError("is not a tokenizer", where=path.name, todo="fetch it again") from None
 

@@ -42,10 +42,10 @@ def program() -> str:
     A gateway calls this every second, so it avoids ``pathlib``, which interns every part of a path and would make the
     interpreter's string table grow.
     """
-    named = os.environ.get(PLACE, "")
-    beside = os.path.join(os.path.dirname(sys.executable), "piper")
-    for found in (named and shutil.which(named), shutil.which(beside), shutil.which("piper")):
-        if found and (found == named or _speaks(found)):
+    configured = os.environ.get(PLACE, "")
+    beside_python = os.path.join(os.path.dirname(sys.executable), "piper")
+    for found in (configured and shutil.which(configured), shutil.which(beside_python), shutil.which("piper")):
+        if found and (found == configured or _speaks(found)):
             return found
     return ""
 
@@ -112,7 +112,7 @@ class PiperVoice:
     async def _speak(self, arguments: Mapping[str, Any], progress: Callable[[float | None, str], None] | None) -> Any:
         lines: list[str] = arguments["lines"]
         total, done = max(1, sum(map(len, lines))), 0
-        made: list[bytes] = []
+        samples: list[bytes] = []
         silent: list[str] = []
         rate = 0
         for line in lines:
@@ -122,14 +122,14 @@ class PiperVoice:
                 await self._start(str(arguments["path"]))
             else:
                 pcm, rate = spoken
-                made.append(pcm)
+                samples.append(pcm)
             done += len(line)
             if progress is not None:
                 progress(done / total, line)
-        if not made:
+        if not samples:
             raise InputUnsupported("has nothing in it that this voice can speak", where=self.name)
         pause = b"\0\0" * int(rate * PAUSE)
-        return {"pcm": pause.join(made), "rate": rate, "silent": silent}
+        return {"pcm": pause.join(samples), "rate": rate, "silent": silent}
 
     async def _start(self, voice: str) -> None:
         import subprocess

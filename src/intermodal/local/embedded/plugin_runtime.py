@@ -36,14 +36,16 @@ def transcribe(path: str, name: str, runtime: str, pcm: Data, language: str, tra
     load(path, name, runtime)
     samples = read_whole(pcm, name)
     seconds = len(samples) / 2 / _RATE
-    made = _call_plugin(runtime, "transcribe", _models[runtime, path], samples, language)
-    if not isinstance(made, Transcript):
-        made = Transcript(language=language, seconds=seconds, segments=_values(runtime, "transcribe", made, Segment))
-    segments = [[each.start, each.end, each.text, each.certainty] for each in made.segments]
+    returned = _call_plugin(runtime, "transcribe", _models[runtime, path], samples, language)
+    if not isinstance(returned, Transcript):
+        returned = Transcript(
+            language=language, seconds=seconds, segments=_values(runtime, "transcribe", returned, Segment)
+        )
+    segments = [[each.start, each.end, each.text, each.certainty] for each in returned.segments]
     return {
-        "language": made.language, "confidence": made.confidence, "seconds": made.seconds or seconds,
-        "certainty": made.certainty, "segments": segments, "unheard": made.unheard,
-        "masked": made.masked,
+        "language": returned.language, "confidence": returned.confidence, "seconds": returned.seconds or seconds,
+        "certainty": returned.certainty, "segments": segments, "unheard": returned.unheard,
+        "masked": returned.masked,
     }  # fmt: skip
 
 
@@ -53,8 +55,10 @@ def read_lines(
 ) -> dict[str, Any]:  # fmt: skip
     """Read the lines of an image. Returns the reply format of the built-in runtimes."""
     load(path, name, runtime)
-    made = _values(runtime, "read", _call_plugin(runtime, "read", _models[runtime, path], png, language), ReadLine)
-    return {"lines": [[line.text, line.confidence, _corners(line), line.unread, _cell(line)] for line in made]}
+    lines_read = _values(
+        runtime, "read", _call_plugin(runtime, "read", _models[runtime, path], png, language), ReadLine
+    )
+    return {"lines": [[line.text, line.confidence, _corners(line), line.unread, _cell(line)] for line in lines_read]}
 
 
 def _cell(line: ReadLine) -> tuple[int, ...]:
@@ -68,10 +72,10 @@ def _corners(line: ReadLine) -> list[tuple[float, float]]:
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-def _values(runtime: str, function: str, made: Any, kind: type[Any]) -> tuple[Any, ...]:
+def _values(runtime: str, function: str, returned: Any, kind: type[Any]) -> tuple[Any, ...]:
     """Return the results of a plugin's function. Raises RuntimeCrashed if any is not an instance of ``kind``."""
-    if isinstance(made, (list, tuple)) and all(isinstance(each, kind) for each in made):
-        return tuple(made)
+    if isinstance(returned, (list, tuple)) and all(isinstance(each, kind) for each in returned):
+        return tuple(returned)
     plugin = runtime_plugins()[runtime]
     raise _plugin_error(plugin, f"returned something else than {kind.__name__}s from {function}")
 
@@ -85,8 +89,8 @@ def _call_plugin(runtime: str, function: str, *arguments: Any) -> Any:
     # Raised outside ``except``: the child's loop would treat a chained ImportError as a missing dependency of
     # intermodal.
     try:
-        made = getattr(found, function)(*arguments)
-        return list(made) if hasattr(made, "__next__") else made
+        returned = getattr(found, function)(*arguments)
+        return list(returned) if hasattr(returned, "__next__") else returned
     except (IntermodalError, MemoryError):
         raise
     except ImportError as error:

@@ -92,8 +92,8 @@ class Grid:
         for cell in found:
             if cell is not None:
                 tables[cell.place[0]].append(cell)
-        kept = {number for number, cells in tables.items() if self._is_table(number, cells)}
-        return [cell.place if cell is not None and cell.place[0] in kept else () for cell in found]
+        kept_tables = {number for number, cells in tables.items() if self._is_table(number, cells)}
+        return [cell.place if cell is not None and cell.place[0] in kept_tables else () for cell in found]
 
     def _cell(self, corners: Corners) -> Cell | None:
         begin, end, middle = self.level(corners)

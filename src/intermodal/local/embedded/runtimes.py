@@ -294,11 +294,11 @@ class EmbeddedRuntimes:
     ) -> tuple[WorkerReply, float]:  # fmt: skip
         slot = self._slot(endpoint)
         _, load_seconds = await slot.load_if_needed()
-        given = {**slot.model, **arguments}
+        all_arguments = {**slot.model, **arguments}
         if take is not None and isinstance(slot.worker, WorkerProcess):
-            reply = await slot.worker.call(method, given, progress=progress, take=take)
+            reply = await slot.worker.call(method, all_arguments, progress=progress, take=take)
         else:
-            reply = await slot.worker.call(method, given, progress=progress)
+            reply = await slot.worker.call(method, all_arguments, progress=progress)
         return reply, load_seconds
 
     def _slot(self, endpoint: Endpoint) -> _Slot:
@@ -341,8 +341,8 @@ class EmbeddedRuntimes:
 
 def _weights_name(endpoint: Endpoint) -> str:
     """Return the name under which the weights are pulled; for a user's folder, the model's name."""
-    named = "" if is_model_folder(endpoint.weights) else endpoint.weights
-    return named or endpoint.served_as or endpoint.id
+    model_name = "" if is_model_folder(endpoint.weights) else endpoint.weights
+    return model_name or endpoint.served_as or endpoint.id
 
 
 def _contrastive_result(reply: WorkerReply, load_seconds: float) -> ContrastiveResult:

@@ -101,12 +101,12 @@ class TesseractLanguage(NamedTuple):
 
 def program() -> str:
     """Return Tesseract's path, "" if it is not installed. Does not run it."""
-    named = os.environ.get(PLACE, "")
-    if named and (found := shutil.which(named)):
+    configured = os.environ.get(PLACE, "")
+    if configured and (found := shutil.which(configured)):
         return found
     found = shutil.which("tesseract")
-    here = os.path.dirname(sys.executable)
-    if found and os.path.dirname(found) != here:  # that one is only a launcher of the package's program
+    python_folder = os.path.dirname(sys.executable)
+    if found and os.path.dirname(found) != python_folder:  # that one is only a launcher of the package's program
         return found
     return _packaged_program() or found or ""
 
@@ -165,9 +165,11 @@ def languages(pulled: Mapping[str, str] = MappingProxyType({}), language: str = 
         if not code:
             continue
         folder = "" if code in own else pulled[code]
-        beside = _BESIDE.get(script, "")
-        both = beside and (beside in own if not folder else (Path(folder) / f"{beside}.traineddata").is_file())
-        found[script] = TesseractLanguage(f"{code}+{beside}" if both else code, folder)
+        languages_beside = _BESIDE.get(script, "")
+        both = languages_beside and (
+            languages_beside in own if not folder else (Path(folder) / f"{languages_beside}.traineddata").is_file()
+        )
+        found[script] = TesseractLanguage(f"{code}+{languages_beside}" if both else code, folder)
     return found
 
 
@@ -284,7 +286,7 @@ def _pages(lines: Sequence[Any]) -> bytes:
     TIFF is the only multi-page format that Tesseract accepts on its standard input.
     """
     place = 8
-    made = [struct.pack("<2sHI", b"II", 42, place)]
+    chunks = [struct.pack("<2sHI", b"II", 42, place)]
     for number, line in enumerate(lines, 1):
         grey = line.mean(axis=2)
         paper = statistics.median((*grey[0].tolist(), *grey[-1].tolist()))
@@ -297,17 +299,17 @@ def _pages(lines: Sequence[Any]) -> bytes:
         entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
         place += 2 + len(entries) + 4 + len(page)
         following = place if number < len(lines) else 0
-        made.append(struct.pack("<H", len(tags)) + entries + struct.pack("<I", following) + bytes(page))
-    return b"".join(made)
+        chunks.append(struct.pack("<H", len(tags)) + entries + struct.pack("<I", following) + bytes(page))
+    return b"".join(chunks)
 
 
-def _run_tesseract(arguments: list[str], given: bytes, seconds: float, **env: str) -> bytes:
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", DATA) if name in os.environ}
-    done = subprocess.run(
-        arguments, input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds, check=True,
-        env={**kept, **env},
+def _run_tesseract(arguments: list[str], stdin: bytes, seconds: float, **env: str) -> bytes:
+    inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", DATA) if name in os.environ}
+    completed = subprocess.run(
+        arguments, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds, check=True,
+        env={**inherited, **env},
     )  # fmt: skip
-    return done.stdout
+    return completed.stdout
 
 
 # ---- ocr scripts ------------------------------------------------------------------------------------

@@ -70,10 +70,10 @@ class _Bounded:
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def run(self, names: Any, given: dict[str, Any]) -> tuple[Any, Any, Any]:
-        h, c, found = given["h"], given["c"], []
-        for start in range(0, len(given["input"]), WINDOWS):
-            piece = {"input": given["input"][start : start + WINDOWS], "h": h, "c": c}
+    def run(self, names: Any, inputs: dict[str, Any]) -> tuple[Any, Any, Any]:
+        h, c, found = inputs["h"], inputs["c"], []
+        for start in range(0, len(inputs["input"]), WINDOWS):
+            piece = {"input": inputs["input"][start : start + WINDOWS], "h": h, "c": c}
             voice, h, c = self._session.run(names, piece)
             found.append(voice)
         return import_library("numpy").concatenate(found), h, c
@@ -147,21 +147,21 @@ def apply_gain(samples: Any, gain: float) -> Any:
     too short to be such a stretch.
     """
     numpy = import_library("numpy")
-    made = samples.astype(numpy.float32)
+    amplified = samples.astype(numpy.float32)
     heights = frame_levels(samples)
     if gain * _FULL <= 1.0 or len(heights) < _SUSTAINED:
-        made *= numpy.float32(gain)
-        return numpy.clip(made, -1.0, 1.0, out=made)
+        amplified *= numpy.float32(gain)
+        return numpy.clip(amplified, -1.0, 1.0, out=amplified)
     near = numpy.lib.stride_tricks.sliding_window_view
     sides = (_SUSTAINED // 2, _SUSTAINED // 2)
     loudest = near(numpy.pad(_sustained(heights), sides, mode="edge"), _SUSTAINED).max(axis=1)
     gains = numpy.minimum(gain, LOUD / numpy.maximum(loudest, 1e-9) / _FULL)
     frames = numpy.arange(len(gains))
-    for start in range(0, len(made), 2_000 * _FRAME):
-        some = made[start : start + 2_000 * _FRAME]
+    for start in range(0, len(amplified), 2_000 * _FRAME):
+        some = amplified[start : start + 2_000 * _FRAME]
         middles = (numpy.arange(start, start + len(some)) + 0.5) / _FRAME - 0.5
         some *= numpy.interp(middles, frames, gains).astype(numpy.float32)
-    return numpy.clip(made, -1.0, 1.0, out=made)
+    return numpy.clip(amplified, -1.0, 1.0, out=amplified)
 
 
 def frame_levels(samples: Any) -> Any:
@@ -170,12 +170,12 @@ def frame_levels(samples: Any) -> Any:
     Converts one minute at a time to limit memory.
     """
     numpy = import_library("numpy")
-    made = numpy.empty(len(samples) // _FRAME, numpy.float32)
-    for start in range(0, len(made), 2_000):
-        frames = samples[start * _FRAME : min(start + 2_000, len(made)) * _FRAME].reshape(-1, _FRAME)
+    levels = numpy.empty(len(samples) // _FRAME, numpy.float32)
+    for start in range(0, len(levels), 2_000):
+        frames = samples[start * _FRAME : min(start + 2_000, len(levels)) * _FRAME].reshape(-1, _FRAME)
         some = frames.astype(numpy.float32) / _FULL
-        made[start : start + 2_000] = numpy.sqrt(numpy.einsum("ij,ij->i", some, some) / _FRAME)
-    return made
+        levels[start : start + 2_000] = numpy.sqrt(numpy.einsum("ij,ij->i", some, some) / _FRAME)
+    return levels
 
 
 def split_recording(samples: Any) -> list[tuple[int, int]]:
@@ -202,22 +202,22 @@ class UnheardStretches(NamedTuple):
     masked: float
 
 
-def seconds_without_words(samples: Any, heard: Sequence[tuple[float, float]]) -> UnheardStretches:
+def seconds_without_words(samples: Any, word_spans: Sequence[tuple[float, float]]) -> UnheardStretches:
     """Return the seconds without words at about the level of those with words: words may be missing there.
 
-    Pauses and fainter passages do not count. ``heard``: start and end of words, in seconds.
+    Pauses and fainter passages do not count. ``word_spans``: start and end of words, in seconds.
     """
     numpy = import_library("numpy")
     power = frame_levels(samples) ** 2
     frame = _FRAME / RATE
     spoken = numpy.zeros(len(power), bool)
-    for start, end in heard:
+    for start, end in word_spans:
         spoken[int(start / frame) : int(end / frame) + 1] = True
     missing = masked = 0.0
     if not spoken.any():
         return UnheardStretches(missing, masked)
     least = float(power[spoken].mean()) * AS_LOUD**2
-    edges = [0.0, *(time for stretch in sorted(heard) for time in stretch), len(power) * frame]
+    edges = [0.0, *(time for stretch in sorted(word_spans) for time in stretch), len(power) * frame]
     for before, after in zip(edges[::2], edges[1::2], strict=True):
         between = power[int(before / frame) : int(after / frame)]
         if after - before >= UNHEARD_FROM and float(between.mean()) >= least:
@@ -283,13 +283,13 @@ def split_at_pauses(words: Sequence[Any], spoken: Sequence[tuple[float, float]])
     recognised: the low word rate of the segment then shows that words are missing. ``words`` have ``start`` and ``end``
     in seconds; ``spoken``: speech intervals on the same clock.
     """
-    apart = [[words[0]]]
+    groups = [[words[0]]]
     for before, word in pairwise(words):
-        heard = sum(max(0.0, min(end, word.start) - max(start, before.end)) for start, end in spoken)
-        if word.start - before.end - heard >= PAUSE and heard < UNHEARD:
-            apart.append([])
-        apart[-1].append(word)
-    return apart
+        spoken_gap = sum(max(0.0, min(end, word.start) - max(start, before.end)) for start, end in spoken)
+        if word.start - before.end - spoken_gap >= PAUSE and spoken_gap < UNHEARD:
+            groups.append([])
+        groups[-1].append(word)
+    return groups
 
 
 def _speech_candidates(samples: Any) -> list[tuple[int, int, float]]:

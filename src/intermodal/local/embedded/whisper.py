@@ -118,10 +118,10 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
         }  # fmt: skip
     unheard = seconds_without_words(samples, [(start, end) for start, end, *_ in found.segments])
     # A monolingual model assumes its language instead of detecting it, so there is no confidence.
-    measured = model.model.is_multilingual or language
+    spoken_language = model.model.is_multilingual or language
     return {
         "language": iso_code(found.language),
-        "confidence": found.confidence if measured else 0.0,
+        "confidence": found.confidence if spoken_language else 0.0,
         "seconds": total,
         "certainty": math.exp(found.likely / found.tokens) if found.tokens else 0.0,
         "segments": found.segments,
@@ -178,13 +178,13 @@ def _transcribe_piece(
 def _phrases(segment: Any, speech: DetectedSpeech) -> list[tuple[float, float, str, float]]:
     """Return (start, end, words, certainty) for a Whisper segment, split at pauses and around doubtful words."""
     turns = split_at_pauses(segment.words, speech.spoken) if segment.words else []
-    apart = [words for turn in turns for words in split_at_doubt(turn)]
-    if len(apart) < 2:
+    groups = [words for turn in turns for words in split_at_doubt(turn)]
+    if len(groups) < 2:
         sure = _certainty(segment.words) if segment.words else math.exp(min(0.0, segment.avg_logprob))
         return [(segment.start, segment.end, segment.text.strip(), sure)]
     return [
         (words[0].start, words[-1].end, "".join(each.word for each in words).strip(), _certainty(words))
-        for words in apart
+        for words in groups
     ]
 
 
@@ -200,12 +200,12 @@ def split_at_doubt(words: Sequence[Any]) -> list[list[Any]]:
         if sum(logs[start : start + _RUN]) < _RUN * math.log(DOUBTED_WORDS):
             unlikely = [place for place in range(start, start + _RUN) if logs[place] < math.log(DOUBTED_WORDS)]
             doubted[unlikely[0] : unlikely[-1] + 1] = [True] * (unlikely[-1] + 1 - unlikely[0])
-    apart: list[list[Any]] = []
+    groups: list[list[Any]] = []
     for place, word in enumerate(words):
         if not place or doubted[place] != doubted[place - 1]:
-            apart.append([])
-        apart[-1].append(word)
-    return apart
+            groups.append([])
+        groups[-1].append(word)
+    return groups
 
 
 def _certainty(words: Sequence[Any]) -> float:

@@ -44,8 +44,8 @@ def parse_process_memory(table: str, processes: Collection[int]) -> int:
     8220
     """
     rows = ([field.strip() for field in line.split(",")] for line in table.splitlines())
-    said = ((row[0], row[1]) for row in rows if len(row) == 2 and row[0].isdigit() and row[1].isdigit())
-    return sum(int(size) * _MIB for process, size in said if int(process) in processes)
+    pairs = ((row[0], row[1]) for row in rows if len(row) == 2 and row[0].isdigit() and row[1].isdigit())
+    return sum(int(size) * _MIB for process, size in pairs if int(process) in processes)
 
 
 def parse_nvidia(table: str) -> tuple[Gpu, ...]:
@@ -79,17 +79,17 @@ def read_amd(folder: Path) -> tuple[Gpu, ...]:
     return tuple(found)
 
 
-def parse_apple(told: str) -> tuple[Gpu, ...]:
+def parse_apple(output: str) -> tuple[Gpu, ...]:
     """Parse the GPU of an Apple chip from ``sysctl``. Its free memory is that of the machine, so ``free`` is None."""
-    said = dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
-    name, memory = said.get("machdep.cpu.brand_string", ""), said.get("hw.memsize", "")
+    values = dict(line.split(": ", 1) for line in output.splitlines() if ": " in line)
+    name, memory = values.get("machdep.cpu.brand_string", ""), values.get("hw.memsize", "")
     if not name.startswith("Apple") or not memory.isdigit():
         return ()
     row = card_of_driver(name, int(memory))
     gpu = card(row, int(memory)) if row else Gpu(name=name, memory=int(memory) * 2 // 3, unified=True)
-    limit = said.get("iogpu.wired_limit_mb", "")
-    stated = int(limit) * _MIB if limit.isdigit() else 0  # 0: the system's default applies
-    return (replace(gpu, memory=stated or gpu.memory, free=None),)
+    limit = values.get("iogpu.wired_limit_mb", "")
+    limit_bytes = int(limit) * _MIB if limit.isdigit() else 0  # 0: the system's default applies
+    return (replace(gpu, memory=limit_bytes or gpu.memory, free=None),)
 
 
 def _chip(name: str) -> Gpu:
@@ -111,12 +111,12 @@ def _card(name: str, memory: int, free: int) -> Gpu:
 def _tool_output(*command: str) -> str:
     """Return a tool's output; "" if it is missing or fails."""
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return ""
-    return done.stdout
+    return completed.stdout
 
 
 def _read_text_or_empty(path: Path) -> str:

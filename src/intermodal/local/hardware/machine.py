@@ -41,10 +41,12 @@ def machine_survey(folder: Path | None = None) -> Machine:
     from intermodal.local.hardware.memory_bandwidth import load_bandwidth
     from intermodal.sizing.machines import compute_of_cores, with_assumptions
 
-    here, name = machine_snapshot(), processor()
-    measured = load_bandwidth(folder, name, here.cores) if folder else None
-    cards = detect_gpus() or here.gpus
-    return with_assumptions(replace(here, gpus=cards, processor=name, compute=compute_of_cores(here.cores)), measured)
+    machine, name = machine_snapshot(), processor()
+    bandwidth = load_bandwidth(folder, name, machine.cores) if folder else None
+    cards = detect_gpus() or machine.gpus
+    return with_assumptions(
+        replace(machine, gpus=cards, processor=name, compute=compute_of_cores(machine.cores)), bandwidth
+    )
 
 
 def processor() -> str:

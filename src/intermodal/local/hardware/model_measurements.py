@@ -129,10 +129,10 @@ class BenchSpeeds(Value):
     @property
     def as_quantities(self) -> tuple[Quantity, Quantity]:
         basis = f"{PROGRAM} on this machine, {self.taken}"
-        written, read = (
+        decode_speed, read = (
             between(max(0.0, mid - off), mid, mid + off, basis) for mid, off in (self.decode, self.prefill)
         )
-        return written, read
+        return decode_speed, read
 
 
 def is_installed() -> bool:
@@ -147,13 +147,15 @@ def run_llama_bench(model: Path) -> BenchSpeeds | None:
         return None
     command = (program, "-m", str(model), "-p", str(READ), "-n", str(WRITTEN), "-r", str(ROUNDS), "-o", "json")
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
+        completed = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return parse_llama_bench(done.stdout, today())
+    return parse_llama_bench(completed.stdout, today())
 
 
-def parse_llama_bench(said: bytes, taken: str) -> BenchSpeeds | None:
+def parse_llama_bench(output: bytes, day: str) -> BenchSpeeds | None:
     """Parse the output of ``-o json``: a list of tests with token counts and speed. Returns None if a speed is missing.
 
     >>> said = b'[{"n_prompt": 512, "n_gen": 0, "avg_ts": 900.0, "stddev_ts": 10.0},'
@@ -162,7 +164,7 @@ def parse_llama_bench(said: bytes, taken: str) -> BenchSpeeds | None:
     (50.0, 1.0)
     """
     try:
-        tests = msgspec.json.decode(said, type=list[dict[str, Any]])
+        tests = msgspec.json.decode(output, type=list[dict[str, Any]])
     except (msgspec.DecodeError, msgspec.ValidationError):
         return None
     found: dict[str, tuple[float, float]] = {}
@@ -172,7 +174,7 @@ def parse_llama_bench(said: bytes, taken: str) -> BenchSpeeds | None:
             found["decode" if test.get("n_gen") else "prefill"] = (float(speed), 2.0 * float(off))
     if len(found) != 2:
         return None
-    return BenchSpeeds(decode=found["decode"], prefill=found["prefill"], taken=taken)
+    return BenchSpeeds(decode=found["decode"], prefill=found["prefill"], taken=day)
 
 
 def save_speeds(folder: Path, model: Path, speeds: BenchSpeeds) -> None:

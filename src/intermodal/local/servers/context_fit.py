@@ -35,8 +35,8 @@ class ContextFitter:
         kept_so = {key: each for key, each in self._shortened.items() if key in machine.loaded}
         if not (short or kept_so):
             return catalog
-        asked = (catalog, tuple(each.id for each in short), tuple(kept_so), machine.free)
-        if self._made is None or self._made[0] != asked:
+        cache_key = (catalog, tuple(each.id for each in short), tuple(kept_so), machine.free)
+        if self._made is None or self._made[0] != cache_key:
             import anyio.to_thread
 
             from intermodal.local.servers.context_reduction import with_reduced_contexts
@@ -44,9 +44,9 @@ class ContextFitter:
             found = catalog
             if kept_so:
                 found = catalog.among(tuple(kept_so.get(each.id, each) for each in catalog.endpoints))
-            made = await anyio.to_thread.run_sync(with_reduced_contexts, found, machine, self._weights, self._env)
-            self._shortened |= {each.id: each for each in made.loadable if each.uncut is not None}
-            self._made = asked, made
+            reduced = await anyio.to_thread.run_sync(with_reduced_contexts, found, machine, self._weights, self._env)
+            self._shortened |= {each.id: each for each in reduced.loadable if each.uncut is not None}
+            self._made = cache_key, reduced
         return self._made[1]
 
     async def _with_measured_memory(self, catalog: Catalog) -> Catalog:
@@ -59,6 +59,6 @@ class ContextFitter:
 
             from intermodal.local.servers.context_reduction import with_measured_memory
 
-            made = await anyio.to_thread.run_sync(with_measured_memory, catalog, self._weights, self._env)
-            self._measured = (catalog, stamp), made
+            with_memory = await anyio.to_thread.run_sync(with_measured_memory, catalog, self._weights, self._env)
+            self._measured = (catalog, stamp), with_memory
         return self._measured[1]

@@ -77,11 +77,11 @@ def with_reduced_contexts(catalog: Catalog, machine: Machine, weights: WeightsSt
 
     Models that do not fit with ``MIN_CONTEXT`` tokens stay unchanged, and plans reject them.
     """
-    made = {
+    reduced = {
         each.id: _with_reduced_context(each, machine, weights, env)
         for each in endpoints_that_do_not_fit(catalog, machine)
     }
-    changed = {key: endpoint for key, endpoint in made.items() if endpoint is not None}
+    changed = {key: endpoint for key, endpoint in reduced.items() if endpoint is not None}
     if not changed:
         return catalog
     return catalog.among(tuple(changed.get(each.id, each) for each in catalog.endpoints))
@@ -120,11 +120,11 @@ def _memory_by_context_function(
 
 def _files(endpoint: Endpoint, weights: WeightsStore, env: Mapping[str, str]) -> _Files | None:
     if endpoint.host.protocol == "started":
-        wanted = ServerRecords(state_dir(env), server_name(endpoint.host.id)).read_spec()
-        if wanted is None:
+        spec = ServerRecords(state_dir(env), server_name(endpoint.host.id)).read_spec()
+        if spec is None:
             return None
-        program = program_version(wanted.program, wanted.path)
-        return _Files(model=wanted.model, projector=wanted.projector, program=program, slots=wanted.slots)
+        program = program_version(spec.program, spec.path)
+        return _Files(model=spec.model, projector=spec.projector, program=program, slots=spec.slots)
     path = weights.path(endpoint.weights) if endpoint.weights else None
     eyes = weights.projector(endpoint.weights) if path is not None else None
     if path is None:

@@ -128,8 +128,8 @@ def candidate_key_variables(address: str) -> tuple[str, ...]:
     return _LLAMA_KEY, _VLLM_KEY
 
 
-def read_footprint(address: str, *, key: str = "", log: str = "", wanted: str = "") -> ServerFootprint:
-    """Query a server. ``log``: its load log, if available; ``wanted``: the model, if it serves several.
+def read_footprint(address: str, *, key: str = "", log: str = "", model_name: str = "") -> ServerFootprint:
+    """Query a server. ``log``: its load log, if available; ``model_name``: the model, if it serves several.
 
     Raises:
         Unreachable: nothing answers there, or the server is none of the three. CredentialsRefused: it requires a key.
@@ -142,7 +142,7 @@ def read_footprint(address: str, *, key: str = "", log: str = "", wanted: str = 
         statuses.append(status)
         if status == 0:
             break
-        found = reader(root, key, body, log, wanted) if status == 200 else None
+        found = reader(root, key, body, log, model_name) if status == 200 else None
         if found is not None:
             return found
     if any(status in (401, 403) for status in statuses):
@@ -163,7 +163,7 @@ def _key_error(root: str) -> CredentialsRefused:
 # ---- llama.cpp ---------------------------------------------------------------------------------------
 
 
-def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFootprint | None:
+def _llama(root: str, key: str, body: bytes, log: str, model_name: str) -> ServerFootprint | None:
     props = parse_object(body)
     generation = props.get("default_generation_settings")
     if not isinstance(generation, dict):
@@ -173,27 +173,30 @@ def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFoo
         raise UsageError("serves no model now", where=root, todo="send it a request, and ask again")
     process = _process(root)
     options = parse_llama_options(process.arguments, process.env)
-    ours = _of_package(process.arguments)
+    package_settings = _of_package(process.arguments)
     on_cards = _bytes_on_gpus(process)
     assumed = [] if process.seen else ["its options, of which none can be seen from here: the usual ones"]
-    unified = _has_unified_cache(log, options, slots, ours, process, assumed)
+    unified = _has_unified_cache(log, options, slots, package_settings, process, assumed)
     settings = ServingSettings(
         context=each if unified else each * slots, slots=slots, unified=unified, ubatch=options.ubatch,
         type_k=options.type_k, type_v=options.type_v, flash_attention=options.flash != "off", swa_full=options.swa_full,
         gpu_layers=_layers(log, options, on_cards), host_experts=_EVERY if options.all_experts else options.experts,
         cache_on_host=options.cache_on_host, projector_on_host=options.projector_on_host,
     )  # fmt: skip
-    written, read = _speeds(root, key)
-    package, said_build = program_version("xllamacpp", "") if ours else "", str(props.get("build_info") or "")
+    decode_speed, read = _speeds(root, key)
+    package, said_build = (
+        program_version("xllamacpp", "") if package_settings else "",
+        str(props.get("build_info") or ""),
+    )
     build = package or (f"llama.cpp {said_build}" if said_build else "")
-    model = str(props.get("model_path") or options.model or ours.get("model") or "")
+    model = str(props.get("model_path") or options.model or package_settings.get("model") or "")
     return ServerFootprint(
         engine="llama.cpp", address=root, model=model,
         build=build, program=package or _executable(process), settings=settings,
-        projector=options.projector or str(ours.get("projector") or ""), draft=options.draft, log=log,
+        projector=options.projector or str(package_settings.get("projector") or ""), draft=options.draft, log=log,
         resident=resident_memory(process.pid) if process.pid else 0,
         mapped_out=unmapped_memory(process.pid, model) if process.pid else 0, on_cards=on_cards,
-        grows=options.kept and not ours, written=written, read=read, assumed=tuple(assumed),
+        grows=options.kept and not package_settings, written=decode_speed, read=read, assumed=tuple(assumed),
     )  # fmt: skip
 
 
@@ -201,7 +204,8 @@ _EVERY: Final = 1 << 16  # layers: more than any model has
 
 
 def _has_unified_cache(
-    log: str, options: LlamaOptions, slots: int, ours: Mapping[str, Any], process: ServerProcess, assumed: list[str]
+    log: str, options: LlamaOptions, slots: int, package_settings: Mapping[str, Any], process: ServerProcess,
+    assumed: list[str],
 ) -> bool:  # fmt: skip
     """Return whether slots share one KV cache, from the log, else from the options.
 
@@ -210,7 +214,7 @@ def _has_unified_cache(
     logged = _UNIFIED.findall(log)
     if logged:
         return bool(logged[-1] == "true")
-    if slots == 1 or ours:
+    if slots == 1 or package_settings:
         return False
     if options.unified is not None:
         return options.unified
@@ -236,8 +240,8 @@ def _speeds(root: str, key: str) -> tuple[float, float]:
     names = ("llamacpp:predicted_tokens_seconds", "llamacpp:prompt_tokens_seconds")
     status, body = http_reply(root, key, "/metrics", seconds=_PATIENCE)
     found = parse_metrics(body, names) if status == 200 else {}
-    written, read = (_amount(found.get(name, 0.0)) for name in names)
-    return written, read
+    decode_speed, read = (_amount(found.get(name, 0.0)) for name in names)
+    return decode_speed, read
 
 
 # ---- vLLM --------------------------------------------------------------------------------------------
@@ -246,10 +250,10 @@ def _speeds(root: str, key: str) -> tuple[float, float]:
 def _vllm(root: str, key: str, body: bytes, log: str, model: str) -> ServerFootprint | None:
     line = next((line for line in body.decode(errors="replace").splitlines() if line.startswith(_CACHE_CONFIG)), "")
     labels = dict(_LABEL.findall(line))
-    status, listed = http_reply(root, key, "/v1/models", seconds=_PATIENCE)
+    status, listing = http_reply(root, key, "/v1/models", seconds=_PATIENCE)
     if line and status in (401, 403):
         raise _key_error(root)
-    row = next(iter(parse_models(listed)), {})
+    row = next(iter(parse_models(listing)), {})
     block, blocks = _as_count(labels.get("block_size")), _as_count(labels.get("num_gpu_blocks"))
     if not line or not row or not block:
         return None
@@ -275,9 +279,9 @@ def _vllm(root: str, key: str, body: bytes, log: str, model: str) -> ServerFootp
 
 def _option(arguments: tuple[str, ...], *names: str) -> str:
     for index, word in enumerate(arguments):
-        option, _, joined = word.partition("=")
+        option, _, value = word.partition("=")
         if option in names:
-            return joined or "".join(arguments[index + 1 : index + 2])
+            return value or "".join(arguments[index + 1 : index + 2])
     return ""
 
 

@@ -76,9 +76,9 @@ def all_servers(env: Mapping[str, str]) -> tuple[ManagedServer, ...]:
     """Return every server with a specification on this machine, sorted by name."""
     found = []
     for place in all_records(env):
-        wanted = place.read_spec()
-        if wanted is not None:
-            found.append(_managed_server(place, wanted, place.state()))
+        spec = place.read_spec()
+        if spec is not None:
+            found.append(_managed_server(place, spec, place.state()))
     return tuple(found)
 
 
@@ -109,8 +109,8 @@ async def start_server(
             if before is None or not before.is_served_by(spec):
                 place.clear_state()
             return _managed_server(place, spec, place.state()), False
-        made, found = await _start(place, spec, env, tell, known=before is not None)
-        return msgspec.structs.replace(_managed_server(place, spec, made), comparison=found), True
+        server, found = await _start(place, spec, env, tell, known=before is not None)
+        return msgspec.structs.replace(_managed_server(place, spec, server), comparison=found), True
 
 
 async def stop_server(name: str, env: Mapping[str, str]) -> bool:
@@ -140,14 +140,14 @@ async def ensure_serving(
     name is unknown.
     """
     place = ServerRecords(state_dir(env), name)
-    begun = time.monotonic()
+    started = time.monotonic()
     async with place.hold_lock(shared=True):
-        wanted, state = place.read_spec(), place.state()
-        if wanted is None:
+        spec, state = place.read_spec(), place.state()
+        if spec is None:
             raise NotInstalled("is not known any more", where=f"up.{name}", todo="run: intermodal up MODEL")
         if state is not None and state.is_alive and state.phase == "ready" and not is_dead(state.server):
             place.touch()
-            return await _running_server(wanted, state)
+            return await _running_server(spec, state)
     async with _hold_lock(place, tell):
         state = place.state()
         if state is not None and state.is_alive:
@@ -156,9 +156,9 @@ async def ensure_serving(
             raise _failure(place, state)
         else:
             await _clean_up(place)
-            state, _ = await _start(place, _with_reduced_context(wanted, context, env), env, tell, known=True)
+            state, _ = await _start(place, _with_reduced_context(spec, context, env), env, tell, known=True)
         place.touch()
-        return await _running_server(wanted, state, time.monotonic() - begun)
+        return await _running_server(spec, state, time.monotonic() - started)
 
 
 def _with_reduced_context(spec: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
@@ -213,8 +213,8 @@ def check_memory(spec: ServerSpec, free: int, memory: int, corrections: tuple[Co
 @asynccontextmanager
 async def _hold_lock(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
     """Hold the lock of a name, and notify the user if another process holds it."""
-    with place.try_lock() as held:
-        if held:
+    with place.try_lock() as has_lock:
+        if has_lock:
             yield
             return
     tell("another process is starting or ending it; waiting")
@@ -276,10 +276,10 @@ async def _spawn(place: ServerRecords) -> None:
     ]
     place.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
-        done = await anyio.run_process(
+        completed = await anyio.run_process(
             command, stdin=-3, stdout=-3, stderr=log, check=False, cwd=Path(place.root), start_new_session=True
         )
-    if done.returncode:
+    if completed.returncode:
         raise RuntimeCrashed("its supervisor did not start", where=f"up.{place.name}", todo=f"see {place.log}")
 
 
@@ -287,7 +287,7 @@ async def _wait_until_ready(place: ServerRecords, tell: Notify) -> ServerState:
     """Wait until the record is ready. Raises RuntimeCrashed if the server fails to start."""
     import anyio
 
-    begun, told = time.monotonic(), ""
+    started, last_line = time.monotonic(), ""
     while True:
         state = place.state()
         if state is not None:
@@ -297,11 +297,11 @@ async def _wait_until_ready(place: ServerRecords, tell: Notify) -> ServerState:
                 raise _failure(place, state)
             if is_dead(state.supervisor):
                 raise RuntimeCrashed("its supervisor died", where=f"up.{place.name}", todo="run it again", sent=False)
-        elif time.monotonic() - begun > _BORN:
+        elif time.monotonic() - started > _BORN:
             raise RuntimeCrashed("its supervisor said nothing", where=f"up.{place.name}", todo=f"see {place.log}")
         words = state.reason if state is not None and state.phase == "restarting" else ""
-        if words != told:
-            told = words
+        if words != last_line:
+            last_line = words
             tell(f"restarting: {words}")
         await anyio.sleep(_LOOK)
 
@@ -324,10 +324,10 @@ async def _clean_up(place: ServerRecords) -> None:
 
 async def _end(place: ServerRecords) -> None:
     """Stop supervisor and server: the supervisor is signalled, and processes that do not react are killed."""
-    wanted = place.read_spec()
-    if wanted is not None:
+    spec = place.read_spec()
+    if spec is not None:
         with suppress(StoreError):  # if nothing can be written, the supervisor cannot write its record either
-            place.write_wanted(wanted)  # rewritten, so that a supervisor without a record sees the change and exits
+            place.write_wanted(spec)  # rewritten, so that a supervisor without a record sees the change and exits
     state = place.state()
     if state is None:
         return
@@ -356,8 +356,8 @@ async def clean_up(env: Mapping[str, str]) -> None:
     for place in all_records(env):
         state = place.state()
         if state is not None and state.phase in ALIVE and not state.is_alive:
-            with place.try_lock() as held:
-                if held:
+            with place.try_lock() as has_lock:
+                if has_lock:
                     await _clean_up(place)
 
 

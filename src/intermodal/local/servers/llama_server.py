@@ -16,8 +16,8 @@ from typing import Any
 
 def main() -> None:
     xllamacpp: Any = importlib.import_module("xllamacpp")  # it has no types
-    given = json.loads(sys.argv[1])
-    parameters = _parameters(xllamacpp, given, os.environ.pop("LLAMA_API_KEY"))
+    settings = json.loads(sys.argv[1])
+    parameters = _parameters(xllamacpp, settings, os.environ.pop("LLAMA_API_KEY"))
     # By default the signal ends the process at once, whatever llama.cpp's threads are doing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = xllamacpp.Server(parameters)
@@ -26,21 +26,21 @@ def main() -> None:
         signal.pause()
 
 
-def _parameters(xllamacpp: Any, given: dict[str, Any], key: str) -> Any:
+def _parameters(xllamacpp: Any, settings: dict[str, Any], key: str) -> Any:
     parameters = xllamacpp.CommonParams()
-    parameters.model.path = given["model"]
-    if given["projector"]:
-        parameters.mmproj.path = given["projector"]
-    parameters.model_alias = {given["alias"]}
-    parameters.hostnames, parameters.port, parameters.api_keys = ["127.0.0.1"], given["port"], [key]
-    parameters.n_ctx, parameters.n_parallel = given["context"] * given["slots"], given["slots"]
+    parameters.model.path = settings["model"]
+    if settings["projector"]:
+        parameters.mmproj.path = settings["projector"]
+    parameters.model_alias = {settings["alias"]}
+    parameters.hostnames, parameters.port, parameters.api_keys = ["127.0.0.1"], settings["port"], [key]
+    parameters.n_ctx, parameters.n_parallel = settings["context"] * settings["slots"], settings["slots"]
     parameters.ctx_shift = False
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = given["threads"]
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = settings["threads"]
     parameters.ui = parameters.endpoint_slots = False  # slots would show other requests' prompts
     parameters.endpoint_metrics = True
     parameters.verbosity = 4  # logs the size of each buffer on loading, and no text of requests
     parameters.cache_ram_mib = 0  # prompts of past requests are not kept in memory
-    if given["embeds"]:
+    if settings["embeds"]:
         parameters.embedding = True
     return parameters
 

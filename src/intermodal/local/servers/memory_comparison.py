@@ -69,13 +69,17 @@ def compare_memory(
             host_experts=min(footprint.settings.host_experts, layers),
         )
         rows, ratios, notes = (_ollama if footprint.engine == "ollama" else _llama)(shape, settings, footprint)
-        said = correction_flags(settings)
+        flags = correction_flags(settings)
     else:
         serving = footprint.serving or VllmSettings()
         rows, ratios, notes = _vllm(shape, serving, footprint, machine)
-        said = serving_flags(serving)
-    made = Correction(flags=said, program=footprint.program, build=footprint.build, taken=date, ratios=tuple(ratios))
-    return MemoryComparison(rows=tuple(rows), correction=made if ratios else None, notes=(*footprint.assumed, *notes))
+        flags = serving_flags(serving)
+    correction = Correction(
+        flags=flags, program=footprint.program, build=footprint.build, taken=date, ratios=tuple(ratios)
+    )
+    return MemoryComparison(
+        rows=tuple(rows), correction=correction if ratios else None, notes=(*footprint.assumed, *notes)
+    )
 
 
 ComparedTerms = tuple[list[TermComparison], list[CorrectionRatio], list[str]]
@@ -113,10 +117,10 @@ def _llama(shape: ModelShape, settings: ServingSettings, footprint: ServerFootpr
         on_cards = predicted.total("device")
         rows.append(TermComparison(name=CARD, device="device", predicted=on_cards, real=footprint.on_cards,
                              source="the driver"))  # fmt: skip
-        beside = footprint.on_cards - _logged_or_predicted(predicted, rows, "device", without=("backend",))
+        backend_bytes = footprint.on_cards - _logged_or_predicted(predicted, rows, "device", without=("backend",))
         expected = predicted.bytes_of("backend").mid
-        if beside > 0 and expected:
-            ratios.append(_ratio("backend", "device", beside / expected))
+        if backend_bytes > 0 and expected:
+            ratios.append(_ratio("backend", "device", backend_bytes / expected))
     return rows, ratios, notes
 
 
@@ -150,9 +154,9 @@ def _logged_or_predicted(
 ) -> float:  # fmt: skip
     """Return the bytes of terms on a device: as logged, else as predicted."""
     logged = {row.name: row.real for row in rows if row.device == device and row.source == "log" and row.real}
-    named = dict.fromkeys(term.name for term in predicted.terms if term.device == device)
-    kept = [name for name in named if name not in without and (not only or name in only)]
-    return sum(logged.get(name, predicted.bytes_of(name, device).mid) for name in kept)
+    term_names = dict.fromkeys(term.name for term in predicted.terms if term.device == device)
+    kept_names = [name for name in term_names if name not in without and (not only or name in only)]
+    return sum(logged.get(name, predicted.bytes_of(name, device).mid) for name in kept_names)
 
 
 def _ratio(name: str, device: Device, share: float) -> CorrectionRatio:
@@ -208,10 +212,10 @@ def compare_after_start(spec: ServerSpec, state: ServerState, log: str, folder: 
     shape = local_model(Path(spec.model)).shape
     eyes = local_model(Path(spec.projector)).shape if spec.projector else None
     machine = machine_survey(folder) if found.engine == "vllm" else machine_snapshot()
-    made = compare_memory(shape, found, machine, today(), projector=eyes)
-    if made.correction is not None:
-        save_correction(folder, spec.model, made.correction)
-    return made
+    comparison = compare_memory(shape, found, machine, today(), projector=eyes)
+    if comparison.correction is not None:
+        save_correction(folder, spec.model, comparison.correction)
+    return comparison
 
 
 def corrected_memory(spec: ServerSpec, corrections: tuple[Correction, ...]) -> Callable[[int], MemoryRange]:

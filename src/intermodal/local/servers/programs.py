@@ -72,8 +72,8 @@ def program_version(key: str, path: str) -> str:
 def environment(start: StartCommand, env: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of the server process."""
     env = os.environ if env is None else env
-    kept = {key: value for key, value in env.items() if key in _INHERIT or key.startswith(_INHERIT_FAMILIES)}
-    return {**kept, **_QUIET, **start.env}
+    inherited = {key: value for key, value in env.items() if key in _INHERIT or key.startswith(_INHERIT_FAMILIES)}
+    return {**inherited, **_QUIET, **start.env}
 
 
 def _llama_server(spec: ServerSpec, port: int, key: str) -> StartCommand:
@@ -94,11 +94,11 @@ def _llama_server(spec: ServerSpec, port: int, key: str) -> StartCommand:
 
 
 def _package(spec: ServerSpec, port: int, key: str) -> StartCommand:
-    given = {
+    parameters = {
         "model": spec.model, "projector": spec.projector, "alias": spec.served_as, "port": port,
         "context": spec.context, "slots": spec.slots, "embeds": spec.embeds, "threads": cores(),
     }  # fmt: skip
-    command = (spec.path, "-P", "-m", "intermodal.local.servers.llama_server", msgspec.json.encode(given).decode())
+    command = (spec.path, "-P", "-m", "intermodal.local.servers.llama_server", msgspec.json.encode(parameters).decode())
     return StartCommand(command=command, env={"LLAMA_API_KEY": key, **thread_wait_policy()})
 
 

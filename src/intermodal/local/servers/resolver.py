@@ -42,7 +42,7 @@ class ServerRequest(Value):
     idle: float = IDLE
 
 
-def resolve_server(wish: ServerRequest, weights: WeightsStore, folder: Path | None = None) -> ServerSpec:
+def resolve_server(request: ServerRequest, weights: WeightsStore, folder: Path | None = None) -> ServerSpec:
     """Return the server specification for a request. ``folder``: the cache folder with memory corrections.
 
     Raises:
@@ -50,38 +50,38 @@ def resolve_server(wish: ServerRequest, weights: WeightsStore, folder: Path | No
         NotInstalled: weights or a program are missing. WeightsError: the file is damaged. UsageError: it cannot be
             served.
     """
-    path, row = locate_model(wish.model, weights)
+    path, row = locate_model(request.model, weights)
     if path.is_dir():
-        return _folder(wish, path)
-    eyes = weights.projector(row.name) if row is not None and not wish.projector else None
+        return _folder(request, path)
+    eyes = weights.projector(row.name) if row is not None and not request.projector else None
     if eyes is not None:
-        wish = replace(wish, projector=str(eyes))
+        request = replace(request, projector=str(eyes))
     row = row or _same_file(path, weights)
     corrections = load_corrections(folder, path) if folder is not None else ()
-    return _gguf(wish, path, row, _rows_by_weights(weights).get(row.name) if row is not None else None, corrections)
+    return _gguf(request, path, row, _rows_by_weights(weights).get(row.name) if row is not None else None, corrections)
 
 
-def locate_model(said: str, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
+def locate_model(model: str, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
     """Return the file or folder of a model, and its row if it was named by one.
 
     Raises:
         UnknownModel: neither a file nor a known name. InputMissing: the file does not exist.
         NotInstalled: its weights are not on this machine. UsageError: its runtime is not a server.
     """
-    path = Path(said).expanduser()
+    path = Path(model).expanduser()
     if path.exists():
         return path.resolve(), None
     rows = {row.name: row for row in weights.rows()}
-    if said in rows:
-        return _pulled_file(rows[said], weights), rows[said]
-    if os.sep in said or said.endswith((".gguf", ".safetensors")):
-        raise InputMissing("there is no such file", where=said, todo="check the path")
-    by_model = {served.id: name for name, served in _rows_by_weights(weights).items() if name in rows}
-    if said in by_model:
-        return _pulled_file(rows[by_model[said]], weights), rows[by_model[said]]
+    if model in rows:
+        return _pulled_file(rows[model], weights), rows[model]
+    if os.sep in model or model.endswith((".gguf", ".safetensors")):
+        raise InputMissing("there is no such file", where=model, todo="check the path")
+    by_model = {served_row.id: name for name, served_row in _rows_by_weights(weights).items() if name in rows}
+    if model in by_model:
+        return _pulled_file(rows[by_model[model]], weights), rows[by_model[model]]
     llama = [row for row in rows.values() if row.runtime == "llama"]
-    todo = weights.similar_names(said, llama) or f"name a GGUF file, or see: {LISTED}"
-    raise UnknownModel("is neither a file nor a name of pull --list", where=said, todo=todo)
+    todo = weights.similar_names(model, llama) or f"name a GGUF file, or see: {LISTED}"
+    raise UnknownModel("is neither a file nor a name of pull --list", where=model, todo=todo)
 
 
 def _pulled_file(row: WeightsRow, weights: WeightsStore) -> Path:
@@ -106,7 +106,7 @@ def _same_file(path: Path, weights: WeightsStore) -> WeightsRow | None:
 
 def _rows_by_weights(weights: WeightsStore) -> Mapping[str, ServedRow]:
     """Return the models of embedded runtimes, by the name of their weights."""
-    pulled = {served.weights: served for served in weights.llama_rows()}
+    pulled = {served_row.weights: served_row for served_row in weights.llama_rows()}
     return {
         **pulled,
         **{served.weights: served for host in shipped_rows().hosts for served in host.models if served.weights},
@@ -117,7 +117,7 @@ def _rows_by_weights(weights: WeightsStore) -> Mapping[str, ServedRow]:
 
 
 def _gguf(
-    wish: ServerRequest,
+    request: ServerRequest,
     path: Path,
     row: WeightsRow | None,
     known: ServedRow | None,
@@ -130,31 +130,31 @@ def _gguf(
             f"{path.name} is a projector, which lets a model take images or audio", where="intermodal up",
             todo=hint("name the model, and this with {mmproj}"),
         )  # fmt: skip
-    eyes = _projector(wish)
-    context = _context(wish, shape.context)
-    name = wish.name or _slug(row.name if row is not None else path.stem)
-    program, run = _program(wish, "gguf")
-    projector = [Path(wish.projector).expanduser().resolve()] if wish.projector else []
+    eyes = _projector(request)
+    context = _context(request, shape.context)
+    name = request.name or _slug(row.name if row is not None else path.stem)
+    program, run = _program(request, "gguf")
+    projector = [Path(request.projector).expanduser().resolve()] if request.projector else []
     files = [*(path.with_name(part) for part, _ in found.files), *projector]
     encoders = [encoder.kind for encoder in eyes.encoders] if eyes is not None else []
     return ServerSpec(
-        name=name, requested=wish.model, program=program, path=run,
+        name=name, requested=request.model, program=program, path=run,
         model=str(path), projector=str(projector[0]) if projector else "", digest=_digest(files),
         model_id=known.id if known is not None else f"local/{name}", served_as=name,
-        weights="", context=context, slots=wish.slots, idle=wish.idle,
-        memory=gguf_memory(shape, eyes, context, wish.slots, corrections, program_version(program, run)),
+        weights="", context=context, slots=request.slots, idle=request.idle,
+        memory=gguf_memory(shape, eyes, context, request.slots, corrections, program_version(program, run)),
         disk=sum(file.stat().st_size for file in files),
         parameters=float(shape.parameters), embeds=shape.pools,
         sees="vision" in encoders, hears="audio" in encoders, since=_utc_now_text(),
     )  # fmt: skip
 
 
-def _projector(wish: ServerRequest) -> ModelShape | None:
-    if not wish.projector:
+def _projector(request: ServerRequest) -> ModelShape | None:
+    if not request.projector:
         return None
-    path = Path(wish.projector).expanduser()
+    path = Path(request.projector).expanduser()
     if not path.is_file():
-        raise InputMissing("there is no such file", where=wish.projector, todo=hint("check the path after {mmproj}"))
+        raise InputMissing("there is no such file", where=request.projector, todo=hint("check the path after {mmproj}"))
     shape = local_model(path).shape
     if shape.role != "projector":
         raise UsageError(
@@ -166,17 +166,17 @@ def _projector(wish: ServerRequest) -> ModelShape | None:
 # ---- a folder of vLLM ------------------------------------------------------------------------------
 
 
-def _folder(wish: ServerRequest, path: Path) -> ServerSpec:
-    if wish.projector:
+def _folder(request: ServerRequest, path: Path) -> ServerSpec:
+    if request.projector:
         raise UsageError("a folder has its own vision and audio weights", where=setting("mmproj"), todo="leave it out")
     shape = local_model(path).shape
-    context = _context(wish, shape.context)
-    name = wish.name or _slug(path.name)
-    program, run = _program(wish, "folder")
+    context = _context(request, shape.context)
+    name = request.name or _slug(path.name)
+    program, run = _program(request, "folder")
     return ServerSpec(
-        name=name, requested=wish.model, program=program, path=run, model=str(path),
+        name=name, requested=request.model, program=program, path=run, model=str(path),
         digest=_digest(sorted(path.glob("*.safetensors"))), model_id=f"local/{name}", served_as=name,
-        context=context, slots=wish.slots, idle=wish.idle, memory=folder_memory(shape, context, wish.slots),
+        context=context, slots=request.slots, idle=request.idle, memory=folder_memory(shape, context, request.slots),
         disk=shape.weights, parameters=float(shape.parameters), since=_utc_now_text(),
     )  # fmt: skip
 
@@ -184,21 +184,21 @@ def _folder(wish: ServerRequest, path: Path) -> ServerSpec:
 # ---- shared -----------------------------------------------------------------------------------------
 
 
-def _context(wish: ServerRequest, trained: int | None) -> int:
-    if not wish.context:
+def _context(request: ServerRequest, trained: int | None) -> int:
+    if not request.context:
         return min(trained or CONTEXT, CONTEXT)
-    if trained and wish.context > trained:
+    if trained and request.context > trained:
         raise UsageError(
-            f"{wish.context:,} tokens are more than the {trained:,} the model was trained for",
+            f"{request.context:,} tokens are more than the {trained:,} the model was trained for",
             where=setting("context"),
             todo=f"say at most {trained}",
         )  # fmt: skip
-    return wish.context
+    return request.context
 
 
-def _program(wish: ServerRequest, takes: str) -> tuple[str, str]:
+def _program(request: ServerRequest, takes: str) -> tuple[str, str]:
     """Return key and path of the program: the user's choice, else the first one installed."""
-    said = wish.program
+    said = request.program
     if said and os.sep in said:
         path = Path(said).expanduser()
         if not (path.is_file() and os.access(path, os.X_OK)):
@@ -221,7 +221,7 @@ def _program(wish: ServerRequest, takes: str) -> tuple[str, str]:
             return key, where
     raise NotInstalled(
         f"nothing that serves {'a GGUF file' if takes == 'gguf' else 'a folder of safetensors'} is installed",
-        where=wish.model, todo=PROGRAMS[able[-1]].todo,
+        where=request.model, todo=PROGRAMS[able[-1]].todo,
     )  # fmt: skip
 
 

@@ -55,28 +55,28 @@ def server_name(host: str) -> str:
 def _row(server: ManagedServer) -> HostRow:
     from intermodal.local.servers.programs import PROGRAMS
 
-    wanted, state, program = server.wanted, server.state, PROGRAMS[server.wanted.program]
-    asked = state is not None and state.context > 0
-    sees, hears = (state.sees, state.hears) if state is not None and asked else (wanted.sees, wanted.hears)
+    spec, state, program = server.wanted, server.state, PROGRAMS[server.wanted.program]
+    has_context = state is not None and state.context > 0
+    sees, hears = (state.sees, state.hears) if state is not None and has_context else (spec.sees, spec.hears)
     kinds: list[Kind] = ["text"]
-    tasks: list[Task] = ["feature-extraction" if wanted.embeds else "text-generation"]
+    tasks: list[Task] = ["feature-extraction" if spec.embeds else "text-generation"]
     if sees:
         kinds.append("image")
         tasks.append("image-text-to-text")
     if hears:
         kinds.append("audio")
         tasks.append("audio-text-to-text")
-    served = ServedRow(
-        id=wanted.model_id, served_as=wanted.served_as, tasks=tuple(tasks), input=tuple(kinds),
+    served_row = ServedRow(
+        id=spec.model_id, served_as=spec.served_as, tasks=tuple(tasks), input=tuple(kinds),
         context=_context(server),
-        parameters=wanted.parameters or None, memory=_memory(server), memory_basis=_memory_basis(server),
+        parameters=spec.parameters or None, memory=_memory(server), memory_basis=_memory_basis(server),
         speed=SpeedRow(load=_load(server), basis=_basis(server)),
     )  # fmt: skip
     return HostRow(
-        id=f"{SERVER_PREFIX}{wanted.name}", name=f"{program.what}, started by intermodal", protocol="started",
-        auth="none", zone="machine", forced_json=True, quirks=program.quirks, models=(served,),
-        source="the server's own word" if asked else "the header of its file",
-        checked=(state.at if state is not None and asked else wanted.since)[:10],
+        id=f"{SERVER_PREFIX}{spec.name}", name=f"{program.what}, started by intermodal", protocol="started",
+        auth="none", zone="machine", forced_json=True, quirks=program.quirks, models=(served_row,),
+        source="the server's own word" if has_context else "the header of its file",
+        checked=(state.at if state is not None and has_context else spec.since)[:10],
     )  # fmt: skip
 
 
@@ -99,8 +99,12 @@ def _memory(server: ManagedServer) -> tuple[float, float, float]:
     if uncut is not None:
         return uncut.memory
     low, mid, high = server.memory
-    seen = float(server.state.memory) if server.state is not None else 0.0
-    return (min(low, seen), seen, max(high, seen)) if seen else (low, mid, high)
+    measured_memory = float(server.state.memory) if server.state is not None else 0.0
+    return (
+        (min(low, measured_memory), measured_memory, max(high, measured_memory))
+        if measured_memory
+        else (low, mid, high)
+    )
 
 
 def _memory_basis(server: ManagedServer) -> str:
@@ -108,21 +112,21 @@ def _memory_basis(server: ManagedServer) -> str:
         return "from the header of its file"
     if server.foreseen is not None:
         return server.foreseen.words
-    measured = server.state is not None and server.state.memory
-    return "measured after its last start" if measured else "from the header of its file"
+    is_measured = server.state is not None and server.state.memory
+    return "measured after its last start" if is_measured else "from the header of its file"
 
 
 def _load(server: ManagedServer) -> tuple[float, float, float]:
-    seen = server.state.load_seconds if server.state is not None else 0.0
-    if seen:
-        return (seen * 0.6, seen, seen * 3.0)
+    measured_seconds = server.state.load_seconds if server.state is not None else 0.0
+    if measured_seconds:
+        return (measured_seconds * 0.6, measured_seconds, measured_seconds * 3.0)
     gigabytes = server.wanted.disk / 1e9  # read from a disk: 3 GB/s, 1 GB/s, 0.15 GB/s
     return (0.3 + gigabytes / 3, 0.6 + gigabytes, 3.0 + gigabytes / 0.15)
 
 
 def _basis(server: ManagedServer) -> str:
-    seen = server.state is not None and server.state.load_seconds > 0
-    return "measured when it was started" if seen else "from the size of its file"
+    is_measured = server.state is not None and server.state.load_seconds > 0
+    return "measured when it was started" if is_measured else "from the size of its file"
 
 
 __all__ = ["SERVER_PREFIX", "endpoint_id", "server_name", "snapshot_with_servers", "started_server_rows"]

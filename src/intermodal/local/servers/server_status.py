@@ -112,10 +112,12 @@ def listening_process(base_url: str) -> int | None:
     parts = urlsplit(base_url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        doors = psutil.net_connections("tcp")
+        connections = psutil.net_connections("tcp")
     except psutil.Error:
         return None
-    listening = (door for door in doors if door.status == psutil.CONN_LISTEN and door.laddr)
+    listening = (
+        connection for connection in connections if connection.status == psutil.CONN_LISTEN and connection.laddr
+    )
     return next((door.pid for door in listening if getattr(door.laddr, "port", 0) == port), None)
 
 
@@ -175,9 +177,9 @@ def parse_metrics(text: bytes, names: Collection[str]) -> dict[str, float]:
     return found
 
 
-def parse_models(listed: bytes | None) -> list[dict[str, Any]]:
+def parse_models(body: bytes | None) -> list[dict[str, Any]]:
     """Return the rows of ``/v1/models``; [] for anything else."""
-    rows = parse_object(listed).get("data")
+    rows = parse_object(body).get("data")
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 

@@ -72,11 +72,11 @@ class Supervisor:
         crashes = 0
         while not self._stop.is_set():
             self._record("starting" if not self._was_ready else "restarting", crashes=crashes)
-            begun = time.monotonic()
+            started = time.monotonic()
             reason = self._run_server_once()
             if not reason:
                 break
-            crashes = 1 if time.monotonic() - begun > WELL else crashes + 1
+            crashes = 1 if time.monotonic() - started > WELL else crashes + 1
             self._note(reason)
             if not self._was_ready or crashes > MOST_CRASHES:
                 tries = f"; given up after {crashes} crashes in a row" if self._was_ready else ""
@@ -92,7 +92,7 @@ class Supervisor:
     def _run_server_once(self) -> str:
         """Start the server and watch it until it ends. Returns why it crashed; "" if it was stopped on purpose."""
         port, key = _free_port(), secrets.token_urlsafe(24)
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             self._spawn(port, key)
         except OSError as error:
@@ -101,10 +101,10 @@ class Supervisor:
             reason = self._until_ready(port, key)
             if reason or self._stop.is_set():
                 return "" if self._stop.is_set() else reason
-            said = reported_capabilities(port, key)
+            capabilities = reported_capabilities(port, key)
             warm_up(port, key, self._wanted)
             self._was_ready = True
-            self._wait_until_healthy(port, key, said, time.monotonic() - begun)
+            self._wait_until_healthy(port, key, capabilities, time.monotonic() - started)
             return self._watch_until_end(port, key)
         finally:
             self._end()
@@ -148,7 +148,7 @@ class Supervisor:
         """Watch until the server exits, stops responding, is asked to stop, or is idle."""
         assert self._child is not None
         idle = self._wanted.idle
-        used, answered, looked, seen = time.time(), time.monotonic(), 0.0, None
+        used, last_answer, looked, last_activity = time.time(), time.monotonic(), 0.0, None
         look = min(LOOK, max(0.2, idle / 4)) if idle else LOOK
         while not self._stop.is_set():
             if self._child.poll() is not None:
@@ -157,12 +157,12 @@ class Supervisor:
             if now - looked >= look:
                 looked = now
                 found = server_activity(port, key, self._program.counters)
-                if found is None and now - answered > SILENT:
+                if found is None and now - last_answer > SILENT:
                     return f"it gave no answer for {SILENT:g} s"
                 if found is not None:
-                    answered = now
-                    if found.at_work or found.counters != seen:
-                        used, seen = time.time(), found.counters
+                    last_answer = now
+                    if found.at_work or found.counters != last_activity:
+                        used, last_activity = time.time(), found.counters
                 if idle and time.time() - max(used, self._place.last_use()) > idle and self._unload(idle):
                     return ""
             self._stop.wait(min(0.5, look))
@@ -173,8 +173,8 @@ class Supervisor:
 
         Returns False if a request is about to be sent.
         """
-        with self._place.try_lock() as held:
-            if not held or time.time() - self._place.last_use() <= idle:
+        with self._place.try_lock() as has_lock:
+            if not has_lock or time.time() - self._place.last_use() <= idle:
                 return False
             self._state = msgspec.structs.replace(self._state, server="", port=0, key="")
             self._record("stopped", reason=f"unused for {idle:g} s")
@@ -183,10 +183,10 @@ class Supervisor:
     def _exit_reason(self, when: str) -> str:
         assert self._child is not None
         status = self._child.returncode
-        how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        ending = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         time.sleep(0.05)  # its last output may still be in the pipe
         words = self._log.last_words() if not self._was_ready else ""
-        return f"it {how} {when}" + (f"; its log ends: {words}" if words else "")
+        return f"it {ending} {when}" + (f"; its log ends: {words}" if words else "")
 
     def _end(self) -> None:
         """Stop the server and every process it started."""
@@ -221,9 +221,9 @@ class Supervisor:
 
 def _free_port() -> int:
     """Return a currently free port of 127.0.0.1. If it is taken in the meantime, the start is retried."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port: int = door.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port
 
 
@@ -238,13 +238,13 @@ def _die_with_parent() -> None:
 def main() -> None:
     root, name, mark = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     place = ServerRecords(root, name)
-    wanted = place.read_spec()
-    if wanted is None or place.spec_stamp() != mark:
+    spec = place.read_spec()
+    if spec is None or place.spec_stamp() != mark:
         raise SystemExit(f"nothing is wanted of {name}")
     if os.fork():
         os._exit(0)  # the starting process need not wait
     os.setsid()
-    Supervisor(place, wanted, mark).run()
+    Supervisor(place, spec, mark).run()
 
 
 if __name__ == "__main__":

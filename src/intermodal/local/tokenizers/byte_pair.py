@@ -147,13 +147,13 @@ def merge_byte_pairs(data: bytes, ranks: dict[bytes, int]) -> list[int]:
     start = list(range(size + 1))  # start of each part; a part ends where the next one begins
     after = list(range(1, size + 2))
     before = list(range(-1, size))
-    here: list[int | None] = [None] * size  # the last computed rank of the pair that begins here
+    rank_at: list[int | None] = [None] * size  # the last computed rank of the pair that begins here
     heap: list[tuple[int, int]] = []
 
     def look(at: int) -> None:
         end = after[at] if after[at] < size else size
         rank = ranks.get(data[at : after[end]]) if end < size else None
-        here[at] = rank
+        rank_at[at] = rank
         if rank is not None:
             heapq.heappush(heap, (rank, at))
 
@@ -161,11 +161,11 @@ def merge_byte_pairs(data: bytes, ranks: dict[bytes, int]) -> list[int]:
         look(at)
     while heap:
         rank, at = heapq.heappop(heap)
-        if here[at] != rank:
+        if rank_at[at] != rank:
             continue
-        gone = after[at]
-        after[at] = after[gone]
-        here[gone] = None
+        merged_at = after[at]
+        after[at] = after[merged_at]
+        rank_at[merged_at] = None
         if after[at] < size:
             before[after[at]] = at
         look(at)
@@ -208,9 +208,9 @@ def _ranks(data: bytes) -> dict[bytes, int]:
 
 def _ranks_of_json(data: bytes) -> dict[bytes, int]:
     """Return the tokens of a tekken file, without the last ones, which the model does not use."""
-    said = json.loads(data)
-    many = said["config"]["default_vocab_size"] - said["config"]["default_num_special_tokens"]
-    return {a2b_base64(each["token_bytes"]): each["rank"] for each in said["vocab"][:many]}
+    document = json.loads(data)
+    many = document["config"]["default_vocab_size"] - document["config"]["default_num_special_tokens"]
+    return {a2b_base64(each["token_bytes"]): each["rank"] for each in document["vocab"][:many]}
 
 
 def _file(name: str) -> Path | None:

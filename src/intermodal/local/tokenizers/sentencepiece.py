@@ -77,11 +77,11 @@ class SentencePieceTokenizer:
         return TokenIds(ids)
 
     def _raw(self, text: str, fresh: bool) -> list[int]:
-        written = f"{' ' if self._prefix and fresh else ''}{text}".replace(" ", BLANK)
+        marked_text = f"{' ' if self._prefix and fresh else ''}{text}".replace(" ", BLANK)
         if self._words is None:
-            return self._merge(written)
+            return self._merge(marked_text)
         ids: list[int] = []
-        for piece in self._words.findall(written):
+        for piece in self._words.findall(marked_text):
             found = self._known.get(piece)
             if found is None:
                 found = self._merge(piece)
@@ -139,17 +139,17 @@ class SentencePieceTokenizer:
 
 def sentencepiece_from_gguf(header: GgufHeader) -> SentencePieceTokenizer | None:
     """Return the tokenizer of a GGUF header read with ``ARRAYS``; None if its kind is not supported."""
-    said = header.metadata
-    if said.get("tokenizer.ggml.model") != MODEL:
+    metadata = header.metadata
+    if metadata.get("tokenizer.ggml.model") != MODEL:
         return None
     tokens = header.tokens
-    scores, kinds = said.get("tokenizer.ggml.scores"), said.get("tokenizer.ggml.token_type")
+    scores, kinds = metadata.get("tokenizer.ggml.scores"), metadata.get("tokenizer.ggml.token_type")
     if not tokens or not scores or not kinds or not len(tokens) == len(scores) == len(kinds):
         return None
-    prefix = bool(said.get("tokenizer.ggml.add_space_prefix", True))
-    strips = bool(_STRIPPING.search(str(said.get("general.name", ""))))
-    made = SentencePieceTokenizer(tokens, list(scores), list(kinds), prefix=prefix, strips=strips)
-    return made if -1 not in made._bytes else None
+    prefix = bool(metadata.get("tokenizer.ggml.add_space_prefix", True))
+    strips = bool(_STRIPPING.search(str(metadata.get("general.name", ""))))
+    tokenizer = SentencePieceTokenizer(tokens, list(scores), list(kinds), prefix=prefix, strips=strips)
+    return tokenizer if -1 not in tokenizer._bytes else None
 
 
 __all__ = ["ARRAYS", "MODEL", "SentencePieceTokenizer", "sentencepiece_from_gguf"]

@@ -96,8 +96,8 @@ class TokenCounter:
         found = self._loaded[tokenizer]
         if found is None:
             return None
-        made = found.encode(_replace_surrogates(text), add_special_tokens=False)
-        ids: list[int] | None = None if made is None else made.ids
+        encoding = found.encode(_replace_surrogates(text), add_special_tokens=False)
+        ids: list[int] | None = None if encoding is None else encoding.ids
         return ids
 
     def count_request(
@@ -105,39 +105,41 @@ class TokenCounter:
         opened: OpenedRequest,
         hosted: frozenset[str] = frozenset(),
         tools: tuple[Tool, ...] = (),
-        sent: Callable[[int, str], str] | None = None,
+        text_sent: Callable[[int, str], str] | None = None,
         schema: Mapping[str, Any] | None = None,
     ) -> OpenedRequest:
         """Return ``opened`` with exact counts of its text parts, ``tools`` and ``schema``, for every local vocabulary.
 
         ``hosted``: vocabularies of hosted models that may be used, and files of the user. Loading one takes 0.1 s, so
-        they count only long texts, for which an estimate has a wide range. ``sent`` returns the text of a part as it
-        appears in a prompt. For local models, template marks in the text are broken up first
+        they count only long texts, for which an estimate has a wide range. ``text_sent`` returns the text of a part as
+        it appears in a prompt. For local models, template marks in the text are broken up first
         (``executor/drivers/started_servers.py``).
         """
         import copy
 
         import msgspec
 
-        mine = self.names()
+        known_names = self.names()
         parts = []
         for part in opened.facts.parts:
-            names = (*mine, *sorted(filter(_countable, hosted))) if part.chars >= _LONG else mine
+            names = (*known_names, *sorted(filter(_countable, hosted))) if part.chars >= _LONG else known_names
             if part.kind == "text" and names:
                 text = opened.text(part.index)
-                text = text if sent is None else sent(part.index, text)
+                text = text if text_sent is None else text_sent(part.index, text)
                 counts = {
-                    name: self.count(name, self._special_tokens_of(name).break_tokens(text) if name in mine else text)
+                    name: self.count(
+                        name, self._special_tokens_of(name).break_tokens(text) if name in known_names else text
+                    )
                     for name in names
                 }
                 known = {name: count for name, count in counts.items() if count is not None}
                 part = msgspec.structs.replace(part, tokens={**part.tokens, **known})
             parts.append(part)
-        made = copy.copy(opened)
-        made.facts = msgspec.structs.replace(
+        counted_request = copy.copy(opened)
+        counted_request.facts = msgspec.structs.replace(
             opened.facts, parts=tuple(parts), tools=self._tools(tools, hosted), schema=self._schema(schema, hosted)
         )
-        return made
+        return counted_request
 
     def _special_tokens_of(self, tokenizer: str) -> SpecialTokens:
         """Return the template marks of a local model, from the special tokens of its vocabulary."""
@@ -157,16 +159,16 @@ class TokenCounter:
 
         if not tools:
             return None
-        made = tool_definitions(tools)
+        definitions = tool_definitions(tools)
         counts: dict[str, int] = {}
-        told = self.server_counts.get(made.facts.digest, {})
-        for name in (*self.names(), *sorted(filter(_countable, hosted))) if made.facts.chars >= _LONG else ():
-            found = told[name] if name in told else self.count(name, made.text)
+        server_tokens = self.server_counts.get(definitions.facts.digest, {})
+        for name in (*self.names(), *sorted(filter(_countable, hosted))) if definitions.facts.chars >= _LONG else ():
+            found = server_tokens[name] if name in server_tokens else self.count(name, definitions.text)
             if found is not None:
                 counts[name] = found
-        if not counts.keys() <= told.keys():
-            self.server_counts[made.facts.digest] = {**told, **counts}
-        return msgspec.structs.replace(made.facts, tokens=counts)
+        if not counts.keys() <= server_tokens.keys():
+            self.server_counts[definitions.facts.digest] = {**server_tokens, **counts}
+        return msgspec.structs.replace(definitions.facts, tokens=counts)
 
     def _schema(self, schema: Mapping[str, Any] | None, hosted: frozenset[str]) -> SchemaFacts | None:
         """Count the schema. Cached by text, because the same schema comes with every request."""
@@ -178,11 +180,11 @@ class TokenCounter:
             return None
         text, facts = schema_text(schema)
         counts: dict[str, int] = {}
-        mine = self.names()
+        known_names = self.names()
         known = self.server_counts.get(facts.digest, {})
-        for name in (*mine, *sorted(filter(_countable, hosted))) if facts.chars >= _LONG else mine:
-            sent = self._special_tokens_of(name).break_tokens(text) if name in mine else text
-            found = known[name] if name in known else self.count(name, sent)
+        for name in (*known_names, *sorted(filter(_countable, hosted))) if facts.chars >= _LONG else known_names:
+            sent_text = self._special_tokens_of(name).break_tokens(text) if name in known_names else text
+            found = known[name] if name in known else self.count(name, sent_text)
             if found is not None:
                 counts[name] = found
         if not counts.keys() <= known.keys():
@@ -200,9 +202,9 @@ class TokenCounter:
         copy = path.with_name(_COPY)
         if tokenizer.endswith(FILE):
             return tokenizer_from_gguf(path)  # nothing is written beside a user's file
-        if copy.exists() and (kept := copy.stat()).st_mtime_ns >= path.stat().st_mtime_ns:
+        if copy.exists() and (copy_stat := copy.stat()).st_mtime_ns >= path.stat().st_mtime_ns:
             try:
-                return _read_fast_copy(copy.resolve(), kept.st_mtime_ns, kept.st_size)
+                return _read_fast_copy(copy.resolve(), copy_stat.st_mtime_ns, copy_stat.st_size)
             except Exception:  # the library raises bare Exception for a broken file, which is then rebuilt
                 copy.unlink(missing_ok=True)
         built = tokenizer_from_gguf(path)
@@ -246,9 +248,14 @@ def tokenizer_from_gguf(path: Path) -> Any:
     """Build a tokenizer from the vocabulary of a GGUF file; None if its kind is not supported."""
     from intermodal.local.weights.gguf import read_header
 
-    wanted = ("tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type", "tokenizer.ggml.scores")
+    wanted_keys = (
+        "tokenizer.ggml.tokens",
+        "tokenizer.ggml.merges",
+        "tokenizer.ggml.token_type",
+        "tokenizer.ggml.scores",
+    )
     try:
-        header = read_header(path, arrays=wanted)
+        header = read_header(path, arrays=wanted_keys)
     except WeightsError:
         return None
     if header.metadata.get("tokenizer.ggml.model") == sentencepiece.MODEL:

@@ -105,9 +105,9 @@ def _is_chinese(code: int) -> bool:
 
 def wordpiece_from_gguf(header: GgufHeader) -> WordPieceTokenizer | None:
     """Return the tokenizer of a GGUF header read with tokens and token types; None if it is not WordPiece."""
-    said, tokens = header.metadata, header.tokens
-    kinds = said.get("tokenizer.ggml.token_type")
-    unknown = said.get("tokenizer.ggml.unknown_token_id", 100)
-    if said.get("tokenizer.ggml.model") != MODEL or not tokens or not kinds or len(kinds) != len(tokens):
+    metadata, tokens = header.metadata, header.tokens
+    kinds = metadata.get("tokenizer.ggml.token_type")
+    unknown = metadata.get("tokenizer.ggml.unknown_token_id", 100)
+    if metadata.get("tokenizer.ggml.model") != MODEL or not tokens or not kinds or len(kinds) != len(tokens):
         return None
     return WordPieceTokenizer(tokens, list(kinds), int(unknown)) if 0 <= int(unknown) < len(tokens) else None

@@ -206,8 +206,8 @@ def _sort_by_part(
         else:
             parts[part] = path
     if len(rest) != 1:
-        named = " and ".join(path.name for path in rest[:2])
-        what = f"has two files that may be the model: {named}" if rest else "has parts of a model, and no model"
+        file_names = " and ".join(path.name for path in rest[:2])
+        what = f"has two files that may be the model: {file_names}" if rest else "has parts of a model, and no model"
         raise WeightsError(what, where=place.name, todo="keep one file of the model there, beside its parts")
     (model,) = rest
     parts[WHOLE if _is_full_checkpoint(headers[model]) else MODEL] = model
@@ -278,24 +278,27 @@ def describe_diffusion_rows(rows: Iterable[HostRow]) -> tuple[tuple[HostRow, ...
     for row in rows:
         if row.protocol == "diffusion":
             models = []
-            for served in row.models:
+            for served_row in row.models:
                 try:
-                    models.append(_with_found_traits(served))
+                    models.append(_with_found_traits(served_row))
                 except WeightsError as error:
-                    models.append(served)
-                    wrong[f"{row.id}:{served.id}"] = (": ".join(filter(None, (error.where, error.what))), error.todo)
+                    models.append(served_row)
+                    wrong[f"{row.id}:{served_row.id}"] = (
+                        ": ".join(filter(None, (error.where, error.what))),
+                        error.todo,
+                    )
             row = msgspec.structs.replace(row, models=tuple(models))
         found.append(row)
     return tuple(found), wrong
 
 
-def _with_found_traits(served: ServedRow) -> ServedRow:
-    place = Path(served.weights).expanduser()
+def _with_found_traits(served_row: ServedRow) -> ServedRow:
+    place = Path(served_row.weights).expanduser()
     if not place.exists():
-        return served
+        return served_row
     found = read_diffusion_files_cached(place)
     usual = found.architecture
-    side = served.side or usual.side
+    side = served_row.side or usual.side
     said = {
         "steps": usual.steps, "guidance": usual.guidance, "side": side, "unit": usual.unit, "buffers": found.buffers,
         "parameters": float(found.parameters), "memory": found.memory(side), "speed": found.speed,
@@ -304,9 +307,9 @@ def _with_found_traits(served: ServedRow) -> ServedRow:
     changes = {
         name: value
         for name, value in said.items()
-        if getattr(served, name) is None or (name == "memory_basis" and served.memory is None)
+        if getattr(served_row, name) is None or (name == "memory_basis" and served_row.memory is None)
     }
-    return msgspec.structs.replace(served, **changes)
+    return msgspec.structs.replace(served_row, **changes)
 
 
 def read_diffusion_files_cached(place: Path) -> DiffusionFiles:

@@ -127,15 +127,15 @@ class Hub:
         if status == 200:
             if first:
                 raise SourceFailed(f"{self.name} does not send parts of files")
-            said = headers.get("content-length", "")
+            length_text = headers.get("content-length", "")
         else:
             unit, _, rest = headers.get("content-range", "").partition(" ")
-            span, _, said = rest.partition("/")
+            span, _, length_text = rest.partition("/")
             if unit != "bytes" or not span.startswith(f"{first}-"):
                 raise SourceFailed(f"{self.name} sent another range than asked for")
-        if not (said.isascii() and said.isdigit() and len(said) < 20):
+        if not (length_text.isascii() and length_text.isdigit() and len(length_text) < 20):
             raise SourceFailed(f"{self.name} does not say how large the file is")
-        return int(said)
+        return int(length_text)
 
     async def listing(self, repo: str, revision: str) -> HubListing:
         """Return the files of a repository with sizes and checksums, and the commit of a branch.
@@ -229,7 +229,9 @@ class Hub:
         except httpx.HTTPError as error:
             raise SourceFailed(f"{self.name} sent an unusable response ({type(error).__name__})") from None
 
-    def _check(self, response: httpx.Response, wanted: tuple[int, ...] = (200, 206), *, broken: bool = False) -> None:
+    def _check(
+        self, response: httpx.Response, expected_statuses: tuple[int, ...] = (200, 206), *, broken: bool = False
+    ) -> None:
         """Raise for a response without content.
 
         Raises ``_Cut`` if a retry may succeed (a rate limit; with ``broken`` also a slow or failing server), otherwise
@@ -240,7 +242,7 @@ class Hub:
             raise self._missing_file_error(response)
         if status == 429 or (broken and (status == 408 or status >= 500)):
             raise _Cut(f"answered {status}", wait=_retry_after(response))
-        if status not in wanted:
+        if status not in expected_statuses:
             raise SourceFailed(f"{self.name} answered {status}")
 
     def _missing_file_error(self, response: httpx.Response) -> SourceFailed:
@@ -251,8 +253,8 @@ class Hub:
         """
         status, code = response.status_code, response.headers.get("x-error-code", "")
         if code == "GatedRepo":
-            asked = (response.history or [response])[0].request.url.path.removeprefix(urlsplit(self.base).path)
-            page = "/".join(asked.removeprefix("/api/models").split("/")[:3])  # terms are on the hub itself
+            requested_path = (response.history or [response])[0].request.url.path.removeprefix(urlsplit(self.base).path)
+            page = "/".join(requested_path.removeprefix("/api/models").split("/")[:3])  # terms are on the hub itself
             token = f"the token in {TOKEN} may not read it" if self._token else f"no token is in {TOKEN}"
             return SourceFailed(
                 f"{self.name} requires its terms to be accepted, and {token} ({status})",
@@ -338,17 +340,17 @@ class Hub:
                     self._check_length(response, total - have, part)
                 resumed = response.status_code == 206
                 with part.open("ab" if resumed else "wb") as out:
-                    done = said = have if resumed else 0
+                    received = reported = have if resumed else 0
                     # written as received: buffering larger pieces would lose one at every interruption
                     async for chunk in response.aiter_raw():
-                        done += len(chunk)
-                        if most and done > most:
+                        received += len(chunk)
+                        if most and received > most:
                             raise SourceFailed(f"{self.name} sends more than the {most:,} bytes expected")
                         out.write(chunk)
-                        if done - said >= CHUNK or done == total:
-                            progress(file.name, done, total, self.name)
-                            said = done
-            if total and done < total:
+                        if received - reported >= CHUNK or received == total:
+                            progress(file.name, received, total, self.name)
+                            reported = received
+            if total and received < total:
                 raise _Cut("cut the download")
         except (httpx.ConnectError, httpx.ConnectTimeout):
             if have:

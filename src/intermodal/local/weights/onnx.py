@@ -107,14 +107,14 @@ class _File:
         inputs: dict[str, tuple[int, ...]] = {}
         outputs: dict[str, tuple[int, ...]] = {}
         operators: set[str] = set()
-        held: set[str] = set()
+        initializer_names: set[str] = set()
         for number, wire, start, end in self._fields(first, last):
             if wire != _BYTES:
                 continue
             if number == _NODE:
                 operators.add(self._operator(start, end, depth))
             elif number == _INITIALIZER:
-                held.add(self._tensor(start, end))
+                initializer_names.add(self._tensor(start, end))
             elif number == _SPARSE_INITIALIZER:
                 self._sparse(start, end)
             elif number == _INPUT:
@@ -123,8 +123,10 @@ class _File:
             elif number == _OUTPUT:
                 name, shape = self._value(start, end)
                 outputs[name] = shape
-        taken = {name: shape for name, shape in inputs.items() if name not in held}  # of old files weights are, too
-        return OnnxHeader(inputs=taken, outputs=outputs, operators=frozenset(operators), size=len(self._data))
+        input_shapes = {
+            name: shape for name, shape in inputs.items() if name not in initializer_names
+        }  # of old files weights are, too
+        return OnnxHeader(inputs=input_shapes, outputs=outputs, operators=frozenset(operators), size=len(self._data))
 
     def _function(self, first: int, last: int) -> None:
         for number, wire, start, end in self._fields(first, last):
@@ -195,7 +197,9 @@ class _File:
                     continue
                 for _, inner, one, other in self._fields(begin, close):
                     if inner == _BYTES:
-                        values = [at for field, how, at, _ in self._fields(one, other) if (field, how) == (1, 0)]
+                        values = [
+                            at for field, wire_type, at, _ in self._fields(one, other) if (field, wire_type) == (1, 0)
+                        ]
                         found.append(values[0] if values else 0)
         return tuple(found)
 

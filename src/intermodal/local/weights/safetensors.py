@@ -99,11 +99,11 @@ def parse_index(data: bytes, where: str) -> tuple[int, tuple[str, ...]]:
         found = msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
         raise _broken_file_error(where, "is not an index of safetensors") from None
-    files, said = found.get("weight_map"), found.get("metadata")
+    files, metadata = found.get("weight_map"), found.get("metadata")
     names = sorted({name for name in files.values() if isinstance(name, str)}) if isinstance(files, dict) else []
     if not names or any("/" in name or "\\" in name or name.startswith(".") for name in names):
         raise _broken_file_error(where, "is not an index of safetensors")
-    size = said.get("total_size") if isinstance(said, dict) else 0
+    size = metadata.get("total_size") if isinstance(metadata, dict) else 0
     whole = isinstance(size, int | float) and not isinstance(size, bool) and 0 < size < 1 << 50
     return int(size) if whole and size is not None else 0, tuple(names)
 

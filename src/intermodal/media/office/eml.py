@@ -138,8 +138,10 @@ def assemble_mail(head: list[tuple[str, str]], leaves: MailParts, name: str, pro
     if len(attachments) < len(files):
         notes.append(f"{with_noun(len(files) - len(attachments), 'attachment')} left out: too many or too large")
     lines = [f"{key}: {value}" for key, value in head if value]
-    listed = f"Attachments: {', '.join(file.name for file in attachments)}" if attachments else ""
-    text = "\n\n".join(part for part in ("\n".join([*lines, listed] if listed else lines), body) if part)
+    attachment_line = f"Attachments: {', '.join(file.name for file in attachments)}" if attachments else ""
+    text = "\n\n".join(
+        part for part in ("\n".join([*lines, attachment_line] if attachment_line else lines), body) if part
+    )
     if not text and not gallery.collected_images and not attachments:
         raise InputEmpty("holds no mail", where=name, todo="check what wrote this file")
     if len(text) > MAX_CHARS:

@@ -57,9 +57,9 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 def _check_protection(package: OfficePackage) -> None:
     """Raise InputEncrypted if the pages of a book are encrypted; obfuscated fonts are accepted."""
     root = package.xml("META-INF/encryption.xml")
-    ways = [str(each.get("Algorithm", "")) for each in root.iter() if local_name(each) == "EncryptionMethod"] if (
+    algorithms = [str(each.get("Algorithm", "")) for each in root.iter() if local_name(each) == "EncryptionMethod"] if (
         root is not None) else []  # fmt: skip
-    if any(way not in _MANGLED_FONTS for way in ways):
+    if any(algorithm not in _MANGLED_FONTS for algorithm in algorithms):
         raise InputEncrypted("is under copy protection", todo="pass a copy without it")
 
 
@@ -82,10 +82,10 @@ def _title(root: Any) -> str:
 
 def _chapters(root: Any, folder: str) -> Iterator[str]:
     """Return the members in reading order (the spine), each once."""
-    listed = {str(each.get("id")): each for each in root.iter() if local_name(each) == "item"}
+    manifest = {str(each.get("id")): each for each in root.iter() if local_name(each) == "item"}
     members: dict[str, None] = {}
     for each in root.iter():
-        item = listed.get(str(each.get("idref"))) if local_name(each) == "itemref" else None
+        item = manifest.get(str(each.get("idref"))) if local_name(each) == "itemref" else None
         if item is not None and item.get("media-type") in _CHAPTERS:
             members[_resolve_path(folder, str(item.get("href") or ""))] = None
     return iter(members)

@@ -385,14 +385,14 @@ def _frames(root: Any, measures: _Measures) -> Iterator[Any]:
     while waiting:
         element, inside, within = waiting.pop()
         for child in element.find_all(True, recursive=False):
-            beside = not within and id(child) not in around and not _is_content(child)
-            by_name = _is_boilerplate_by_name(child) or (beside and _HEAD.search(_names(child)) is not None)
-            if weighed < _MOST_WEIGHED and (by_name or (beside and child.name in _LISTS)):
+            may_be_boilerplate = not within and id(child) not in around and not _is_content(child)
+            by_name = _is_boilerplate_by_name(child) or (may_be_boilerplate and _HEAD.search(_names(child)) is not None)
+            if weighed < _MOST_WEIGHED and (by_name or (may_be_boilerplate and child.name in _LISTS)):
                 weighed += 1
                 if _is_frame(child, inside, total_size, measures) if by_name else _is_list_of_links(child, measures):
                     yield child
                     continue
-                if beside and by_name and _is_boilerplate_beside(child, total_size, measures):
+                if may_be_boilerplate and by_name and _is_boilerplate_beside(child, total_size, measures):
                     yield child
                     continue
             waiting.append((child, inside or child.name in _CONTENT, within or _is_content(child)))

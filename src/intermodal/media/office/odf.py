@@ -155,8 +155,8 @@ class _Writer:
             return f"<p>{self._inner(each)}</p>"
         if tag == f"{_TEXT}list":
             return self._list(each, style, level)
-        how = self._how.get(tag)
-        return how(each) if how is not None else self._inner(each)
+        handler = self._how.get(tag)
+        return handler(each) if handler is not None else self._inner(each)
 
     def _heading(self, each: Any) -> str:
         level = _parse_bounded_int(each.get(f"{_TEXT}outline-level"), 1, 6)

@@ -168,8 +168,8 @@ def _slide_names(package: OfficePackage) -> list[str]:
     targets = {each.id: each.target for each in package.relations(main) if each.kind == "slide" and not each.outside}
     root = package.xml(main)
     elements = root.iter() if root is not None else ()
-    listed = [each.get(f"{_RELATION}id") for each in elements if local_name(each) == "sldId"]
-    found = [targets[each] for each in listed if each in targets and targets[each] in package.names]
+    relation_ids = [each.get(f"{_RELATION}id") for each in elements if local_name(each) == "sldId"]
+    found = [targets[each] for each in relation_ids if each in targets and targets[each] in package.names]
     numbered = {int(match[1]): name for name in package.names if (match := _SLIDE.fullmatch(name))}
     return found or [numbered[number] for number in sorted(numbered)]
 

@@ -88,12 +88,12 @@ class StyleSheets:
 
     def rules(self, element: Compound, around: Sequence[Compound]) -> list[StyleRule]:
         """Return the rules of an element, the strongest last. ``around``: elements that it lies in, outermost first."""
-        listed = [found for key in ("", element.name, *element.marks) if (found := self._found.get(key))]
-        self._compared += sum(map(len, listed))
+        rule_lists = [found for key in ("", element.name, *element.marks) if (found := self._found.get(key))]
+        self._compared += sum(map(len, rule_lists))
         if self._compared > MAX_COMPARED:
             self.exhausted = True
             return []
-        candidates = [rule for found in listed for rule in found]
+        candidates = [rule for found in rule_lists for rule in found]
         matched = [
             rule for rule in candidates if rule.target.matches(element) and self._matches_ancestors(rule, around)
         ]

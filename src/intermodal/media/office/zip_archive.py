@@ -32,9 +32,9 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         size += len(body)
         attachments.append(EmbeddedFile(data=body, name=_member_title(member)))
     notes = (f"{with_noun(left, 'file')} left out: too many or too large",) if left else ()
-    listed = [_member_title(member) for member in files[:200]]
+    titles = [_member_title(member) for member in files[:200]]
     more = f"\n- and {len(files) - 200:,} more" if len(files) > 200 else ""
-    text = "Files:\n\n" + "\n".join(f"- {each}" for each in listed) + more
+    text = "Files:\n\n" + "\n".join(f"- {each}" for each in titles) + more
     return ConvertedFile(text=text, attachments=tuple(attachments), notes=notes)
 
 

@@ -59,10 +59,10 @@ class PageOverlay(Struct):
     remarks: list[str]
 
 
-def page_overlay(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> PageOverlay | None:
+def page_overlay(page: pypdfium2.PdfPage, form: Any, *, with_positions: bool = True) -> PageOverlay | None:
     """Return the overlay of a page, None if it has none. ``form``: raw handle of the document's form, if any.
 
-    If ``placed`` is False, the words of links are not looked up, which takes 0.2 ms per link.
+    If ``with_positions`` is False, the words of links are not looked up, which takes 0.2 ms per link.
     """
     count = min(raw.FPDFPage_GetAnnotCount(page.raw), MAX_NOTES)
     if count <= 0:
@@ -76,7 +76,7 @@ def page_overlay(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> 
                 continue
             try:
                 if not raw.FPDFAnnot_GetFlags(note) & _HIDDEN:
-                    _add(found, note, textpage, form, placed=placed)
+                    _add(found, note, textpage, form, with_positions=with_positions)
             finally:
                 raw.FPDFPage_CloseAnnot(note)
     finally:
@@ -142,8 +142,8 @@ def with_links(text: str, links: Iterable[PageLink]) -> str:
         else:
             start, end = spot
             text = f"{text[:start]}[{text[start:end]}]({link.address}){text[end:]}"
-    listed = "\n".join(dict.fromkeys(rest))
-    return f"{text}\n\nLinks:\n{listed}" if listed else text
+    link_lines = "\n".join(dict.fromkeys(rest))
+    return f"{text}\n\nLinks:\n{link_lines}" if link_lines else text
 
 
 def _link_position(text: str, link: PageLink) -> tuple[int, int] | None:
@@ -176,10 +176,10 @@ def attachment_note(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
     return (f"{what} not opened: {', '.join(names)}{more}",)
 
 
-def _add(overlay: PageOverlay, note: Any, textpage: Any, form: Any, *, placed: bool) -> None:
+def _add(overlay: PageOverlay, note: Any, textpage: Any, form: Any, *, with_positions: bool) -> None:
     kind = raw.FPDFAnnot_GetSubtype(note)
     if kind == raw.FPDF_ANNOT_LINK:
-        link = _link(note, textpage, placed=placed)
+        link = _link(note, textpage, with_position=with_positions)
         if link is not None:
             overlay.links.append(link)
     elif kind == raw.FPDF_ANNOT_WIDGET and form is not None:
@@ -201,7 +201,7 @@ def _add(overlay: PageOverlay, note: Any, textpage: Any, form: Any, *, placed: b
                 overlay.remarks.append(f'struck out "{marked}"')
 
 
-def _link(note: Any, textpage: Any, *, placed: bool) -> PageLink | None:
+def _link(note: Any, textpage: Any, *, with_position: bool) -> PageLink | None:
     link = raw.FPDFAnnot_GetLink(note)
     action = raw.FPDFLink_GetAction(link) if link else None
     if not action:
@@ -215,7 +215,7 @@ def _link(note: Any, textpage: Any, *, placed: bool) -> PageLink | None:
     box = _rect(note)
     if not address or box is None:
         return None
-    if not placed:
+    if not with_position:
         return PageLink("", address)
     left, bottom, _, top = box
     return PageLink(_words_in_box(textpage, box), address, _words_in_box(textpage, (left - _BEFORE, bottom, left, top)))

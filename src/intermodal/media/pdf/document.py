@@ -99,9 +99,11 @@ def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], 
     lacks. Pages are rendered as small as images are sampled, so that one measure applies to both. Very large pages and
     pages that cannot be rendered stay unknown: sampling never raises an error for them.
     """
-    once = page_figures.without_repeats([(page.number, page.figures) for page in probed.pages if page.figures])
+    distinct_figures = page_figures.without_repeats(
+        [(page.number, page.figures) for page in probed.pages if page.figures]
+    )
     pages = {
-        page.number: msgspec.structs.replace(page, figures=once[page.number]) if page.figures else page
+        page.number: msgspec.structs.replace(page, figures=distinct_figures[page.number]) if page.figures else page
         for page in probed.pages
     }
     some = [page for page in pages.values() if page.is_image][:MAX_PAGES_SAMPLED]
@@ -390,7 +392,7 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> tuple[PageFacts
             doubt = layer_problem(textpage)
         finally:
             textpage.close()
-        overlay = page_overlay(page, form, placed=False)
+        overlay = page_overlay(page, form, with_positions=False)
         above = with_overlay("", overlay) if overlay is not None else ""
         drawn_objects = page_figures.drawn_objects(page)
         figure_share = page_figures.covered_share(drawn_objects, width, height)

@@ -218,11 +218,11 @@ def with_line_breaks(text: str, lines: Sequence[LayoutLine], edge: float) -> lis
     A line break is intended if the next word had room in the line; if both lines are a label with a value, or several
     begin with a list marker; or if the space between them exceeds the line spacing of a paragraph.
     """
-    listed = sum(bool(_MARKER.match(line.text)) for line in lines) > 1
+    is_list = sum(bool(_MARKER.match(line.text)) for line in lines) > 1
     parts: list[str] = []
     start = 0
     for line, following in pairwise(lines):
-        if not _is_line_break(line, following, edge, listed=listed):
+        if not _is_line_break(line, following, edge, is_list=is_list):
             continue
         words = following.text.split()
         begins = re.compile(r"\s+".join(map(re.escape, words[:4])))
@@ -233,8 +233,8 @@ def with_line_breaks(text: str, lines: Sequence[LayoutLine], edge: float) -> lis
     return [*parts, text[start:].strip()]
 
 
-def _is_line_break(line: LayoutLine, following: LayoutLine, edge: float, *, listed: bool) -> bool:
-    if listed and _MARKER.match(following.text):
+def _is_line_break(line: LayoutLine, following: LayoutLine, edge: float, *, is_list: bool) -> bool:
+    if is_list and _MARKER.match(following.text):
         return True
     if _LABEL.match(line.text) and _LABEL.match(following.text):
         return True
@@ -471,8 +471,8 @@ def _column_above(block: LayoutBlock, columns: list[list[LayoutLine]]) -> list[L
     for column in columns:
         left, _, right, bottom = bounding_box([line.box for line in column])
         height = column[-1].box[3] - column[-1].box[1]
-        beside = block.box[0] < left - _SAME_EDGE or block.box[2] > right + height
-        if not beside and -1 <= block.box[1] - bottom < height:
+        is_beside = block.box[0] < left - _SAME_EDGE or block.box[2] > right + height
+        if not is_beside and -1 <= block.box[1] - bottom < height:
             return column
     return None
 

@@ -107,10 +107,10 @@ def _grid(rows: Sequence[list[LayoutLine]], start: int) -> _Grid | None:
         height = _height(row[0])
         if grid_rows and min(line.box[1] for line in row) - bottom > _FAR * height:
             break
-        merged = _merge_spans([*columns, *((line.box[0], line.box[2]) for line in row)], _GUTTER * height)
-        if len(merged) < max(2, len(columns)):
+        merged_spans = _merge_spans([*columns, *((line.box[0], line.box[2]) for line in row)], _GUTTER * height)
+        if len(merged_spans) < max(2, len(columns)):
             break
-        columns = merged
+        columns = merged_spans
         grid_rows.append(row)
         bottom = max(bottom, *(line.box[3] for line in row))
     if len(grid_rows) <= _FEWEST_RECORDS:

@@ -151,11 +151,11 @@ def _add_conversion(
     part_counts: dict[int, int] = {}
     for conversion in option.conversions:
         part_counts[id(conversion)] = part_counts.get(id(conversion), 0) + 1
-    done: set[int] = set()
+    checked_parts: set[int] = set()
     for part, conversion in zip(bundle.parts, option.conversions, strict=True):
-        if id(conversion) in done:
+        if id(conversion) in checked_parts:
             continue
-        done.add(id(conversion))
+        checked_parts.add(id(conversion))
         repeated = _repeated_step(case, part, job, better, next((p for p in conversion.steps if p.op == step.op), step))
         checked.cost += repeated.cost[HIGH] * part_counts[id(conversion)]
         checked.seconds += repeated.seconds[HIGH] * part_counts[id(conversion)]

@@ -114,9 +114,9 @@ def allowed_converters(case: PlanningCase, bundle: Bundle, job: str, converters:
     """
     found = [e for e in converters if not bundle.private or e.host.zone in LOCAL_ZONES]
     for part in bundle.parts:
-        for done in part.outcomes:
-            if done.problem and done.op == job:
-                found = [e for e in found if may_redo(case, e, done)]
+        for outcome in part.outcomes:
+            if outcome.problem and outcome.op == job:
+                found = [e for e in found if may_redo(case, e, outcome)]
     return found
 
 

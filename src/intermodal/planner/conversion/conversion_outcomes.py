@@ -116,8 +116,8 @@ def confidence_text(portion: Portion) -> str:
     if portion.unit in ("letters", "pages"):
         about = "about " if portion.unit == "letters" else ""
         return f"{about}{portion.kept:,} of its {portion.of:,} {portion.unit} can be read with confidence"
-    how, what = ("hearing", "seconds of speech") if portion.unit == "seconds" else ("reading", portion.unit)
-    return f"an earlier {how} was sure of {portion.kept:,} of {portion.of:,} {what}"
+    activity, what = ("hearing", "seconds of speech") if portion.unit == "seconds" else ("reading", portion.unit)
+    return f"an earlier {activity} was sure of {portion.kept:,} of {portion.of:,} {what}"
 
 
 def _sampling(step: ConversionStep, conversion: PartConversion) -> SampleFrames | None:

@@ -106,14 +106,14 @@ def known_tokens(outcome: ConversionOutcome) -> Quantity:
 
 def with_outcome(step: ConversionStep, part: PartFacts) -> ConversionStep:
     """Return the step without remaining cost and time if it is already done; otherwise unchanged."""
-    done = finished_outcome(part, step.op, step.endpoint, step.parameters)
-    if done is None:
+    outcome = finished_outcome(part, step.op, step.endpoint, step.parameters)
+    if outcome is None:
         return step
     return ConversionStep(
-        op=step.op, title=step.title, tokens=step.tokens if not step.tokens.high else known_tokens(done),
+        op=step.op, title=step.title, tokens=step.tokens if not step.tokens.high else known_tokens(outcome),
         endpoint=step.endpoint, pages=step.pages, parameters=step.parameters, source_step=step.source_step,
         for_final_call=step.for_final_call,
-        count=done.pictures or step.count,
+        count=outcome.pictures or step.count,
     )  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def transcription_parameters(
 ) -> TranscribeSpeech:
     """Return the parameters of a transcription. ``output_format``: set if the transcript is the answer."""
     # If an earlier transcription was given the wrong language, none is given now.
-    wrong = any(done.problem == "language" for done in part.outcomes)
+    wrong = any(outcome.problem == "language" for outcome in part.outcomes)
     return TranscribeSpeech(
         format=output_format, language="" if wrong else case.policy.language, into=case.into, timed=timed,
         separate_channels=transcribed_channels(part) > 1,
@@ -199,8 +199,8 @@ def _reader_hint(
     case: PlanningCase, part: PartFacts, reader: Endpoint, pages: tuple[PageFacts, ...] = ()
 ) -> tuple[str, str]:
     """Return the script passed to a reader, as text for EXPLAIN and as the parameter; "" if none is passed."""
-    script, who = reader_script(case, part, reader, pages)
-    return (f" ({who})", script) if script else ("", "")
+    script, reader_name = reader_script(case, part, reader, pages)
+    return (f" ({reader_name})", script) if script else ("", "")
 
 
 def read_pages(
@@ -294,11 +294,11 @@ def read_frames(
     rates = case.rates(reader)
     count = frame_count(frames)
     megapixels = read_megapixels(*shape[:2])
-    measured = case.statistics.get(reader.id, "tokens_per_megapixel")
+    learned_tokens = case.statistics.get(reader.id, "tokens_per_megapixel")
     if part.letters.known:  # known only for an animation
         each = letter_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"), part.script)
     else:
-        each = ocr_tokens(megapixels[MID], part.text_density, measured)
+        each = ocr_tokens(megapixels[MID], part.text_density, learned_tokens)
     token_levels = levels(each)
     cost = at_each(lambda level: ocr_price(rates, count[level]))
     return with_outcome(
@@ -357,9 +357,9 @@ def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, visual: V
     each_one = float(len(visual.pictures))
     many = visual.count or (each_one, each_one, each_one)
     image = calibrate_count(image, rates.counts.image) if rates.counts is not None else image
-    learned = case.statistics.get(describer.id, "describe_tokens")
+    learned_tokens = case.statistics.get(describer.id, "describe_tokens")
     thinks, room = case.reasoning_tokens(describer, NO_THINKING_REQUEST)
-    out = levels(learned) if learned is not None else add_levels(DESCRIPTION, levels(thinks))
+    out = levels(learned_tokens) if learned_tokens is not None else add_levels(DESCRIPTION, levels(thinks))
     most = DESCRIPTION_MOST + int(room)
     out = (min(out[0], most), min(out[1], most), float(most))
     text: Levels = (ask[0] + DESCRIBE_ASK[0], ask[1] + DESCRIBE_ASK[1], ask[2] + DESCRIBE_ASK[2])
@@ -442,13 +442,13 @@ def frames(
         seconds=at_each(lambda level: frames_seconds(case.rates_of_media, level, length[level], megapixels)),
         reads=count,
     )
-    done = finished_outcome(part, "frames", None, parameters)
-    if done is None:
+    outcome = finished_outcome(part, "frames", None, parameters)
+    if outcome is None:
         return step
-    picture_count = float(done.pictures)
+    picture_count = float(outcome.pictures)
     return ConversionStep(
         op="frames", title=title, tokens=exact(0.0), parameters=parameters, for_final_call=for_final_call,
-        count=done.pictures,
+        count=outcome.pictures,
         reads=(picture_count, picture_count, picture_count),
     )  # fmt: skip
 

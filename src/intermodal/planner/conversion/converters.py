@@ -187,11 +187,14 @@ def _hearing(case: PlanningCase, endpoint: Endpoint, rates: Rates, lengths: list
     """Return the cost in USD of transcribing recordings of these lengths, as a plan would state it."""
     if rates.second < math.inf or rates.audio == math.inf:  # media billed by seconds need no token count
         return sum(transcription_price_by_length(rates, each) for each in lengths)
-    rule, learned = case.token_rules_of(endpoint).audio, case.statistics.get(endpoint.id, "tokens_per_second_of_speech")
+    rule, learned_rate = (
+        case.token_rules_of(endpoint).audio,
+        case.statistics.get(endpoint.id, "tokens_per_second_of_speech"),
+    )
     cost = 0.0
     for each in lengths:
         sound = calibrated_audio(rates, levels(audio_tokens(rule, each)))[MID]
-        cost += transcription_price(rates, each, sound, transcript_tokens(exact(each), learned).mid, 1)
+        cost += transcription_price(rates, each, sound, transcript_tokens(exact(each), learned_rate).mid, 1)
     return cost
 
 

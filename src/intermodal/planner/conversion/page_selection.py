@@ -115,13 +115,13 @@ def _select(
     every = all(part.index in kept_pages for place in places for part in case.bundles[place].parts)
     if not every or len(selected) == len(pool.pages):
         return None
-    chosen: list[ConversionOption] = list(assignment.options)
+    chosen_options: list[ConversionOption] = list(assignment.options)
     for place in places:
-        fewer = _same_option(case, case.bundles[place], chosen[place], conversions, kept_pages)
+        fewer = _same_option(case, case.bundles[place], chosen_options[place], conversions, kept_pages)
         if fewer is None:
             return None
-        chosen[place] = fewer
-    return assign(case, tuple(chosen), token_rules)
+        chosen_options[place] = fewer
+    return assign(case, tuple(chosen_options), token_rules)
 
 
 def _page_relevance(case: PlanningCase, index: int, pages: tuple[PageFacts, ...]) -> list[float]:

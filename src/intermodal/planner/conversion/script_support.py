@@ -21,8 +21,8 @@ def reader_script(
     """Return the script to pass to a reader, and the engine for that script; ("", "") if none."""
     found = {page.script for page in pages} or {part.script}
     script = found.pop() if len(found) == 1 else ""
-    who = case.facts.scripts.read.get(script, "") if case.facts.scripts is not None else ""
-    return (script, who) if who and reader.host.zone == "process" else ("", "")
+    reader_name = case.facts.scripts.read.get(script, "") if case.facts.scripts is not None else ""
+    return (script, reader_name) if reader_name and reader.host.zone == "process" else ("", "")
 
 
 def unreadable_scripts(case: PlanningCase, part: PartFacts) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def unread_page_notes(case: PlanningCase, steps: Iterable[Step]) -> list[str]:
         pages = _unread_pages(case, part) if part.index in read else []
         if pages:
             scripts = tuple(dict.fromkeys(page.script for page in pages))
-            listed = joined_names(str(page.number) for page in pages[:5])
-            where = f"page{'s' * (len(pages) > 1)} {listed}{' and more' * (len(pages) > 5)}"
+            page_numbers = joined_names(str(page.number) for page in pages[:5])
+            where = f"page{'s' * (len(pages) > 1)} {page_numbers}{' and more' * (len(pages) > 5)}"
             found.append(f"loses the words of {where} of {part.name}: {_script_reason(case, scripts)}")
     return found

@@ -207,14 +207,14 @@ def subtitle_notes(part: PartFacts, language: str, used: Collection[int]) -> lis
 
     ``used``: numbers of the tracks that the plan uses.
     """
-    chosen = choose_subtitles(part, language)
+    chosen_tracks = choose_subtitles(part, language)
     found: list[str] = []
-    if chosen is not None and chosen.track in used:
-        others = sorted({track.language or "?" for track in part.subtitles if track is not chosen})
+    if chosen_tracks is not None and chosen_tracks.track in used:
+        others = sorted({track.language or "?" for track in part.subtitles if track is not chosen_tracks})
         more = f"; there are others ({', '.join(others)})" if others else ""
-        language_name = chosen.language or "language not stated"
+        language_name = chosen_tracks.language or "language not stated"
         found.append(f"what is said in {part.name} is taken from its subtitles ({language_name}), and not heard{more}")
-    elif chosen is None:
+    elif chosen_tracks is None:
         for track in part.subtitles:
             language_name = track.language or "language not stated"
             so = "they stand beside what is said" if track.track in used else "not taken for what is said"

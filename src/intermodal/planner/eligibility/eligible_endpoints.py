@@ -100,8 +100,8 @@ def group_batches(
             words = rules.below_floor(case, floor)
             if not by_key:
                 best = max(weak, key=lambda group: (group.strongest, -group.number))
-                who = f"the strongest, {best.ids[0]}," if count > 1 else "it"
-                words += f"; {who} is {tier_name(best.strongest)}"
+                subject = f"the strongest, {best.ids[0]}," if count > 1 else "it"
+                words += f"; {subject} is {tier_name(best.strongest)}"
             refusal = EndpointRejection("floor", words, count, first_ids(weak))
         found = left.rows[key_] = (list(by_key.values()), refusal)
     return found
@@ -127,8 +127,8 @@ def needed_jobs(case: PlanningCase) -> tuple[Job, ...]:
         found.append("read")
     looked_at = [bundle for bundle in case.bundles if bundle.kind in ("image", "video", "document")]
     if looked_at and case.job != "transcribe":
-        done = any(part.outcomes for bundle in looked_at for part in bundle.parts)
-        if done or any(needs_vision(case.policy.keep, bundle.needs) for bundle in looked_at):
+        has_outcomes = any(part.outcomes for bundle in looked_at for part in bundle.parts)
+        if has_outcomes or any(needs_vision(case.policy.keep, bundle.needs) for bundle in looked_at):
             found.append("describe")
     if case.job == "generate" and case.output == "speech":
         found.append("speak")
@@ -154,7 +154,7 @@ def _failed_transcripts(case: PlanningCase) -> tuple[tuple[str, str, str], ...]:
     if case.job != "transcribe":
         return ()
     parts = [part for bundle in case.bundles for part in bundle.parts]
-    return tuple((done.endpoint, done.problem, done.language) for part in parts for done in part.outcomes)
+    return tuple((outcome.endpoint, outcome.problem, outcome.language) for part in parts for outcome in part.outcomes)
 
 
 def eligible_endpoints(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEndpoints:
@@ -183,7 +183,7 @@ def _input_image_count(case: PlanningCase) -> int:
 
 def _apply(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEndpoints:
     by_job: dict[Job, list[EndpointGroup]] = {job: [] for job in jobs}
-    merged: dict[tuple[str, str], list[EndpointGroup]] = {}
+    groups_by_reason: dict[tuple[str, str], list[EndpointGroup]] = {}
     for group in case.index.groups:
         reasons = []
         for job in jobs:
@@ -194,12 +194,12 @@ def _apply(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEndpoints:
                 reasons.append(reason)
         if len(reasons) == len(jobs):
             nearest = max(reasons, key=lambda reason: rules.rule_order(reason[0]))
-            merged.setdefault(nearest, []).append(group)
+            groups_by_reason.setdefault(nearest, []).append(group)
     refused = [
         EndpointRejection(
             rule, reason, sum(len(g.members) for g in groups), first_ids(groups), _smallest_missing_memory(rule, groups)
         )
-        for (rule, reason), groups in merged.items()
+        for (rule, reason), groups in groups_by_reason.items()
     ]
     return EligibleEndpoints(by_job=by_job, refused=[*refused, *_counted_only(case)], strongest={}, rows={})
 
@@ -285,9 +285,9 @@ class RejectionLog:
         found: list[EndpointRejection] = []
         for key, row in self._rows.items():
             if key in self._several:
-                who = f", {self._nearest[key]}," if self._nearest[key] else ""
+                subject = f", {self._nearest[key]}," if self._nearest[key] else ""
                 row = EndpointRejection(
-                    row.rule, hint("the nearest{} {}", who, row.reason), row.count, row.ids, row.miss
+                    row.rule, hint("the nearest{} {}", subject, row.reason), row.count, row.ids, row.miss
                 )
             found.append(row)
         return found

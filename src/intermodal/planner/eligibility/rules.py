@@ -193,9 +193,9 @@ def already_transcribed(group: EndpointGroup, job: Job, case: PlanningCase) -> s
         return ""
     for bundle in case.bundles:
         for part in bundle.parts:
-            for done in part.outcomes:
-                if done.problem and done.op == job and not may_redo(case, group.first, done):
-                    return f"transcribed {part.name} already, or is no better than what did ({done.endpoint})"
+            for outcome in part.outcomes:
+                if outcome.problem and outcome.op == job and not may_redo(case, group.first, outcome):
+                    return f"transcribed {part.name} already, or is no better than what did ({outcome.endpoint})"
     return ""
 
 

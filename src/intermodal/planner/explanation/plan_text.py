@@ -143,8 +143,8 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
             return hint("labels scored by {}{}: {}{}", scorer, after, alone, _or_contrastive(verdict))
         if answering.model.classifies:
             what = f"its head was trained for these labels{after}"
-            beside = or_language_model(verdict)
-            return hint("an encoder is enough, no language model is needed: {}{}", what, beside)
+            alternative = or_language_model(verdict)
+            return hint("an encoder is enough, no language model is needed: {}{}", what, alternative)
         if answering.model.entails:
             what = f"how well the text entails each label{after}"
             return hint(
@@ -155,10 +155,16 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
             kind = "an encoder says which word is masked"
     if kind:
         media_suffix = f"; {media_inputs}" if media_inputs and case.job == "draw" else ""
-        beside = or_language_model(verdict)
+        alternative = or_language_model(verdict)
         reason = f", as {_REASONS[case.job]}" if case.job in _REASONS else ""
         return hint(
-            "no language model needed: {}{}{}{}{}{}", kind, after, reason, media_suffix, lossy_verdict(verdict), beside
+            "no language model needed: {}{}{}{}{}{}",
+            kind,
+            after,
+            reason,
+            media_suffix,
+            lossy_verdict(verdict),
+            alternative,
         )
     if media_inputs:
         return hint(
@@ -197,9 +203,9 @@ def _matching(case: PlanningCase, verdict: Verdict, after: str) -> str:
         what = f"{titles} as a vector, in one space with words" if titles else "words as a vector, in one with images"
     else:
         what = f"labels are held against what {titles} shows{after}"
-    beside = or_language_model(verdict)
+    alternative = or_language_model(verdict)
     return hint(
-        "a contrastive model is enough, no language model is needed: {}{}{}", what, lossy_verdict(verdict), beside
+        "a contrastive model is enough, no language model is needed: {}{}{}", what, lossy_verdict(verdict), alternative
     )
 
 
@@ -228,24 +234,26 @@ def _text_only_verdict(case: PlanningCase, assignment: Assignment, answering: En
     names = [part.name for part in sorted(converted_parts, key=lambda part: part.index)]
     verb = "become" if len(names) > 1 else "becomes"
     out = "speech" if case.output == "speech" else "text"
-    how = f"{joined_names(names)} {verb} text first" if names else f"text goes in and {out} comes out"
+    data_flow = f"{joined_names(names)} {verb} text first" if names else f"text goes in and {out} comes out"
     if file_titles:
-        before = f"{how}, and " if names else ""
-        how = f"{before}only properties of {joined_names(file_titles)} are asked for, which go in"
+        before = f"{data_flow}, and " if names else ""
+        data_flow = f"{before}only properties of {joined_names(file_titles)} are asked for, which go in"
     if case.translating:
-        how += f" and is translated into {case.translating}"
+        data_flow += f" and is translated into {case.translating}"
     if verdict.value == "not_enough":
-        return hint("a language model is not enough, {}{}", how, lossy_verdict(verdict, loss_reason(case, verdict)))
+        return hint(
+            "a language model is not enough, {}{}", data_flow, lossy_verdict(verdict, loss_reason(case, verdict))
+        )
     if verdict.value == "broader_needed":
         seers = joined_names(describers(assignment))
         return (
             f"a language model alone is not enough, {_extra_needs_text(verdict)}; {seers} sees it and puts it in words"
         )
     if verdict.value == "unknown":
-        return hint("{}; {}, which loses {}", _open(verdict), how, lost_aspects(verdict))
+        return hint("{}; {}, which loses {}", _open(verdict), data_flow, lost_aspects(verdict))
     return hint(
         "a language model is enough, {}{}{}",
-        how,
+        data_flow,
         _unneeded_losses(case, verdict),
         _needless_multimodality(answering, converted_parts),
     )

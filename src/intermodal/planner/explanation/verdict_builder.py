@@ -156,8 +156,8 @@ def verdict_of(case: PlanningCase, chosen_route: Route, search_result: SearchRes
             value=value, parts=parts, keeps=_AS_PDF if in_file else _keeping(case, chosen_route, search_result, floor)
         )
     if value == "no_language_model":
-        beside = _letter_model(case, chosen_route, search_result, floor) if case.job == "score" else None
-        return Verdict(value=value, parts=parts, instead=instead_of(case, chosen_route), language_model=beside)
+        letter_model = _letter_model(case, chosen_route, search_result, floor) if case.job == "score" else None
+        return Verdict(value=value, parts=parts, instead=instead_of(case, chosen_route), language_model=letter_model)
     if case.job == "score" and value == "broader_needed":
         return Verdict(value=value, parts=parts, contrastive=_contrastive(case, chosen_route, search_result, floor))
     if _of_text(case, chosen_route):
@@ -347,12 +347,16 @@ def _not_as_text(case: PlanningCase, search_result: SearchResult, bundle: Bundle
     if not job_groups:
         return f"no available model can {job} {bundle.title}"
     best = max(job_groups, key=lambda group: (_rule_index(rules.endpoint_rejection(group, job, case)), -group.number))
-    who = f"{best.ids[0]}, which could {job} {bundle.title},"
+    subject = f"{best.ids[0]}, which could {job} {bundle.title},"
     reason = rules.endpoint_rejection(best, job, case)
     if reason is not None:
-        return hint("{} is out: {}", who, reason[1])
+        return hint("{} is out: {}", subject, reason[1])
     tier, floor = best.tier(TASKS[job]), search_result.search.floors.floor_of(job)
-    return f"{who} is {tier_name(tier)}, below {tier_name(floor)}" if tier < floor else f"{who} may not be given it"
+    return (
+        f"{subject} is {tier_name(tier)}, below {tier_name(floor)}"
+        if tier < floor
+        else f"{subject} may not be given it"
+    )
 
 
 def _rule_index(reason: rules.Reason | None) -> float:

@@ -92,8 +92,8 @@ def _reason_in_kind(kinds: Sequence[PlanningCase], decisions: list[PlanDecision]
                 return f"it is fallback {order.index(endpoint.id)}: {kind}"
             if endpoint.id in _ids(other):
                 return f"not chosen: {kind}"
-    mine = case_for(kinds, endpoint)
-    return _answer(mine, next((each for each in decisions if each.case is mine), None), endpoint)
+    own_case = case_for(kinds, endpoint)
+    return _answer(own_case, next((each for each in decisions if each.case is own_case), None), endpoint)
 
 
 def _ids(decision: PlanDecision) -> list[str]:
@@ -147,13 +147,13 @@ def _reason_for_job(
     """Return the answer for one job that the endpoint could do."""
     floors = decision.floor_search.floors if decision is not None else search_with_floors(case, left).floors
     found = Search(case, left, floors, EndpointFilter(endpoint.id, job)).run()
-    mine = [route for route in found.routes if _uses(route, endpoint, job, case)]
+    own_routes = [route for route in found.routes if _uses(route, endpoint, job, case)]
     if decision is not None:
         case.voice = decision.voice  # the search above may have replaced it
-    if mine and decision is not None:
-        words = compare_routes(case, mine[0], decision.chosen)
-        who = "not chosen" if job == case.job else f"could {VERB[job]}, but was not chosen"
-        return f"{who}: {words}"
+    if own_routes and decision is not None:
+        words = compare_routes(case, own_routes[0], decision.chosen)
+        start = "not chosen" if job == case.job else f"could {VERB[job]}, but was not chosen"
+        return f"{start}: {words}"
     for refused in found.refused:
         if endpoint.id in refused.ids or _rejection_covers(case, refused.ids, endpoint):
             return _rejection_text((refused.rule, refused.reason))

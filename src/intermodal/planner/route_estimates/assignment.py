@@ -126,9 +126,9 @@ def _assign(case: PlanningCase, options: tuple[ConversionOption, ...], token_rul
     left_out = sum([option.left_out for option in options])
     most = decoders(case.machine, memory[HIGH])
     before, decoding = conversion_seconds(case, options, frozenset(cold), most)
-    beside = ZEROS
+    other_sums = ZEROS
     if max(decoding) > 1:
-        beside = at_each(lambda level: max(0.0, decoding[level] - 1) * DECODER_BYTES)
+        other_sums = at_each(lambda level: max(0.0, decoding[level] - 1) * DECODER_BYTES)
     text, image, audio = _tokens(options, token_rules)
     amounts = _media_amounts(options)
     return Assignment(
@@ -136,7 +136,7 @@ def _assign(case: PlanningCase, options: tuple[ConversionOption, ...], token_rul
         sound=sum_levels([option.sound for option in options]),
         output_tokens=sum_levels([option.output_tokens for option in options]),
         cost=sum_levels([option.cost for option in options]),
-        before=before, load=load, memory=memory, peak=add_levels(memory, beside), ending=ending, decoders=most,
+        before=before, load=load, memory=memory, peak=add_levels(memory, other_sums), ending=ending, decoders=most,
         pictures=amounts.pictures, media_amounts=amounts,
         penalty=sum([option.penalty for option in options]) + (LEFT_OUT_PENALTY if left_out else 0.0),
         diverted=sum([option.diverted for option in options]), lost=sum([option.lost for option in options]),

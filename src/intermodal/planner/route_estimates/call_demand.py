@@ -268,19 +268,19 @@ def calibrated_demand(
     case: PlanningCase, group: EndpointGroup, rates: Rates, assignment: Assignment, needs: CallDemand
 ) -> CallDemand:
     """Return the demand corrected by the learned token counts of this endpoint's server. Videos are not corrected."""
-    learned = rates.counts
-    if learned is None or case.job not in _CHATS:
+    calibration = rates.counts
+    if calibration is None or case.job not in _CHATS:
         return needs
     words = add_levels(case.text_tokens(case.vocabulary(group.first.model)), assignment.text)
     beside = _minus(needs.text, words)
-    framing = learned.framing(len(case.request.messages))
+    framing = calibration.framing(len(case.request.messages))
     if framing is not None:
         beside = add_levels(_minus(beside, add_levels(TEMPLATE, times(MESSAGE, len(case.request.messages)))), framing)
-    text = add_levels(calibrate_count(words, _of_text(case, group, learned)), beside)
+    text = add_levels(calibrate_count(words, _of_text(case, group, calibration)), beside)
     token_rules = case.token_rules(group)
     film = sum_levels([whole_video_tokens(option, token_rules) for option in assignment.options if option.natives])
-    image = add_levels(calibrate_count(_minus(needs.image, film), learned.image), film)
-    audio = calibrate_count(needs.audio, learned.audio)
+    image = add_levels(calibrate_count(_minus(needs.image, film), calibration.image), film)
+    audio = calibrate_count(needs.audio, calibration.audio)
     return msgspec.structs.replace(
         needs, text=text, image=image, audio=audio, total=add_levels(add_levels(text, image), audio)
     )
@@ -288,14 +288,14 @@ def calibrated_demand(
 
 def token_basis(case: PlanningCase, group: EndpointGroup, rates: Rates, needs: CallDemand) -> str:
     """Return the basis of the input token count as text."""
-    learned = rates.counts
-    if learned is None or case.job not in _CHATS:
+    calibration = rates.counts
+    if calibration is None or case.job not in _CHATS:
         return _PLAINLY
     used = (
-        ("text_factor", _of_text(case, group, learned), needs.text),
-        ("image_factor", learned.image, needs.image),
-        ("audio_factor", learned.audio, needs.audio),
-        ("framing_start", learned.framing(0) and learned.start, needs.text),
+        ("text_factor", _of_text(case, group, calibration), needs.text),
+        ("image_factor", calibration.image, needs.image),
+        ("audio_factor", calibration.audio, needs.audio),
+        ("framing_start", calibration.framing(0) and calibration.start, needs.text),
     )
     return "; ".join(
         (_PLAINLY, *(correction_text(name, factor) for name, factor, tokens in used if factor and tokens != ZEROS))
@@ -307,10 +307,10 @@ _PLAINLY = "counted and estimated"
 
 def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, native: NativeInput) -> NativeInput:
     """Return an unconverted part with the learned token count of this endpoint's server."""
-    learned = rates.counts
-    if learned is None or case.job not in _CHATS or not native.tokens.known:
+    calibration = rates.counts
+    if calibration is None or case.job not in _CHATS or not native.tokens.known:
         return native
-    factors = {"text": _of_text(case, group, learned), "image": learned.image, "audio": learned.audio}
+    factors = {"text": _of_text(case, group, calibration), "image": calibration.image, "audio": calibration.audio}
     factor = factors.get(native.kind)
     if factor is None:
         return native
@@ -318,12 +318,12 @@ def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, nat
     return msgspec.structs.replace(native, tokens=tokens)
 
 
-def _of_text(case: PlanningCase, group: EndpointGroup, learned: TokenCalibration) -> Quantity | None:
+def _of_text(case: PlanningCase, group: EndpointGroup, calibration: TokenCalibration) -> Quantity | None:
     """Return the learned text factor; None if a vocabulary counts exactly.
 
     The factor was learned without an exact count, so it does not apply to one.
     """
-    return None if case.vocabulary(group.first.model).counts else learned.text
+    return None if case.vocabulary(group.first.model).counts else calibration.text
 
 
 def _minus(total: Levels, part: Levels) -> Levels:

@@ -75,8 +75,8 @@ def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> Ans
 
     If answers were measured and no host reported reasoning separately, the measurement already includes it.
     """
-    learned = endpoint.id in case.informed and case.request.answer_tokens is None
-    found = expected_length(case.statistics, endpoint.id, case.answer_kind) if learned else None
+    is_learned = endpoint.id in case.informed and case.request.answer_tokens is None
+    found = expected_length(case.statistics, endpoint.id, case.answer_kind) if is_learned else None
     if found is not None and not reports_reasoning(case, endpoint):
         return found
     usual = found or case.typical_answer
@@ -134,11 +134,12 @@ def final_call_cost(
             contrastive_seconds(rates, level, pictures, megapixels, tokens),
         )
     if needs.calls > 1 or needs.beside:
-        once = out / needs.calls
+        tokens_per_call = out / needs.calls
         text = needs.text[level] + needs.beside
         return (
-            needs.calls * token_price(rates, text, needs.image[level], needs.audio[level], once, needs.sound[level]),
-            needs.calls * generate_seconds(rates, level, needs.total[level] + needs.beside, once),
+            needs.calls
+            * token_price(rates, text, needs.image[level], needs.audio[level], tokens_per_call, needs.sound[level]),
+            needs.calls * generate_seconds(rates, level, needs.total[level] + needs.beside, tokens_per_call),
         )
     priced = out if paid is None else paid
     return (

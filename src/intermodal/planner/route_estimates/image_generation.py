@@ -106,8 +106,8 @@ class ImageGeneration(NamedTuple):
     @property
     def strokes(self) -> DiffusionWork:
         megapixels = self.size[0] * self.size[1] / 1e6
-        turned = 1 if self.strength is not None else 0  # the input image is encoded once
-        return DiffusionWork(megapixels * self.pictures * self.evaluations, megapixels * (self.pictures + turned))
+        encodings = 1 if self.strength is not None else 0  # the input image is encoded once
+        return DiffusionWork(megapixels * self.pictures * self.evaluations, megapixels * (self.pictures + encodings))
 
 
 def input_images(facts: Facts) -> Sequence[PartFacts]:

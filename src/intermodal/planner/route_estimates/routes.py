@@ -319,5 +319,5 @@ def peak_memory_levels(assignment: Assignment, answering: Levels, *, ends: bool)
 
 def unloaded_endpoints(assignment: Assignment) -> tuple[str, ...]:
     """Return the embedded endpoints that the route loads to convert and that can be unloaded (``unloads_first``)."""
-    ours = (used for option in assignment.options for used in option.converters if used.host.zone == "process")
-    return tuple(dict.fromkeys(used.id for used in ours if used.id in assignment.cold))
+    own_endpoints = (used for option in assignment.options for used in option.converters if used.host.zone == "process")
+    return tuple(dict.fromkeys(used.id for used in own_endpoints if used.id in assignment.cold))

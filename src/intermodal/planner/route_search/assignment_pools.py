@@ -305,8 +305,8 @@ def candidate_assignments(
         open_ones = [choices for choices in usable if len(choices) > 1]
         best: list[list[ConversionOption]] = []
         for choices in open_ones:
-            measured = [(option_weights(case, option, token_rules), option) for option in choices]
-            best.append([min(measured, key=lambda pair: pair[0][place])[1] for place in range(WEIGHTINGS)])
+            weighted_options = [(option_weights(case, option, token_rules), option) for option in choices]
+            best.append([min(weighted_options, key=lambda pair: pair[0][place])[1] for place in range(WEIGHTINGS)])
         columns = dict.fromkeys(zip(*best, strict=True))
         combinations = [_complete_choice(usable, column) for column in columns]
     assignments = [assign(case, each, token_rules) for each in combinations]
@@ -317,8 +317,8 @@ def _complete_choice(
     usable: list[list[ConversionOption]], column: tuple[ConversionOption, ...]
 ) -> tuple[ConversionOption, ...]:
     """Return one option per bundle: the chosen ones, and the only option of bundles without a choice."""
-    chosen = iter(column)
-    return tuple(next(chosen) if len(choices) > 1 else choices[0] for choices in usable)
+    column_iterator = iter(column)
+    return tuple(next(column_iterator) if len(choices) > 1 else choices[0] for choices in usable)
 
 
 def option_weights(
@@ -377,11 +377,11 @@ def undominated_assignments(assignments: list[Assignment]) -> list[Assignment]:
     """Return the assignments that no other beats in every figure, in their order."""
     figures = [_figures(assignment) for assignment in assignments]
     undominated: list[Assignment] = []
-    for place, mine in enumerate(figures):
-        for other, theirs in enumerate(figures):
-            if other == place or (theirs == mine and other > place):
+    for place, own_figures in enumerate(figures):
+        for other, other_figures in enumerate(figures):
+            if other == place or (other_figures == own_figures and other > place):
                 continue
-            for a, b in zip(theirs, mine, strict=True):
+            for a, b in zip(other_figures, own_figures, strict=True):
                 if a > b:
                     break
             else:

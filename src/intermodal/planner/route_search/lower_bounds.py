@@ -164,7 +164,9 @@ class OpenOptions(Struct, eq=False):
                 bundle_branches.append(_with_natives(option, token_rules) if option[4].has_native_media else option)
             if natives:  # kept so far because their tokens were unknown
                 bundle_branches = [
-                    mine for mine in bundle_branches if not mine[4].natives or not _is_dominated(mine, bundle_branches)
+                    branch
+                    for branch in bundle_branches
+                    if not branch[4].natives or not _is_dominated(branch, bundle_branches)
                 ]
             branches.append(bundle_branches)
         return OptionSums(plain.fixed, words, pixels, sound, plain.options, plain.places, branches)
@@ -266,7 +268,7 @@ def _undominated_branches(options: list[Branch]) -> list[Branch]:
     Unconverted media depend on the token rules, so they are always kept.
     """
     plain = [option for option in options if not option[4].has_native_media]
-    return [mine for mine in options if mine[4].has_native_media or not _is_dominated(mine, plain)]
+    return [branch for branch in options if branch[4].has_native_media or not _is_dominated(branch, plain)]
 
 
 def _with_natives(option: Branch, token_rules: TokenRules) -> Branch:
@@ -275,16 +277,16 @@ def _with_natives(option: Branch, token_rules: TokenRules) -> Branch:
     return (fixed, words + text[MID], pixels + image[MID], sound + audio[MID], conversion_option)
 
 
-def _is_dominated(mine: Branch, others: list[Branch]) -> bool:
+def _is_dominated(branch: Branch, others: list[Branch]) -> bool:
     """Return whether another option is as good in every figure. Of equal options, all but the first are dominated."""
-    fixed, words, pixels, sound, option = mine
+    fixed, words, pixels, sound, option = branch
     before = True
     for other in others:
         if other[4] is option:
             before = False
             continue
         as_good = other[0] <= fixed and other[1] <= words and other[2] <= pixels and other[3] <= sound
-        if as_good and (before or other[:4] != mine[:4]):
+        if as_good and (before or other[:4] != branch[:4]):
             return True
     return False
 

@@ -163,14 +163,14 @@ class Search:
         return SearchResult(self.routes, self.misses.rows(), self.conversions, self)
 
     def _evaluate_queue(self, line: SearchQueue) -> None:
-        case, passed = self.case, list[QueuedGroup]()
+        case, passed_groups = self.case, list[QueuedGroup]()
         for entry in line.until(self._exceeds_worst_listed if not self.ends else lambda _: False):
             if self._exceeds_worst_listed(entry.bound):
-                passed.append(entry)
+                passed_groups.append(entry)
             elif not self._fails_for_all(entry):
                 self._price_all(entry)
         if self.ends and case.job != "transcribe":
-            for entry, weights in _extremes(passed):
+            for entry, weights in _extremes(passed_groups):
                 if not self._is_attained(entry):
                     self._price_extreme(entry, weights)
 
@@ -311,10 +311,10 @@ class Search:
             order = sorted(range(len(every)), key=lambda place: (every[place].loss, numbers[place]))[:2]
             return [every[place] for place in order]
         token_rules = self.case.token_rules(group)
-        chosen = [shape.picks(prices, self.weights)]
+        picked = [shape.picks(prices, self.weights)]
         if shape.open_options.waits:
-            chosen.append(shape.picks(prices, self.weights, waits=True))
-        return [assign(self.case, each, token_rules) for each in dict.fromkeys(chosen)]
+            picked.append(shape.picks(prices, self.weights, waits=True))
+        return [assign(self.case, each, token_rules) for each in dict.fromkeys(picked)]
 
     def _is_attained(self, entry: QueuedGroup) -> bool:
         """Return whether some route is as cheap, fast and strong as any route of this group could be."""
@@ -341,8 +341,8 @@ class Search:
         endpoint = members[min(range(len(members)), key=lambda place: (bounds[place], members[place].id))]
         rates = case.rates(endpoint)
         picks = shape.picks(coefficients(case, rates, weights), weights)
-        chosen = assign(case, picks, case.token_rules(group))
-        self._price(entry, endpoint, rates, [chosen])
+        assignment = assign(case, picks, case.token_rules(group))
+        self._price(entry, endpoint, rates, [assignment])
 
     def _price(self, entry: QueuedGroup, endpoint: Endpoint, rates: Rates, assignments: list[Assignment]) -> None:
         """Price some assignments, and the rest of the pool if none of them is within the limits."""
@@ -558,10 +558,10 @@ class Search:
         return hopeless
 
 
-def _extremes(passed: list[QueuedGroup]) -> list[tuple[QueuedGroup, Weights]]:
+def _extremes(passed_groups: list[QueuedGroup]) -> list[tuple[QueuedGroup, Weights]]:
     """Return the groups with the lowest prices and the shortest times per tier: the ends of the frontier."""
     best: dict[tuple[int, int], tuple[float, QueuedGroup]] = {}
-    for entry in passed:
+    for entry in passed_groups:
         ideal = entry.ideal
         if ideal is None:
             continue

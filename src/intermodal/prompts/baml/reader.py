@@ -135,8 +135,8 @@ class Baml:
             raise PromptError("cannot be read", where=f"{place}:{error.line}", todo=str(error)) from None
         except _Template as error:
             raise locate_error(root / error.file, error.line, error.error) from None
-        mine = [each for each in project.blocks.values() if each.kind == "function" and each.file == name]
-        return tuple(_Function(path, project, each).prompt() for each in mine if not each.code)
+        own_functions = [each for each in project.blocks.values() if each.kind == "function" and each.file == name]
+        return tuple(_Function(path, project, each).prompt() for each in own_functions if not each.code)
 
 
 class _UnreadableFiles(ValueError):
@@ -210,8 +210,8 @@ def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
     texts = {each.name: each for each in blocks if each.kind in ("template_string", "string_template")}
     strings = {name: _measure(each, frozenset(texts)) for name, each in texts.items()}
     prompts = {each.name: _measure(each, frozenset(texts)) for each in blocks if each.kind == "function"}
-    named = {each.name: each for each in blocks if each.kind != "test"}
-    kinds = BamlTypes(named)
+    blocks_by_name = {each.name: each for each in blocks if each.kind != "test"}
+    kinds = BamlTypes(blocks_by_name)
     output_format = _OutputFormat(kinds, blocks)
     runtime = BamlRuntime({**dict(files), **output_format.files})
     if unread is not None:
@@ -220,14 +220,14 @@ def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
         root=root,
         runtime=runtime,
         output_format=output_format,
-        blocks=named,
+        blocks=blocks_by_name,
         tests=tuple(each for each in blocks if each.kind == "test"),
         code=tuple(each for each in blocks if each.code),
         strings=strings,
         called=texts,
         prompts=prompts,
         kinds=kinds,
-        sizes=FormatSize(named),
+        sizes=FormatSize(blocks_by_name),
     )
 
 
@@ -273,8 +273,8 @@ def _prompt_error(root: Path, files: Mapping[str, str], problem: BamlProblem) ->
     name = problem.file.removeprefix(f"{NAME}/")
     where = f"{root / name}:{problem.line}" if problem.file else str(root)
     lines = files.get(name, "").splitlines()[max(problem.line - 1, 0) : problem.line + 2]
-    written = any(map(_V1.match, lines)) or bool(lines and _V1_FIELD.fullmatch(lines[0]))
-    if written or (root / "baml.toml").exists() or (root.parent / "baml.toml").exists():
+    is_old_syntax = any(map(_V1.match, lines)) or bool(lines and _V1_FIELD.fullmatch(lines[0]))
+    if is_old_syntax or (root / "baml.toml").exists() or (root.parent / "baml.toml").exists():
         what = "is not BAML v0, and looks like v1, a language of its own that is not read here"
         todo = "write the function in v0, or in another format"
         return PromptError(f"{what}: {problem.what}", where=where, todo=todo)
@@ -297,8 +297,8 @@ class _Function:
         block, project = self._block, self._project
         text = block.settings.get("prompt", "")
         first = getattr(text, "line", block.line)
-        taken = {each.name: project.kinds.to_argument(each.type) for each in block.fields}
-        arguments = tuple(self._argument(each, taken[each.name]) for each in block.fields)
+        types_by_name = {each.name: project.kinds.to_argument(each.type) for each in block.fields}
+        arguments = tuple(self._argument(each, types_by_name[each.name]) for each in block.fields)
         model_line = block.lines.get("client", block.line)
         settings = client_settings(block.settings.get("client"), model_line, project.blocks, str(self._path))
         self._findings += settings.findings
@@ -306,7 +306,7 @@ class _Function:
         self._check(str(text), first)
         self._check_format(str(text), first)
         output = self._output()
-        examples, unread = examples_of(block, project.tests, project.kinds, taken, self._path, output)
+        examples, unread = examples_of(block, project.tests, project.kinds, types_by_name, self._path, output)
         self._findings += unread
         return PromptFile(
             path=str(self._path),
@@ -571,8 +571,8 @@ def examples_of(
     examples: list[PromptExample] = []
     unread: list[PromptFinding] = []
     for test in tests:
-        named = test.settings.get("functions")
-        if not isinstance(named, list) or function.name not in map(str, named):
+        function_names = test.settings.get("functions")
+        if not isinstance(function_names, list) or function.name not in map(str, function_names):
             continue
         values = test.settings.get("args")
         arguments = values if isinstance(values, Mapping) else {}
@@ -580,7 +580,8 @@ def examples_of(
         if test.file and Path(test.file).name == path.name:
             what = f"of test {test.name} is not run: comparisons with a value are"
             unread += [
-                PromptFinding("warning", line, f"{said} {what}", "write this.field == value") for said, line in left
+                PromptFinding("warning", line, f"{expression} {what}", "write this.field == value")
+                for expression, line in left
             ]
         examples.append(
             PromptExample(arguments=_arguments(arguments, baml_arguments, path), line=test.line, checks=checks)
@@ -588,7 +589,7 @@ def examples_of(
     return tuple(examples), tuple(unread)
 
 
-def _arguments(given: Mapping[str, Any], baml_arguments: Mapping[str, BamlArgument], path: Path) -> dict[str, Any]:
+def _arguments(arguments: Mapping[str, Any], baml_arguments: Mapping[str, BamlArgument], path: Path) -> dict[str, Any]:
     def one(name: str, value: Any) -> Any:
         kind = baml_arguments.get(name)
         if kind is not None and kind.holds:
@@ -597,7 +598,7 @@ def _arguments(given: Mapping[str, Any], baml_arguments: Mapping[str, BamlArgume
             return _literal_value(value)
         return [_medium(each, name, path) for each in value] if isinstance(value, list) else _medium(value, name, path)
 
-    return {name: one(name, value) for name, value in given.items()}
+    return {name: one(name, value) for name, value in arguments.items()}
 
 
 def _with_media(value: Any, name: str, path: Path) -> Any:

@@ -68,10 +68,10 @@ class BamlRuntime:
         self._clients = {role: self._client(role) for role in ("user", "system")}
 
     def _client(self, opening: str) -> Any:
-        made = self._library.ClientRegistry()
-        made.add_llm_client("intermodal", "google-ai", {**_OPTIONS, "default_role": opening})
-        made.set_primary("intermodal")
-        return made
+        registry = self._library.ClientRegistry()
+        registry.add_llm_client("intermodal", "google-ai", {**_OPTIONS, "default_role": opening})
+        registry.set_primary("intermodal")
+        return registry
 
     def render(self, function: str, values: Mapping[str, Any], opening: Role = "user") -> list[Message]:
         """Return the messages of a function. ``opening``: role of the text before the first role.
@@ -80,12 +80,14 @@ class BamlRuntime:
         """
         marks: dict[str, MediaPart] = {}
         mender = _MarkEscaper(values)
-        given = {name: self._runtime_value(value, marks, mender) for name, value in values.items()}
+        arguments = {name: self._runtime_value(value, marks, mender) for name, value in values.items()}
         runtime = self._runtime
         try:
             context = runtime.create_context_manager()
-            asked = runtime.build_request_sync(function, given, context, None, self._clients[opening], {}, False)
-            body = asked.body.json()
+            http_request = runtime.build_request_sync(
+                function, arguments, context, None, self._clients[opening], {}, False
+            )
+            body = http_request.body.json()
         except BaseException as error:
             raise TemplateError(problems(_runtime_message(error))[0].what, todo="see what the function takes") from None
         return _messages(body, marks, mender)
@@ -95,8 +97,8 @@ class BamlRuntime:
             mark = "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(32))  # base64, and of no value
             marks[mark] = value.part
             kind = WORDS[value.kinds[0] if value.kinds else type(value.part).__name__.lower()]
-            made = getattr(self._library, kind.capitalize())
-            return made.from_base64(mark) if kind == "pdf" else made.from_base64(_TYPES[kind], mark)
+            media_class = getattr(self._library, kind.capitalize())
+            return media_class.from_base64(mark) if kind == "pdf" else media_class.from_base64(_TYPES[kind], mark)
         if isinstance(value, Mapping):
             return {mender.escape(key): self._runtime_value(each, marks, mender) for key, each in value.items()}
         if isinstance(value, list):
@@ -111,9 +113,9 @@ class BamlRuntime:
                 function, text, _ENUMS, _CLASSES, _CLASSES, partial, runtime.create_context_manager(), None, None, {}
             )
         except BaseException as error:
-            said = _reason(_runtime_message(error))
+            reason = _reason(_runtime_message(error))
             todo = "use a stronger model, or a simpler type"
-            raise OutputInvalid(f"the answer is not what {function} returns: {said}", todo=todo) from None
+            raise OutputInvalid(f"the answer is not what {function} returns: {reason}", todo=todo) from None
 
 
 class BamlRejected(ValueError):
@@ -134,10 +136,10 @@ def _runtime_message(error: BaseException) -> str:
     return f"BAML's runtime failed at it ({text[:200]})" if panic else text
 
 
-def problems(said: str) -> list[BamlProblem]:
+def problems(message: str) -> list[BamlProblem]:
     """Return the errors in the runtime's message, each with file and line if stated."""
     found = []
-    for piece in re.split(r"^error: ", said, flags=re.MULTILINE):
+    for piece in re.split(r"^error: ", message, flags=re.MULTILINE):
         if not piece.strip():
             continue
         place = _PLACE.search(piece)
@@ -154,10 +156,10 @@ _REASONS = re.compile(r'reason: "((?:[^"\\]|\\.)*)"')
 _NO_REASONS = ("Failed while", "Failed to", "Assertions failed")
 
 
-def _reason(said: str) -> str:
+def _reason(message: str) -> str:
     """Return why an answer could not be parsed: the innermost cause in the runtime's message."""
-    found = [each for each in _REASONS.findall(said) if not each.startswith(_NO_REASONS)]
-    words = found[0] if found else said.removeprefix("Failed to coerce value: ")
+    found = [each for each in _REASONS.findall(message) if not each.startswith(_NO_REASONS)]
+    words = found[0] if found else message.removeprefix("Failed to coerce value: ")
     return " ".join(words.replace("\\n", " ").replace('\\"', '"').split())[:300]
 
 
@@ -233,7 +235,7 @@ def _makes(mark: str, ends: set[str], inner: set[str], starts: set[str]) -> bool
 
 
 def _messages(body: Mapping[str, Any], marks: Mapping[str, MediaPart], mender: _MarkEscaper) -> list[Message]:
-    made = []
+    messages = []
     letters = 0
     for content in body.get("contents", ()):
         parts: list[Part] = []
@@ -251,8 +253,8 @@ def _messages(body: Mapping[str, Any], marks: Mapping[str, MediaPart], mender: _
             what = f"makes more than {MOST_LETTERS >> 20} MiB of text"
             raise TemplateError(what, todo="put a long value into it once")
         if parts:
-            made.append(Message(role=ROLES.get(content["role"], "user"), parts=tuple(parts)))
-    return made
+            messages.append(Message(role=ROLES.get(content["role"], "user"), parts=tuple(parts)))
+    return messages
 
 
 # ---- plain data instead of generated classes -------------------------------------------------------------
@@ -261,9 +263,9 @@ def _messages(body: Mapping[str, Any], marks: Mapping[str, MediaPart], mender: _
 class _Plain(types.ModuleType):
     """Replaces the module of classes that BAML generates: every attribute produces plain data."""
 
-    def __init__(self, name: str, made: Any) -> None:
+    def __init__(self, name: str, parser: Any) -> None:
         super().__init__(name)
-        self._made = made
+        self._made = parser
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

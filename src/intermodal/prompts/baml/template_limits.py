@@ -63,7 +63,7 @@ def measure_template(text: str, callable_names: frozenset[str]) -> MeasuredTempl
     """
     tags: list[TemplateTag] = []
     loops: list[TemplateLoop] = []
-    made: set[str] = set()
+    set_names: set[str] = set()
     growth = 1
     for statement, body, line in _tags(text):
         plain = _QUOTED.sub(lambda found: f" 0{len(found[0]) - 2} ", body)  # replace each text by its length
@@ -74,10 +74,10 @@ def measure_template(text: str, callable_names: frozenset[str]) -> MeasuredTempl
         elif statement == "endfor" and loops:
             loops.pop()
         elif statement == "set":
-            made.update(_NAME.findall(plain.partition("=")[0]))
+            set_names.update(_NAME.findall(plain.partition("=")[0]))
         growth *= _growth_factor(statement, plain, line)
         tags.append(TemplateTag(frozenset(_NAME.findall(plain)), tuple(loops), not statement))
-    return MeasuredTemplate(tuple(tags), frozenset(made), growth)
+    return MeasuredTemplate(tuple(tags), frozenset(set_names), growth)
 
 
 def _tags(text: str) -> Iterator[tuple[str, str, int]]:
@@ -127,13 +127,16 @@ def _growth_factor(statement: str, plain: str, line: int) -> int:
 
 
 def check_size(
-    prompt: MeasuredTemplate, strings: Mapping[str, MeasuredTemplate], values: Mapping[str, Any], told: int = 0
+    prompt: MeasuredTemplate,
+    strings: Mapping[str, MeasuredTemplate],
+    values: Mapping[str, Any],
+    description_size: int = 0,
 ) -> None:
     """Raise TemplateError if the upper bound of rendering exceeds the limits.
 
-    ``told``: characters of ``ctx.output_format``.
+    ``description_size``: characters of ``ctx.output_format``.
     """
-    known = _Known(strings, values, told)
+    known = _Known(strings, values, description_size)
     steps, letters = known.cost(prompt, dict(values), ())
     if steps > MOST_STEPS:
         raise TemplateError(f"may take more than {MOST_STEPS:,} steps to render", todo="loop over fewer values")
@@ -143,9 +146,11 @@ def check_size(
 
 
 class _Known:
-    def __init__(self, strings: Mapping[str, MeasuredTemplate], values: Mapping[str, Any], told: int) -> None:
+    def __init__(
+        self, strings: Mapping[str, MeasuredTemplate], values: Mapping[str, Any], description_size: int
+    ) -> None:
         self._strings = strings
-        self._told = told
+        self._told = description_size
         self._sizes = {name: rendered_size(value) for name, value in values.items()}
         self._all = sum(self._sizes.values())
         self._most = max((longest_list(value) for value in values.values()), default=0)
@@ -275,10 +280,16 @@ class FormatSize:
             return _Size(sum(len(each.name) + len(str(each.attribute("description"))) + 4 for each in block.fields), 0)
         letters, lines = 2, 1
         for each in block.fields:
-            inner, told = self._size_of_type(each.type), str(each.attribute("description"))
+            inner, description = self._size_of_type(each.type), str(each.attribute("description"))
             name = str(each.attribute("alias") or each.name)
-            letters += len(name) + _PER_FIELD + inner.letters + 2 * (inner.lines + 1) + (len(told) + 6) * bool(told)
-            lines += 1 + inner.lines + bool(told)
+            letters += (
+                len(name)
+                + _PER_FIELD
+                + inner.letters
+                + 2 * (inner.lines + 1)
+                + (len(description) + 6) * bool(description)
+            )
+            lines += 1 + inner.lines + bool(description)
         return _Size(min(letters + lines, _MOST), min(lines, _MOST))
 
     def _size_of_type(self, type: BamlType) -> _Size:

@@ -78,19 +78,19 @@ def _with_first_role(nodes: tuple[Node, ...], role: MessageRole) -> tuple[Node, 
 
 def _without_repeated_roles(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
     """Remove roles equal to the preceding one, as the runtime merges such messages into one."""
-    joined: list[Node] = []
+    new_nodes: list[Node] = []
     first = first_node(nodes)
     role: MessageRole | None = "user" if first is not None and not isinstance(first, RoleNode) else None
     for each in nodes:
         if isinstance(each, RoleNode) and each.role == role:
             losses.record_loss(each.line, f"a message of {role} after another one: BAML makes one of both")
-            joined.append(TextNode("\n\n"))
+            new_nodes.append(TextNode("\n\n"))
             continue
         if isinstance(each, IfNode | LoopNode) and any(isinstance(inner, RoleNode) for inner in iterate_nodes((each,))):
             role = None  # the role of the text after it depends on values
         role = each.role if isinstance(each, RoleNode) else role
-        joined.append(each)
-    return tuple(joined)
+        new_nodes.append(each)
+    return tuple(new_nodes)
 
 
 _MARK = "\0format\0"  # placeholder for the text of ``ctx.output_format``
@@ -185,8 +185,8 @@ class _Walk(Walk):
         project, block = self._baml.project, self._baml.block
         if self._within and not project.output_format.output_text(block, project.runtime):
             raise self._not_convertible(node, "ctx.output_format within a template string")
-        told = not project.kinds.is_object(block.type)
-        yield TextNode(project.output_format.output_text(block, project.runtime) if told else _MARK)
+        has_description = not project.kinds.is_object(block.type)
+        yield TextNode(project.output_format.output_text(block, project.runtime) if has_description else _MARK)
 
     def _string(self, name: str, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
         """Yield a template string with its parameters replaced by the call's arguments."""
@@ -194,12 +194,12 @@ class _Walk(Walk):
         if name in self._within or len(self._within) > _MOST_DEEP:
             raise self._not_convertible(node, f"template_string {name}, which leads back to itself,")
         arguments = [self._path(each, loops) for each in node.args]
-        named = {each.key: self._path(each.value, loops) for each in node.kwargs}
-        named |= {field.name: path for field, path in zip(block.fields, arguments, strict=False)}
+        paths_by_name = {each.key: self._path(each.value, loops) for each in node.kwargs}
+        paths_by_name |= {field.name: path for field, path in zip(block.fields, arguments, strict=False)}
         state = self._template, self._named, self._within
         try:
             marked = _read_block(self._baml, block)
-            self._template, self._named, self._within = marked, named, (*self._within, name)
+            self._template, self._named, self._within = marked, paths_by_name, (*self._within, name)
             yield from self.nodes(marked.body.program, loops)
         except TemplateError as error:
             raise locate_error(self._baml.project.root / block.file, 1, error) from None
@@ -286,18 +286,18 @@ def _title(name: str) -> str:
 
 
 def _function(
-    file: PromptFile, name: str, taken: Sequence[str], returns: str, nodes: Sequence[Node], losses: Losses
+    file: PromptFile, name: str, argument_types: Sequence[str], returns: str, nodes: Sequence[Node], losses: Losses
 ) -> str:
     comment = "".join(f"/// {line.strip()}\n" for line in file.description.splitlines() if line.strip())
-    prompt = _prompt(file, nodes, losses, told=returns != "string")
+    prompt = _prompt(file, nodes, losses, has_format=returns != "string")
     marks = "#" * (1 + max((len(found) - 1 for found in re.findall(r'"#+', prompt)), default=0))
     lines = "".join(f"    {line}\n" if line else "\n" for line in prompt.split("\n"))
-    head = f"function {name}({', '.join(taken)}) -> {returns} {{\n  client {name}Client\n"
+    head = f"function {name}({', '.join(argument_types)}) -> {returns} {{\n  client {name}Client\n"
     return f'{comment}{head}  prompt {marks}"\n{lines}  "{marks}\n}}'
 
 
-def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, told: bool) -> str:
-    """Return the template. ``told``: include the schema, since BAML's own hosts do not receive it otherwise."""
+def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, has_format: bool) -> str:
+    """Return the template. ``has_format``: include the schema, since BAML's own hosts do not receive it otherwise."""
     nodes = tuple(nodes)
     if any(isinstance(each, HistoryNode) for each in iterate_nodes(nodes)):
         nodes = tuple(
@@ -306,7 +306,7 @@ def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, told: bo
     for each in iterate_nodes(nodes):
         if isinstance(each, RoleNode) and each.role == "tool":
             losses.record_loss(each.line, "a message of a tool", meaning=True)
-    if told:
+    if has_format:
         nodes = _with_schema(nodes)
     elif not any(isinstance(each, RoleNode) for each in nodes[:1]) and any(
         isinstance(each, RoleNode) for each in iterate_nodes(nodes)
@@ -453,8 +453,8 @@ def _schema_of_shape(shape: ArgumentShape) -> dict[str, Any]:
     if shape.items is not None:
         return {"type": "array", "items": _schema_of_shape(shape.items)}
     if shape.fields:
-        named = {name: _schema_of_shape(each) for name, each in shape.fields.items()}
-        return {"type": "object", "properties": named, "required": list(named)}
+        fields = {name: _schema_of_shape(each) for name, each in shape.fields.items()}
+        return {"type": "object", "properties": fields, "required": list(fields)}
     return {"type": "string"}
 
 

@@ -75,9 +75,9 @@ def request_differences(read: TemplateTree, target: PromptFile, *, joins: bool =
             continue  # arguments that the file itself rejects cannot be compared
         values = {name: each for name, each in bound.items() if target.argument(name) is not None}
         try:
-            again = argument_values.bind_values(target, values)
-            target_messages = target.template.messages(again, case.history)
-            target_output = target.output_with(again)
+            other_values = argument_values.bind_values(target, values)
+            target_messages = target.template.messages(other_values, case.history)
+            target_output = target.output_with(other_values)
         except PromptError as error:
             yield f"{case.condition} it cannot be rendered: {error.what}"
             continue
@@ -85,10 +85,10 @@ def request_differences(read: TemplateTree, target: PromptFile, *, joins: bool =
             _comparable(source_messages, folds, _schema_text(output)),
             _comparable(target_messages, folds, _schema_text(target_output)),
         )
-        apart = (joins and len(one) != len(other)) or (
+        is_different = (joins and len(one) != len(other)) or (
             read.joins and _roles_and_part_counts(one) != _roles_and_part_counts(other)
         )
-        if one != other and not (apart and _joined_texts(one) == _joined_texts(other)):
+        if one != other and not (is_different and _joined_texts(one) == _joined_texts(other)):
             yield f"{case.condition} it renders otherwise: {_first_difference(one, other)}"
         if not (alike if fixed else _outputs_are_equivalent(source, output, target, target_output)):
             yield f"{case.condition} the schema of the answer is another"
@@ -162,17 +162,19 @@ def _schema_text(output: Output) -> str:
     return output.schema_text if isinstance(output, JsonOutput) else ""
 
 
-def _comparable(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
+def _comparable(messages: tuple[Message, ...], folds: bool, description: str) -> Shown:
     """Return messages in comparable form: texts stripped, empty ones removed.
 
-    ``told``: the text of the schema, which other formats leave to the caller.
+    ``description``: the text of the schema, which other formats leave to the caller.
     """
     pieces: Shown = []
     for message in messages:
         parts: list[Any] = []
         for part in message.parts:
             if isinstance(part, Text):
-                words = "\n\n".join(each.strip("\n") for each in part.text.split(told)) if told else part.text
+                words = (
+                    "\n\n".join(each.strip("\n") for each in part.text.split(description)) if description else part.text
+                )
                 text = " ".join(words.split()) if folds else words.strip()
                 if text:
                     parts.append(text)
@@ -184,28 +186,28 @@ def _comparable(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
     return pieces
 
 
-def _roles_and_part_counts(shown: Shown) -> list[tuple[str, int]]:
+def _roles_and_part_counts(messages: Shown) -> list[tuple[str, int]]:
     """Return the role and the number of parts of each message."""
-    return [(role, len(parts)) for role, parts in shown]
+    return [(role, len(parts)) for role, parts in messages]
 
 
-def _joined_texts(shown: Shown) -> Shown:
+def _joined_texts(messages: Shown) -> Shown:
     """Merge consecutive messages of one role, and remove white space from texts.
 
     The white space between merged messages depends on the format.
     """
-    joined: Shown = []
-    for role, parts in shown:
-        if not joined or joined[-1][0] != role:
-            joined.append((role, []))
-        last = joined[-1][1]
+    joined_messages: Shown = []
+    for role, parts in messages:
+        if not joined_messages or joined_messages[-1][0] != role:
+            joined_messages.append((role, []))
+        last = joined_messages[-1][1]
         for part in parts:
             plain = "".join(part.split()) if isinstance(part, str) else part
             if isinstance(plain, str) and last and isinstance(last[-1], str):
                 last[-1] += plain
             else:
                 last.append(plain)
-    return joined
+    return joined_messages
 
 
 def _first_difference(source: Shown, target: Shown) -> str:
@@ -217,13 +219,13 @@ def _first_difference(source: Shown, target: Shown) -> str:
             return f"message {number} is of {other[0]}, not of {one[0]}"
         if len(one[1]) != len(other[1]):
             return f"message {number} has {len(other[1])} parts in place of {len(one[1])}"
-        for here, there in zip(one[1], other[1], strict=True):
-            if here != there and isinstance(here, str) and isinstance(there, str):
-                at = next((n for n, pair in enumerate(zip(here, there, strict=False)) if pair[0] != pair[1]),
-                          min(len(here), len(there)))  # fmt: skip
+        for own_part, other_part in zip(one[1], other[1], strict=True):
+            if own_part != other_part and isinstance(own_part, str) and isinstance(other_part, str):
+                at = next((n for n, pair in enumerate(zip(own_part, other_part, strict=False)) if pair[0] != pair[1]),
+                          min(len(own_part), len(other_part)))  # fmt: skip
                 start = max(at - 10, 0)
-                return f"{there[start : at + 30]!r} in place of {here[start : at + 30]!r}"
-            if here != there:
+                return f"{other_part[start : at + 30]!r} in place of {own_part[start : at + 30]!r}"
+            if own_part != other_part:
                 return f"message {number} has another medium"
     return "nothing"
 
@@ -378,11 +380,11 @@ def _record_unplaced_settings(file: PromptFile, target: TargetFormat, losses: Lo
 
 def _unpreserved_settings(file: PromptFile, target_file: PromptFile, target: TargetFormat) -> list[str]:
     """Return which of the model, settings, tools and options were not preserved."""
-    compared = {"sampling": "how the answer is drawn", "settings": "settings of the model",
+    compared_settings = {"sampling": "how the answer is drawn", "settings": "settings of the model",
                 "tools": "tools", "undefined_tools": "tools without a definition"}  # fmt: skip
     if target.wishes:
-        compared["options"] = "the wishes"
-    left = [words for name, words in compared.items() if getattr(file, name) != getattr(target_file, name)]
+        compared_settings["options"] = "the wishes"
+    left = [words for name, words in compared_settings.items() if getattr(file, name) != getattr(target_file, name)]
     if not set(model_names(file.model)) & set(model_names(target_file.model)) and file.model != target_file.model:
         left.insert(0, "the model")
     return [f"{words} did not come back" for words in left]

@@ -61,8 +61,10 @@ class _Scope:
     named: Mapping[str, Path | _Constant] = field(default_factory=dict)
     loops: int = 0
 
-    def within(self, path: Path, named: Mapping[str, Path | _Constant] | None = None, *, loop: bool = False) -> _Scope:
-        return _Scope((*self.around, path), {**self.named, **(named or {})}, self.loops + loop)
+    def within(
+        self, path: Path, bindings: Mapping[str, Path | _Constant] | None = None, *, loop: bool = False
+    ) -> _Scope:
+        return _Scope((*self.around, path), {**self.named, **(bindings or {})}, self.loops + loop)
 
 
 def read_dotprompt(file: PromptFile, losses: Losses) -> TemplateTree:
@@ -96,26 +98,26 @@ class _Walk:
         self._deep += 1
         if self._deep > _MOST_DEEP:
             raise TemplateError("is nested too deep", todo="use fewer blocks within blocks")
-        made: list[Node] = []
+        tree_nodes: list[Node] = []
         for node in program:
             self._count.count_node()
             kind = type(node).__name__
             if kind == "Text":
-                made.append(TextNode(node.value))
+                tree_nodes.append(TextNode(node.value))
             elif kind == "Mustache":
-                made += self._mustache(node.call, scope)
+                tree_nodes += self._mustache(node.call, scope)
             elif kind == "Block":
-                made += self._block(node, scope)
+                tree_nodes += self._block(node, scope)
             elif kind == "Partial":
-                made += self._partial(node, scope)
+                tree_nodes += self._partial(node, scope)
             else:
                 word = getattr(node, "name", "") or "{{"
                 raise self._not_convertible(f"a {kind.lower()} block", word)
         self._deep -= 1
-        return made
+        return tree_nodes
 
     def _mustache(self, call: Mapping[str, Any], scope: _Scope) -> list[Node]:
-        name, words, named = call["name"], call["args"], call["hash"]
+        name, words, named_arguments = call["name"], call["args"], call["hash"]
         line = self._line_of_word(name)
         if name == "role":
             word = words[0] if words else ""
@@ -123,14 +125,14 @@ class _Walk:
                 raise self._not_convertible("a role that is a value", "role")
             return [RoleNode(ROLES[word[1:-1]], self._line_of_word(word[1:-1]))]
         if name == "media":
-            return self._medium(named, scope)
+            return self._medium(named_arguments, scope)
         if name == "history":
             return [HistoryNode(line), RoleNode("assistant", line)]
         if name == "section":
             self._losses.record_loss(line, "{{section}}, which marks a place for other readers")
             return []
         if name == "json":
-            if named:
+            if named_arguments:
                 raise self._not_convertible("indented JSON", "json")
             path = self._path(words[0] if words else "", scope)
             return [] if isinstance(path, _Constant) else [ValueNode(path, json=True, line=line)]
@@ -144,17 +146,17 @@ class _Walk:
             return [TextNode(str(path.value))] if name in scope.named else []
         return [ValueNode(path, line=line)]
 
-    def _medium(self, named: Mapping[str, str], scope: _Scope) -> list[Node]:
-        token, told = named.get("url", ""), named.get("contentType", "")
-        if told and told[:1] not in ("'", '"'):
+    def _medium(self, named_arguments: Mapping[str, str], scope: _Scope) -> list[Node]:
+        token, media_type = named_arguments.get("url", ""), named_arguments.get("contentType", "")
+        if media_type and media_type[:1] not in ("'", '"'):
             raise self._not_convertible("a content type that is a value", "media")
         if not token:
             return []
         path = self._path(token, scope)
         line = self._line_of_word("media")
         if isinstance(path, _Constant):
-            return [MediumNode(url=str(path.value), media_type=told[1:-1], line=line)]
-        return [MediumNode(path=path, media_type=told[1:-1], line=line)]
+            return [MediumNode(url=str(path.value), media_type=media_type[1:-1], line=line)]
+        return [MediumNode(path=path, media_type=media_type[1:-1], line=line)]
 
     def _block(self, node: Any, scope: _Scope) -> list[Node]:
         name, words, params = node.call["name"], node.call["args"], node.call["params"]
@@ -202,8 +204,8 @@ class _Walk:
             if isinstance(context, _Constant):
                 raise self._not_convertible(f"partial {node.name!r} of what is no argument", node.name)
             scope = scope.within(context)
-        named = {key: self._path(token, scope) for key, token in node.hash.items()}
-        inner = _Scope(scope.around, {**scope.named, **named}, scope.loops)
+        bindings = {key: self._path(token, scope) for key, token in node.hash.items()}
+        inner = _Scope(scope.around, {**scope.named, **bindings}, scope.loops)
         self._losses.record_loss(self._line_of_word(node.name), f"partial {node.name!r}: its text stands in the file")
         return self.nodes(program, inner)
 
@@ -292,13 +294,13 @@ def write_dotprompt(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -
 
 
 def _front(file: PromptFile) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    front: dict[str, Any] = {}
     if file.description:
-        made["description"] = file.description
+        front["description"] = file.description
     if file.model:
-        made["model"] = file.model
+        front["model"] = file.model
     if settings := front_matter.settings_of(file):
-        made["config"] = settings
+        front["config"] = settings
     if file.arguments:
         default = {each.name: each.default for each in file.arguments if each.default is not None}
         schema = {
@@ -307,23 +309,23 @@ def _front(file: PromptFile) -> dict[str, Any]:
             "required": [each.name for each in file.arguments if each.required],
             "additionalProperties": False,
         }
-        made["input"] = {**({"default": default} if default else {}), "schema": picoschema(schema)}
+        front["input"] = {**({"default": default} if default else {}), "schema": picoschema(schema)}
     output = front_matter.schema_of(file)
     if output is not None:
-        made["output"] = {"schema": picoschema(output)}
+        front["output"] = {"schema": picoschema(output)}
     if file.tools:
-        made["toolDefs"] = [
+        front["toolDefs"] = [
             {"name": each.name, "description": each.description, "inputSchema": picoschema(each.schema)}
             for each in file.tools
         ]
     if file.undefined_tools:
-        made["tools"] = list(file.undefined_tools)
-    wishes = {**front_matter.options_of(file), **({"strict": True} if front_matter.is_strict(file) else {})}
+        front["tools"] = list(file.undefined_tools)
+    options = {**front_matter.options_of(file), **({"strict": True} if front_matter.is_strict(file) else {})}
     if media := media_names(file):
-        wishes = {"media": media, **wishes}
-    if wishes:
-        made["ext"] = {"intermodal": wishes}
-    return made
+        options = {"media": media, **options}
+    if options:
+        front["ext"] = {"intermodal": options}
+    return front
 
 
 _TYPES = {kind: name for name, kind in TYPES.items()}
@@ -369,11 +371,11 @@ class _Written:
         """Make the text end in exactly one line break; an empty text stays empty."""
         while self._pieces:
             piece = self._pieces.pop()
-            kept = piece.rstrip("\r\n")
-            self._letters -= len(piece) - len(kept)
-            self.line -= piece.count("\n") - kept.count("\n")
-            if kept:
-                self._pieces.append(kept)
+            text = piece.rstrip("\r\n")
+            self._letters -= len(piece) - len(text)
+            self.line -= piece.count("\n") - text.count("\n")
+            if text:
+                self._pieces.append(text)
                 self.append("\n")
                 return
 

@@ -72,13 +72,13 @@ def schema_of(file: PromptFile) -> dict[str, Any] | None:
 
 def plain_examples(file: PromptFile, losses: Losses) -> list[PromptExample]:
     """Return the test data that can be written; test data with media is recorded as lost."""
-    kept = []
+    plain_values = []
     for each in file.examples:
         if _is_plain(each.arguments):
-            kept.append(each)
+            plain_values.append(each)
         else:
             losses.record_loss(each.line, "test data with media")
-    return kept
+    return plain_values
 
 
 def _is_plain(value: Any) -> bool:

@@ -20,8 +20,8 @@ def inline_definitions(schema: Mapping[str, Any]) -> dict[str, Any]:
     A recursive schema, or one that becomes too large, is returned unchanged.
     """
     try:
-        made: dict[str, Any] = _inline(schema, schema, 0, count(1))
-        return made
+        inlined: dict[str, Any] = _inline(schema, schema, 0, count(1))
+        return inlined
     except RecursionError:
         return dict(schema)
 
@@ -45,16 +45,16 @@ def _inline(root: Mapping[str, Any], schema: Any, deep: int, parts: Iterator[int
     if isinstance(schema.get("$ref"), str):
         more = {key: value for key, value in schema.items() if key != "$ref"}
         schema = {**(resolve_reference(root, schema["$ref"]) or {}), **more}
-    made = {
+    inlined = {
         key: {name: _inline(root, each, deep + 1, parts) for name, each in value.items()}
         if key == "properties" and isinstance(value, Mapping)
         else value if key in ("enum", "const", "default") else _inline(root, value, deep + 1, parts)
         for key, value in schema.items()
         if key not in ("$defs", "definitions")
     }  # fmt: skip
-    if isinstance(made.get("enum"), list):
-        made.pop("type", None)  # implied by its values
-    return _normalize_nullable(made)
+    if isinstance(inlined.get("enum"), list):
+        inlined.pop("type", None)  # implied by its values
+    return _normalize_nullable(inlined)
 
 
 def _normalize_nullable(schema: dict[str, Any]) -> dict[str, Any]:
@@ -65,12 +65,12 @@ def _normalize_nullable(schema: dict[str, Any]) -> dict[str, Any]:
     (one,) = [each for each in choices if each != {"type": "null"}] or [None]
     if not isinstance(one, Mapping) or not ("enum" in one or isinstance(one.get("type"), str)):
         return schema
-    made = {**one, **{key: value for key, value in schema.items() if key != "anyOf"}}
+    normalized = {**one, **{key: value for key, value in schema.items() if key != "anyOf"}}
     if isinstance(one.get("type"), str):
-        made["type"] = [one["type"], "null"]
+        normalized["type"] = [one["type"], "null"]
     if "enum" in one and None not in one["enum"]:
-        made["enum"] = [*one["enum"], None]
-    return made
+        normalized["enum"] = [*one["enum"], None]
+    return normalized
 
 
 def _takes_null(schema: Any) -> bool:
@@ -90,7 +90,7 @@ def _comparable_schema(schema: Any, *, optional: bool = False) -> Any:
     fields = schema.get("properties")
     fields = fields if isinstance(fields, Mapping) else {}
     needed = [name for name in schema.get("required") or () if not _takes_null(fields.get(name))]
-    made: dict[str, Any] = {
+    comparable: dict[str, Any] = {
         key: {name: _comparable_schema(each, optional=name not in needed) for name, each in value.items()}
         if key == "properties" and isinstance(value, Mapping)
         else value if key in ("enum", "const", "default") else _comparable_schema(value)
@@ -98,17 +98,17 @@ def _comparable_schema(schema: Any, *, optional: bool = False) -> Any:
         if key not in ("additionalProperties", "title", "$schema")
     }  # fmt: skip
     if schema.get("additionalProperties") not in (None, False):
-        made["additionalProperties"] = _comparable_schema(schema["additionalProperties"])
-    made["required"] = sorted(needed)
-    types = made.get("type")
-    listed = [types] if isinstance(types, str) else list(types or ())
+        comparable["additionalProperties"] = _comparable_schema(schema["additionalProperties"])
+    comparable["required"] = sorted(needed)
+    types = comparable.get("type")
+    type_names = [types] if isinstance(types, str) else list(types or ())
     if optional:
-        listed = [each for each in listed if each != "null"]
-    if "const" in made:
-        made["enum"] = [made.pop("const")]
-    if isinstance(made.get("enum"), list):
-        values = [each for each in made["enum"] if each is not None or not optional]
-        made["enum"] = values
-        listed = [each for each in listed if each not in (*_SAID_BY_ENUM, "null")]
-    made.pop("type", None)
-    return {**made, "type": sorted(listed)} if listed else made
+        type_names = [each for each in type_names if each != "null"]
+    if "const" in comparable:
+        comparable["enum"] = [comparable.pop("const")]
+    if isinstance(comparable.get("enum"), list):
+        values = [each for each in comparable["enum"] if each is not None or not optional]
+        comparable["enum"] = values
+        type_names = [each for each in type_names if each not in (*_SAID_BY_ENUM, "null")]
+    comparable.pop("type", None)
+    return {**comparable, "type": sorted(type_names)} if type_names else comparable

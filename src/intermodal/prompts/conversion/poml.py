@@ -123,9 +123,9 @@ class _Marker:
         self._includes = 0
 
     def mark_tree(self, root: Element) -> Element:
-        (made,) = self._element(root, (), pre=False)
-        assert isinstance(made, Element)
-        return made
+        (marked,) = self._element(root, (), pre=False)
+        assert isinstance(marked, Element)
+        return marked
 
     def _element(self, element: Element, loops: tuple[str, ...], *, pre: bool) -> list[Element | str]:
         tag = canonical(element.tag)
@@ -141,23 +141,23 @@ class _Marker:
         begins = "".join(self.marks.add(mark) for mark in opened)
         for mark in opened:
             mark.layout = layout
-        made = self._element_nodes(tag, element, attributes, inner, pre)
+        element_list = self._element_nodes(tag, element, attributes, inner, pre)
         ends = "".join(self.marks.add(_Mark(layout=layout)) for _ in opened)
         if layout == "inline":
-            return [begins, *made, ends]
+            return [begins, *element_list, ends]
         if layout == "item":
-            (item,) = made
+            (item,) = element_list
             assert isinstance(item, Element)
             return [Element("item", item.attrs, [begins, *item.children, ends], item.line)]
-        return [Element("p", {}, [begins], element.line), *made, Element("p", {}, [ends], element.line)]
+        return [Element("p", {}, [begins], element.line), *element_list, Element("p", {}, [ends], element.line)]
 
     def _branches(
         self, element: Element, condition: str | None, loop: str | None, loops: tuple[str, ...]
     ) -> list[_Mark]:
         """Return the marks that open an element's branches: its condition encloses its loop."""
-        made = []
+        branches = []
         if condition is not None:
-            made.append(
+            branches.append(
                 _Mark(test=self._test(parse_expression(condition, element.line), element, loops), line=element.line)
             )
         if loop is not None:
@@ -165,8 +165,8 @@ class _Marker:
             if found is None:
                 raise TemplateError('a loop is written for="item in list"', element.line, todo="write it so")
             path = self._path(parse_expression(found[2], element.line), element, loops)
-            made.append(_Mark(item=found[1], path=path, line=element.line))
-        return made
+            branches.append(_Mark(item=found[1], path=path, line=element.line))
+        return branches
 
     def _element_nodes(
         self, tag: str, element: Element, attributes: dict[str, str], loops: tuple[str, ...], pre: bool
@@ -234,18 +234,18 @@ class _Marker:
         return any(name in self._arguments or name == "loop" for name in expressions.names(tree))
 
     def _text(self, text: str, element: Element, loops: tuple[str, ...], pre: bool) -> str:
-        made = []
+        pieces = []
         for number, piece in enumerate(split_expressions(text)):
             if not number % 2:
-                made.append(piece)
+                pieces.append(piece)
                 continue
             tree = parse_expression(piece, element.line)
             if not self._takes(tree) and not any(name in loops for name in expressions.names(tree)):
-                made.append(f"{{{{{piece}}}}}")  # of values that the document defines, with <let>
+                pieces.append(f"{{{{{piece}}}}}")  # of values that the document defines, with <let>
                 continue
-            made.append(self.marks.add(_Mark(node=self._node(tree, element, loops))))
+            pieces.append(self.marks.add(_Mark(node=self._node(tree, element, loops))))
             self.folds = self.folds or not pre
-        return "".join(made)
+        return "".join(pieces)
 
     def _node(self, tree: expressions.Node, element: Element, loops: tuple[str, ...]) -> Node:
         fact = _fact(tree) if loops else None
@@ -325,9 +325,9 @@ def _tree(pieces: Sequence[str | _Mark]) -> list[Node]:
             cut = _take_blank_before(mark, stack[-1], opened, after)
             stack.append(opened)
         else:
-            done = stack.pop()
-            cut = _take_blank_after(mark, done, stack[-1], after)
-            stack[-1].nodes.append(_chosen_branch(done))
+            closed = stack.pop()
+            cut = _take_blank_after(mark, closed, stack[-1], after)
+            stack[-1].nodes.append(_chosen_branch(closed))
     return stack[0].nodes
 
 
@@ -350,29 +350,29 @@ def _take_blank_before(mark: _Mark, around: _Open, opened: _Open, after: str) ->
     return ""
 
 
-def _take_blank_after(mark: _Mark, done: _Open, around: _Open, after: str) -> str:
+def _take_blank_after(mark: _Mark, closed: _Open, around: _Open, after: str) -> str:
     """Add the trailing blank lines of a branch to it. Return the prefix to remove from the text after it."""
     if mark.layout == "item":
-        done.nodes.append(TextNode("\n"))
+        closed.nodes.append(TextNode("\n"))
         return "\n"
     if mark.layout == "block":
-        last = done.nodes[-1] if done.nodes else None
+        last = closed.nodes[-1] if closed.nodes else None
         if isinstance(last, TextNode):
-            done.nodes[-1] = TextNode(last.text.rstrip("\n"))
-        first = done.nodes[0] if done.nodes else None
+            closed.nodes[-1] = TextNode(last.text.rstrip("\n"))
+        first = closed.nodes[0] if closed.nodes else None
         if not (isinstance(first, TextNode) and first.text.startswith("\n\n")):
-            done.nodes.append(TextNode("\n\n"))
+            closed.nodes.append(TextNode("\n\n"))
             return "\n\n"
     return ""
 
 
-def _chosen_branch(done: _Open) -> Node:
-    mark = done.mark
+def _chosen_branch(closed: _Open) -> Node:
+    mark = closed.mark
     assert mark is not None
     if mark.item:
-        return LoopNode(mark.item, mark.path, tuple(done.nodes), (), mark.line)
+        return LoopNode(mark.item, mark.path, tuple(closed.nodes), (), mark.line)
     assert mark.test is not None
-    return IfNode(mark.test, tuple(done.nodes), (), mark.line)
+    return IfNode(mark.test, tuple(closed.nodes), (), mark.line)
 
 
 # ---- writing ----------------------------------------------------------------------------------------
@@ -414,11 +414,11 @@ def _settings_lines(file: PromptFile, losses: Losses) -> list[str]:
         about = f' description="{_attribute(tool.description)}"' if tool.description else ""
         lines.append(f'  <tool-definition name="{tool.name}"{about}>{_json(tool.schema)}</tool-definition>')
     front_matter.lose_undefined_tools(file, losses)
-    said: dict[str, Any] = {"model": file.model} if file.model else {}
-    said |= front_matter.settings_of(file)
-    if said:
-        written = " ".join(f"{name}='{_setting(value)}'" for name, value in said.items())
-        lines.append(f"  <runtime {written}/>")
+    settings: dict[str, Any] = {"model": file.model} if file.model else {}
+    settings |= front_matter.settings_of(file)
+    if settings:
+        attributes = " ".join(f"{name}='{_setting(value)}'" for name, value in settings.items())
+        lines.append(f"  <runtime {attributes}/>")
     if file.description:
         losses.record_loss(file.lines.get("description", 1), "the description")
     return lines
@@ -489,9 +489,9 @@ class _Writer:
         if len(node.path) == 1 and node.path[0] in self._media:
             self._items[node.item] = self._media[str(node.path[0])]
         name = self._name(node.path)
-        made = f"<span for='{node.item} in {name}'>{self.write(node.body)}</span>"
+        markup = f"<span for='{node.item} in {name}'>{self.write(node.body)}</span>"
         empty = self._span("if", f"!({name} && {name}.length !== 0)", node.otherwise) if node.otherwise else ""
-        return made + empty
+        return markup + empty
 
     def _span(self, attribute: str, word: str, nodes: Sequence[Node]) -> str:
         return f"<span {attribute}='{{{{ {word} }}}}'>{self.write(nodes)}</span>"

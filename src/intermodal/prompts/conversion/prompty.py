@@ -328,17 +328,19 @@ def _outputs(schema: Mapping[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def _output(name: str, each: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
-    told: Mapping[str, Any] = each if isinstance(each, Mapping) else {}
-    entry: dict[str, Any] = {"name": name, "kind": str(told.get("type", "string"))}
-    if told.get("description"):
-        entry["description"] = told["description"]
-    if "enum" in told:
-        entry["enumValues"] = told["enum"]
-    if isinstance(told.get("items"), Mapping):
-        items = _output("", told["items"], {})
+    property_schema: Mapping[str, Any] = each if isinstance(each, Mapping) else {}
+    entry: dict[str, Any] = {"name": name, "kind": str(property_schema.get("type", "string"))}
+    if property_schema.get("description"):
+        entry["description"] = property_schema["description"]
+    if "enum" in property_schema:
+        entry["enumValues"] = property_schema["enum"]
+    if isinstance(property_schema.get("items"), Mapping):
+        items = _output("", property_schema["items"], {})
         entry["items"] = {key: value for key, value in items.items() if key not in ("name", "required")}
-    if isinstance(told.get("properties"), Mapping):
-        entry["properties"] = [_output(inner, one, told) for inner, one in told["properties"].items()]
+    if isinstance(property_schema.get("properties"), Mapping):
+        entry["properties"] = [
+            _output(inner, one, property_schema) for inner, one in property_schema["properties"].items()
+        ]
     if name and name not in schema.get("required", ()):
         entry["required"] = False
     return entry
@@ -447,10 +449,10 @@ def write_github(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> s
         whole = {"name": "answer", "strict": front_matter.is_strict(file), "schema": schema}
         front["jsonSchema"] = json.dumps(whole, indent=2, ensure_ascii=False)
     messages = messages_of(nodes, losses)
-    named = {str(each.path[0]) for each in iterate_nodes(nodes) if isinstance(each, ValueNode)}
+    used_names = {str(each.path[0]) for each in iterate_nodes(nodes) if isinstance(each, ValueNode)}
     contents = [(each.role, _content(each.nodes, losses).strip("\r\n")) for each in messages]
     front["messages"] = [{"role": role, "content": content} for role, content in contents if content.strip()]
-    _github_arguments(read, named, losses)
+    _github_arguments(read, used_names, losses)
     front_matter.lose_tools(file, losses)
     plain = front_matter.plain_examples(file, losses)
     if data := [_data(dict(each.arguments), each.checks) for each in plain]:
@@ -458,13 +460,13 @@ def write_github(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> s
     return front_matter.yaml_of(front)
 
 
-def _github_arguments(read: TemplateTree, named: set[str], losses: Losses) -> None:
+def _github_arguments(read: TemplateTree, used_names: set[str], losses: Losses) -> None:
     for each in read.file.arguments:
         if each.is_media:
             losses.record_loss(each.line,
                                f"argument {each.name!r}: GitHub's files take no {each.words.partition(',')[0]}",
                        meaning=True)  # fmt: skip
-        elif each.name in named:
+        elif each.name in used_names:
             if each.default is not None:
                 losses.record_loss(each.line, f"the default of argument {each.name!r}: it has to be given")
             elif not each.required:

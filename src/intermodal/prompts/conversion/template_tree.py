@@ -238,14 +238,14 @@ def _replace_children(node: Node, change: Callable[[tuple[Node, ...]], tuple[Nod
 
 def join_texts(nodes: Iterable[Node]) -> tuple[Node, ...]:
     """Merge adjacent texts, and remove empty ones."""
-    joined: list[Node] = []
+    joined_nodes: list[Node] = []
     for each in nodes:
         node = _replace_children(each, join_texts)
-        if isinstance(node, TextNode) and joined and isinstance(joined[-1], TextNode):
-            joined[-1] = TextNode(joined[-1].text + node.text)
+        if isinstance(node, TextNode) and joined_nodes and isinstance(joined_nodes[-1], TextNode):
+            joined_nodes[-1] = TextNode(joined_nodes[-1].text + node.text)
         elif not isinstance(node, TextNode) or node.text:
-            joined.append(node)
-    return tuple(joined)
+            joined_nodes.append(node)
+    return tuple(joined_nodes)
 
 
 def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
@@ -302,8 +302,8 @@ def _trim(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
         trimmed[0] = TextNode(trimmed[0].text.lstrip("\r\n"))
     if trimmed and isinstance(trimmed[-1], TextNode):
         trimmed[-1] = TextNode(trimmed[-1].text.rstrip())
-    joined = join_texts(trimmed)
-    return joined if first_node(joined) is not None else ()
+    joined_nodes = join_texts(trimmed)
+    return joined_nodes if first_node(joined_nodes) is not None else ()
 
 
 def with_spelling(read: TemplateTree, spelling: Spelling) -> tuple[Node, ...]:

@@ -93,8 +93,8 @@ class HandlebarsTemplate:
         """Return the line of the first tag that contains the word."""
         if _WORD.fullmatch(word):
             return self._lines_of_words.get(word, NO_LINE)
-        wanted = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
-        return next((line for line, tag in self._tags() if wanted.search(tag)), NO_LINE)
+        pattern = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
+        return next((line for line, tag in self._tags() if pattern.search(tag)), NO_LINE)
 
     @cached_property
     def _lines_of_words(self) -> dict[str, int]:
@@ -107,10 +107,10 @@ class HandlebarsTemplate:
 
     def _tags(self) -> Iterator[tuple[int, str]]:
         """Yield each tag with its line."""
-        line, at, counted = 1, 0, 0
+        line, at, tag_count = 1, 0, 0
         while (start := self.text.find("{{", at)) >= 0 and (at := self.text.find("}}", start)) >= 0:
-            line += self.text.count("\n", counted, start)
-            counted = start
+            line += self.text.count("\n", tag_count, start)
+            tag_count = start
             yield line, self.text[start:at]
 
     def render(self, values: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> list[str | Slot]:
@@ -136,10 +136,10 @@ class HandlebarsTemplate:
             raise self._error_with_place(str(error)) from None
         return marks.split_at_marks(text)
 
-    def _error_with_place(self, said: str) -> TemplateError:
-        name = re.search(r'Missing helper: "([^"]*)"|partial (\S+) could not', said)
+    def _error_with_place(self, message: str) -> TemplateError:
+        name = re.search(r'Missing helper: "([^"]*)"|partial (\S+) could not', message)
         if name is None:
-            return TemplateError(said[:1].lower() + said[1:])
+            return TemplateError(message[:1].lower() + message[1:])
         word = name[1] or name[2]
         if name[1]:
             return TemplateError(f"no helper is called {word!r}", self.line_of(word), todo=_HELPERS_KNOWN)
@@ -159,8 +159,8 @@ def parse(text: str, of: str = "") -> list[Any]:
     except RecursionError:
         raise TemplateError(f"{of}is nested too deep", todo="use fewer blocks within blocks") from None
     except (ValueError, IndexError) as error:
-        said = str(error) or "a tag is not complete"
-        raise TemplateError(f"{of}{said}", NO_LINE if of else _line_of_mistake(text)) from None
+        message = str(error) or "a tag is not complete"
+        raise TemplateError(f"{of}{message}", NO_LINE if of else _line_of_mistake(text)) from None
 
 
 def _line_of_mistake(text: str) -> int:
@@ -195,17 +195,17 @@ def _without_comments(text: str) -> str:
 
 def _check_circles(programs: Mapping[str, list[Any]]) -> None:
     """Raise TemplateError if a partial includes itself, directly or indirectly."""
-    done: set[str] = set()
+    checked_names: set[str] = set()
 
-    def follow(name: str, way: tuple[str, ...]) -> None:
-        if name in way:
-            around = " -> ".join((*way[way.index(name) :], name))
+    def follow(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            around = " -> ".join((*path[path.index(name) :], name))
             raise TemplateError(f"partials go round in a circle: {around}", todo="end it")
-        if name in done or name not in programs:
+        if name in checked_names or name not in programs:
             return
         for each in _partials_in(programs[name]):
-            follow(each, (*way, name))
-        done.add(name)
+            follow(each, (*path, name))
+        checked_names.add(name)
 
     for name in programs:
         follow(name, ())
@@ -249,9 +249,9 @@ def _charge_values(value: Any, budget: RenderingBudget) -> Any:
         media.part = value.part
         return media
     if isinstance(value, str):
-        made = _ChargedValue(value)
-        made.budget = budget
-        return made
+        charged_value = _ChargedValue(value)
+        charged_value.budget = budget
+        return charged_value
     if isinstance(value, Mapping):
         return {key: _charge_values(each, budget) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -338,8 +338,8 @@ class _Scope(NamedTuple):
     around: tuple[_Path | None, ...]
     named: Mapping[str, _Path | None] = {}
 
-    def within(self, path: _Path | None, named: Mapping[str, _Path | None] | None = None) -> _Scope:
-        return _Scope((*self.around, path), {**self.named, **(named or {})})
+    def within(self, path: _Path | None, bindings: Mapping[str, _Path | None] | None = None) -> _Scope:
+        return _Scope((*self.around, path), {**self.named, **(bindings or {})})
 
     def path(self, token: str) -> _Path | None:
         """Return the path from the arguments to the value that a token reads; None if it reads no argument."""
@@ -383,23 +383,23 @@ class _Walk:
                 self.nodes(node.body, scope, sure=False, depth=depth + 1)
 
     def _call(self, call: Mapping[str, Any], scope: _Scope, *, sure: bool) -> None:
-        name, words, named = call["name"], call["args"], call["hash"]
+        name, words, named_arguments = call["name"], call["args"], call["hash"]
         if name not in HELPERS:
-            if words or named:
+            if words or named_arguments:
                 self._found.calls.add(name)
             self._read(name, scope, sure=sure)
         if name == "role" and words and words[0][:1] in "\"'":
             self._found.roles.append(words[0][1:-1])
-        for token in (*words, *(value for key, value in named.items() if (name, key) != ("media", "url"))):
+        for token in (*words, *(value for key, value in named_arguments.items() if (name, key) != ("media", "url"))):
             self._read(token, scope, sure=sure)
-        if name == "media" and "url" in named:
-            self._media(named, scope, sure=sure)
+        if name == "media" and "url" in named_arguments:
+            self._media(named_arguments, scope, sure=sure)
 
-    def _media(self, named: Mapping[str, str], scope: _Scope, *, sure: bool) -> None:
-        path, said = scope.path(named["url"]), named.get("contentType", "")
-        self._read(named["url"], scope, sure=sure)
+    def _media(self, named_arguments: Mapping[str, str], scope: _Scope, *, sure: bool) -> None:
+        path, media_type = scope.path(named_arguments["url"]), named_arguments.get("contentType", "")
+        self._read(named_arguments["url"], scope, sure=sure)
         if path and path[1:] in ((), (_ITEM,)):
-            self._found.media.setdefault(path[0], said[1:-1] if said[:1] in ("'", '"') else "")
+            self._found.media.setdefault(path[0], media_type[1:-1] if media_type[:1] in ("'", '"') else "")
             if path[1:]:
                 self._found.lists.add(path[0])
 
@@ -422,9 +422,9 @@ class _Walk:
         if name in ("each", "with") and words:
             path = scope.path(words[0])
             inner_path = None if path is None else (*path, _ITEM) if name == "each" else path
-            named = {params[0]: inner_path} if params else {}
-            named.update(dict.fromkeys(params[1:]))
-            inner = scope.within(inner_path, named)
+            bindings = {params[0]: inner_path} if params else {}
+            bindings.update(dict.fromkeys(params[1:]))
+            inner = scope.within(inner_path, bindings)
             self._read(words[0], scope, sure=False)
         elif name in (*BLOCKS, *HELPERS):
             for token in (*words, *node.call["hash"].values()):
@@ -446,7 +446,7 @@ class _Walk:
         if program is None:
             return
         context = scope.path(node.context_path) if node.context_path else scope.around[-1]
-        named = {key: scope.path(token) for key, token in node.hash.items()}
+        bindings = {key: scope.path(token) for key, token in node.hash.items()}
         self._partials += 1
-        self.nodes(program, _Scope((context,), named), sure=sure and not node.context_path, depth=depth)
+        self.nodes(program, _Scope((context,), bindings), sure=sure and not node.context_path, depth=depth)
         self._partials -= 1

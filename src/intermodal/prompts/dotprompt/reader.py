@@ -411,17 +411,17 @@ class _Reader:
         return value or ""
 
     def _name(self) -> str:
-        if named := self._word("name"):
-            return named
+        if name := self._word("name"):
+            return name
         return self._path.name.removesuffix(".prompt")
 
     def _config(self) -> Mapping[str, Any]:
         config = dict(self._table("config"))
-        for loose, ours in _SETTINGS.items():
+        for loose, name in _SETTINGS.items():
             if loose in self._said:
-                config.setdefault(ours, self._said[loose])
+                config.setdefault(name, self._said[loose])
                 what = f"{loose!r} stands at the top, as LiteLLM has it; dotprompt has it under config"
-                self._findings.append(self._front.warning((loose,), what, f"write config: {{{ours}: …}}"))
+                self._findings.append(self._front.warning((loose,), what, f"write config: {{{name}: …}}"))
         if "{%" in self._body and not self._looser:
             line = self._first + self._body.count("\n", 0, self._body.index("{%"))
             what = "{% is of Jinja, which LiteLLM takes in .prompt files; beside tags of Handlebars it is text"
@@ -463,12 +463,12 @@ class _Reader:
             name = definition["name"]
             tool = Tool(name=name, description=str(definition.get("description") or ""))
             tools[name] = tool if schema is None else msgspec.structs.replace(tool, schema=schema)
-        named = self._said.get("tools") or ()
-        if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
-            if named:
+        tool_names = self._said.get("tools") or ()
+        if not isinstance(tool_names, list) or not all(isinstance(each, str) for each in tool_names):
+            if tool_names:
                 raise self._front.error(("tools",), "is not a list of names", "write tools: [name, …]")
-            named = []
-        return tuple(tools.values()), tuple(name for name in named if name not in tools)
+            tool_names = []
+        return tuple(tools.values()), tuple(name for name in tool_names if name not in tools)
 
 
 # ---- Picoschema -------------------------------------------------------------------------------------

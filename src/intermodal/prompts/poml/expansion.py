@@ -247,7 +247,7 @@ class Expansion:
         if tag == "table" and "src" in attributes:
             attributes["records"] = self._beside(self._table(attributes.pop("src"), element, names))
             attributes.pop("parser", None)
-        written = []
+        pieces = []
         for name, word in attributes.items():
             if name in ("if", "for"):
                 continue
@@ -256,8 +256,8 @@ class Expansion:
             elif not word.startswith("{{__"):
                 word = self._substitute(word, names, element).replace('"', "'")
                 word = re.sub(r"\{(?=\{)", "{ ", word)
-            written.append(f' {name}="{word}"')
-        yield f"<{element.tag}{''.join(written)}>"
+            pieces.append(f' {name}="{word}"')
+        yield f"<{element.tag}{''.join(pieces)}>"
         yield from self._expand_text(element, dict(names) if tag in ("poml", "include") else names)
         yield f"</{element.tag}>"
 
@@ -311,7 +311,7 @@ class Expansion:
     # ---- files and media ------------------------------------------------------------------------------
 
     def _file(self, name: str, element: Element) -> str:
-        return file_text(self._folder, name, element.line, chosen="{{" in element.attrs.get("src", ""))
+        return file_text(self._folder, name, element.line, is_user_path="{{" in element.attrs.get("src", ""))
 
     def _tree(self, element: Element, names: Mapping[str, Any]) -> FolderEntry:
         attributes = {name: self._substitute(word, names, element) for name, word in element.attrs.items()}
@@ -320,7 +320,7 @@ class Expansion:
                 raise TemplateError(f"{name} of a folder is not laid out", element.line, todo="leave it out")
         if attributes.get("showContent", "false").lower() != "false":
             raise TemplateError("files of a folder are named only", element.line, todo="show each with <document>")
-        tree = FolderTree(self._folder, element.line, chosen="{{" in element.attrs.get("src", ""))
+        tree = FolderTree(self._folder, element.line, is_user_path="{{" in element.attrs.get("src", ""))
         return tree.read_tree(
             attributes.get("src", ""), attributes.get("maxDepth", str(_DEPTH)), attributes.get("filter", "")
         )
@@ -378,8 +378,8 @@ class Expansion:
         rows = _rows(word, text, element.line)
         columns = element.attrs.get("selectedColumns")
         if columns:
-            kept = [each.strip() for each in columns.split(",")]
-            return [{name: row.get(name) for name in kept} for row in rows if isinstance(row, Mapping)]
+            column_names = [each.strip() for each in columns.split(",")]
+            return [{name: row.get(name) for name in column_names} for row in rows if isinstance(row, Mapping)]
         return rows
 
 
@@ -424,8 +424,8 @@ def _rows(name: str, text: str, line: int) -> list[Any]:
     return rows if isinstance(rows, list) else []
 
 
-def file_text(folder: Path, name: str, line: int, *, chosen: bool = False) -> str:
-    """Return the text of a file in the folder. ``chosen``: its name depends on a value.
+def file_text(folder: Path, name: str, line: int, *, is_user_path: bool = False) -> str:
+    """Return the text of a file in the folder. ``is_user_path``: its name depends on a value.
 
     Raises TemplateError if the file does not exist, or is outside the folder.
     """
@@ -433,7 +433,7 @@ def file_text(folder: Path, name: str, line: int, *, chosen: bool = False) -> st
     if not name or not is_within_folder(folder, place):
         raise TemplateError(f"{name[:80]!r} is not in the folder of the prompt", line, todo="move it there")
     try:
-        return text_of(place, what="a file beside the prompt", chosen=chosen)
+        return text_of(place, what="a file beside the prompt", is_user_path=is_user_path)
     except IntermodalError as error:
         raise TemplateError(f"{name}: {error.what}", line, error.todo) from None
 
@@ -571,12 +571,12 @@ class FolderEntry(NamedTuple):
 
 
 class FolderTree:
-    """Reads the tree of a folder. ``chosen``: its name depends on a value."""
+    """Reads the tree of a folder. ``is_user_path``: its name depends on a value."""
 
-    def __init__(self, home: Path, line: int, *, chosen: bool) -> None:
+    def __init__(self, home: Path, line: int, *, is_user_path: bool) -> None:
         self._home = home
         self._line = line
-        self._chosen = chosen
+        self._chosen = is_user_path
         self._left = _MOST
 
     def read_tree(self, name: str, depth: str, pattern: str) -> FolderEntry:
@@ -595,7 +595,7 @@ class FolderTree:
 
     def _entries(self, place: Path, depth: int, keeps: Callable[[str], bool]) -> Iterator[FolderEntry]:
         try:
-            found = names_of(place, chosen=self._chosen)
+            found = names_of(place, is_user_path=self._chosen)
         except IntermodalError as error:
             raise TemplateError(f"{place.name}: {error.what}", self._line, error.todo) from None
         for name, folder in found:

@@ -226,9 +226,9 @@ def value(node: Node, names: Mapping[str, Any], budget: RenderingBudget) -> Any:
         return _pattern(node[1])
     if kind in ("list", "object"):
         many = [value(each, names, budget) for each in node[1]] if kind == "list" else None
-        made = {name[1]: value(each, names, budget) for name, each in node[1]} if many is None else many
-        budget.consume_value(made)
-        return made
+        members = {name[1]: value(each, names, budget) for name, each in node[1]} if many is None else many
+        budget.consume_value(members)
+        return members
     if kind == "choice":
         return value(node[2] if is_truthy(value(node[1], names, budget)) else node[3], names, budget)
     if kind == "unary":
@@ -286,9 +286,9 @@ def _binary_value(node: Node, names: Mapping[str, Any], budget: RenderingBudget)
     if sign in ("!==", "!="):
         return not (isinstance(left, bool) == isinstance(right, bool) and left == right)
     if sign == "+" and not (isinstance(left, int | float) and isinstance(right, int | float)):
-        joined = value_text(left) + value_text(right)
-        budget.step(0, len(joined))
-        return joined
+        joined_text = value_text(left) + value_text(right)
+        budget.step(0, len(joined_text))
+        return joined_text
     try:
         return _SIGNS[sign](left, right)
     except (TypeError, ZeroDivisionError, OverflowError):
@@ -346,15 +346,15 @@ class _Pattern:
         return result
 
 
-def _pattern(written: str) -> _Pattern:
+def _pattern(literal: str) -> _Pattern:
     import re2
 
-    body, _, flags = written[1:].rpartition("/")
+    body, _, flags = literal[1:].rpartition("/")
     inline = "".join(each for each in flags if each in "ims")
     try:
         return _Pattern(re2.compile(f"(?{inline}){body}" if inline else body), "g" in flags)
     except re2.error:
-        raise TemplateError(f"{written[:40]!r} is no pattern", todo="write it without looking ahead or back") from None
+        raise TemplateError(f"{literal[:40]!r} is no pattern", todo="write it without looking ahead or back") from None
 
 
 def _bounded_replace(place: str, old: Any, new: Any, count: int = -1) -> str:

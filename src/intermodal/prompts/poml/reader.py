@@ -86,22 +86,22 @@ def locate_error(path: Path, error: TemplateError) -> PromptError:
     return PromptError(str(error), where=where, todo=error.todo)
 
 
-def output_of(path: Path, said: str, line: int) -> Output:
+def output_of(path: Path, schema_text: str, line: int) -> Output:
     """Return the output for the text of an output schema; a text output if it is empty. Raises PromptError."""
-    if not said.strip():
+    if not schema_text.strip():
         return TextOutput()
     try:
-        schema = json.loads(said)
-        made: JsonOutput = schemas.json_output(schema if isinstance(schema, dict) else {})
+        schema = json.loads(schema_text)
+        output: JsonOutput = schemas.json_output(schema if isinstance(schema, dict) else {})
     except (ValueError, RecursionError):
-        code = re.match(r"\s*z\.\w", said) is not None
+        code = re.match(r"\s*z\.\w", schema_text) is not None
         what = "the output schema is code of Zod, which is not run" if code else "the output schema is not JSON"
         raise PromptError(
             what, where=f"{path}:{line}", todo="write a JSON Schema, or give one as an argument"
         ) from None
     except SchemaInvalid as error:
         raise PromptError(error.what, where=f"{path}:{line}", todo=error.todo) from None
-    return made
+    return output
 
 
 class Poml:
@@ -190,13 +190,13 @@ def _runtime(path: Path, root: Element) -> tuple[Any, Any, list[PromptFinding], 
     found = next((each for each in _all_elements(root) if canonical(each.tag) == "runtime"), None)
     if found is None:
         return (*prompt_options.sampling({}, FrontMatter(name=str(path), value={}, lines={})), "")
-    said = {
+    settings = {
         re.sub(r"-([a-z])", lambda one: one[1].upper(), key): _plain_value(word) for key, word in found.attrs.items()
     }
-    model = str(said.pop("model", ""))
-    said.pop("provider", None)
+    model = str(settings.pop("model", ""))
+    settings.pop("provider", None)
     front = FrontMatter(name=str(path), value={}, lines={("runtime",): found.line})
-    return (*prompt_options.sampling(said, front, ("runtime",)), model)
+    return (*prompt_options.sampling(settings, front, ("runtime",)), model)
 
 
 def _plain_value(word: str) -> Any:

@@ -100,15 +100,15 @@ def _parse_chat(body: ExtractedBody, top_level: TopLevelFields, turns: Conversat
     system = _system.decode(fields["system"]) if "system" in fields else ""
     if "output_config" in fields:
         _output.decode(fields["output_config"])
-    merged = MergedTurns(turns)
+    merged_turns = MergedTurns(turns)
     if words := system_words(system):
-        merged.add_text("system", words)
+        merged_turns.add_text("system", words)
     last = ""
     for message in messages:
         if last == message.ROLE or not message.content:  # neighbours of one role are merged elsewhere
             return None
         last = message.ROLE
-        message.report_to(merged)
+        message.report_to(merged_turns)
     return turns.chat("messages", body, top_level, settings_in(fields, _NOT_ASKED, _VARYING))
 
 

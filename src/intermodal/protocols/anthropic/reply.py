@@ -292,18 +292,18 @@ def read_reply(data: bytes | memoryview) -> ReplyChunk | None:
         return None
     if reply.type != "message" or reply.is_error:
         return None
-    texts, beside, calls = [], [], []
+    texts, other_output, calls = [], [], []
     for place, block in enumerate(reply.content or ()):
         if block.type == "tool_use":
             calls.append((place, block.id or "", block.name or ""))
-            beside.append(bytes(block.input).decode(errors="replace"))
+            other_output.append(bytes(block.input).decode(errors="replace"))
             continue
         text, thoughts, _ = block.texts()
         texts.append(text)
-        beside.append(thoughts)
+        other_output.append(thoughts)
     return ReplyChunk(
         "".join(texts), bool(reply.content), refusal_of(reply), finish_of(reply.stop_reason), usage, raw_usage,
-        bytes(reply.model), tuple(calls), beside="".join(beside),
+        bytes(reply.model), tuple(calls), beside="".join(other_output),
     )  # fmt: skip
 
 
@@ -347,10 +347,10 @@ def event_of(data: bytes) -> AnthropicEvent | None:
     if kind == "content_block_delta":
         delta = event.delta or _NOTHING
         text, thoughts, arguments = delta.texts()
-        beside = thoughts or arguments
-        visible = text.strip() != "" or (beside != "" and beside.strip() != "")
+        other_output = thoughts or arguments
+        visible = text.strip() != "" or (other_output != "" and other_output.strip() != "")
         visible = visible or (delta.type == "signature_delta" and bool(delta.signature))
-        return AnthropicEvent(kind, text, visible, "", b"", b"", (), halved, visible, beside, "", valid)
+        return AnthropicEvent(kind, text, visible, "", b"", b"", (), halved, visible, other_output, "", valid)
     if kind == "content_block_start":
         block = event.content_block or _NOTHING
         text, thoughts, _ = block.texts()

@@ -369,14 +369,14 @@ def _read_tools(tree: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
         )
         for tool in tree.get("tools") or ()
     )
-    chosen = tree.get("tool_choice") or {"type": "auto"}
-    if not isinstance(chosen, dict) or chosen.get("type") not in _CHOICES:
-        kind = quote_value(chosen.get("type") if isinstance(chosen, dict) else chosen)
+    tool_choice = tree.get("tool_choice") or {"type": "auto"}
+    if not isinstance(tool_choice, dict) or tool_choice.get("type") not in _CHOICES:
+        kind = quote_value(tool_choice.get("type") if isinstance(tool_choice, dict) else tool_choice)
         raise ValueError(f"tool_choice is {kind}, and may be an object whose type is one of {', '.join(_CHOICES)}")
-    choice = _CHOICES[chosen["type"]]
-    if chosen["type"] == "tool":
-        tools = find_tool(chosen["name"], tools)
-    return tools, choice, not chosen.get("disable_parallel_tool_use")
+    choice = _CHOICES[tool_choice["type"]]
+    if tool_choice["type"] == "tool":
+        tools = find_tool(tool_choice["name"], tools)
+    return tools, choice, not tool_choice.get("disable_parallel_tool_use")
 
 
 # ---- the reply ---------------------------------------------------------------------------------

@@ -124,10 +124,10 @@ def error_response(error: BaseException) -> ErrorResponse:
         return ErrorResponse(status=error.status, openai=openai, anthropic=anthropic, message=message, about=about)
     wrong = type(error) is errors.CallError and error.status in _WRONG
     row = _ANSWERS[ValueError] if wrong else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
-    ours = isinstance(error, (errors.IntermodalError, ValueError))
+    is_own_error = isinstance(error, (errors.IntermodalError, ValueError))
     message = (
         str(error.wording_for("http") if isinstance(error, errors.IntermodalError) else error)
-        if ours
+        if is_own_error
         else "failed inside"
     )
     about = vars(error).get("about", {})

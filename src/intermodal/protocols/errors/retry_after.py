@@ -117,8 +117,8 @@ def _seconds(reset: ResetHeader, value: str, headers: Mapping[str, str], now: fl
 def _duration(value: str) -> float:
     """Return the seconds of "6m0s", "2m59.56s" or "1h"; NaN for anything else."""
     parts = _PARTS.findall(value)
-    joined = "".join(number + unit for number, unit in parts)
-    if not parts or joined != value.replace(" ", ""):
+    joined_parts = "".join(number + unit for number, unit in parts)
+    if not parts or joined_parts != value.replace(" ", ""):
         return math.nan
     return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
 

@@ -223,9 +223,9 @@ split_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def join_object(fields: Mapping[str, msgspec.Raw], ours: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
-    """Return an object of raw fields, in which ``ours`` replace fields of the same name or follow the others."""
-    return _encode({**fields, **{name: msgspec.Raw(raw) for name, raw in ours.items()}})
+def join_object(fields: Mapping[str, msgspec.Raw], own_fields: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
+    """Return an object of raw fields, in which ``own_fields`` replace fields of the same name or follow the others."""
+    return _encode({**fields, **{name: msgspec.Raw(raw) for name, raw in own_fields.items()}})
 
 
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -236,8 +236,8 @@ _WORDS = ("text", "input_text")
 
 def append_words(messages: bytes, words: str) -> bytes | None:
     """Return the messages with ``words`` appended to the last one; None if that does not end in text of a user."""
-    listed = _decode_list(messages)
-    last = split_object(listed[-1]) if listed else {}
+    message_list = _decode_list(messages)
+    last = split_object(message_list[-1]) if message_list else {}
     if _kind(last.get("role", b'""')) != "user":
         return None
     content: Any = _content(last.get("content", b'""'))
@@ -249,7 +249,7 @@ def append_words(messages: bytes, words: str) -> bytes | None:
             return None
         text = dumps(f"{_kind(block['text'])}\n\n{words}")
         more = b"[" + b",".join([*content[:-1], join_object(block, {"text": text})]) + b"]"
-    return b"[" + b",".join([*listed[:-1], join_object(last, {"content": more})]) + b"]"
+    return b"[" + b",".join([*message_list[:-1], join_object(last, {"content": more})]) + b"]"
 
 
 def last_words(messages: bytes) -> str:

@@ -135,7 +135,7 @@ class EventSurrogateJoiner:
         return bool(self._halves.pending)
 
     def join(self, events: Iterable[WireEvent]) -> list[WireEvent]:
-        return [joined for event in events for joined in self._join_event(event)]
+        return [joined_event for event in events for joined_event in self._join_event(event)]
 
     def _join_event(self, event: WireEvent) -> Iterator[WireEvent]:
         if isinstance(event, (WireTextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)):

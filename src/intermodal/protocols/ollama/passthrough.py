@@ -62,10 +62,10 @@ _COUNTS = ("prompt_eval_count", "eval_count")  # those of the host, if they are 
 
 def rewrite_reply(data: bytes | memoryview, model: str, raw_usage: bytes, metadata: bytes) -> bytes:
     """Return a reply with the client's name of the model, and the run metadata beside its counts."""
-    fields, ours = split_object(data), {"model": dumps(model), "intermodal": metadata}
+    fields, own_fields = split_object(data), {"model": dumps(model), "intermodal": metadata}
     if "total_duration" not in fields:
-        ours |= {name: dumps(value) for name, value in duration_fields(loads(metadata)).items()}
-    return join_object(fields, ours)
+        own_fields |= {name: dumps(value) for name, value in duration_fields(loads(metadata)).items()}
+    return join_object(fields, own_fields)
 
 
 # Passes a stream of Ollama's chat API through, line by line; see ``upstream_response.py``.
@@ -130,5 +130,7 @@ class OllamaStream(TranscodedStream):
             more = {name: raw for name, raw in split_object(self._end_line).items() if name not in _COUNTS}
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             more = {}
-        ours = {name: raw for name, raw in split_object(last).items() if name not in more or name != "total_duration"}
-        return before + b"\n" * bool(before) + join_object({**more, **ours}) + b"\n"
+        own_fields = {
+            name: raw for name, raw in split_object(last).items() if name not in more or name != "total_duration"
+        }
+        return before + b"\n" * bool(before) + join_object({**more, **own_fields}) + b"\n"

@@ -278,10 +278,10 @@ class OpenAIChatStream(StreamedResponse):
         choice = {
             "index": 0, "delta": {"content": words} if words else {"reasoning_content": thoughts}, "finish_reason": None
         }  # fmt: skip
-        ours = {"object": "chat.completion.chunk", "model": self._model, "choices": [choice]}
+        chunk = {"object": "chat.completion.chunk", "model": self._model, "choices": [choice]}
         before = split_object(self._sample or b"{}")  # it has the id and creation time of the answer
         before.pop("usage", None)
-        return b"data: " + join_object(before, {name: dumps(value) for name, value in ours.items()})
+        return b"data: " + join_object(before, {name: dumps(value) for name, value in chunk.items()})
 
     def _end_without_reason(self, through: list[bytes]) -> End:
         """Return the end of a stream that did not state why it ended."""
@@ -312,10 +312,10 @@ class OpenAIChatStream(StreamedResponse):
             if piece.indexes != self._ours and not piece.halved:
                 with suppress(*NOT_DECODED):  # of indexes that are no text
                     payload = of_choice(payload, *self._ours)
-                ours = read_reply(payload, is_document=False)
-                if ours is None or not (ours.indexes or ours.usage):
+                chunk = read_reply(payload, is_document=False)
+                if chunk is None or not (chunk.indexes or chunk.usage):
                     return None
-                piece = ours
+                piece = chunk
         if piece.halved or self._halves.pending:
             text = self._halves.join(piece.text)
             visible = bool(text.strip() or (piece.visible and not piece.text))

@@ -293,17 +293,17 @@ class OpenAIChatDecoder(ReplyDecoder):
 
     def _read_event(self, reply: ChatReply, name: str) -> None:
         self._read_counts(reply)
-        ours = self._answer_choice(reply)
-        if ours is not None:
-            self._read_choice(ours, is_document=False)
+        answer_choice = self._answer_choice(reply)
+        if answer_choice is not None:
+            self._read_choice(answer_choice, is_document=False)
 
     def _read_reply(self, reply: ChatReply) -> None:
         self._read_counts(reply)
-        ours = self._answer_choice(reply)
-        if ours is not None:
-            self._read_choice(ours, is_document=True)
+        answer_choice = self._answer_choice(reply)
+        if answer_choice is not None:
+            self._read_choice(answer_choice, is_document=True)
             # A whole message is an answer even without a finish reason: nothing is missing from a complete document.
-            self.complete = self.complete or ours.message is not None
+            self.complete = self.complete or answer_choice.message is not None
 
     def _read_counts(self, reply: ChatReply) -> None:
         with suppress(msgspec.MsgspecError):  # it is not an object
@@ -427,20 +427,22 @@ def read_reply(data: bytes | memoryview, *, is_document: bool = True) -> ReplyCh
     if single_choice and not (refusal or calls or reason or choice.index):  # as nearly all are
         return ReplyChunk(text, visible, "", "", usage, raw_usage, model, (), alive=visible, beside=thoughts)
     indexes = (choice.index or 0,) if single_choice else tuple([each.index or 0 for each in reply.choices])
-    begun: tuple[tuple[int, str, str], ...] = ()
+    begun_calls: tuple[tuple[int, str, str], ...] = ()
     if calls:
         found = _tool_calls_in(calls)
         if found is None:
             return None
-        begun, arguments = found
-        visible = visible or arguments.strip() != "" or any(name for _, _, name in begun)
+        begun_calls, arguments = found
+        visible = visible or arguments.strip() != "" or any(name for _, _, name in begun_calls)
         thoughts += arguments
     finish = FINISH_REASONS.get(reason) or (map_finish_reason(reason) if reason else "")
     if finish == FAILED:
         return None
     alive = visible or refusal.strip() != ""
-    piece = ReplyChunk(text, visible, refusal, finish, usage, raw_usage, model, begun, False, alive, indexes, thoughts)
-    return None if is_document and begun and piece.unclear({}) else piece
+    piece = ReplyChunk(
+        text, visible, refusal, finish, usage, raw_usage, model, begun_calls, False, alive, indexes, thoughts
+    )
+    return None if is_document and begun_calls and piece.unclear({}) else piece
 
 
 def _tool_calls_in(call_pieces: list[CallPiece]) -> tuple[tuple[tuple[int, str, str], ...], str] | None:

@@ -29,7 +29,7 @@ _BLOCKED = "moderation_blocked"
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     """Return the encoded call. Raises NotExpressible for what this protocol or host cannot carry."""
     check_options(call, host, WIRE, image_types=IMAGE_TYPES)
-    wishes = {
+    options = {
         "size": None if call.size is None else f"{call.size[0]}x{call.size[1]}",
         "quality": call.quality or None,
         "output_format": call.format or None,
@@ -42,7 +42,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     tree: dict[str, Any] = {
         "model": valid_utf8(call.model),
         "input": [{"role": "user", "content": [{"type": "input_text", "text": valid_utf8(call.prompt)}, *image_parts]}],
-        "tools": [{"type": TOOL, **{name: wish for name, wish in wishes.items() if wish is not None}}],
+        "tools": [{"type": TOOL, **{name: value for name, value in options.items() if value is not None}}],
         "tool_choice": {"type": TOOL},
         "store": False,
     }

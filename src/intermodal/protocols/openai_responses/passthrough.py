@@ -109,8 +109,8 @@ def rewrite_response(
 
     The host received a different name and different fields. The metadata is added to the usage.
     """
-    ours = {"model": dumps(model), "usage": add_run_metadata(raw_usage, metadata)}
-    return join_object({**_USUAL, **split_object(data), **request_fields}, ours)
+    own_fields = {"model": dumps(model), "usage": add_run_metadata(raw_usage, metadata)}
+    return join_object({**_USUAL, **split_object(data), **request_fields}, own_fields)
 
 
 def rewrite_begun_response(data: bytes | msgspec.Raw, model: str, request_fields: Mapping[str, msgspec.Raw]) -> bytes:

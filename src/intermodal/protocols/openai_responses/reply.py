@@ -377,10 +377,12 @@ def read_reply(data: bytes | memoryview) -> ReplyChunk | None:
     text = "".join([part.text or "" for part in parts if part.type == "output_text"])
     refusal = "".join([part.refusal or "" for part in parts if part.type == "refusal"])
     thoughts = [part.text or "" for item in reply.output if item.type == "reasoning" for part in item.thoughts]
-    beside = "".join([*thoughts, *[item.arguments or "" for item in reply.output if item.type == "function_call"]])
+    other_output = "".join(
+        [*thoughts, *[item.arguments or "" for item in reply.output if item.type == "function_call"]]
+    )
     finish = "content_filter" if reply.refuses else reply.finish_reason(called=bool(calls))
     visible = bool(reply.output)
-    return ReplyChunk(text, visible, refusal, finish, usage, raw_usage, bytes(reply.model), calls, beside=beside)
+    return ReplyChunk(text, visible, refusal, finish, usage, raw_usage, bytes(reply.model), calls, beside=other_output)
 
 
 Decoder = OpenAIResponsesDecoder  # the name that every protocol has for it

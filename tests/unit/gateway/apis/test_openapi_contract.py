@@ -135,7 +135,7 @@ def test_the_fields_that_are_said_are_those_that_are_read(name: str, reader: Any
     seen: set[str] = set()
     for tree in trees:
         body = Read(tree)
-        read = reader.read_tree if reader is ollama_server else reader._read
+        read = reader.read_tree if reader is ollama_server else reader._chat_call_of
         read(body, *([lambda name: {}] if reader is openai_responses_server else []))
         seen |= body.seen
     said = set(DOCUMENT["components"]["schemas"][name]["properties"])

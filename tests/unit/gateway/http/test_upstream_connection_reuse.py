@@ -109,7 +109,7 @@ def test_a_first_request_that_is_hung_up_on_is_not_sent_there_again(house: Gatew
 
 def test_what_may_not_be_paid_twice_is_not_sent_twice() -> None:
     error = errors.Unreachable("closed the connection", where="h:m", sent=True)
-    error.record_close(kept=True, seconds=0.01)
+    error.record_close(is_reused=True, seconds=0.01)
     given = {"attempt": 1, "committed": False, "remaining": None, "jitter": 0.5}
     assert decide_retry(error, **given, allowed=RetryLimits()).kind == "resend"
     assert decide_retry(error, **given, allowed=RetryLimits(pay_twice=False)).kind == "stop"
@@ -117,7 +117,7 @@ def test_what_may_not_be_paid_twice_is_not_sent_twice() -> None:
 
 def test_an_end_after_a_while_of_work_is_no_crossing() -> None:
     error = errors.Unreachable("closed the connection", where="h:m", sent=True)
-    error.record_close(kept=True, seconds=20)
+    error.record_close(is_reused=True, seconds=20)
     assert error.hung_up
     assert not error.stale
     assert error.retry == "reroute"

@@ -27,9 +27,9 @@ def test_of_several_models_that_ollama_has_loaded_one_has_to_be_named() -> None:
     with serving(ollama(*rows)) as address:
         with pytest.raises(UsageError, match=r"has gemma3, llama3\.2:latest loaded"):
             read_footprint(address)
-        assert read_footprint(address, wanted="llama3.2").model == "llama3.2:latest"
+        assert read_footprint(address, model_name="llama3.2").model == "llama3.2:latest"
         with pytest.raises(UsageError, match="not qwen3"):
-            read_footprint(address, wanted="qwen3")
+            read_footprint(address, model_name="qwen3")
     with serving(ollama()) as address, pytest.raises(UsageError, match="no model loaded"):
         read_footprint(address)
 

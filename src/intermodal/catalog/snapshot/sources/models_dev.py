@@ -94,7 +94,7 @@ def _read_database(db: sqlite3.Connection) -> ModelsDev:
     costs: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in db.execute("SELECT * FROM pricing WHERE experimental_mode_name IS NULL ORDER BY min_context"):
         costs[row["model_full_id"]].append(row)
-    served = [
+    served_models = [
         ModelsDevModel(
             place=row["provider_id"],
             name=row["id"],
@@ -111,7 +111,7 @@ def _read_database(db: sqlite3.Connection) -> ModelsDev:
         )
         for row in db.execute("SELECT * FROM models ORDER BY provider_id, id")
     ]
-    return ModelsDev(data_date=data_date, places=places, served=served)
+    return ModelsDev(data_date=data_date, places=places, served=served_models)
 
 
 _KINDS = {"pdf": "document"}  # models.dev's name -> ours
