@@ -73,3 +73,32 @@ def test_exceptions_that_docstrings_name_exist() -> None:
                 named += [(path, name) for name in names]
     stale = [f"{path.relative_to(SOURCE)}: {name}" for path, name in named if name not in known]
     assert not stale
+
+
+EXPLAINED = re.compile(r"(?:^|[.;:]\s+|\n\s*)((?:``\w+``(?:, | and )?)+): ")
+
+
+def explained_parameters(docstring: str) -> list[str]:
+    """The names that a docstring explains as ``name``: what it is, or below ``Args:``."""
+    listed = re.search(r"Args:\n((?:    .*\n?)+)", docstring)
+    return [
+        *(name for match in EXPLAINED.finditer(docstring) for name in re.findall(r"``(\w+)``", match[1])),
+        *(re.findall(r"(?m)^    (\w+):", listed[1]) if listed else ()),
+    ]
+
+
+def test_parameters_that_docstrings_explain_exist() -> None:
+    assert explained_parameters("Return it.\n\n``one``, ``two``: both. ``three``: last.") == ["one", "two", "three"]
+    stale = []
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                given = node.args
+                parameters = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+                known = {each.arg for each in parameters if each is not None}
+                stale += [
+                    f"{path.relative_to(SOURCE)}:{node.lineno}: {name}"
+                    for name in explained_parameters(ast.get_docstring(node) or "")
+                    if name not in known
+                ]
+    assert not stale

@@ -169,7 +169,7 @@ class Hosts:
             direct.match = shut  # type: ignore[method-assign,assignment]
             direct.at_once = lambda *asked: None  # type: ignore[method-assign]
         else:
-            vars(direct).pop("ready", None)
+            vars(direct).pop("match", None)
             vars(direct).pop("at_once", None)
 
     def sent(self, client: str, host: str, tree: dict[str, Any]) -> tuple[dict[str, Any], set[str], Mapping[str, str]]:

@@ -223,6 +223,13 @@ def words_retired_as_functions() -> set[str]:
     return set(re.findall(r"`(\w+)`", sentence[1])) if sentence else set()
 
 
+def words_retired_as_variables() -> set[str]:
+    """The words that the glossary refuses as the whole name of a variable or parameter."""
+    table = (ROOT / "docs" / "glossary.md").read_text().partition("## Retired words")[2]
+    sentence = re.search(r"variables and parameters that are named ([^.:|]+?) alone", table)
+    return set(re.findall(r"`(\w+)`", sentence[1])) if sentence else set()
+
+
 def names_in(node: ast.AST) -> Iterator[str]:
     """Every name that a node binds or uses: of a variable, attribute, parameter, keyword, import, function or class."""
     for field in ("id", "attr", "arg", "name", "asname", "rest"):
@@ -287,6 +294,25 @@ def test_no_function_is_named_by_a_participle_alone() -> None:
     assert {"told", "said", "found"} <= words
     bad = [f"{place(path, node)} {node.name}" for path in MODULES for node in functions(path)
            if node.name.strip("_") in words]  # fmt: skip
+    assert not bad
+
+
+def bound_names(path: Path) -> Iterator[tuple[ast.AST, str]]:
+    """Every name that a function binds: its parameters and variables. Fields of a class may be words of a format."""
+    for function in functions(path):
+        for node in ast.walk(function):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node, node.id
+            elif isinstance(node, ast.arg):
+                yield node, node.arg
+
+
+def test_no_variable_is_named_by_a_participle_or_pronoun_alone() -> None:
+    """A variable is named by what it holds; ``told``, ``mine`` and ``there`` make a reader look for it."""
+    words = words_retired_as_variables()
+    assert {"told", "mine", "there"} <= words
+    bad = [f"{place(path, node)} {name}" for path in MODULES for node, name in bound_names(path)
+           if name.strip("_") in words]  # fmt: skip
     assert not bad
 
 

@@ -230,7 +230,7 @@ async def test_C7_keeping_an_answer_takes_no_longer_the_more_are_kept(
             gone = [(f"gone{number}", "long", 2e9 + number, b"") for number in range(many)]
             kept = [(f"kept{number}", "done", 3e9 + number, bytes(100)) for number in range(many)]
             filling.executemany(KEEP, gone + kept)
-        fresh = quota_store.ask(worker.id, ASKED, 1e9)
+        fresh = quota_store.begin_idempotent(worker.id, ASKED, 1e9)
         assert isinstance(fresh, FirstUse)
         count = 0
 

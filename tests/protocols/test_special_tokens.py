@@ -20,7 +20,7 @@ def test_the_marks_of_every_family_are_broken_up_once(mark: str) -> None:
     for text in (mark, f"a{mark}b", f"{mark}{mark}", f"<|im_{mark}end|>", f"{mark[:3]}{mark}{mark[3:]}"):
         broken = known.break_tokens(text)
         assert mark not in broken and broken.replace(" ", "") == text.replace(" ", "")
-        assert known.break_tokens(broken) == broken and known.intact(broken) == ()
+        assert known.break_tokens(broken) == broken and known.find_tokens(broken) == ()
     assert known.break_tokens(mark) == f"{mark[:-1]} {mark[-1]}"
 
 

@@ -132,8 +132,8 @@ def load_catalog(
 
     for row in rows:
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
-        made = _endpoints_of_row(models, row) if row.id in own else _endpoints_of_shipped_row(models, row)
-        for served_row, endpoint in zip(row.models, made, strict=True):
+        made_endpoints = _endpoints_of_row(models, row) if row.id in own else _endpoints_of_shipped_row(models, row)
+        for served_row, endpoint in zip(row.models, made_endpoints, strict=True):
             missing_here = missing_protocol(row.protocol, endpoint.model) if row.id in allowed else None
             add(endpoint, missing or missing_here or _missing_weights(row, served_row, weights))
         if row.id in allowed and _is_as_published(row, models, own):

@@ -87,7 +87,7 @@ def _reasoning_switch(settings: Settings) -> Literal["", "on", "off"]:
 
 
 def sent_thinking_request(thinking_request: ThinkingRequest, host: Host) -> ThinkingRequest:
-    """Return the part of a thinking request that is sent to a host."""
+    """Return a thinking request as it is translated for a host."""
     protocol = PROTOCOL_OF_LOCAL_SERVER.get(host.protocol, host.protocol)
     if thinking_request is NO_THINKING_REQUEST or thinking_request.protocol == protocol:
         return thinking_request
@@ -116,7 +116,7 @@ def resolve_effort(thinking: ThinkingProfile, thinking_request: ThinkingRequest)
 
 
 def thinking_tokens(thinking: ThinkingProfile, thinking_request: ThinkingRequest) -> TokenRange:
-    """Return the number of reasoning tokens (low, mid, high) before the answer; a budget is the upper limit."""
+    """Return the number of reasoning tokens (low, mid, high) before the answer; a stated budget is the high value."""
     effort = resolve_effort(thinking, thinking_request)
     if effort == "none":
         return _NOTHING

@@ -87,7 +87,7 @@ def scatter(
     """
     points = [(row, value) for row in routes if (value := figure(row)) is not None]
     axis = axis_of([value for _, value in points])
-    placed = _spread_numbers(points, axis)
+    placed_points = _spread_numbers(points, axis)
     most = max((row.items for row in routes), default=0)
     description = "; ".join(
         f"route {row.number} {row.share:.0%} right ({row.low:.0%} to {row.high:.0%}) at {unit(value)}"
@@ -102,8 +102,8 @@ def scatter(
         f'<desc id="{key}-desc">{escape(description or "nothing to show")}.{escape(rest)}</desc>',
         *_frame(axis, title, label, unit),
         *_frontier([(axis.place(value), row.share) for row, value in points if best(row)]),
-        *(_bar(row, place, x) for row, place, x in placed),
-        *(_draw_point(row, x, hollow=row.items < most) for row, _, x in placed),  # above every bar
+        *(_bar(row, place, x) for row, place, x in placed_points),
+        *(_draw_point(row, x, hollow=row.items < most) for row, _, x in placed_points),  # above every bar
         "</svg>",
     ]
     return "\n".join(lines)

@@ -61,7 +61,7 @@ def doctor(as_json: bool) -> None:
 
     client, about_config = _client()
     machine = machine_survey(cache_dir(client.env))
-    servers = find_local_servers(client, anew=True)
+    servers = find_local_servers(client, rescan=True)
     catalog = client.catalog
     found = [
         about_config,

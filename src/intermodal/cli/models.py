@@ -316,12 +316,12 @@ def show(name: str, as_json: bool) -> None:
     catalog, snapshot = client.catalog, snapshot_of(client)
     facts = _find_model(name, catalog, snapshot)
     claims = [(endpoint.id, *row) for endpoint in facts.endpoints for row in server_claims(endpoint, servers)]
-    learned = list(lessons_of(facts.endpoints, client))
+    learned_lessons = list(lessons_of(facts.endpoints, client))
     if as_json:
         from intermodal.cli.rendering.json_document import plain_data, print_document
 
         claim_documents = [dict(zip(("endpoint", "about", "says", "source"), row, strict=True)) for row in claims]
-        lessons = [plain_data(lesson) for lesson in learned]
+        lessons = [plain_data(lesson) for lesson in learned_lessons]
         body = {**document(facts, catalog), "servers_say": claim_documents, "learned": lessons}
         print_document("model", {"catalog": catalog.version, "model": body})
         return
@@ -331,11 +331,11 @@ def show(name: str, as_json: bool) -> None:
 
         click.echo("\nits server says")
         echo_table(("endpoint", "of", "what", "where"), claims)
-    if learned:
+    if learned_lessons:
         from intermodal.cli.rendering.tables import echo_table
 
         click.echo("\nlearned by asking")
-        echo_table(("endpoint", "what"), [(lesson.endpoint, lesson_words(lesson)) for lesson in learned])
+        echo_table(("endpoint", "what"), [(lesson.endpoint, lesson_words(lesson)) for lesson in learned_lessons])
 
 
 def _print_term(term: EcosystemTerm, as_json: bool) -> None:
@@ -678,7 +678,7 @@ def _build_snapshot(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, 
     with tempfile.TemporaryDirectory(prefix="intermodal-refresh-") as folder:
         day = today()
         snapshot = anyio.run(
-            partial(fetch_snapshot, Path(folder), shipped_rows().hosts, made=day, progress=tell, pinned=pinned)
+            partial(fetch_snapshot, Path(folder), shipped_rows().hosts, snapshot_date=day, progress=tell, pinned=pinned)
         )
     write_snapshot(snapshot, path)
     header = Snapshot(path).header

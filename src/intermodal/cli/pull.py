@@ -119,7 +119,12 @@ def pull(**given: Any) -> None:
     pulled = fetch_models(store, hubs, options) if hubs else []
     if rows:
         pulled += fetch(
-            store, rows, quiet=quiet, sums=sums, accept_unpinned=given["accept_unpinned"], again=given["names"]
+            store,
+            rows,
+            quiet=quiet,
+            sums=sums,
+            accept_unpinned=given["accept_unpinned"],
+            names_to_verify=given["names"],
         )
     if given["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
@@ -219,11 +224,11 @@ def weights_store() -> WeightsStore:
 
 def fetch(
     store: WeightsStore, names: Sequence[str], *, quiet: bool, sums: dict[str, str] | None = None,
-    accept_unpinned: bool = False, again: Sequence[str] = (),
+    accept_unpinned: bool = False, names_to_verify: Sequence[str] = (),
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Pull the weights that are missing, without mentioning present files. Raises the errors of ``WeightsStore.pull``.
 
-    ``again``: names whose files are hashed again, and fetched if they differ from the pinned ones.
+    ``names_to_verify``: names whose files are hashed again, and fetched if they differ from the pinned ones.
     """
     import anyio
 
@@ -234,7 +239,7 @@ def fetch(
     results: list[dict[str, Any]] = []
     for row in rows:
         was_here = store.path(row.name) is not None
-        if was_here and row.name in again and not anyio.run(store.verify, row.name):
+        if was_here and row.name in names_to_verify and not anyio.run(store.verify, row.name):
             if not quiet:
                 click.echo(f"{row.name}: damaged since it was pulled; what is wrong is fetched again", err=True)
             store.invalidate(row.name)

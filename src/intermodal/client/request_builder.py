@@ -264,12 +264,14 @@ def checked_output(output: Output | str | None, seed: object = None) -> Output |
     Raises UsageError for anything else, for fewer than two or duplicate labels, and for sizes and counts out of range;
     NotInstalled if the plugin is not usable.
     """
-    asked = output_format(output).output if isinstance(output, str) and output in output_plugins() else output
-    if isinstance(asked, str) or (asked is not None and not isinstance(asked, get_args(Output))):
+    wanted_output = output_format(output).output if isinstance(output, str) and output in output_plugins() else output
+    if isinstance(wanted_output, str) or (
+        wanted_output is not None and not isinstance(wanted_output, get_args(Output))
+    ):
         known = [each.__name__ for each in get_args(Output)] + [repr(name) for name in output_plugins()]
         raise UsageError(f"{output!r} is not an output", where="output", todo=f"give one of {', '.join(known)}")
-    check_output(asked, seed)
-    return asked
+    check_output(wanted_output, seed)
+    return wanted_output
 
 
 def check_output(output: Output | None, seed: object = None) -> None:

@@ -202,8 +202,10 @@ class Client:
         progress: image_search.Progress | None = None,
     ) -> image_search.FindResult:  # fmt: skip
         """Find the images most similar to a text or to an image; see :meth:`AsyncClient.find`."""
-        named = [str(path) for path in paths]
-        return self._bridge.run(partial(self.asynchronous.find, query, *named, top=top, model=model, progress=progress))
+        path_texts = [str(path) for path in paths]
+        return self._bridge.run(
+            partial(self.asynchronous.find, query, *path_texts, top=top, model=model, progress=progress)
+        )
 
     def rerank(
         self, query: str, passages: Sequence[str] = (), *, files: Sequence[FileLike] = (), top: int = 10,

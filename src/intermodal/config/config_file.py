@@ -362,8 +362,8 @@ def _policy(name: str, table: Mapping[str, Any], usual: Mapping[str, Any], where
             key=(*key, "max_cost_stated"),
         )  # fmt: skip
     _decode(table, PolicyTable, where, *key)
-    stated = {"max_cost_stated": True} if "max_cost" in table else {}
-    return msgspec.convert({**usual, **table, **stated}, Policy)
+    stated_fields = {"max_cost_stated": True} if "max_cost" in table else {}
+    return msgspec.convert({**usual, **table, **stated_fields}, Policy)
 
 
 _FILES: Mapping[str, str] = {

@@ -231,7 +231,7 @@ class KeyAllowance:
         """Record what the run is charged if it ends, or this process is killed, now."""
         self.charges = charges
         if self.ledger is not None and self.given is not None and isfinite(charges.usd):
-            self.ledger.expose(self.given, charges.usd, charges.tokens, taken=charges.maybe_paid)
+            self.ledger.expose(self.given, charges.usd, charges.tokens, is_taken=charges.maybe_paid)
 
 
 class _EndpointDraw:

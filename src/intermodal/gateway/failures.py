@@ -23,7 +23,7 @@ def error_code(error: BaseException) -> str:
 
 def shutdown_refusal(reply: ResponseWriter) -> RequestRefused:
     """Return the error for a request that the shutdown interrupts."""
-    reply.is_no_answer()
+    reply.exclude_from_replay()
     return RequestRefused(_STOPPING, status=503, todo="ask again", code="stopping")
 
 

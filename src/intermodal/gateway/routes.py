@@ -115,7 +115,9 @@ def find_route(head: RequestHead) -> HttpRoute:
     route = ROUTES.get((method, below))
     if route is not None:
         return route
-    others = [verb for verb, there in ROUTES if there == below and not (there in _BELOW and below == path)]
+    others = [
+        verb for verb, route_path in ROUTES if route_path == below and not (route_path in _BELOW and below == path)
+    ]
     if others:
         raise RequestRefused(f"{path} takes {' or '.join(others)}", status=405, headers={"allow": ", ".join(others)})
     for prefix, why in _UNSERVED_PATHS.items():

@@ -174,7 +174,7 @@ class Gateway:
     def _key_of(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
         """Return the key of a head that was screened before. Raises RequestRefused."""
         key = head.key
-        if key is None or not ledger.access.still(key):
+        if key is None or not ledger.access.is_still_valid(key):
             key = head.key = authenticate(ledger, head)
         return key
 

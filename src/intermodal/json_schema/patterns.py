@@ -52,7 +52,7 @@ class Pattern:
     def __init__(self, parts: list[tuple[Any, bool]], length: tuple[int, int | None]) -> None:
         """Create a pattern from compiled parts.
 
-        ``required_and_forbidden``: RE2 patterns, each with whether it must or must not be found. ``length``: limits on
+        ``parts``: RE2 patterns, each with whether it must or must not be found. ``length``: limits on
         the text length.
         """
         self._length = length

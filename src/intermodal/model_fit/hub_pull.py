@@ -141,8 +141,8 @@ async def hub_pull(
 ) -> HubPull:  # fmt: skip
     """Plan the pull of ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, or of a named row that a hub has.
 
-    A model pulled earlier stays pinned to its commit and checksums, unless ``update`` is set. ``taken``: names of other
-    models in the same pull.
+    A model pulled earlier stays pinned to its commit and checksums, unless ``update`` is set. ``used_names``: names of
+    other models in the same pull.
 
     Raises:
         UsageError: the reference names several models, or none. WeightsError: the hub does not deliver the model, or

@@ -75,7 +75,7 @@ def make_bundles(
         bundle = None if alone else by_shape.get(shape)
         if bundle is None:
             needs = aspect_needs(
-                part, question, policy.keep, shows=labelled and _is_about_appearance(part), compared=compares_images
+                part, question, policy.keep, shows=labelled and _is_about_appearance(part), is_compared=compares_images
             )
             private = is_private(policy, part)
             size = _size_class(part) if coarse and part.kind != "video" else shape

@@ -113,7 +113,7 @@ def fallback_line(candidate: Candidate) -> str:
 
 
 def one_line(candidate: Candidate) -> str:
-    """Return a route on one line: endpoint, route, price, seconds, data that leaves the machine, losses."""
+    """Return a route on one line: endpoint, route, price, seconds, where data is sent, losses."""
     estimate = candidate.total
     destinations = _destinations(candidate)
     leaves = f"sends to {destinations}" if destinations else "nothing leaves this machine"
@@ -128,7 +128,7 @@ def _destinations(candidate: Candidate) -> str:
 
 
 def lost_needs_suffix(candidate: Candidate) -> str:
-    """Return the needs that a route loses, as a suffix for its summary; "" if it loses none."""
+    """Return the needs that a route loses, and whether it leaves out pages, as a suffix; "" if neither."""
     lost = dict.fromkeys(warning.split(" ", 2)[1] for warning in candidate.warnings if warning.startswith("loses "))
     fewer = "; leaves out pages" if any(warning.startswith("leaves out ") for warning in candidate.warnings) else ""
     return f"{'; loses ' if lost else ''}{', '.join(lost)}{fewer}"
@@ -180,9 +180,6 @@ def kept_text(step: Transform | Call) -> str:
     """Return the aspects that a step keeps, with counts for partial ones: "most words (12 of 18 scenes), timing"."""
     partly = {portion.aspect: portion for portion in step.partly}
     return ", ".join(_amount(partly[aspect]) if aspect in partly else aspect for aspect in step.keeps)
-
-
-_SURELY = {"scenes": "", "pages": "", "letters": "", "seconds": " recognised with confidence before"}
 
 
 def _amount(portion: Portion) -> str:
@@ -442,7 +439,7 @@ def _count_text(steps: list[Step]) -> str:
 
 # ---- the lists --------------------------------------------------------------------------------
 def _checks(candidate: Candidate) -> list[str]:
-    """Return the lines of a candidate's checks: escalations with their price, all others grouped by note."""
+    """Return the lines of a candidate's checks: those that may cost, with their price; the others by note."""
     lines: list[str] = []
     plain: dict[str, list[str]] = {}
     more = ""
@@ -503,7 +500,7 @@ def _frontier(plan: Plan, frontier: tuple[Candidate, ...]) -> str:
 
 
 def wrap_text(text: str, indent: str) -> list[str]:
-    """Return the text in lines of at most ``_WIDTH`` columns, broken at spaces; continuation lines get ``indent``."""
+    """Return the text in lines of at most ``_WIDTH`` columns, broken at spaces."""
     lines: list[str] = []
     rest = text
     while len(rest) > _WIDTH:

@@ -42,7 +42,7 @@ class TimelineSpan(Value):
 
 
 class TimelineRow(Value):
-    """A step, or ``count`` merged steps. ``state`` is "another route" for a step that the plan did not contain."""
+    """A step, or ``count`` merged steps. ``state`` is "another route" for a step outside the chosen route."""
 
     step: str
     op: str
@@ -276,7 +276,7 @@ def _enclosing_span(spans: list[TimelineSpan | None]) -> TimelineSpan | None:
 
 
 def span_words(span: TimelineSpan | None) -> str:
-    """Format a duration: "0.6 s + 8.2 s" if it begins with loading, "unknown" if it is unknown."""
+    """Format a duration: "0.6 + 8.2 s" if it begins with loading, "unknown" if it is unknown."""
     if span is None:
         return ""
     if not span.known:
@@ -407,8 +407,8 @@ class _Sheet:
         return " " * start + load * (loaded - start) + run * (end - loaded)
 
     def _column_of(self, seconds: float) -> int:
-        """Return the column of a time. The last column is reserved for spans that reach the end."""
-        return min(round(seconds / self._timeline.end * self._bar), self._bar - 1 if seconds <= 0 else self._bar)
+        """Return the column of a time."""
+        return min(round(seconds / self._timeline.end * self._bar), self._bar)
 
     # ---- marks and axis -------------------------------------------------------------------------
 

@@ -35,8 +35,8 @@ class Judged(Value):
 
     Attributes:
         title: their name in a sentence.
-        needs_known: whether the question or the media determine their needs. Otherwise ``needs`` are guesses, and the
-            verdict is never "enough" because of them.
+        needs_known: whether the question or the media determine their needs. Otherwise ``needs`` is ignored, and a lost
+            aspect makes the verdict ``unknown``.
         needs: aspects that the answer depends on, or that the request requires. unsure: aspects that it may need.
         as_text: aspects that are lost in text form, whichever model extracts, recognises or transcribes it.
         loses: aspects that this route loses. left_out: number of pages that it omits.
@@ -63,7 +63,7 @@ class Judged(Value):
 
 
 class Other(Value):
-    """A route that was not chosen: one with a language model that would suffice, or one that keeps the needs.
+    """A route that was not chosen, for comparison: one with a language model, or one that keeps the needs.
 
     Attributes:
         endpoint: the endpoint that would answer, "" for none. summary: the route in a few words.
@@ -89,7 +89,7 @@ class Verdict(Value):
             ``not_enough``: this route loses something needed.
             ``no_language_model``: another kind of model is used (speech recognition, OCR, embeddings, speech synthesis,
                 image generation), or none at all (the text or the properties of a file).
-            ``unknown``: the needs cannot be determined, and text loses something.
+            ``unknown``: text loses something, and it is not known whether that is needed.
         parts: the media; () if the request contains only text.
         language_model: the closest language model route, for comparison. Set if a broader route was chosen although a
             language model would suffice; if another kind of model scores labels; if a transcriber translates (the
@@ -184,7 +184,10 @@ def needed_beyond_text(verdict: Verdict) -> str:
 
 
 def possible_losses(verdict: Verdict) -> str:
-    """Return the possibly needed aspects that this route loses or a language model would lose."""
+    """Return the possibly needed aspects that this route loses or a language model would lose.
+
+    Parts whose needs are unknown do not count.
+    """
     return aspects_of((part.title, part.may_need if part.needs_known else ()) for part in verdict.parts)
 
 

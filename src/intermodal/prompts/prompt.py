@@ -65,15 +65,15 @@ def request_of(
     messages = file.template.messages(values, tuple(history))
     if not any(message.parts for message in messages):
         raise file.error(NOTHING[0], "template", NOTHING[1])
-    said: dict[str, Any] = {
+    request_options: dict[str, Any] = {
         name: value for name, value in structs.asdict(file.sampling).items() if value != getattr(_USUAL, name)
     }  # fmt: skip
-    said |= file.options
-    said |= {name: value for name, value in options.items() if value is not None}
-    if "private" in said:
-        said["private"] = _labels(file, said["private"], values)
-    request_builder.apply_config_defaults(said, config)
-    request = request_builder.make_request("prompt", **said)
+    request_options |= file.options
+    request_options |= {name: value for name, value in options.items() if value is not None}
+    if "private" in request_options:
+        request_options["private"] = _labels(file, request_options["private"], values)
+    request_builder.apply_config_defaults(request_options, config)
+    request = request_builder.make_request("prompt", **request_options)
     output = file.output_with(values)
     if isinstance(output, JsonOutput) and output.schema_text and not _mentions(messages, output.schema_text):
         output = replace(output, schema_text="")

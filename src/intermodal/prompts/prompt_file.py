@@ -65,8 +65,8 @@ class Argument:
         """A description of its type: "image", "list of images", "text, optional", "JSON with image"."""
         word: str = "JSON" if self.kind == "json" else self.kind
         word += f" with {' and '.join(self.holds)}" if self.holds else ""
-        named = f"list of {word}s" if self.many and self.is_media else word
-        return named if self.required else f"{named}, optional"
+        type_text = f"list of {word}s" if self.many and self.is_media else word
+        return type_text if self.required else f"{type_text}, optional"
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,10 @@ def read_options(front: FrontMatter) -> PromptOptions:
             todo = suggestion(key, known, f"keys are {', '.join(sorted(known))}")
             raise front.error(at, f"no key {key!r} is known", todo)
         name, check, todo = OPTIONS[key]
-        made = check(value)
-        if made is None:
+        checked_value = check(value)
+        if checked_value is None:
             raise front.error(at, f"{shown_value(value)} does not fit", f"write {todo}")
-        options[name] = made
+        options[name] = checked_value
         lines[name] = front.line(at)
     return PromptOptions(options, media, strict, lines)
 
@@ -97,8 +97,8 @@ def _one_of_choices(*words: str) -> Check:
 
 def _list_of_choices(*words: str) -> Check:
     def check(value: Any) -> Any:
-        listed = _tuple_of_words(value)
-        return listed if listed is not None and (not words or set(listed) <= set(words)) else None
+        word_list = _tuple_of_words(value)
+        return word_list if word_list is not None and (not words or set(word_list) <= set(words)) else None
 
     return check
 

@@ -39,10 +39,10 @@ def cached_texts(texts: Mapping[str, str], *, closed: bool = False) -> Iterator[
     A prompt can thus be rendered as it was read, even if its files have changed since, and the reader learns which
     files it used. ``closed``: a file named by a value is not read, since the value may come from an untrusted client.
     """
-    asked: dict[str, str] = {}
-    before = _CACHED_TEXTS.set(_CachedTexts(texts, asked, closed))
+    texts_read: dict[str, str] = {}
+    before = _CACHED_TEXTS.set(_CachedTexts(texts, texts_read, closed))
     try:
-        yield asked
+        yield texts_read
     finally:
         _CACHED_TEXTS.reset(before)
 

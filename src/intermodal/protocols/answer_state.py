@@ -91,7 +91,7 @@ def _largest_count(limit: int | None) -> float:
 
 
 @lru_cache(maxsize=256)
-def free_room(limit: int | None) -> float:
+def safe_length(limit: int | None) -> float:
     """Return the number of characters that an answer within this limit may have, whatever they are."""
     return 2 * _largest_count(limit) - 2
 
@@ -113,7 +113,7 @@ class TokenLimiter:
         self._before = 0  # words before the text that was checked last
         self._chars = 0
         self._last = ["", ""]  # the unfinished word at the end of the text, and of the output beside it
-        self.room = free_room(limit)
+        self.room = safe_length(limit)
 
     def exceeds_limit(self, text: str, *, is_other_output: bool = False) -> bool:
         """Return True if the answer exceeds its limit with this text.
@@ -270,7 +270,7 @@ class AnswerState:
         self.stopped: Stop = ""
         self._endpoint = endpoint
         self._streamed = streamed
-        self._room = free_room(limit)
+        self._room = safe_length(limit)
         self._guard = LoopGuard() if guarded and streamed else None
 
     def restart(self) -> None:
@@ -280,7 +280,7 @@ class AnswerState:
         self.first_at, self.worded, self.stopped = None, False, ""
         self._begun, self._blanks, self._at_most, self._meter = False, 0, 0, None
         self._checked = self._checked_beside = self._metered = self._metered_beside = 0
-        self._room = free_room(self.limit)
+        self._room = safe_length(self.limit)
         self._guard = None if self._guard is None else LoopGuard()
 
     @property
@@ -355,7 +355,7 @@ class AnswerState:
         since = "".join([*self.text[self._checked :], *self.beside[self._checked_beside :], words, other_output])
         self._at_most += most_words(since)
         self._checked, self._checked_beside = len(self.text) + bool(words), len(self.beside) + bool(other_output)
-        self._room = free_room(self.limit) - 2 * self._at_most
+        self._room = safe_length(self.limit) - 2 * self._at_most
         return self._room < _SURE and self._count_words(words, other_output)
 
     def _count_words(self, words: str, other_output: str) -> bool:
@@ -392,10 +392,10 @@ class AnswerState:
             if self.record_text(event.text) and self.overran:
                 return replace(event, text=self.allowed[0]) if self.allowed[0] else None
         elif isinstance(event, ReasoningDelta | RefusalDelta | ToolCallDelta):
-            return self._kept_beside(event)
+            return self._visible_non_text(event)
         return event
 
-    def _kept_beside(self, event: ReasoningDelta | RefusalDelta | ToolCallDelta) -> WireEvent | None:
+    def _visible_non_text(self, event: ReasoningDelta | RefusalDelta | ToolCallDelta) -> WireEvent | None:
         if isinstance(event, RefusalDelta):
             ends = self.refuse(event.text)
         else:

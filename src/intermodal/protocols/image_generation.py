@@ -48,9 +48,11 @@ _WISHES: Mapping[str, Callable[[ImageCall], bool]] = {
 def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collection[str]) -> None:
     """Raise NotExpressible for an option that the protocol or host lacks, or an image type that it refuses."""
     has = supported_image_options(host)
-    for wish, wants in _WISHES.items():
-        if wants(call) and wish not in has:
-            raise NotExpressible.of(OPTION_LABELS[wish], wire, where=host.id, todo="leave it out, or ask another host")
+    for option_name, wants in _WISHES.items():
+        if wants(call) and option_name not in has:
+            raise NotExpressible.of(
+                OPTION_LABELS[option_name], wire, where=host.id, todo="leave it out, or ask another host"
+            )
     if call.size is not None and RATIO in has and call.size not in ASPECT_RATIOS:
         sizes = ", ".join(f"{width}x{height}" for width, height in ASPECT_RATIOS)
         raise NotExpressible.of(f"an image of {call.size[0]}x{call.size[1]}", wire, where=host.id, todo=f"ask {sizes}")

@@ -53,7 +53,7 @@ class ReplyChunk(msgspec.Struct, frozen=True):
         return bool(self.text or self.visible or self.refusal or self.finish or self.calls)
 
     @property
-    def of_words(self) -> bool:
+    def is_text_only(self) -> bool:
         """True if it contains text and nothing else."""
         more = self.refusal or self.finish or self.calls or self.usage is not None
         return bool(self.text) and self.visible and not more

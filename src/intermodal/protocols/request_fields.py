@@ -53,7 +53,7 @@ def _planned_fields(*names: str) -> dict[str, RequestField]:
 
 
 def _setting(**setting_names: str) -> dict[str, RequestField]:
-    """Return settings; ``nouns`` maps a field's name to its name in ``Settings``."""
+    """Return settings; ``setting_names`` maps a field's name to its name in ``Settings``."""
     return {name: RequestField("setting", noun=setting_name) for name, setting_name in setting_names.items()}
 
 

@@ -82,7 +82,7 @@ class SpecialTokens:
             text = changed
         return text
 
-    def intact(self, text: str) -> tuple[str, ...]:
+    def find_tokens(self, text: str) -> tuple[str, ...]:
         """Return the special tokens that the text contains, in order."""
         return tuple(found[0] for found in self._found.finditer(text))
 
@@ -159,7 +159,7 @@ def _json(text: str, marks: SpecialTokens) -> str:
     except (msgspec.DecodeError, RecursionError):
         return marks.break_tokens(text)
     clean = map_strings(value, marks.break_tokens)
-    return text if clean == value and not marks.intact(text) else msgspec.json.encode(clean).decode()
+    return text if clean == value and not marks.find_tokens(text) else msgspec.json.encode(clean).decode()
 
 
 def map_strings(value: Any, change: Callable[[str], str]) -> Any:

@@ -207,14 +207,16 @@ def model_memory(
     described = _description_bytes(shape, settings)
     own = between(low + described, mid + described, high + described, "measured beside the buffers")
     terms.append(MemoryTerm(name="program", device="host", amount=own, source="benchmarks/results/fit.md"))
-    beside = [model.problems for model in (settings.projector, settings.draft) if model is not None]
+    problem_lists = [model.problems for model in (settings.projector, settings.draft) if model is not None]
     found = matching_correction(corrections, correction_flags(settings), program) if corrections else None
     if found is not None:
         terms = [replace(term, amount=corrected_amount(term.name, term.device, term.amount, found)) for term in terms]
     return ModelMemory(
         correction=found,
         terms=tuple(term for term in terms if term.amount.high or not term.amount.known),
-        problems=tuple(dict.fromkeys((*shape.problems, *(problem for problems in beside for problem in problems)))),
+        problems=tuple(
+            dict.fromkeys((*shape.problems, *(problem for problems in problem_lists for problem in problems)))
+        ),
     )
 
 

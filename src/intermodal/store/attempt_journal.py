@@ -130,7 +130,7 @@ def orphaned_attempts(folder: Path) -> Iterator[tuple[Path, list[OpenAttempt]]]:
 
 
 def _read_open_attempts(journal: Path) -> list[OpenAttempt]:
-    sorts = list(_sorts(journal.with_suffix(".sorts").read_bytes()))
+    sorts = list(_read_templates(journal.with_suffix(".sorts").read_bytes()))
     data = journal.with_suffix(".slate").read_bytes()
     whole = len(data) // _SLOT.size * _SLOT.size
     return [
@@ -158,7 +158,7 @@ def journaled_attempts(folder: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def _sorts(data: bytes) -> Iterator[AttemptTemplate]:
+def _read_templates(data: bytes) -> Iterator[AttemptTemplate]:
     at = 0
     while at + 4 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")

@@ -259,7 +259,7 @@ def count_ended(database: Database) -> int:
 # ---- transforms: no attempts, for nothing is spent ----------------------------------------------
 
 
-def add_made(database: Database, transform_row: TransformRow) -> None:
+def add_transform(database: Database, transform_row: TransformRow) -> None:
     expected = transform_row.expected_range
     with database.writing() as connection:
         connection.execute(
@@ -274,7 +274,7 @@ def add_made(database: Database, transform_row: TransformRow) -> None:
         )  # fmt: skip
 
 
-def recent_made(database: Database, most: int) -> tuple[TransformRow, ...]:
+def recent_transforms(database: Database, most: int) -> tuple[TransformRow, ...]:
     """Return the newest ``most`` transforms of each op, in the order they were done."""
     with database.reading() as connection:
         if connection is None:
@@ -286,7 +286,7 @@ def recent_made(database: Database, most: int) -> tuple[TransformRow, ...]:
     return tuple(sorted(found, key=lambda row: row.sequence))
 
 
-def count_made(database: Database) -> int:
+def count_transforms(database: Database) -> int:
     with database.reading() as connection:
         if connection is None:
             return 0

@@ -115,7 +115,7 @@ class Store:
 
     def record_transform(self, transform_row: TransformRow) -> None:
         """Record a completed transform."""
-        attempts.add_made(self._database, transform_row)
+        attempts.add_transform(self._database, transform_row)
         self._learn()
 
     def learn(self) -> Statistics:
@@ -182,7 +182,7 @@ class Store:
 
     def transforms(self, limit: int = 100) -> tuple[TransformRow, ...]:
         """Return the newest transforms of every op, in the order in which they were done."""
-        return attempts.recent_made(self._database, limit)
+        return attempts.recent_transforms(self._database, limit)
 
     # ---- statistics ---------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
     Works in slices, with a ``pause`` after each, in which the store may be written. No lock is held during the
     computation, and the result need not be synced to disk: it can be computed again.
     """
-    ended, made_count = attempts.count_ended(database), attempts.count_made(database)
+    ended, made_count = attempts.count_ended(database), attempts.count_transforms(database)
     last = newest(database)
     if ended + made_count - last.looked < (1 if at_once else rows_until_update(last.looked)):
         return
@@ -69,7 +69,7 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
     for endpoint in endpoints:
         failed |= attempts.failed_attempts(database, endpoint, learned_figures.READ)
         pause()
-    transforms = attempts.recent_made(database, learned_figures.WINDOW)
+    transforms = attempts.recent_transforms(database, learned_figures.WINDOW)
     pause()
 
     def is_informative(row: AttemptRow) -> bool:

@@ -90,7 +90,7 @@ def summary(
 ) -> Summary:  # fmt: skip
     """Return the data of ``intermodal usage``: usage by endpoint, and the accuracy of estimates by endpoint and value.
 
-    ``rows``, ``made``: the newest attempts and transforms, by which estimates are graded.
+    ``rows``, ``transform_rows``: the newest attempts and transforms, by which estimates are graded.
     """
     every = totals.endpoints
     attempts = sum(each.attempts for each in every)

@@ -70,9 +70,9 @@ def strengths(folder: Path) -> dict[str, tuple[Strength, ...]]:
     for file in read_results(folder):
         for row in file.rows:
             key = (row.endpoint, row.strength.task)
-            mine = (row.items, file.date, row.strength)
-            if key not in best or mine[:2] > best[key][:2]:
-                best[key] = mine
+            own_key = (row.items, file.date, row.strength)
+            if key not in best or own_key[:2] > best[key][:2]:
+                best[key] = own_key
     found: dict[str, tuple[Strength, ...]] = {}
     for (endpoint, _), (_, _, strength) in sorted(best.items(), key=lambda pair: pair[0]):
         found[endpoint] = (*found.get(endpoint, ()), strength)

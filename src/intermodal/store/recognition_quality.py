@@ -37,7 +37,7 @@ def remember_hearing(cache: ConversionCache, part: PartFacts, *, by: str, sure: 
     the entry of this model, but not those of others. ``language``: as stated by the user, since with a wrong language
     any speech is transcribed badly.
     """
-    key = _heard_key(part, language)
+    key = _transcription_key(part, language)
     if sure[1]:
         cache.store(key, CachedConversion(name=part.name, op="doubted", maker=by, sure=sure))
         return
@@ -57,7 +57,7 @@ def with_recognition_quality(facts: Facts, cache: ConversionCache, readers: str,
 
 def _recall_quality(part: PartFacts, cache: ConversionCache, readers: str, language: str) -> PartFacts:
     if part.kind in ("audio", "video"):
-        cached = cache.peek(_heard_key(part, language))
+        cached = cache.peek(_transcription_key(part, language))
         return part if cached is None else replace(part, read_before=cached.sure, read_by=cached.maker)
     if part.kind == "image":
         return _with_recognition(part, part, 0, cache, readers)
@@ -82,7 +82,7 @@ def _key(part: PartFacts, page: int, op: str, readers: str) -> str:
     return conversion_key((ContentOrigin(digest=part.digest),), op, (("page", str(page)),), readers)
 
 
-def _heard_key(part: PartFacts, language: str) -> str:
+def _transcription_key(part: PartFacts, language: str) -> str:
     language_parameter = (("language", code_of(language)),) if language else ()
     return conversion_key(
         (ContentOrigin(digest=part.digest),),

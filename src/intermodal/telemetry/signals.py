@@ -165,10 +165,10 @@ class Signals:
         seconds_ago = 0.0
         for failure in call.failures:  # a failure is followed by its pause, and then by the next attempt
             seconds_ago += failure.seconds
-            told: Attributes = {"error.type": failure.code, "intermodal.seconds": failure.seconds}
-            told |= {"intermodal.charged": failure.charged, "intermodal.delay": failure.delay}
-            told |= {"http.response.status_code": failure.status} if failure.status else {}
-            span.add_event("intermodal.attempt_failed", told, int((began + seconds_ago) * _NANO))
+            failure_attributes: Attributes = {"error.type": failure.code, "intermodal.seconds": failure.seconds}
+            failure_attributes |= {"intermodal.charged": failure.charged, "intermodal.delay": failure.delay}
+            failure_attributes |= {"http.response.status_code": failure.status} if failure.status else {}
+            span.add_event("intermodal.attempt_failed", failure_attributes, int((began + seconds_ago) * _NANO))
             seconds_ago += failure.delay
         if call.error:
             span.set_attribute("error.type", call.error)

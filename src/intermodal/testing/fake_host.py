@@ -454,13 +454,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Send images of one colour each; the colour depends on the words."""
         fields = attempt.json or attempt.form
         count, words = min(int(fields.get("n", 1)), self.fake.pictures), attempt.texts[-1]
-        drawn = [images.png(words, fields.get("size", ""), number) for number in range(count)]
+        drawn_images = [images.png(words, fields.get("size", ""), number) for number in range(count)]
         attempt.status, attempt.output_tokens = 200, images.TOKENS * count
         pictures = images.TOKENS * len(attempt.images)
         token_details = {"text_tokens": attempt.input_tokens - pictures, "image_tokens": pictures}
         reply: dict[str, Any] = {
             "created": 1700000000,
-            "data": [{"b64_json": b64encode(each).decode()} for each in drawn],
+            "data": [{"b64_json": b64encode(each).decode()} for each in drawn_images],
             "output_format": "png",
             "usage": {
                 "input_tokens": attempt.input_tokens, "output_tokens": attempt.output_tokens,

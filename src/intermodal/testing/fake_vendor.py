@@ -130,12 +130,12 @@ class _Handler(BaseHTTPRequestHandler):
             if fake.fails:
                 raise FakeRefusal(*fake.fails)
         except FakeRefusal as refused:
-            told = dialect.error(refused.status, refused.code, refused.message)
-            inner = told.get("error")
+            error_body = dialect.error(refused.status, refused.code, refused.message)
+            inner = error_body.get("error")
             # Google answers a request with an unknown key with 400.
             attempt.status = inner["code"] if isinstance(inner, dict) and isinstance(inner.get("code"), int) else 0
             attempt.status = attempt.status or refused.status
-            return self._send(attempt.status, "application/json", json.dumps(told).encode())
+            return self._send(attempt.status, "application/json", json.dumps(error_body).encode())
         attempt.status, attempt.paid = 200, True
         self._answer(attempt, streams)
         return None

@@ -230,7 +230,7 @@ class Gemini(FakeProtocol):
                     raise FakeRefusal(400, "INVALID_ARGUMENT", "the model of a request is not that of the path")
                 before = len(contents.texts)
                 for part in request["content"]["parts"]:
-                    self._part(part, contents, said=False)
+                    self._part(part, contents, is_answer=False)
                 contents.texts[before:] = ["\n".join(contents.texts[before:])]  # one vector for all texts together
             return False
         for part in tree.get("systemInstruction", {"parts": []})["parts"]:
@@ -240,7 +240,7 @@ class Gemini(FakeProtocol):
                 raise FakeRefusal(400, "INVALID_ARGUMENT", "Please use a valid role: user, model.")
             self._check_signatures(content["parts"])
             for part in content["parts"]:
-                self._part(part, contents, said=content["role"] == "model")
+                self._part(part, contents, is_answer=content["role"] == "model")
         return path[2].startswith("stream")
 
     def _check_signatures(self, parts: list[Any]) -> None:
@@ -253,14 +253,14 @@ class Gemini(FakeProtocol):
         if signatures[0] != SIGNATURE or not {*signatures} <= {SIGNATURE, ""}:
             raise FakeRefusal(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature")
 
-    def _part(self, part: Mapping[str, Any], contents: RequestContents, *, said: bool) -> None:
+    def _part(self, part: Mapping[str, Any], contents: RequestContents, *, is_answer: bool) -> None:
         if "inlineData" in part:
             data = part["inlineData"]  # either spelling of the field, and either alphabet of base64
             kind = data.get("mimeType") or data["mime_type"]
             contents.media(kind, data["data"].replace("-", "+").replace("_", "/"))
         elif "functionResponse" in part:
             contents.texts.append(json.dumps(part["functionResponse"]["response"]))
-        elif "functionCall" not in part and not (said and part.get("thought")):
+        elif "functionCall" not in part and not (is_answer and part.get("thought")):
             contents.texts.append(part["text"])
 
     def limit(self, attempt: Attempt) -> int | None:

@@ -530,11 +530,11 @@ class HostConnection(asyncio.Protocol):
         self._said.append((name, value))
 
     def on_headers_complete(self) -> None:
-        said, self._said = self._said, []
+        head_pairs, self._said = self._said, []
         if self._whole:
             return
         headers = self._headers = dict[str, str]()
-        for raw_name, raw_value in said:
+        for raw_name, raw_value in head_pairs:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         status = self._parser.get_status_code()

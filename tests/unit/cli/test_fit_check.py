@@ -223,7 +223,7 @@ def test_a_server_of_up_is_asked_with_its_own_key_at_its_address_too(
     keys: list[str] = []
     with serving(llama(str(model)), key="its own", keys=keys) as address:
         place = ServerRecords(state_dir(os.environ), "box")
-        place.write_wanted(ServerSpec(name="box", requested="box", program="llama-server", path="", model=str(model)))
+        place.write_spec(ServerSpec(name="box", requested="box", program="llama-server", path="", model=str(model)))
         port = int(address.rpartition(":")[2])
         place.record(ServerState(phase="ready", supervisor=identity(), port=port, key="its own"))
         done = cli("fit", "--check", address)

@@ -146,12 +146,12 @@ def test_resends_are_a_share_of_the_calls_and_a_few_a_second() -> None:
     for call in range(1000):
         now = call / 100
         upstreams.begin("h:m", "h", now, is_resend=False)
-        while upstreams.acquire("h", now):
+        while upstreams.acquire_resend("h", now):
             upstreams.begin("h:m", "h", now, is_resend=True)
             sent += 1
     assert sent <= MOST_SAVED_PER_SECOND + RESENDS_PER_SECOND * 10 + RESENDS_PER_CALL * 1000
     assert sent >= RESENDS_PER_SECOND * 9 + RESENDS_PER_CALL * 900
-    assert upstreams.acquire("other", 10.0), "and another host has its own"
+    assert upstreams.acquire_resend("other", 10.0), "and another host has its own"
 
 
 def test_processes_share_the_resends_of_a_second() -> None:
@@ -159,7 +159,7 @@ def test_processes_share_the_resends_of_a_second() -> None:
     for _ in range(4):
         upstreams = EndpointHealth(processes=4)
         for second in range(100):
-            while upstreams.acquire("h", float(second)):
+            while upstreams.acquire_resend("h", float(second)):
                 sent += 1
     assert RESENDS_PER_SECOND * 99 <= sent <= MOST_SAVED_PER_SECOND + RESENDS_PER_SECOND * 99
 
@@ -167,10 +167,10 @@ def test_processes_share_the_resends_of_a_second() -> None:
 def test_a_resend_that_was_not_sent_is_left_to_others() -> None:
     upstreams = EndpointHealth()
     for _ in range(3):
-        while upstreams.acquire("h", 0.0):
+        while upstreams.acquire_resend("h", 0.0):
             pass
         upstreams.return_resend("h", 0.0)
-        assert upstreams.acquire("h", 0.0) and not upstreams.acquire("h", 0.0)
+        assert upstreams.acquire_resend("h", 0.0) and not upstreams.acquire_resend("h", 0.0)
 
 
 def test_what_was_learned_corrects_a_catalog_and_nothing_else(host: FakeHost) -> None:

@@ -160,9 +160,9 @@ def tier_words(each: ModelTableRow) -> str:
     if each.endpoint is None:
         return each.tiers[0]
     strengths = each.endpoint.model.strength
-    measured = dict.fromkeys(strength.tier for strength in strengths if strength.evidence.level == "measured")
-    if measured:
-        return f"{'/'.join(measured)} (measured)"
+    measured_tiers = dict.fromkeys(strength.tier for strength in strengths if strength.evidence.level == "measured")
+    if measured_tiers:
+        return f"{'/'.join(measured_tiers)} (measured)"
     return strengths[0].tier if strengths else "unknown"
 
 

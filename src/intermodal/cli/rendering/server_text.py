@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 MOST = 12  # the most models of one server that are shown; --json has all
 
 
-def find_local_servers(client: AsyncClient, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
+def find_local_servers(client: AsyncClient, *, rescan: bool = False) -> tuple[DiscoveredServer, ...]:
     """Return the servers that run now; this takes a second at most."""
     import anyio
 
     async def look() -> tuple[DiscoveredServer, ...]:
-        return await client.known.scan(anew=anew)
+        return await client.known.scan(rescan=rescan)
 
     return anyio.run(look)
 

@@ -327,7 +327,7 @@ def price_of_usage(
         return None
     costs = [
         None if counts is None else rate_cards.itemize(vector, counts).usd
-        for counts in _readings(vector, usage, work, silent=endpoint.model.output in _SILENT)
+        for counts in _possible_counts(vector, usage, work, silent=endpoint.model.output in _SILENT)
     ]
     known_costs = [usd for usd in costs if usd is not None]
     return max(known_costs) if len(known_costs) == len(costs) else None
@@ -384,7 +384,9 @@ def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
 
 
 # ---- counts ----------------------------------------------------------------------------------------
-def _readings(vector: RateCard, usage: WireUsage, work: Work, *, silent: bool) -> Iterator[dict[str, float] | None]:
+def _possible_counts(
+    vector: RateCard, usage: WireUsage, work: Work, *, silent: bool
+) -> Iterator[dict[str, float] | None]:
     """Yield the possible readings of a usage, as priced counts; None if a count that costs money is unknown."""
     units = vector.units
     seconds = usage.seconds or work.audio_seconds

@@ -143,14 +143,14 @@ class EndpointHealth:
         breaker = self._breakers.get(endpoint)
         return breaker is not None and breaker.failures >= FAILURES_TO_OPEN
 
-    def free(self, endpoint: str, now: float) -> bool:
+    def may_call_now(self, endpoint: str, now: float) -> bool:
         """Return True if the endpoint may be called now, other than as a probe."""
         if not self._breakers and not self._paused:
             return True
         return not (self.is_open(endpoint) or self.pause_left(endpoint, now))
 
     def begin(self, endpoint: str, host: str, now: float, *, is_resend: bool) -> TrackedCall:
-        """Begin a call. ``is_resend``: it is a resend that ``acquire`` has paid for, or that its host requested."""
+        """Begin a call. ``is_resend``: ``acquire_resend`` has paid for it, or its host requested it."""
         call = TrackedCall(self, endpoint)
         if self._breakers:
             breaker = self._breakers.get(endpoint)
@@ -167,7 +167,7 @@ class EndpointHealth:
             self._close_breaker(endpoint)
             self._answering.pop(endpoint, None)
 
-    def _speaks(self, endpoint: str) -> None:
+    def _record_first_word(self, endpoint: str) -> None:
         breaker = self._close_breaker(endpoint)
         if breaker is not None:
             self._answering[endpoint] = breaker
@@ -185,7 +185,7 @@ class EndpointHealth:
         if breaker.failures >= FAILURES_TO_OPEN:
             breaker.until = now + PROBE_INTERVAL
 
-    def _gives_up_probe(self, call: TrackedCall) -> None:
+    def _abandon_probe(self, call: TrackedCall) -> None:
         breaker = self._breakers.get(call.endpoint) if self._breakers else None
         if breaker is not None and breaker.probe is call:
             breaker.probe = None
@@ -237,7 +237,7 @@ class EndpointHealth:
         """Limit the resends per second to one process's share, out of ``processes`` that call the same hosts."""
         self._floor, self._burst = RESENDS_PER_SECOND / processes, max(1.0, MOST_SAVED_PER_SECOND / processes)
 
-    def acquire(self, host: str, now: float) -> bool:
+    def acquire_resend(self, host: str, now: float) -> bool:
         """Take a resend from the host's budget; return False if it is spent."""
         budget = self._budget(host, now)
         if budget.floor >= 1:
@@ -282,7 +282,7 @@ class TrackedCall:
         if not self._spoke and not self._over:
             self._spoke = True
             if self._upstreams._breakers:
-                self._upstreams._speaks(self.endpoint)
+                self._upstreams._record_first_word(self.endpoint)
 
     def end(self, error: errors.IntermodalError | None, now: float) -> None:
         """End the call with success or with ``error``.
@@ -293,7 +293,7 @@ class TrackedCall:
             self.abandon()
         elif not self._over:
             self._over = True
-            self._upstreams._gives_up_probe(self)
+            self._upstreams._abandon_probe(self)
             if error is None or not counts_as_failure(error):
                 self._upstreams._record_success(self.endpoint)
             else:
@@ -303,7 +303,7 @@ class TrackedCall:
         """Abandon the call. If it had begun to answer, the endpoint counts as working."""
         if not self._over:
             self._over = True
-            self._upstreams._gives_up_probe(self)
+            self._upstreams._abandon_probe(self)
             if self._spoke:
                 self._upstreams._record_success(self.endpoint)
 

@@ -310,7 +310,7 @@ class AttemptEntry:
         if self._later is not None:
             self._later.cancel()
         if self._writing is None and self._open:
-            reserve = self._reserving()
+            reserve = self._row_writer()
 
             def write() -> str:
                 key = reserve()
@@ -319,7 +319,7 @@ class AttemptEntry:
 
             self._writing = asyncio.wrap_future(self._store.write_in_group(write, later=self._free))
 
-    def _reserving(self) -> Callable[[], str]:
+    def _row_writer(self) -> Callable[[], str]:
         """Return a function that writes the row, preceded by the run's own row if this is its first attempt."""
         begin, self._ledger.begin = self._ledger.begin, None
 
@@ -358,7 +358,7 @@ class AttemptEntry:
                 return
             self._release(ending)
             # If it ended before anything was sent, its row is not written yet.
-            reserve = None if self._key else self._reserving()
+            reserve = None if self._key else self._row_writer()
             await write_in_group_commit(
                 self._store, lambda: write(reserve() if reserve is not None else self._key, ending.outcome)
             )

@@ -221,7 +221,7 @@ def is_resend(caller: RunCaller, job: CallJob) -> bool:
     if error is None:
         return False
     upstreams, host = caller.world.upstreams, job.endpoint.host.id
-    if not is_free_resend(error) and not upstreams.acquire(host, caller.world.clock()):
+    if not is_free_resend(error) and not upstreams.acquire_resend(host, caller.world.clock()):
         raise Reroute(error, job.step, f"{reason_of(error)} {_RETRIES_SPENT_NOTE}")
     return True
 
@@ -326,7 +326,7 @@ def decide_next(
         why = "and fails again and again"
     elif should_reroute(caller, error, job, decision):
         return msgspec.structs.replace(decision, kind="reroute", delay=0.0), True
-    elif is_free_resend(error) or world.upstreams.acquire(job.endpoint.host.id, now):
+    elif is_free_resend(error) or world.upstreams.acquire_resend(job.endpoint.host.id, now):
         return decision, False
     else:
         why = _RETRIES_SPENT_NOTE

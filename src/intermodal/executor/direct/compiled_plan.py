@@ -111,7 +111,7 @@ class CompiledPlan:
         self.near = endpoint.host.zone in NEAR  # a local server may truncate a prompt silently
         self.bound = upper_bound(self.estimated)
         self.tools = bool(inputs.request.tools)
-        self.sort = _sort(inputs, plan, step, endpoint)
+        self.sort = _attempt_template(inputs, plan, step, endpoint)
         self.number, self.since = -1, 0  # the number of its template in the attempt journal
         self.book = counting_rules(endpoint, inputs.catalog)
         self.vocabulary = endpoint.model.vocabulary
@@ -226,7 +226,7 @@ class CompiledPlan:
             self._schema_digest = schema_digest(schema, budget)
         return json_answer.parse(text, schema, budget, self._schema_digest)
 
-    def last_words(self, chat: ParsedChat) -> str:
+    def final_text(self, chat: ParsedChat) -> str:
         """Return the text that the conversation ends with."""
         return last_words(_messages_of(chat, self.adapter.conversation_field))
 
@@ -264,7 +264,7 @@ def compile_plan(
     step, endpoint = plan.chosen.call, inputs.catalog.by_id[plan.chosen.endpoint]
     waits = means.timeouts.as_said(endpoint.host.timeouts)
     if not chat.stream:
-        waits = replace(waits, first_byte=_patience(step, waits.first_byte) or waits.first_byte)
+        waits = replace(waits, first_byte=_whole_answer_timeout(step, waits.first_byte) or waits.first_byte)
     target = HttpTarget(
         HostAddress(endpoint.host.base_url, means.key, endpoint.host.auth),
         adapter.path,
@@ -305,7 +305,7 @@ def _host_not_direct(endpoint: Endpoint, adapter: ProtocolAdapter, means: HostAc
 def _waiting_not_direct(chat: ParsedChat, step: Call, waits: Timeouts) -> str:
     if math.isfinite(waits.total):
         return "its host has a limit for all of a call"
-    if not chat.stream and _patience(step, waits.first_byte) is None:
+    if not chat.stream and _whole_answer_timeout(step, waits.first_byte) is None:
         return "its answer may take so long that its host is to show signs of life"
     return ""
 
@@ -366,7 +366,7 @@ def _has_effect(name: str, request: Request, chat: ParsedChat) -> bool:
     return value not in (b"null", b"[]")
 
 
-def _patience(step: Call, seconds: float) -> float | None:
+def _whole_answer_timeout(step: Call, seconds: float) -> float | None:
     """Return the seconds to wait for a whole answer; None if that may be too long.
 
     A host that is working on an answer cannot be told from one that hangs. If the wait may be too long, the executor
@@ -388,7 +388,7 @@ def _takes_images(chat: ParsedChat, endpoint: Endpoint) -> bool:
     return all(each.media_type in accepted_types for each in chat.pictures)
 
 
-def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> AttemptTemplate:
+def _attempt_template(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> AttemptTemplate:
     names = stored_names([part.name for part in inputs.facts.parts])
     run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
     kind, thinking = answer_length.kind_of_request(inputs.request), thinking_request_of(inputs.request.settings)

@@ -101,7 +101,7 @@ class DirectAttempt:
 
         Raises whatever ``DirectSink.admit`` raises.
         """
-        if not self._may_ask():
+        if not self._may_call_directly():
             return Unanswered(None, _FAILED_LATELY)
         if self._explores():
             return Unanswered(None, "another endpoint is measured first")
@@ -109,7 +109,7 @@ class DirectAttempt:
             self._shortened = await self._sink.admit()
         except EndpointRateExceeded:
             return Unanswered(None, "the rate of its endpoint has no room")
-        if not self._may_ask():  # it may have failed too often meanwhile
+        if not self._may_call_directly():  # it may have failed too often meanwhile
             return Unanswered(None, _FAILED_LATELY)
         if not self._note_in_journal():
             return Unanswered(None, "its row cannot be written")
@@ -169,7 +169,7 @@ class DirectAttempt:
         ``DirectSink.done`` is called later, when the request was answered, or failed before any output was shown.
         """
         pool = self._engine.pool
-        if not self._may_ask() or self._explores():
+        if not self._may_call_directly() or self._explores():
             return False
         connection = pool.take(self._compiled.target, self._began)
         if connection is None:
@@ -191,12 +191,12 @@ class DirectAttempt:
 
     # ---- both ----------------------------------------------------------------------------------
 
-    def _may_ask(self) -> bool:
+    def _may_call_directly(self) -> bool:
         """Return True if the endpoint may be called directly.
 
         The probe of an endpoint that was down is left to the executor, which waits less long for it.
         """
-        return self._engine.health.free(self._compiled.endpoint.id, self._began)
+        return self._engine.health.may_call_now(self._compiled.endpoint.id, self._began)
 
     def _explores(self) -> bool:
         """Return True if another endpoint is to be explored first, which is left to the executor."""
@@ -211,7 +211,7 @@ class DirectAttempt:
         return True
 
     def _begin_call(self) -> None:
-        """Begin the tracked call, which ``_end`` or ``_left`` ends, and start the deadline."""
+        """Begin the tracked call, which ``_end`` or ``_abandon`` ends, and start the deadline."""
         compiled, short = self._compiled, self._shortened
         self._account = AttemptAccount(
             self._engine.health, compiled.endpoint, compiled.step.estimate, time.monotonic(),
@@ -272,7 +272,7 @@ class DirectAttempt:
             return
         guarded = stops_loops(compiled.endpoint, by_schema=compiled.schema is not None)
         teller = StreamContext(
-            self._writer, self._chat.model, self._begin, self._metadata, self._found_wrong, self._count,
+            self._writer, self._chat.model, self._begin, self._metadata, self._error_or_pending_check, self._count,
             self._chat.usage, guarded, self._chat.fields, NO_REASON in compiled.endpoint.host.quirks, self._limit,
             silent=compiled.schema is not None,
         )  # fmt: skip
@@ -394,7 +394,7 @@ class DirectAttempt:
             self._compiled.endpoint, self._sent_work, input_tokens, self._chat.strings_in_fields
         )
 
-    def _found_wrong(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
+    def _error_or_pending_check(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
         """Return the error of a stream that ended, or the pending check of its text against a schema.
 
         Computed only once.
@@ -634,7 +634,7 @@ class DirectAttempt:
             made_of = [text.scripts for text in texts]
             if words:  # the instruction is in the last text, after two line breaks
                 chars, size = chars + len(words) + 2, size + len(words.encode("utf-8", "replace")) + 2
-                made_of[-1:] = [count_scripts(f"{compiled.last_words(chat)}\n\n{words}")]
+                made_of[-1:] = [count_scripts(f"{compiled.final_text(chat)}\n\n{words}")]
             scripts = sum_scripts(made_of)
         rough = text_tokens(chars, size, scripts, compiled.vocabulary)
         return with_tokens(work, rough.mid, chat.pictures, compiled.book, messages=chat.messages)

@@ -1,6 +1,6 @@
 """The last call of a route, by operation.
 
-For ``generate``: build the prompt, preflight, stream, validate, repair JSON if needed, and remark.
+For ``generate``: build the prompt, preflight, stream, validate, repair JSON if needed, and add notes.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ async def validated_answer(
     An answer that was not shown yet gets one repair call. An answer that calls tools is not checked.
 
     Raises:
-        OutputInvalid: the answer does not match its schema after the repair call.
+        OutputInvalid: the answer does not match its schema, and was shown already or repaired in vain.
         OutputUnchecked, SchemaInvalid: it cannot be checked.
     """
     if finished_call.result.calls_tool:
@@ -118,8 +118,8 @@ async def _parse_answer(
     """Return the answer, parsed and compared with its schema.
 
     Raises:
-        OutputUnchecked: the comparison takes too much work. It is not repeated, since the next answer would have to be
-            paid as well and need not take less.
+        OutputUnchecked: the comparison takes too much work. No repair call follows: it would be charged too, and its
+            answer might be as hard to check.
         SchemaInvalid: the schema cannot be used, and the caller did not check it.
     """
     try:
@@ -210,9 +210,7 @@ async def _job(
     *,
     enforced: bool,
 ) -> CallJob:
-    """Return the answering call, with its schema ``enforced`` by the host, stated in the prompt, or
-    requested in words.
-    """
+    """Return the answering call. ``enforced``: the host enforces the schema; otherwise the prompt states it."""
     request = run.state.request
     schema = request.output if isinstance(request.output, JsonOutput) else None
     long = is_long(messages, request.tools, request.output)
@@ -279,7 +277,7 @@ def _with_schema(
 
 
 def is_quick_answer(step: Call) -> bool:
-    """Return True if the answer certainly comes soon.
+    """Return True if even the high estimate is at most ``BRIEF_SECONDS``, so that streaming is unnecessary.
 
     A host that works on an unstreamed answer shows no sign of life.
     """
@@ -287,7 +285,7 @@ def is_quick_answer(step: Call) -> bool:
 
 
 def _is_refusal(finished_call: FinishedCall, speaker: CommitGate) -> bool:
-    """Return True if the model refused without an answer: an error with its reason, and no other endpoint is tried."""
+    """Return True if the model refused and nothing was shown; the caller raises the refusal."""
     result = finished_call.result
     return not speaker.committed and is_refusal(result.finish_reason, (result.text,), called=result.calls_tool)
 

@@ -113,7 +113,7 @@ def _split_at_words(clause: str, longest: int) -> list[str]:
 
 
 def unknown_letters(text: str, languages: tuple[str, ...]) -> str:
-    """Return the distinct letters that a voice of these languages spells out or skips; "" if unknown."""
+    """Return the distinct letters that a voice of these languages spells out or skips; "" for other scripts."""
     if not languages or not _LATIN.issuperset(languages):
         return ""
     found = dict.fromkeys(letter for letter in text if letter.isalpha() and not letter.isascii())
@@ -127,7 +127,7 @@ _LATIN_NAMES = ("LATIN", "MODIFIER LETTER", "FEMININE ORDINAL", "MASCULINE ORDIN
 
 
 async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
-    """Make the last call of a route that generates text first. ``answering`` generates and streams it."""
+    """Make the speaking call; ``answering`` first generates its text, if the route has such a call."""
     endpoint = run.state.endpoint(step)
     text_answer = await _answer_text(run, step, answering)
     text = await _input_text(run, step)
@@ -159,7 +159,7 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
 
 
 async def _answer_text(run: RouteRun, step: Call, answering: Answering) -> Finished | None:
-    """Generate the text if a call of this route does; return None if there is nothing to answer."""
+    """Generate the text if a call of this route does; return None if the text is spoken as it is."""
     for name in input_steps(step):
         before = run.step(name)
         if isinstance(before, Call) and before.op == "generate":
@@ -213,7 +213,10 @@ def chat_output(run: RouteRun, step: Call) -> Output:
 
 
 async def native_speech(run: RouteRun, step: Call, result: CallResult) -> Speech | None:
-    """Return the audio of an answer that its model spoke; None if text was requested."""
+    """Return the audio of an answer that its model spoke; None if text was requested or a voice follows.
+
+    Raises OutputInvalid if the model sent no speech.
+    """
     output = run.state.request.output
     if not isinstance(output, SpeechOutput) or not run.answers(step):
         return None

@@ -40,17 +40,17 @@ def model_rows(catalog: Catalog, key: VirtualKey = ANONYMOUS) -> list[dict[str, 
 
     If a key allows a model only at certain hosts, it gets a row for each of those endpoints.
     """
-    there = list(callable_endpoints(catalog))
-    bridged = _bridged_kinds(there)
+    known_endpoints = list(callable_endpoints(catalog))
+    bridged = _bridged_kinds(known_endpoints)
     by_model: dict[str, list[Endpoint]] = {}
-    for endpoint in there:
+    for endpoint in known_endpoints:
         by_model.setdefault(endpoint.model.id, []).append(endpoint)
     rows = []
     for name, endpoints in sorted(by_model.items()):
-        if key.asks(name):
+        if key.allows_any(name):
             rows.append(_row(endpoints, bridged))
         else:
-            rows += [{**_row([each], bridged), "id": each.id} for each in endpoints if key.asks(each.id)]
+            rows += [{**_row([each], bridged), "id": each.id} for each in endpoints if key.allows_any(each.id)]
     return rows
 
 
@@ -105,8 +105,8 @@ def _name_rows(context: GatewayContext, rows: list[dict[str, Any]], key: Virtual
     config = context.client.config
     kinds: dict[str, list[Kind]] = {}
     for field in ("input_modalities", "native_input_modalities"):
-        taken = {kind for row in rows if _chats(row) for kind in row["architecture"][field]}
-        kinds[field] = [kind for kind in KINDS if kind in taken]
+        taken_kinds = {kind for row in rows if _chats(row) for kind in row["architecture"][field]}
+        kinds[field] = [kind for kind in KINDS if kind in taken_kinds]
     some = {
         "object": "model", "created": 0, "owned_by": "intermodal",
         "architecture": {**kinds, "output_modalities": ["text"]},
@@ -122,9 +122,9 @@ def _name_rows(context: GatewayContext, rows: list[dict[str, Any]], key: Virtual
     names = {name: name for name in (AUTO, *(f"{POLICY}{name}" for name in config.policies if name != AUTO))}
     # An alias accepts and costs the same as its model.
     return [
-        {**by_name.get(meant, some), "id": name, "name": name}
-        for name, meant in (names | config.serve.aliases).items()
-        if key.asks(name, meant, *([by_name[meant]["id"]] if meant in by_name else ()))
+        {**by_name.get(alias_target, some), "id": name, "name": name}
+        for name, alias_target in (names | config.serve.aliases).items()
+        if key.allows_any(name, alias_target, *([by_name[alias_target]["id"]] if alias_target in by_name else ()))
     ] + list(prompts.values())
 
 
@@ -133,9 +133,9 @@ def _prompts(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of prompt files that the key allows. ``kinds``: inputs of all models, converted and native."""
     for prompt in context.prompts.visible_to(key):
-        taken = prompt_input_kinds(prompt.file)
-        native = [kind for kind in taken if kind in kinds["native_input_modalities"]]
-        modalities = {"input_modalities": taken, "native_input_modalities": native, "output_modalities": ["text"]}
+        taken_kinds = prompt_input_kinds(prompt.file)
+        native = [kind for kind in taken_kinds if kind in kinds["native_input_modalities"]]
+        modalities = {"input_modalities": taken_kinds, "native_input_modalities": native, "output_modalities": ["text"]}
         yield {**some, "id": PROMPT + prompt.name, "name": prompt.name, "architecture": modalities}
 
 
@@ -173,7 +173,7 @@ def _row_of(context: GatewayContext, key: VirtualKey, name: str, see: str) -> di
             if row["id"] == candidate_name:
                 return row
     found = [each for each in find_by_name(context.client.catalog, name) if is_allowed(each, context.client.catalog)]
-    if any(each.ready for each in found) and key.asks(name, found[0].model.id):
+    if any(each.ready for each in found) and key.allows_any(name, found[0].model.id):
         return {**_row(found, _bridged_kinds(callable_endpoints(context.client.catalog))), "id": name}
     raise UnknownModel(f"there is no model named {name[:200]}", todo=f"see {see}")
 

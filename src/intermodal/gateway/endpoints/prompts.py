@@ -53,7 +53,7 @@ async def list_prompts(context: GatewayContext, request: GatewayRequest, reply: 
 
 def _list(prompts: PromptFiles, key: VirtualKey) -> bytes:
     wrong = prompts.folder.unreadable if prompts.folder is not None else ()
-    errors = [_error(each) for each in wrong if key.asks(PROMPT + each.stem)]
+    errors = [_error(each) for each in wrong if key.allows_any(PROMPT + each.stem)]
     return dumps({"object": "list", "data": list(map(_prompt_document, prompts.visible_to(key))), "unreadable": errors})
 
 

@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
         self._transport.max_size = _READ_SIZE  # type: ignore[attr-defined]
         _limit_socket_buffer(transport)
         self._serving.connections.add(self)
-        self._patience(self._serving.limits.head_seconds)
+        self._set_deadline(self._serving.limits.head_seconds)
         if len(self._serving.connections) > self._serving.limits.connections:
             self._refuse(RequestRefused("too many connections", status=503, todo="try again later"))
 
@@ -329,7 +329,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._room = asyncio.Event()
-        self._patience(self._serving.limits.write_seconds)
+        self._set_deadline(self._serving.limits.write_seconds)
         self._unread = self._unsent_bytes
 
     def resume_writing(self) -> None:
@@ -350,7 +350,7 @@ class Connection(asyncio.Protocol):
         self._inside = self._began = True
         self._begin()
         if self.task is None:  # from its first byte: a slow head times out like a stopped one
-            self._patience(self._serving.limits.head_seconds)
+            self._set_deadline(self._serving.limits.head_seconds)
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -394,7 +394,7 @@ class Connection(asyncio.Protocol):
         if self._expects:
             self._send_continue()
         else:
-            self._patience(self._serving.limits.body_seconds)
+            self._set_deadline(self._serving.limits.body_seconds)
 
     @property
     def _answers_first(self) -> bool:
@@ -406,7 +406,7 @@ class Connection(asyncio.Protocol):
         if self._expects and not self._arrived:
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._asked_on = monotonic()
-            self._patience(self._serving.limits.body_seconds)
+            self._set_deadline(self._serving.limits.body_seconds)
         self._expects = False
 
     def on_body(self, data: bytes) -> None:
@@ -431,7 +431,7 @@ class Connection(asyncio.Protocol):
         if self._answers_first:
             return
         limits = self._serving.limits
-        self._patience(limits.body_seconds)
+        self._set_deadline(limits.body_seconds)
         slow = self._asked_on + limits.body_seconds + self._arrived / limits.slowest
         self.deadline = min(slow, self.deadline or slow)
 
@@ -507,10 +507,10 @@ class Connection(asyncio.Protocol):
             self._send_continue()
             if self.deadline is None:  # the earlier answers are written
                 self._asked_on = monotonic()
-                self._patience(self._serving.limits.body_seconds)
+                self._set_deadline(self._serving.limits.body_seconds)
         else:
             limits = self._serving.limits
-            self._patience(limits.head_seconds if self._inside else limits.idle_seconds)
+            self._set_deadline(limits.head_seconds if self._inside else limits.idle_seconds)
 
     def _in_a_task(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         self._unbegun = (request, reply)
@@ -597,10 +597,10 @@ class Connection(asyncio.Protocol):
         asking = self._head is not None or self._size or self._target
         if self.task is None and asking and self._room is None and not transport.is_closing():
             self._refuse(RequestRefused("the request did not come in time", status=408))
-        elif not self._reads_on():
+        elif not self._extend_deadline_if_read():
             transport.abort()
 
-    def _reads_on(self) -> bool:
+    def _extend_deadline_if_read(self) -> bool:
         """Return True and extend the deadline if the reader consumed enough since the last check."""
         limits, left = self._serving.limits, self._unsent_bytes
         if not left or self._unread - left < limits.slowest * limits.write_seconds:
@@ -665,7 +665,7 @@ class Connection(asyncio.Protocol):
             self._unread = self._unsent_bytes  # the connection is closed when they are read
             self.deadline = monotonic() + self._serving.limits.write_seconds if self._unread else None
 
-    def _patience(self, seconds: float) -> None:
+    def _set_deadline(self, seconds: float) -> None:
         until = monotonic() + seconds
         if self._room is not None and self.deadline is not None:  # a client that sends more still has to read
             until = min(until, self.deadline)

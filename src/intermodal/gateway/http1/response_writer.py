@@ -132,7 +132,7 @@ class ResponseWriter:
         """True if the reader is slow and enough data is waiting for it."""
         return self._line.is_reader_behind
 
-    def is_no_answer(self) -> None:
+    def exclude_from_replay(self) -> None:
         """Stop keeping the body for replays: the response that follows is about the gateway, not an answer."""
         self.kept = None
 

@@ -279,18 +279,18 @@ def _operation(method: str, path: str, route: HttpRoute) -> dict[str, Any]:
     parameters = [{"name": operation.name, "in": "path", "required": True, "schema": TEXT}] if operation.name else []
     if operation.runs:
         parameters += [{"$ref": f"#/components/parameters/{name}"} for name in (*OVERRIDE_FIELDS, "idempotency-key")]
-    made: dict[str, Any] = {
+    document: dict[str, Any] = {
         "operationId": f"{method.lower()}{path.rstrip('/')}{'/one' if operation.name else ''}".replace("/",
             "_").replace(".", "_"),
         "summary": operation.summary, "responses": _responses(operation, family, body=method == "POST"),
     }  # fmt: skip
     if parameters:
-        made["parameters"] = parameters
+        document["parameters"] = parameters
     if operation.asks:
-        made["requestBody"] = {"required": True, "content": {route.body or JSON: {"schema": ref(operation.asks)}}}
+        document["requestBody"] = {"required": True, "content": {route.body or JSON: {"schema": ref(operation.asks)}}}
     if route.open:
-        made["security"] = []
-    return made
+        document["security"] = []
+    return document
 
 
 def _responses(operation: OperationText, family: str, *, body: bool) -> dict[str, Any]:

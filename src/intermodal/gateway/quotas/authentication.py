@@ -130,7 +130,7 @@ class Authenticator:
             return _EXPIRED_KEY
         return key
 
-    def still(self, key: VirtualKey) -> bool:
+    def is_still_valid(self, key: VirtualKey) -> bool:
         """Return True if a key found before would be found again, without a lookup."""
         now = self._asked = self._clock()
         if not 0 <= now - self._looked < KEY_REFRESH_SECONDS or self._unread is not None:
@@ -140,7 +140,7 @@ class Authenticator:
         return self._by_id.get(key.id) is key and key.revoked is None and (key.expires is None or now < key.expires)
 
     @property
-    def expecting(self) -> bool:
+    def had_recent_request(self) -> bool:
         """True if a request came lately, so that ``check_for_changes`` is worthwhile."""
         return 0 <= self._clock() - self._asked < _NEXT_REQUEST_SECONDS
 
@@ -190,7 +190,7 @@ def _secret(name: str, value: str) -> str:
 
 def model_refusal(key: VirtualKey, *names: str) -> QuotaRefusal | None:
     """Return the refusal if a key does not allow these names, else None. The first name is the requested one."""
-    if key.asks(*names):
+    if key.allows_any(*names):
         return None
     allowed_names = ", ".join((*key.models, *(POLICY + name for name in key.policies)))
     return QuotaRefusal(

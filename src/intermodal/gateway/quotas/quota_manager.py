@@ -262,12 +262,12 @@ class QuotaManager:
         """
         return self._lease_pool.split_rate(reservation)
 
-    def expose(self, reservation: QuotaReservation, usd: float, tokens: int | None, *, taken: bool) -> None:
-        """Set the amounts charged if this process is killed now: ``usd``, ``tokens``, and the request if ``taken``.
+    def expose(self, reservation: QuotaReservation, usd: float, tokens: int | None, *, is_taken: bool) -> None:
+        """Set the amounts charged if this process is killed now: ``usd``, ``tokens``, and the request if ``is_taken``.
 
         ``tokens``: None for all that are reserved.
         """
-        self._lease_pool.expose(reservation, to_nanodollars(usd), tokens, is_taken=taken)
+        self._lease_pool.expose(reservation, to_nanodollars(usd), tokens, is_taken=is_taken)
 
     def remaining_budget(self, key: VirtualKey) -> tuple[float, float]:
         """Return what the key's budgets have left, in USD and tokens; infinity if there is no budget."""
@@ -287,7 +287,7 @@ class QuotaManager:
         Pass a FirstUse to ``finish``, ``free_idempotency_key`` or ``abandon``.
         """
         asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict] = self._start(
-            lambda: self._quota_store.ask(self._worker, request, self._clock())
+            lambda: self._quota_store.begin_idempotent(self._worker, request, self._clock())
         )
         try:
             found = await asyncio.shield(asking)
@@ -315,7 +315,7 @@ class QuotaManager:
 
     async def free_idempotency_key(self, fresh: FirstUse) -> None:
         """Free the idempotency key because nothing was sent."""
-        forget = partial(self._quota_store.forget, fresh.row)
+        forget = partial(self._quota_store.free_idempotency_key, fresh.row)
         await self._write_or_retry(forget, or_later=forget)
 
     async def abandon(self, fresh: FirstUse) -> None:
@@ -336,14 +336,14 @@ class QuotaManager:
                         await self._report_leases()
                     await self._draw()
                 except StoreError:
-                    self._pass_harmless()
-                    self._answer_all(quota_errors.STORE_UNAVAILABLE)
+                    self._admit_without_record()
+                    self._refuse_all_waiting(quota_errors.STORE_UNAVAILABLE)
                     return
                 if self._serve() and self._waiters:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._woken.wait(), TICK_SECONDS / 2)
         except BaseException:
-            self._answer_all(quota_errors.STORE_UNAVAILABLE)
+            self._refuse_all_waiting(quota_errors.STORE_UNAVAILABLE)
             raise
         finally:
             self._refilling = None
@@ -414,13 +414,13 @@ class QuotaManager:
         with contextlib.suppress(StoreError):
             self._quota_store.recover()
 
-    def _pass_harmless(self) -> None:
+    def _admit_without_record(self) -> None:
         now = self._clock()
         for waiter in self._waiters:
             if not waiter.future.done() and self._needs_no_record(self._key_leases(waiter.key, now), waiter.claim):
                 waiter.future.set_result(QuotaReservation(waiter.key, []))
 
-    def _answer_all(self, refusal: QuotaRefusal) -> None:
+    def _refuse_all_waiting(self, refusal: QuotaRefusal) -> None:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.future.done():
@@ -468,7 +468,7 @@ class QuotaManager:
 
     async def _report_leases(self) -> None:
         reports = self._lease_pool.tick(self._clock())
-        if not reports and self.access.expecting:
+        if not reports and self.access.had_recent_request:
             await self._in_thread(self._check_keys_ahead)
         await self._report(reports)
 
@@ -490,7 +490,7 @@ class QuotaManager:
         self._failed = False
 
     def _write_reports(self, values: Sequence[LeaseReport]) -> Sequence[int]:
-        if self.access.expecting:
+        if self.access.had_recent_request:
             self._check_keys_ahead()
         return self._quota_store.write(self._worker, values, self._clock())
 
@@ -518,7 +518,7 @@ class QuotaManager:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-        self._answer_all(quota_errors.STORE_UNAVAILABLE)
+        self._refuse_all_waiting(quota_errors.STORE_UNAVAILABLE)
         if self._worker and hasattr(self, "_lease_pool"):
             try:
                 await self._report(self._lease_pool.close())

@@ -91,7 +91,10 @@ class LeaseHolder(Value, frozen=True):
 
 
 class FirstUse(Value, frozen=True):
-    """The first request under an idempotency key. Run it, then call ``finish``, ``forget`` or ``abandon``."""
+    """The first request under an idempotency key.
+
+    Run it, then call ``finish``, ``free_idempotency_key`` or ``abandon``.
+    """
 
     row: int
 
@@ -162,10 +165,10 @@ class QuotaStore(Protocol):
         ...
 
     # idempotency
-    def ask(
+    def begin_idempotent(
         self, worker: str, request: IdempotentRequest, now: float
     ) -> FirstUse | StoredReply | IdempotencyConflict: ...
     def finish(self, row: int, reply: StoredReply, now: float) -> None: ...
-    def forget(self, row: int) -> None: ...
+    def free_idempotency_key(self, row: int) -> None: ...
     def abandon(self, row: int) -> None: ...
     def close(self) -> None: ...

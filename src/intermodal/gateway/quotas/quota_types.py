@@ -73,7 +73,7 @@ class VirtualKey(Value, frozen=True):
         """Return True if the key allows only some models or policies."""
         return bool(self.models or self.policies)
 
-    def asks(self, *names: str) -> bool:
+    def allows_any(self, *names: str) -> bool:
         """Return True if the key allows any of these names, such as the requested name and the catalog's.
 
         Names of the form ``policy:NAME`` are policies.

@@ -309,7 +309,9 @@ class SqliteQuotaStore:
 
     # ---- idempotency --------------------------------------------------------------------------
 
-    def ask(self, worker: str, request: IdempotentRequest, now: float) -> FirstUse | StoredReply | IdempotencyConflict:
+    def begin_idempotent(
+        self, worker: str, request: IdempotentRequest, now: float
+    ) -> FirstUse | StoredReply | IdempotencyConflict:
         with self._database.writing() as connection:
             return idempotency.begin(connection, worker, request, now)
 
@@ -317,7 +319,7 @@ class SqliteQuotaStore:
         with self._database.writing() as connection:
             idempotency.finish(connection, row, reply, now)
 
-    def forget(self, row: int) -> None:
+    def free_idempotency_key(self, row: int) -> None:
         with self._database.writing(later=True) as connection:
             idempotency.free_key(connection, row)
 

@@ -144,7 +144,7 @@ class PromptFiles:
                 if name.partition("#")[0] in (each.file, each.stem):
                     raise RequestRefused(str(each), status=503, code="prompt_unreadable") from None
             if not error.todo:
-                allowed_prompts = [other for other in folder.prompts if key.asks(PROMPT + other)]
+                allowed_prompts = [other for other in folder.prompts if key.allows_any(PROMPT + other)]
                 near = get_close_matches(name[:200], allowed_prompts, 1, 0.6)
                 error.todo = f"did you mean {PROMPT}{near[0]}?" if near else "see /v1/prompts"
             raise
@@ -153,7 +153,7 @@ class PromptFiles:
         """Return the prompts that a key may request, as of the last check."""
         if self.folder is None:
             return []
-        return [each for each in self.folder.prompts.values() if key.asks(PROMPT + each.name)]
+        return [each for each in self.folder.prompts.values() if key.allows_any(PROMPT + each.name)]
 
 
 def _folder(path: str) -> PromptFolder:

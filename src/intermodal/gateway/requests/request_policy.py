@@ -280,7 +280,7 @@ def policy_for_model(model: str, client: AsyncClient) -> Policy:
 
 def is_plainly_allowed(key: VirtualKey, model: str, client: ServerClient) -> bool:
     """Return True if the key allows this model or policy by name, without a catalog lookup."""
-    return not key.is_restricted or key.asks(*_requested_names(model, client))
+    return not key.is_restricted or key.allows_any(*_requested_names(model, client))
 
 
 async def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> None:
@@ -357,8 +357,8 @@ def apply_overrides(policy: Policy, overrides: tuple[PolicyOverrides, ...]) -> P
     Raises RequestRefused for an override that would loosen the policy or undo an earlier one: headers may be set by an
     intermediate proxy, which the body must not undo.
     """
-    for wishes in overrides:
-        policy = _apply_override(policy, wishes)
+    for each in overrides:
+        policy = _apply_override(policy, each)
     return policy
 
 

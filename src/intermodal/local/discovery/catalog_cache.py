@@ -80,15 +80,17 @@ class CatalogCache:
         before = self._made.get(hosts)
         if before is not None and before[0] == found:
             return before[1]
-        made = load_catalog(
+        new_catalog = load_catalog(
             user=found.user, consent=found.consent, installed=found.installed, weights=found.weights, env=found.env,
             measured_strengths=found.measured, own_snapshot=published,
         )  # fmt: skip
-        made = with_pulled_models(
-            made, pulled, weights=weights, installed=found.installed, user=config.hosts,
+        new_catalog = with_pulled_models(
+            new_catalog, pulled, weights=weights, installed=found.installed, user=config.hosts,
             measured_strengths=found.measured, own_snapshot=published,
         )  # fmt: skip
-        made = with_discovered_models(made, found.servers, user=config.hosts, measured_strengths=found.measured)
-        made = with_file_problems(made, found.wrong)
-        self._made[hosts] = (found, made)
-        return made
+        new_catalog = with_discovered_models(
+            new_catalog, found.servers, user=config.hosts, measured_strengths=found.measured
+        )
+        new_catalog = with_file_problems(new_catalog, found.wrong)
+        self._made[hosts] = (found, new_catalog)
+        return new_catalog

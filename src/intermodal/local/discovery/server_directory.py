@@ -61,14 +61,14 @@ class ServerDirectory:
     def is_enabled(self) -> bool:
         return self._config.discovery.enabled and self._env.get(OFF, "").strip().lower() not in ("off", "0", "no")
 
-    async def scan(self, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
-        """Scan for servers and return the result. A recent or running scan is not repeated unless ``anew``."""
+    async def scan(self, *, rescan: bool = False) -> tuple[DiscoveredServer, ...]:
+        """Scan for servers and return the result. A recent or running scan is not repeated unless ``rescan``."""
         if not self.is_enabled:
             return ()
         from intermodal.local.discovery.scanner import scan_servers  # most programs read the last scan
 
         now = time.monotonic()
-        if self._looked is not None and now - self._looked < FRESH and not anew:
+        if self._looked is not None and now - self._looked < FRESH and not rescan:
             return self.servers
         last, self._looked = self._looked, now
         kinds = [row for row in self._rows() if row.discovery is not None]

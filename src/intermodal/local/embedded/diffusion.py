@@ -80,15 +80,15 @@ def load(path: str, name: str) -> None:
 
 
 def draw(
-    path: str, name: str, wanted: dict[str, Any], picture: bytes = b"", mask: bytes = b"", *, sketches: bool = False
+    path: str, name: str, settings: dict[str, Any], picture: bytes = b"", mask: bytes = b"", *, sketches: bool = False
 ) -> dict[str, Any]:
     """Generate images. Returns the encoded files and the seed of the first.
 
-    ``wanted``: the fields of ``DiffusionRequest``. ``picture``: the initial image, b"" to start from noise. ``mask``:
+    ``settings``: the fields of ``DiffusionRequest``. ``picture``: the initial image, b"" to start from noise. ``mask``:
     white where the image may change.
     """
     load(path, name)
-    engine, diffusion_request = _engine(), msgspec.convert(wanted, DiffusionRequest)
+    engine, diffusion_request = _engine(), msgspec.convert(settings, DiffusionRequest)
     width, height = diffusion_request.size
     seed = secrets.randbelow(1 << 31) if diffusion_request.seed is None else diffusion_request.seed
     image_arguments: dict[str, Any] = {}

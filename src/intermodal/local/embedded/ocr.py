@@ -236,7 +236,7 @@ def _with_margin(corners: Corners) -> Corners:
 def _read_other_scripts(
     picture: Any,
     found: list[tuple[_Line, tuple[str, bool]]],
-    asked: Callable[[], dict[str, tesseract.TesseractLanguage]],
+    find_languages: Callable[[], dict[str, tesseract.TesseractLanguage]],
     script: str,
 ) -> dict[Corners, tesseract.TesseractLine]:
     """Read lines in other scripts with Tesseract, if a language for them is installed.
@@ -249,7 +249,7 @@ def _read_other_scripts(
     page = len(worse) >= FOREIGN * sum(unread or any(map(str.isalpha, text)) for _, (text, unread) in found)
     if not (worse if page else lines) or not tesseract.program():
         return {}
-    known = asked()
+    known = find_languages()
     is_known_script = script in known
     known = {script: known[script]} if is_known_script else known
     if not known:

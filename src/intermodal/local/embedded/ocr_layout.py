@@ -146,10 +146,10 @@ def page_slant(lines: Iterable[ReadLine]) -> float:
     most = quarters.index(max(quarters)) * math.pi / 2
     rotated_angles = ((_normalize_angle(angle - most), length) for angle, length in angles)
     near = sorted((angle, length) for angle, length in rotated_angles if abs(angle) <= math.pi / 4)
-    half, passed = sum(length for _, length in near) / 2, 0.0
+    half, passed_length = sum(length for _, length in near) / 2, 0.0
     for angle, length in near:
-        passed += length
-        if passed >= half:
+        passed_length += length
+        if passed_length >= half:
             return most + angle
     return most
 
@@ -178,7 +178,7 @@ def _level(lines: Iterable[ReadLine]) -> list[_Placed]:
     lines = tuple(lines)
     turn = page_slant(lines)
     cos, sin = math.cos(turn), math.sin(turn)
-    placed = []
+    levelled = []
     for line in lines:
         corners = _corners(line)
         points = [(x * cos + y * sin, y * cos - x * sin) for x, y in zip(corners[::2], corners[1::2], strict=True)]
@@ -189,8 +189,8 @@ def _level(lines: Iterable[ReadLine]) -> list[_Placed]:
         else:
             left, right, top, bottom = (ax + dx) / 2, (bx + cx) / 2, (ay + by) / 2, (cy + dy) / 2
         edges = min(top, bottom), min(left, right), max(left, right), max(top, bottom)
-        placed.append(_Placed(*edges, line.text, line, is_vertical))
-    return sorted(placed, key=lambda each: each[:5])
+        levelled.append(_Placed(*edges, line.text, line, is_vertical))
+    return sorted(levelled, key=lambda each: each[:5])
 
 
 # ---- columns -------------------------------------------------------------------------------------
@@ -412,7 +412,7 @@ def _with_ruled_tables(lines: list[_Placed]) -> list[_Placed]:
         if each.line.cell:
             table, row, column = each.line.cell
             tables.setdefault(table, {}).setdefault(row, {}).setdefault(column, []).append(each)
-    placed = [each for each in lines if not each.line.cell]
+    free_lines = [each for each in lines if not each.line.cell]
     for by_row in tables.values():
         columns = sorted({column for cells in by_row.values() for column in cells})
         texts, table_lines = [], list[_Placed]()
@@ -426,8 +426,8 @@ def _with_ruled_tables(lines: list[_Placed]) -> list[_Placed]:
             max(each.right for each in table_lines), max(each.bottom for each in table_lines),
         )  # fmt: skip
         text = "\n".join(filter(None, texts))
-        placed.append(_Placed(*edges, text, table_lines[0].line, False, tuple(each.line for each in table_lines)))
-    return sorted(placed, key=lambda each: each[:5])
+        free_lines.append(_Placed(*edges, text, table_lines[0].line, False, tuple(each.line for each in table_lines)))
+    return sorted(free_lines, key=lambda each: each[:5])
 
 
 # ---- code ----------------------------------------------------------------------------------------

@@ -228,10 +228,10 @@ class EmbeddedRuntimes:
         return _encoder_result(*await self._call_worker(endpoint, "fill", {"text": text, "labels": list(words)}))
 
     async def draw(
-        self, endpoint: Endpoint, wanted: Mapping[str, Any], picture: bytes = b"", mask: bytes = b"", *,
+        self, endpoint: Endpoint, settings: Mapping[str, Any], picture: bytes = b"", mask: bytes = b"", *,
         progress: Progress | None = None, sketched: Callable[[ImagePreview], None] | None = None,
     ) -> ImageResult:  # fmt: skip
-        """Generate images. ``wanted`` has the fields of ``diffusion.DiffusionRequest``.
+        """Generate images. ``settings`` has the fields of ``diffusion.DiffusionRequest``.
 
         ``progress`` receives the share of completed steps; ``sketched`` a preview after a step, if the engine provides
         one.
@@ -241,7 +241,7 @@ class EmbeddedRuntimes:
             if sketched is not None:
                 sketched(msgspec.convert(value, ImagePreview))
 
-        given = {"wanted": dict(wanted), "picture": picture, "mask": mask, "sketches": sketched is not None}
+        given = {"settings": dict(settings), "picture": picture, "mask": mask, "sketches": sketched is not None}
         try:
             reply, load_seconds = await self._call_worker(endpoint, "draw", given, progress=progress, take=take)
         except RuntimeCrashed as error:  # the engine aborts its process on an unexpected internal state

@@ -217,9 +217,9 @@ def read_in_best_language(
     sample = sorted(lines, key=lambda line: -line.shape[1])[:_SAMPLE]
     best, language = 0.0, TesseractLanguage("")
     for each in known.values():
-        made = read_lines(sample, each, threads)
-        sure = statistics.median(line.confidence * is_foreign(line.text) for line in made)
-        if sure > best and (sure >= SURE if script_known else _tells_script(made, sure)):
+        lines_read = read_lines(sample, each, threads)
+        sure = statistics.median(line.confidence * is_foreign(line.text) for line in lines_read)
+        if sure > best and (sure >= SURE if script_known else _tells_script(lines_read, sure)):
             best, language = sure, each
     return (read_lines(lines, language, threads), language) if language.code else (nothing, language)
 

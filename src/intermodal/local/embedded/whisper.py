@@ -153,7 +153,7 @@ def _transcribe_piece(
 ) -> None:
     """Add the segments of a piece that begins ``offset`` seconds into the recording."""
     import_library("ctranslate2").set_random_seed(0)  # the same recording gives the same words
-    said, info = model.transcribe(
+    new_segments, info = model.transcribe(
         speech.samples,
         language=language or segments.language or None,
         task="translate" if translate else "transcribe",
@@ -164,7 +164,7 @@ def _transcribe_piece(
         word_timestamps=True,
         no_speech_threshold=NOTHING_SAID,
     )
-    for segment in said:
+    for segment in new_segments:
         segments.tokens += len(segment.tokens)
         segments.likely += segment.avg_logprob * len(segment.tokens)
         report_progress(min(1.0, float(offset + segment.end) / total), segment.text.strip())

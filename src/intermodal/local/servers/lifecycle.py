@@ -105,7 +105,7 @@ async def start_server(
             return _managed_server(place, before, await _wait_until_ready(place, tell)), False
         await _clean_up(place)
         if later:
-            place.write_wanted(spec)
+            place.write_spec(spec)
             if before is None or not before.is_served_by(spec):
                 place.clear_state()
             return _managed_server(place, spec, place.state()), False
@@ -230,7 +230,7 @@ async def _start(
 
     machine = machine_snapshot()
     check_memory(spec, machine.free, machine.memory, load_corrections(cache_dir(env), spec.model))
-    place.write_wanted(spec)
+    place.write_spec(spec)
     place.clear_state()
     try:
         await _spawn(place)
@@ -327,7 +327,7 @@ async def _end(place: ServerRecords) -> None:
     spec = place.read_spec()
     if spec is not None:
         with suppress(StoreError):  # if nothing can be written, the supervisor cannot write its record either
-            place.write_wanted(spec)  # rewritten, so that a supervisor without a record sees the change and exits
+            place.write_spec(spec)  # rewritten, so that a supervisor without a record sees the change and exits
     state = place.state()
     if state is None:
         return

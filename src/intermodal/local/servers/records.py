@@ -157,7 +157,7 @@ class ServerRecords:
     def read_forecast(self) -> MemoryForecast | None:
         return _read_record(self.folder / "foreseen.json", MemoryForecast)
 
-    def write_wanted(self, spec: ServerSpec) -> None:
+    def write_spec(self, spec: ServerSpec) -> None:
         self._write_record("wanted.json", spec)
 
     def save_forecast(self, foreseen: MemoryForecast) -> None:

@@ -198,23 +198,30 @@ def _context(request: ServerRequest, trained: int | None) -> int:
 
 def _program(request: ServerRequest, takes: str) -> tuple[str, str]:
     """Return key and path of the program: the user's choice, else the first one installed."""
-    said = request.program
-    if said and os.sep in said:
-        path = Path(said).expanduser()
+    given_program = request.program
+    if given_program and os.sep in given_program:
+        path = Path(given_program).expanduser()
         if not (path.is_file() and os.access(path, os.X_OK)):
-            raise InputMissing("there is no such program", where=said, todo=hint("check the path after {program}"))
+            raise InputMissing(
+                "there is no such program", where=given_program, todo=hint("check the path after {program}")
+            )
         key = "vllm" if path.name.startswith(("python", "vllm")) else "llama-server"
-        said, run = key, str(path.absolute())  # not resolved, because the Python of a virtual environment is a link
-    elif said and said not in PROGRAMS:
+        given_program, run = (
+            key,
+            str(path.absolute()),
+        )  # not resolved, because the Python of a virtual environment is a link
+    elif given_program and given_program not in PROGRAMS:
         raise UsageError(
-            f"no program called {said!r}", where=setting("program"), todo=f"one of {', '.join(PROGRAMS)}, or a path"
+            f"no program called {given_program!r}",
+            where=setting("program"),
+            todo=f"one of {', '.join(PROGRAMS)}, or a path",
         )
     else:
         run = ""
-    able = [key for key, program in PROGRAMS.items() if program.takes == takes and said in ("", key)]
+    able = [key for key, program in PROGRAMS.items() if program.takes == takes and given_program in ("", key)]
     if not able:
         what = "a GGUF file" if takes == "gguf" else "a folder of safetensors"
-        raise UsageError(f"{said} does not serve {what}", where=setting("program"), todo="leave it out")
+        raise UsageError(f"{given_program} does not serve {what}", where=setting("program"), todo="leave it out")
     for key in able:
         where = run or PROGRAMS[key].find()
         if where:

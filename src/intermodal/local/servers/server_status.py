@@ -118,7 +118,7 @@ def listening_process(base_url: str) -> int | None:
     listening = (
         connection for connection in connections if connection.status == psutil.CONN_LISTEN and connection.laddr
     )
-    return next((door.pid for door in listening if getattr(door.laddr, "port", 0) == port), None)
+    return next((each.pid for each in listening if getattr(each.laddr, "port", 0) == port), None)
 
 
 def _proportional(pid: int) -> int:

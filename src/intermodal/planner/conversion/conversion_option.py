@@ -207,7 +207,7 @@ def make_option(
     loses: tuple[Aspect, ...]
     if aspects is None:
         keeps = kept_aspects(name, bundle.kind)
-        lost_by_part = [lost_aspects(name, part, compared=bundle.compared) for part in distinct_parts(bundle)]
+        lost_by_part = [lost_aspects(name, part, is_compared=bundle.compared) for part in distinct_parts(bundle)]
         loses = tuple(dict.fromkeys([aspect for each in lost_by_part for aspect in each]))
     else:
         keeps, loses = aspects

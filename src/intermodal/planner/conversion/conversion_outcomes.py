@@ -75,7 +75,7 @@ def portion_read_before(
 def _document_portion(part: PartFacts, doubted_pages: Collection[int], unread: Collection[int]) -> Portion:
     """Return the share of a document's letters that are read with confidence: what is lost counts, not the worst page.
 
-    ``bad``: pages that were not. Whole pages are counted if the letters of no scan are known.
+    ``doubted_pages``: those that are not. Whole pages are counted if the letters of no scan are known.
     """
     letter_counts = [page.letters.mid for page in part.pages if page.scanned and page.letters.known]
     if not letter_counts:

@@ -85,13 +85,13 @@ def is_page(part: PartFacts) -> bool:
 
 def aspect_needs(
     part: PartFacts, question_facts: QuestionFacts, keep: Collection[Aspect] = (), *, shows: bool = False,
-    compared: bool = False,
+    is_compared: bool = False,
 ) -> dict[Aspect, float]:  # fmt: skip
     """Return the aspects of this part that are probably needed, with the price of losing each.
 
     ``keep``: stated aspects. If a part has one of them, aspects suggested by its medium are optional: for a photo whose
     words must be kept, the words are the subject. ``shows``: its appearance is needed, whatever the question.
-    ``compared``: it is one of several images, so a question about appearance may refer to all of them together.
+    ``is_compared``: it is one of several images, so a question about appearance may refer to all of them together.
     """
     if part.kind in question_facts.words_alone and not keep:
         return {"words": MUST_KEEP}
@@ -120,7 +120,7 @@ def aspect_needs(
             needs.setdefault(aspect, FACT_PENALTY)
     if figure_pages(part):
         needs["figures"] = MUST_KEEP
-    if compared and part.kind == "image":
+    if is_compared and part.kind == "image":
         needs |= _comparison_needs(question_facts, MUST_KEEP in map(needs.get, VISUAL_ASPECTS))
     return needs
 
@@ -257,12 +257,12 @@ def kept_aspects(option: str, kind: Kind) -> tuple[Aspect, ...]:
     return ASPECTS_OF_KIND[kind] if kinds is None else kinds.get(kind, ASPECTS_OF_KIND[kind])
 
 
-def lost_aspects(option: str, part: PartFacts, *, compared: bool = False) -> tuple[Aspect, ...]:
+def lost_aspects(option: str, part: PartFacts, *, is_compared: bool = False) -> tuple[Aspect, ...]:
     """Return the aspects that an option loses for this part. A page without drawings has no figures to lose."""
     lost: tuple[Aspect, ...] = _usual_losses(option, part.kind)
     if part.kind == "image" and part.frames > 1 and option != "frames":
         lost = (*lost, "motion")  # only the first frame is sent
-    if compared and part.kind == "image" and option in WORD_OPTIONS:
+    if is_compared and part.kind == "image" and option in WORD_OPTIONS:
         lost = (*lost, "comparison")
     if transcribed_channels(part) > 1:
         lost = tuple(aspect for aspect in lost if aspect != "speakers")

@@ -320,7 +320,7 @@ def _as_text(bundle: Bundle) -> set[Aspect]:
     option = _AS_TEXT.get(bundle.kind)
     if option is None:
         return set()
-    every = [lost_aspects(option, part, compared=bundle.compared) for part in distinct_parts(bundle)]
+    every = [lost_aspects(option, part, is_compared=bundle.compared) for part in distinct_parts(bundle)]
     return {aspect for lost in every for aspect in lost}
 
 

@@ -272,11 +272,13 @@ def calibrated_demand(
     if calibration is None or case.job not in _CHATS:
         return needs
     words = add_levels(case.text_tokens(case.vocabulary(group.first.model)), assignment.text)
-    beside = _minus(needs.text, words)
+    framing_tokens = _minus(needs.text, words)
     framing = calibration.framing(len(case.request.messages))
     if framing is not None:
-        beside = add_levels(_minus(beside, add_levels(TEMPLATE, times(MESSAGE, len(case.request.messages)))), framing)
-    text = add_levels(calibrate_count(words, _of_text(case, group, calibration)), beside)
+        framing_tokens = add_levels(
+            _minus(framing_tokens, add_levels(TEMPLATE, times(MESSAGE, len(case.request.messages)))), framing
+        )
+    text = add_levels(calibrate_count(words, _of_text(case, group, calibration)), framing_tokens)
     token_rules = case.token_rules(group)
     film = sum_levels([whole_video_tokens(option, token_rules) for option in assignment.options if option.natives])
     image = add_levels(calibrate_count(_minus(needs.image, film), calibration.image), film)

@@ -452,9 +452,9 @@ def client_settings(client: Any, line: int, blocks: Mapping[str, Declaration], w
     models = tuple(dict.fromkeys(read.models(client)))
     said_drawn = {name: value for name, value in read.first.items() if name not in _CONNECTION}
     nested = [said_drawn.pop(name) for name in _NESTED if isinstance(said_drawn.get(name), Mapping)]
-    drawn = {**said_drawn, **{name: value for each in nested for name, value in each.items()}}
+    sampling_settings = {**said_drawn, **{name: value for each in nested for name, value in each.items()}}
     sampling, settings, unread = prompt_options.sampling(
-        drawn, FrontMatter(name=where, value=drawn, lines={(): line}), ()
+        sampling_settings, FrontMatter(name=where, value=sampling_settings, lines={(): line}), ()
     )
     found = (PromptFinding("warning", line, each) for each in dict.fromkeys(read.found))
     more = (with_fields(each, line=line) for each in unread)
@@ -482,7 +482,7 @@ class _Reader:
     def models(self, client: Any, depth: int = 0) -> Iterator[str]:
         """Yield the models of a client, in the order in which it calls them.
 
-        ``said``: the client's name, or a model given inline (``"openai/gpt-4o"``).
+        ``client``: its name, or a model given inline (``"openai/gpt-4o"``).
         """
         if isinstance(client, QuotedText):
             if not self._read_first:
@@ -567,7 +567,7 @@ def examples_of(
     path: Path,
     output: Output,
 ) -> tuple[tuple[PromptExample, ...], tuple[PromptFinding, ...]]:
-    """Return the tests of a function, and notes about them. ``taken``: its arguments by name."""
+    """Return the tests of a function, and notes about them. ``baml_arguments``: its arguments by name."""
     examples: list[PromptExample] = []
     unread: list[PromptFinding] = []
     for test in tests:

@@ -562,13 +562,13 @@ def _fields(schema: Mapping[str, Any]) -> dict[str, Any]:
     if schema.get("type") != "object" or not isinstance(fields, Mapping) or not fields:
         raise _NoWordsError
     required = set(schema.get("required", ()))
-    made: dict[str, Any] = {}
+    schema_fields: dict[str, Any] = {}
     for name, each in fields.items():
         if not isinstance(each, Mapping) or _ODD & set(name) or name in ("type", "properties", "$ref"):
             raise _NoWordsError
         key, value = _field(name if name in required else f"{name}?", each, name in required)
-        made[key] = value
-    return made
+        schema_fields[key] = value
+    return schema_fields
 
 
 def _field(name: str, schema: Mapping[str, Any], required: bool) -> tuple[str, Any]:

@@ -21,9 +21,9 @@ def settings_of(file: PromptFile, names: Mapping[str, str] = CAMEL) -> dict[str,
     """Return the sampling options that are set, under the format's names."""
     usual: tuple[tuple[Any, Any], ...] = ((file.sampling, Sampling()), (file.settings, Settings()))
     found: dict[str, Any] = {}
-    for said, unsaid in usual:
+    for stated_name, unsaid in usual:
         for field, name in names.items():
-            value = getattr(said, field, None)
+            value = getattr(stated_name, field, None)
             if value is not None and value != getattr(unsaid, field):
                 found[name] = list(value) if isinstance(value, tuple) else value
     return found
@@ -105,5 +105,5 @@ def yaml_of(value: Any) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
     Dumper.add_representer(str, text)
-    made: str = yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=116)
-    return made
+    front_text: str = yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=116)
+    return front_text

@@ -191,13 +191,13 @@ class _Marker:
         self, children: Sequence[Element | str], element: Element, loops: tuple[str, ...], pre: bool
     ) -> list[Element | str]:
         """Mark child elements and texts. ``element``: its line is used for texts."""
-        made: list[Element | str] = []
+        new_children: list[Element | str] = []
         for each in children:
             if isinstance(each, Element):
-                made += self._element(each, loops, pre=pre)
+                new_children += self._element(each, loops, pre=pre)
             else:
-                made.append(self._text(each, element, loops, pre))
-        return made
+                new_children.append(self._text(each, element, loops, pre))
+        return new_children
 
     def _include(self, element: Element, loops: tuple[str, ...], pre: bool) -> list[Element | str]:
         self._includes += 1

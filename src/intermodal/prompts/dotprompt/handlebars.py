@@ -229,8 +229,8 @@ def _with_budget(nodes: Sequence[Any], budget: RenderingBudget) -> _CountedNodes
     """
     import copy
 
-    made = _CountedNodes()
-    made.budget = budget
+    counted_nodes = _CountedNodes()
+    counted_nodes.budget = budget
     for node in nodes:
         inner = {name: getattr(node, name, None) for name in ("body", "inverse")}
         if any(isinstance(each, list) for each in inner.values()):
@@ -238,9 +238,9 @@ def _with_budget(nodes: Sequence[Any], budget: RenderingBudget) -> _CountedNodes
             for name, each in inner.items():
                 if isinstance(each, list):
                     setattr(node, name, _with_budget(each, budget))
-        made.letters += len(getattr(node, "value", ""))
-        made.append(node)
-    return made
+        counted_nodes.letters += len(getattr(node, "value", ""))
+        counted_nodes.append(node)
+    return counted_nodes
 
 
 def _charge_values(value: Any, budget: RenderingBudget) -> Any:
@@ -281,8 +281,8 @@ def _helpers(marks: Placeholders[Slot], budget: RenderingBudget) -> dict[str, He
     def as_json(words: list[Any], options: Any) -> str:
         if not words:
             return ""
-        wanted = options.hash.get("indent")
-        indent = int(wanted) if str(wanted).isdecimal() and 0 < int(wanted) <= 16 else None
+        wanted_indent = options.hash.get("indent")
+        indent = int(wanted_indent) if str(wanted_indent).isdecimal() and 0 < int(wanted_indent) <= 16 else None
         separators = (",", ":") if indent is None else None
         text = json.dumps(words[0], indent=indent, separators=separators, ensure_ascii=False)
         budget.step(0, len(text))

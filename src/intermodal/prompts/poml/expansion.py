@@ -489,7 +489,7 @@ def _collect_names(
 ) -> None:
     """Collect the names that an element reads.
 
-    ``made``: names that are not arguments; the item of a loop over an argument maps to that argument's name.
+    ``bindings``: names that are not arguments; the item of a loop over an argument maps to that argument's name.
     """
     attributes = dict(element.attrs)
     loop = loop_of(attributes.pop("for", ""))

@@ -82,7 +82,7 @@ class Block(HostObject):
         return "", "", (self.partial_json or "") if kind == "input_json_delta" else ""
 
     @property
-    def seal(self) -> str:
+    def reasoning_signature(self) -> str:
         """The signature of reasoning."""
         return (self.signature or "") if self.type in ("thinking", "signature_delta") else ""
 
@@ -240,8 +240,8 @@ class AnthropicDecoder(ReplyDecoder):
         text, thoughts, arguments = delta.texts()
         if text:
             self._out.append(WireTextDelta(text=text))
-        elif thoughts or delta.seal:
-            self._out.append(ReasoningDelta(text=thoughts, signature=delta.seal))
+        elif thoughts or delta.reasoning_signature:
+            self._out.append(ReasoningDelta(text=thoughts, signature=delta.reasoning_signature))
         elif arguments and index in self._calls:
             self._out.append(ToolCallDelta(index=self._calls[index], arguments=arguments))
 
@@ -358,7 +358,7 @@ def event_of(data: bytes) -> AnthropicEvent | None:
         if block.type == "tool_use":
             started = ((event.index, join_surrogates(block.id or ""), join_surrogates(block.name or "")),)
             thoughts = "" if bytes(block.input) in _NO_INPUT else bytes(block.input).decode(errors="replace")
-        other = bool(block.name) if started else block.opaque or block.seal != ""
+        other = bool(block.name) if started else block.opaque or block.reasoning_signature != ""
         visible = other or (text != "" and text.strip() != "") or (thoughts != "" and thoughts.strip() != "")
         return AnthropicEvent(
             kind, text, visible, started=started, halved=halved, alive=visible, beside=thoughts, valid=valid

@@ -141,7 +141,7 @@ def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
     elif all(isinstance(part, WireText) for part in parts):
         yield WireMessage(role=message.role, parts=(WireText(text=_joined_text(parts, WireText)),))
     else:
-        yield WireMessage(role=message.role, parts=tuple(_sayable(part, host) for part in parts))
+        yield WireMessage(role=message.role, parts=tuple(_expressible_part(part, host) for part in parts))
 
 
 def _answer(parts: tuple[WirePart, ...], host: Host) -> tuple[WirePart, ...]:
@@ -163,7 +163,7 @@ def _joined_text(parts: tuple[WirePart, ...], part_type: type[WireText] | type[R
     return "\n\n".join(part.text for part in parts if isinstance(part, part_type))
 
 
-def _sayable(part: WirePart, host: Host) -> WirePart:
+def _expressible_part(part: WirePart, host: Host) -> WirePart:
     if isinstance(part, WireVideo) and "video_url" not in host.quirks:
         return WireVideo(data=part.data)  # input_video has no field for its type
     if isinstance(part, WireAudio) and "bare_audio" in host.quirks:

@@ -256,7 +256,7 @@ class OpenAIChatStream(StreamedResponse):
             through.append(event if simple else b"data: " + payload)
         if piece.visible and self.first_at is None:
             self.first_at = self._clock.monotonic()
-        if self._tries and len(self.text) > 1 and simple and piece.of_words:  # the first word is sent before that
+        if self._tries and len(self.text) > 1 and simple and piece.is_text_only:  # the first word is sent before that
             self._tries -= 1
             self._like = chunk_template_of(event, piece)
         return "stopped" if self.stopped else ""

@@ -54,7 +54,7 @@ def _prepared(self: Connection, request: GatewayRequest, reply: ResponseWriter) 
                 if compiled is None:
                     break
                 passage = gateway.answer_without_task(request, reply, self._on_direct_end)
-                if passage is not None or not gateway.client.upstreams.free(compiled.endpoint.id, monotonic()):
+                if passage is not None or not gateway.client.upstreams.may_call_now(compiled.endpoint.id, monotonic()):
                     break
                 await asyncio.sleep(0.005)  # for what is being learned or opened
         except asyncio.CancelledError:

@@ -109,7 +109,7 @@ async def test_a_start_that_is_broken_off_at_once_starts_no_server(home: Home, k
 
 async def test_what_is_taken_down_before_it_has_a_record_starts_no_server(home: Home) -> None:
     """As when whoever was starting it was killed."""
-    home.place.write_wanted(home.wanted)
+    home.place.write_spec(home.wanted)
     await lifecycle._spawn(home.place)
     await until(home.there.exists, "no supervisor")
     assert await lifecycle.stop_server("box", home.env)
@@ -118,7 +118,7 @@ async def test_what_is_taken_down_before_it_has_a_record_starts_no_server(home: 
 
 
 async def test_what_somebody_still_wants_is_started(home: Home) -> None:
-    home.place.write_wanted(home.wanted)
+    home.place.write_spec(home.wanted)
     await lifecycle._spawn(home.place)
     (home.folder / "go").touch()
     await until(home.ran.exists, "no server")
@@ -132,7 +132,7 @@ async def test_what_is_written_down_with_other_settings_is_offered_with_these(
 ) -> None:
     """With the same ones it is offered as it was seen at its last start."""
     before = replace(home.wanted, context=4096, memory=(1e9, 2e9, 3e9))
-    home.place.write_wanted(before)
+    home.place.write_spec(before)
     home.place.record(ServerState(phase="stopped", context=4096, memory=round(2e9), load_seconds=7.0))
     home.place.save_forecast(MemoryForecast(memory=(2e9, 2e9, 3e9), words="as it took here"))
     await lifecycle.start_server(replace(before, context=context, memory=(3e9, 4e9, 5e9)), home.env, later=True)

@@ -51,7 +51,7 @@ class GenaiPricesModel:
 
     @cached_property
     def vectors(self) -> tuple[RateCard, ...]:
-        """Its prices, oldest first; conditional prices follow the standard ones."""
+        """Its prices in the order of the data; conditional prices follow the standard ones."""
         prices = self._parsed_call["prices"]
         standard = prices if isinstance(prices, list) else [ParsedCall("ConditionalPrice", {"prices": prices})]
         found = [_vector(each["prices"], each.get("constraint"), {}) for each in standard]
@@ -63,7 +63,8 @@ class GenaiPricesModel:
     def units(self) -> Iterator[str]:
         """Every unit it is priced in, including those that ``UNITS`` lacks."""
         prices = self._parsed_call["prices"]
-        for each in prices if isinstance(prices, list) else [{"prices": prices}]:
+        standard = prices if isinstance(prices, list) else [{"prices": prices}]
+        for each in (*standard, *(self._parsed_call.get("price_variants") or ())):
             yield from (unit for unit, value in each["prices"].items() if value is not None)
 
 
@@ -86,7 +87,7 @@ class GenaiPrices:
         return tuple(sorted(found - UNITS.keys()))
 
     def find(self, provider: str, name: str) -> GenaiPricesModel | None:
-        """Return the provider's model with this name, by the data's own matching rules."""
+        """Return the provider's model with this name, or a fallback provider's, by the data's own matching rules."""
         lower = name.lower()
         dashed = _COMPACT_DATE.sub(r"-\1-\2-\3", lower)
         for called in dict.fromkeys((lower, dashed)):

