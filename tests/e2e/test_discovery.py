@@ -23,7 +23,7 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
 from intermodal.config import config_file
-from intermodal.local.discovery import server_directory
+from intermodal.local.discovery import scanner, server_directory
 from intermodal.testing import EmulatedLMStudio, EmulatedOllama, Engine, ListedModel
 from intermodal.testing.emulated_servers import Family
 
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.e2e
 FAMILIES = pytest.mark.parametrize("family", ["old", "new"])
 EYE, BLIND = ListedModel("tiny-eye:latest", sees=True), ListedModel("smollm2:135m")
 FEW = ("--max-tokens", "8", "--at-least", "tiny")
+PATIENCE = 10.0  # seconds: a server on a busy machine answers later than a user would wait for
 SEEN = (*FEW, "--keep", "appearance")  # the image itself, and not what an ear or a reader makes of it
 
 
@@ -40,6 +41,7 @@ def found(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def write(*addresses: str, more: str = "") -> None:
         monkeypatch.delenv("INTERMODAL_DISCOVERY")
+        monkeypatch.setattr(scanner, "SECONDS", PATIENCE)
         path = config_file.config_path(os.environ)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{more}\n[discovery]\nusual_ports = false\naddresses = {json.dumps(addresses)}\n")
