@@ -84,7 +84,7 @@ FUNCTIONS = {
     "intermodal.catalog.snapshot.interpretation.licence_of": 8_192,
     "intermodal.catalog.snapshot.interpretation.tier_of": 8_192,
     "intermodal.catalog.model_rows.size_in_name": 8_192,
-    "intermodal.catalog.search._kind": 4_096, "intermodal.catalog.token_rules.vocabulary_of": 8_192,
+    "intermodal.catalog.search._kind": 4_096, "intermodal.catalog.token_rule_rows.vocabulary_of": 8_192,
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import random
 
 import msgspec
 
-from intermodal.catalog.token_rules import ModelFamily, TokenRule
+from intermodal.catalog.token_rule_rows import ModelFamily, TokenRule
 from intermodal.catalog.types import (
     FREE,
     Catalog,

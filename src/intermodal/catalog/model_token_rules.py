@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from intermodal.catalog.token_rules import Aspect, ModelFamilies, ModelTokenRules, vocabulary_of
+from intermodal.catalog.token_rule_rows import Aspect, ModelFamilies, ModelTokenRules, vocabulary_of
 from intermodal.catalog.types import Model
 
 BILLED_BY_LENGTH = "billed by its length, not by tokens"

@@ -28,7 +28,7 @@ from intermodal.catalog.model_names import (
 )
 from intermodal.catalog.shipped_rows import DATA, read_toml, shipped_rows
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
-from intermodal.catalog.token_rules import host_in_name
+from intermodal.catalog.token_rule_rows import host_in_name
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.core.content import Value
 from intermodal.core.hints import MODELS, choose_from, command, hint

@@ -17,7 +17,13 @@ from intermodal.catalog.host_rows import HostRow, decode_row
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.plugin_rows import plugin_hosts
 from intermodal.catalog.thinking_models import with_thinking
-from intermodal.catalog.token_rules import EXACT_VOCABULARIES, OPEN_WEIGHTS, ModelFamilies, ModelFamily, vocabulary_of
+from intermodal.catalog.token_rule_rows import (
+    EXACT_VOCABULARIES,
+    OPEN_WEIGHTS,
+    ModelFamilies,
+    ModelFamily,
+    vocabulary_of,
+)
 from intermodal.catalog.types import Endpoint, Host, Model
 from intermodal.core.content import Value
 from intermodal.errors import ConfigError

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal.catalog import model_kinds
 from intermodal.catalog.provenance import DisputedCapability, citation
-from intermodal.catalog.token_rules import ModelFamilies, ModelFamily
+from intermodal.catalog.token_rule_rows import ModelFamilies, ModelFamily
 from intermodal.core.content import Kind, Value
 from intermodal.core.quantity import Quantity
 from intermodal.core.request import Tier, Zone
@@ -292,8 +292,8 @@ class Model(Value):
         languages: ISO 639-1; () means many, or unknown.
         translates: languages into which it translates any speech, ISO 639-1; () if it only transcribes.
         tokenizer: the vocabulary that counts its text exactly ("" if only a range is known).
-        vocabulary: the vocabulary whose factors estimate its text without a tokenizer (``catalog/token_rules.py``), ""
-            if unknown.
+        vocabulary: the vocabulary whose factors estimate its text without a tokenizer
+            (``catalog/token_rule_rows.py``), "" if unknown.
         image_tokens: the rule that counts its input images if it is not its family's (``Catalog.families``), else "".
         labels: labels of its classification head; () if it has none. independent: it scores each label separately, or
             can.

@@ -1,4 +1,4 @@
-"""The ``intermodal`` command: imports each verb on first use, and maps errors to exit codes in one place."""
+"""The ``intermodal`` command: imports each verb on first use, and ends with an error's exit code (``errors.py``)."""
 
 from __future__ import annotations
 

@@ -18,9 +18,10 @@ from msgspec.structs import replace
 
 from intermodal.client import request_builder
 from intermodal.client.answer import Answer
-from intermodal.client.planner_inputs import PreparedRequest, check_approved, check_callable, check_plan_steps, prepare
+from intermodal.client.planner_inputs import PreparedRequest, prepare
 from intermodal.client.request_builder import AskOptions, FileLike, Schema, continues_conversation, with_options
 from intermodal.client.resources import ClientResources
+from intermodal.client.saved_plan import check_callable, check_plan_steps, check_saved_plan
 from intermodal.client.verbs import ClientVerbs
 from intermodal.core.hints import Hint, spell_text
 from intermodal.core.request import Request
@@ -226,7 +227,7 @@ class AsyncClient(ClientVerbs, ClientResources):
         """Reopen the media of an approved plan. Raises PlanStale if they differ from the approved ones."""
         check_plan_steps(saved.plan, len(saved.facts.parts))
         prepared = await prepare(saved.request, self, ranking=False)
-        check_approved(saved, prepared.inputs)
+        check_saved_plan(saved, prepared.inputs)
         return prepared
 
     @overload

@@ -27,7 +27,7 @@ from intermodal.catalog.shipped_rows import shipped_families, shipped_rows
 from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.file import RivalPrice, Snapshot, SnapshotRow
 from intermodal.catalog.thinking_models import thinking_of
-from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules, bare_name, host_in_name
+from intermodal.catalog.token_rule_rows import ModelFamilies, ModelTokenRules, bare_name, host_in_name
 from intermodal.catalog.types import FREE, Catalog, Endpoint, Evidence, Model, Price
 from intermodal.config.config_file import Config, snapshot_file
 from intermodal.core.content import KINDS, Kind, Value, sum_scripts

@@ -10,8 +10,8 @@
     collect    build the planner's ``Inputs`` from facts, catalog, machine, statistics and date
     rank       rank the pages of documents that do not fit whole, with an encoder
 
-The planner reads nothing else; all I/O after planning is in ``executor/``. A saved plan is checked against the same
-inputs before it runs.
+The planner reads nothing else; all I/O after planning is in ``executor/``. ``saved_plan.py`` compares a saved plan with
+the same inputs before it runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import copy
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -32,12 +31,10 @@ from intermodal.concurrency.offload import TOOLS, is_long, offload
 from intermodal.core.content import Kind, MediaPart, Part, Text
 from intermodal.core.request import JsonOutput, Policy, Request, ScoresOutput
 from intermodal.core.today import today
-from intermodal.errors import InputError, IntermodalError, NoRoute, PlanStale, UsageError
-from intermodal.planner.catalog_index import needs_consent
+from intermodal.errors import InputError, IntermodalError, UsageError
 from intermodal.planner.planning_case import question_of
 from intermodal.plans.facts import QuestionFacts, need_conversion
-from intermodal.plans.plan import Inputs, PartRef, Plan, SavedPlan, input_references
-from intermodal.plans.step import REPLAN, Call, Check, parameters_of
+from intermodal.plans.plan import Inputs
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Catalog
@@ -153,60 +150,6 @@ def vocabularies_to_count(catalog: Catalog) -> frozenset[str]:
         for e in catalog.endpoints
         if e.model.tokenizer and (e.host.id in catalog.consent or e.host.zone == "machine")
     )
-
-
-def check_plan_steps(plan: Plan, parts: int) -> None:
-    """Raise PlanStale for a step with inputs or parameters that this version does not understand.
-
-    Inputs must refer to the ``parts`` of the request or to steps of the same candidate.
-    """
-    for candidate in (plan.chosen, *plan.fallbacks):
-        ids = {step.id for step in candidate.steps}
-        for step in candidate.steps:
-            for each in input_references(step):
-                if each.index >= parts if isinstance(each, PartRef) else each.id not in ids:
-                    where = f"step {step.id} ({step.op})"
-                    raise PlanStale(f"the input {str(each)!r} is not in the plan", where=where, todo=REPLAN)
-            if not isinstance(step, Check):
-                parameters_of(step)
-
-
-def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
-    """Raise PlanStale unless the media are unchanged since approval and the plan's endpoints may still be called."""
-    for before, now in zip_longest(saved.facts.parts, inputs.facts.parts):  # files may have changed
-        if before is None or now is None or before.digest != now.digest:
-            known = now or before
-            assert known is not None
-            raise PlanStale(
-                "changed since the plan was approved",
-                where=next(iter(known.origins), known.name),
-                todo=REPLAN,
-            )
-    for step in saved.plan.chosen.steps:
-        if isinstance(step, Call):
-            endpoint = inputs.catalog.by_id.get(step.endpoint)
-            if endpoint is None or not endpoint.ready:
-                why = endpoint.missing if endpoint is not None else "no longer in the catalog"
-                raise PlanStale(
-                    f"the approved plan needs it, but: {why}",
-                    where=step.endpoint,
-                    todo=(endpoint.todo if endpoint is not None else "") or REPLAN,
-                )
-            allowed = (*inputs.catalog.consent, *saved.request.policy.hosts)
-            if needs_consent(endpoint) and endpoint.host.id not in allowed:
-                raise PlanStale(
-                    f"the approved plan needs it, but there is no consent for host {endpoint.host.id} any more",
-                    where=step.endpoint,
-                    todo=f"run: intermodal hosts add {endpoint.host.id}",
-                )
-
-
-def check_callable(plan: Plan, catalog: Catalog) -> None:
-    """Raise NoRoute if an endpoint of the plan cannot be called, for example because its API key is missing."""
-    for step in plan.chosen.steps:
-        endpoint = catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
-        if endpoint is not None and not endpoint.ready:
-            raise NoRoute(f"cannot be called: {endpoint.missing}", where=endpoint.id, todo=endpoint.todo)
 
 
 @dataclass(frozen=True)

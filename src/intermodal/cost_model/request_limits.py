@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import NamedTuple
 
-from intermodal.catalog.token_rules import ModelTokenRules
+from intermodal.catalog.token_rule_rows import ModelTokenRules
 from intermodal.core.content import KINDS
 
 BASE64 = 4 / 3  # bytes sent per byte of media

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.catalog.token_rules import Aspect, ModelTokenRules
+from intermodal.catalog.token_rule_rows import Aspect, ModelTokenRules
 from intermodal.core.content import Kind, Scripts, Value
 from intermodal.core.hints import setting
 from intermodal.core.quantity import Quantity, between, exact, total, unknown

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 
 from msgspec import Struct
 
-from intermodal.catalog.token_rules import ModelTokenRules
+from intermodal.catalog.token_rule_rows import ModelTokenRules
 from intermodal.core.content import Scripts, Value, sum_scripts
 from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.cost_model.image_tokens import cells_of_budget, image_tokens, qwen_resized

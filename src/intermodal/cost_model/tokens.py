@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from intermodal.catalog.token_rules import ASSUMED_PREFIX, OPEN_WEIGHTS
+from intermodal.catalog.token_rule_rows import ASSUMED_PREFIX, OPEN_WEIGHTS
 from intermodal.core.content import Scripts
 from intermodal.core.quantity import Quantity, between, exact
 from intermodal.cost_model.text_factors import FACTORS

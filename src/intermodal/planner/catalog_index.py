@@ -22,7 +22,7 @@ from msgspec import Struct
 from intermodal.catalog.image_options import supported_image_options
 from intermodal.catalog.model_token_rules import token_rules_of
 from intermodal.catalog.reasoning_effort import ThinkingRequest
-from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules
+from intermodal.catalog.token_rule_rows import ModelFamilies, ModelTokenRules
 from intermodal.catalog.types import Catalog, Endpoint, Task
 from intermodal.core.bounded_cache import BoundedCache
 from intermodal.core.request import TIERS, Tier

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from intermodal.catalog.shipped_rows import shipped_families
-from intermodal.catalog.token_rules import ASPECTS, ModelFamilies, ModelFamily, TokenRule, bare_name
+from intermodal.catalog.token_rule_rows import ASPECTS, ModelFamilies, ModelFamily, TokenRule, bare_name
 from intermodal.cost_model.image_tokens import is_generated_image_rule, is_image_rule
 from intermodal.cost_model.token_rules import is_audio_rule, is_document_rule, is_video_rule
 from intermodal.cost_model.tool_tokens import is_tool_rule

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.catalog.token_rules import ASSUMED_PREFIX, vocabulary_of
+from intermodal.catalog.token_rule_rows import ASSUMED_PREFIX, vocabulary_of
 from intermodal.core.quantity import Quantity
 from intermodal.cost_model.text_factors import FACTORS
 from intermodal.cost_model.tokens import text_tokens

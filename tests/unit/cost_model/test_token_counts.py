@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.catalog.token_rules import ModelTokenRules
+from intermodal.catalog.token_rule_rows import ModelTokenRules
 from intermodal.catalog.types import Price
 from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.cost_model import image_tokens

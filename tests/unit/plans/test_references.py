@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.plans import example_plans
 
-from intermodal.client.planner_inputs import check_plan_steps
+from intermodal.client.saved_plan import check_plan_steps
 from intermodal.errors import PlanStale
 from intermodal.plans.plan import (
     PartRef,
