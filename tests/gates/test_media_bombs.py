@@ -229,7 +229,7 @@ def test_d9_seconds_and_bytes_are_counted_while_decoding(media: Path, monkeypatc
 
     data = (media / "two_cities_25s.flac").read_bytes()
     monkeypatch.setattr(
-        decoder, "_probe", lambda data, media_type, compared: MediaProbeResult(seconds=exact(1.0, "fooled"))
+        decoder, "_probe", lambda data, media_type, with_comparison: MediaProbeResult(seconds=exact(1.0, "fooled"))
     )
     with pytest.raises(errors.InputTooLarge, match="more sound than its header says"):
         list(decoder.pcm(data, "audio/flac", lambda fraction, note: None))
