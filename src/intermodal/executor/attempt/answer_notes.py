@@ -31,16 +31,16 @@ def _quoted_reason(words: str) -> str:
     return f': "{reason}"' if reason else ""
 
 
-def stop_note(endpoint: str, limit: int | None, *, looped: bool, overran: bool) -> str:
-    """Return the note on an answer that was stopped for repeating itself or at its limit; "" if it was not stopped."""
+def stop_note(endpoint: str, limit: int | None, *, looped: bool, overran: bool, refusal: str) -> str:
+    """Return the note on an answer that ended early; "" if it did not.
+
+    It was stopped for repeating itself or at its limit, or its model refused to go on, for the reason in ``refusal``.
+    """
     if looped:
         return LOOP_STOPPED
-    return f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped" if overran else ""
-
-
-def refusal_note(words: str) -> str:
-    """Return the note on an answer in which the model refused to go on, with its reason; "" if it gave none."""
-    reason = _quoted_reason(words)
+    if overran:
+        return f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped"
+    reason = _quoted_reason(refusal)
     return f"the model refused to go on{reason}" if reason else ""
 
 
@@ -52,7 +52,7 @@ def answer_notes(
 
     Args:
         tokens: generated or allowed tokens. called: tools were called. thought: reasoning tokens among them.
-        stopped: why it ended early (``stop_note``, ``refusal_note``). repeats: it repeats itself.
+        stopped: why it ended early (``stop_note``). repeats: it repeats itself.
     """
     if stopped:
         return (stopped,)

@@ -27,7 +27,6 @@ from intermodal.executor.attempt.answer_notes import (
     answer_notes,
     deadline_error,
     refusal_error,
-    refusal_note,
     stop_note,
     stops_loops,
 )
@@ -378,13 +377,13 @@ class DirectAttempt:
         """Return the notes that the executor would have added to the answer."""
         exchange = self._exchange
         output_tokens, reasoning_tokens = self._reported_usage.output_tokens, self._reported_usage.reasoning_tokens
-        stopped = exchange.stopped and stop_note(
-            self._compiled.endpoint.id, self._limit, looped=exchange.stopped_for_loop, overran=exchange.overran
-        )
+        stopped = stop_note(
+            self._compiled.endpoint.id, self._limit, looped=exchange.stopped_for_loop, overran=exchange.overran,
+            refusal="".join(exchange.refusal),
+        )  # fmt: skip
         return answer_notes(
             exchange.finish, text, output_tokens or self._limit, called=bool(exchange.calls), thought=reasoning_tokens,
-            stopped=stopped or refusal_note("".join(exchange.refusal)),
-            repeats=self._compiled.schema is None and repeats(text),
+            stopped=stopped, repeats=self._compiled.schema is None and repeats(text),
         )  # fmt: skip
 
     def _truncated_prompt_error(self, exchange: UpstreamResponse) -> errors.CallError | None:

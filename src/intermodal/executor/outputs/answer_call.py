@@ -18,7 +18,7 @@ from intermodal.core.request import JsonOutput
 from intermodal.cost_model.memory import output_limit, requested_context
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
-from intermodal.executor.attempt.answer_notes import answer_notes, refusal_error, refusal_note, stop_note, stops_loops
+from intermodal.executor.attempt.answer_notes import answer_notes, refusal_error, stop_note, stops_loops
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.conversion import checks
@@ -303,8 +303,9 @@ async def _add_remarks(
     thought = finished_call.actual.usage.reasoning_tokens
     for note in answer_notes(
         result.finish_reason, result.text, tokens, called=bool(result.parts), thought=thought, repeats=looped,
-        stopped=stop_note(step.endpoint, limit, looped=result.looped, overran=result.overran)
-        or refusal_note(result.refusal),
+        stopped=stop_note(
+            step.endpoint, limit, looped=result.looped, overran=result.overran, refusal=result.refusal
+        ),
     ):  # fmt: skip
         await run.state.emit(Note(text=note, step=step.id, warns=True))
 
