@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,23 @@ def test_prices_that_are_not_data_are_refused_and_never_run(text: str, said: str
 def test_models_that_are_no_database_are_refused(data: bytes) -> None:
     with pytest.raises(ConfigError, match="is not the models.dev data that intermodal knows"):
         snapshot_from_wheels(fetched(data), HOSTS, snapshot_date="2026-11-25")
+
+
+def test_models_without_the_day_of_their_data_are_refused_with_what_is_missing(tmp_path: Path) -> None:
+    path = models_db(tmp_path / "db.sqlite")
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM metadata WHERE key = 'generated_at'")
+    with pytest.raises(ConfigError, match="intermodal knows .*generated_at"):
+        snapshot_from_wheels(fetched(path.read_bytes()), HOSTS, snapshot_date="2026-11-25")
+
+
+def test_units_of_conditional_prices_have_to_be_known_too(tmp_path: Path) -> None:
+    batch = "PriceVariant(when={'processing': 'batch'}, prices=ModelPrice(input_mtok=Decimal('1.25')"
+    assert batch in PRICES
+    prices = PRICES.replace(batch, f"{batch}, sunsets_kcount=Decimal('1')")
+    models = models_db(tmp_path / "db.sqlite").read_bytes()
+    made = snapshot_from_wheels(fetched(models, prices.encode()), HOSTS, snapshot_date="2026-11-25")
+    assert made.unknown_units == ("moon_landings_kcount", "sunsets_kcount")
 
 
 def test_a_wheel_s_name_says_its_version() -> None:

@@ -71,7 +71,7 @@ def read_models_dev(path: Path) -> ModelsDev:
         with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as db:
             db.row_factory = sqlite3.Row
             return _read_database(db)
-    except (sqlite3.Error, IndexError, KeyError, TypeError) as error:  # TypeError: of a row that is missing
+    except (sqlite3.Error, IndexError, KeyError) as error:
         raise ConfigError(
             f"is not the models.dev data that intermodal knows ({error})", where=where,
             todo="a newer intermodal may read it: pip install -U intermodal",
@@ -79,7 +79,8 @@ def read_models_dev(path: Path) -> ModelsDev:
 
 
 def _read_database(db: sqlite3.Connection) -> ModelsDev:
-    data_date = db.execute("SELECT value FROM metadata WHERE key = 'generated_at'").fetchone()["value"][:10]
+    metadata = {row["key"]: row["value"] for row in db.execute("SELECT key, value FROM metadata")}
+    data_date = metadata["generated_at"][:10]
     places = {
         row["id"]: ModelsDevHost(
             id=row["id"], name=row["name"], package=row["npm"], url=row["api"] or "", doc=row["doc"],
