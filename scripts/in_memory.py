@@ -41,8 +41,8 @@ def run_in(folder: Path, command: list[str]) -> int:
             if number != signal.SIGINT:  # Ctrl-C reaches the command as well
                 process.send_signal(number)
 
-        signal.signal(signal.SIGINT, pass_on)
-        signal.signal(signal.SIGTERM, pass_on)
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, pass_on)
         status = process.wait()
     return 128 - status if status < 0 else status
 

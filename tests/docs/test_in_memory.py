@@ -34,12 +34,14 @@ def test_temporary_files_are_removed_and_the_exit_status_is_that_of_the_command(
     assert Path(told).parent == tmp_path and not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("send", "number"), [(os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)])
+@pytest.mark.parametrize(
+    ("send", "number"), [(os.kill, signal.SIGTERM), (os.kill, signal.SIGHUP), (os.killpg, signal.SIGINT)]
+)
 def test_temporary_files_are_removed_where_the_command_is_ended(
     tmp_path: Path, send: Callable[[int, int], None], number: signal.Signals
 ) -> None:
     """By a signal to the outer process, which passes it on, or by Ctrl-C, which the terminal sends to both."""
-    waiting = f"{TOLD}; sys.stdout.flush(); import time; time.sleep(600)"
+    waiting = f"{TOLD}; sys.stdout.flush(); import time; [time.sleep(0.01) for _ in range(60_000)]"
     with in_memory(tmp_path, sys.executable, "-c", waiting) as process:
         assert process.stdout is not None and process.stdout.readline().strip()
         send(process.pid, number)
