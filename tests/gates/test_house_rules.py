@@ -209,25 +209,12 @@ def retired_words() -> set[str]:
     return {word.strip() for row in rows if row != "retired" for word in row.split(",")}
 
 
-def words_retired_from_every_name() -> set[str]:
-    """The words that the glossary refuses for variables, attributes, parameters and functions as well."""
+def words_refused(sentence: str) -> set[str]:
+    """The words that the glossary lists in a sentence of this form, in which ``...`` stands for them."""
     table = (ROOT / "docs" / "glossary.md").read_text().partition("## Retired words")[2]
-    sentence = re.search(r"refuses ([^.:|]+?) in every name", table)
-    return set(re.findall(r"`(\w+)`", sentence[1])) if sentence else set()
-
-
-def words_retired_as_functions() -> set[str]:
-    """The words that the glossary refuses as the whole name of a function or method."""
-    table = (ROOT / "docs" / "glossary.md").read_text().partition("## Retired words")[2]
-    sentence = re.search(r"functions and methods that are named ([^.:|]+?) alone", table)
-    return set(re.findall(r"`(\w+)`", sentence[1])) if sentence else set()
-
-
-def words_retired_as_variables() -> set[str]:
-    """The words that the glossary refuses as the whole name of a variable or parameter."""
-    table = (ROOT / "docs" / "glossary.md").read_text().partition("## Retired words")[2]
-    sentence = re.search(r"variables and parameters that are named ([^.:|]+?) alone", table)
-    return set(re.findall(r"`(\w+)`", sentence[1])) if sentence else set()
+    before, _, after = sentence.partition(" ... ")
+    found = re.search(f"{re.escape(before)} ([^.:|]+?) {re.escape(after)}", table)
+    return set(re.findall(r"`(\w+)`", found[1])) if found else set()
 
 
 def names_in(node: ast.AST) -> Iterator[str]:
@@ -270,7 +257,7 @@ def test_no_module_or_class_is_named_by_a_retired_word() -> None:
 
 def test_some_retired_words_are_part_of_no_name_at_all() -> None:
     """Variables and attributes too: they are read more often than the names of classes."""
-    words = words_retired_from_every_name()
+    words = words_refused("refuses ... in every name")
     assert words and words <= retired_words()
     sample = (
         "def f(self, purse, *, all_tills=()):\n    self._slate, distill = OF_TONGUE(still=purse), translate.tillage\n"
@@ -290,7 +277,7 @@ def test_some_retired_words_are_part_of_no_name_at_all() -> None:
 
 def test_no_function_is_named_by_a_participle_alone() -> None:
     """A function is named by what it does or returns; ``_told`` and ``made`` name neither."""
-    words = words_retired_as_functions()
+    words = words_refused("functions and methods that are named ... alone")
     assert {"told", "said", "found"} <= words
     bad = [f"{place(path, node)} {node.name}" for path in MODULES for node in functions(path)
            if node.name.strip("_") in words]  # fmt: skip
@@ -309,7 +296,7 @@ def bound_names(path: Path) -> Iterator[tuple[ast.AST, str]]:
 
 def test_no_variable_is_named_by_a_participle_or_pronoun_alone() -> None:
     """A variable is named by what it holds; ``told``, ``mine`` and ``there`` make a reader look for it."""
-    words = words_retired_as_variables()
+    words = words_refused("variables and parameters that are named ... alone")
     assert {"told", "mine", "there"} <= words
     bad = [f"{place(path, node)} {name}" for path in MODULES for node, name in bound_names(path)
            if name.strip("_") in words]  # fmt: skip

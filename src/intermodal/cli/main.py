@@ -257,8 +257,8 @@ def _bug_report(error: BaseException) -> errors.IntermodalError:
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
     own_frames = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
-    path = own_frames[-1].filename.rpartition(f"intermodal{os.sep}")[2] if own_frames else ""
-    place = f" in {path} line {own_frames[-1].lineno}" if own_frames else ""
+    last = own_frames[-1] if own_frames else None
+    place = "" if last is None else f" in {last.filename.rpartition(f'intermodal{os.sep}')[2]} line {last.lineno}"
     todo = "please report it; INTERMODAL_DEBUG=1 shows the whole traceback"
     return errors.IntermodalError(f"unexpected {type(error).__name__}{place}", todo=todo)
 

@@ -179,30 +179,29 @@ def _start_slow_verb(folder: Path, *ignored: signal.Signals) -> subprocess.Popen
     return process
 
 
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_ends_it_at_its_work_with_its_code(tmp_path: Path, stop: signal.Signals, code: int) -> None:
-    with _start_slow_verb(tmp_path) as process:
-        process.send_signal(stop)
-        assert process.wait(120) == code
+def _interrupted_by(verb: subprocess.Popen[bytes], *sent: signal.Signals) -> int:
+    """Send signals to a verb, and return its exit code. It has to say that it was interrupted."""
+    with verb as process:
+        for each in sent:
+            process.send_signal(each)
+        code = process.wait(120)
         assert process.stderr is not None
         assert process.stderr.read().strip() == b"intermodal: interrupted"
+    return code
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_it_at_its_work_with_its_code(tmp_path: Path, stop: signal.Signals, code: int) -> None:
+    assert _interrupted_by(_start_slow_verb(tmp_path), stop) == code
 
 
 def test_a_verb_in_the_background_of_a_script_is_ended_by_kill(tmp_path: Path) -> None:
     """A shell without job control ignores SIGINT for what it starts in the background."""
-    with _start_slow_verb(tmp_path, signal.SIGINT) as process:
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 143
-        assert process.stderr is not None
-        assert process.stderr.read().strip() == b"intermodal: interrupted"
+    assert _interrupted_by(_start_slow_verb(tmp_path, signal.SIGINT), signal.SIGINT, signal.SIGTERM) == 143
 
 
 def test_a_verb_under_nohup_goes_on_when_the_terminal_closes(tmp_path: Path) -> None:
-    with _start_slow_verb(tmp_path, signal.SIGHUP) as process:
-        process.send_signal(signal.SIGHUP)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 143
+    assert _interrupted_by(_start_slow_verb(tmp_path, signal.SIGHUP), signal.SIGHUP, signal.SIGTERM) == 143
 
 
 def test_a_reader_who_leaves_is_no_error() -> None:

@@ -34,7 +34,6 @@ async def scan_servers(
     *,
     date: str,
     before: Mapping[str, DiscoveredServer] | None = None,
-    seconds: float | None = None,
 ) -> tuple[DiscoveredServer, ...]:
     """Return the servers found at these addresses, in their order. Addresses without a listener are omitted.
 
@@ -44,14 +43,13 @@ async def scan_servers(
         date: current time, UTC to the minute.
         before: previous results by address. Details of a model with the same digest on the same server version are
             reused.
-        seconds: timeout of the whole scan; None for ``SECONDS``.
     """
     import anyio
 
     transport = Transport()
     visits = [_Visit(server, kinds, transport, (before or {}).get(server.base_url), date) for server in servers]
     try:
-        with anyio.move_on_after(SECONDS if seconds is None else seconds):
+        with anyio.move_on_after(SECONDS):
             async with anyio.create_task_group() as group:
                 for visit in visits:
                     group.start_soon(visit.visit)

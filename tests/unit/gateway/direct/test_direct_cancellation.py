@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from intermodal.executor.direct.direct_attempt import DirectAttempt
 from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.protocols.upstream_response import UpstreamResponse
 from intermodal.store.attempt_journal import SLOTS
+from intermodal.store.rows import AttemptRow
 from intermodal.telemetry.request_record import RequestRecord
 from intermodal.transport.http1 import HostConnection
 
@@ -110,11 +111,13 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 JSON = {"response_format": {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}}
 
 
-@pytest.mark.parametrize("failed", [True, False], ids=["failed", "to be repaired"])
-def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_executor_goes_on(
-    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, failed: bool
-) -> None:
-    """It may have been charged, or was answered with what has to be repaired: row, log and metrics say so."""
+def leave_during(
+    function: str, patch: pytest.MonkeyPatch, *, failed: bool
+) -> tuple[AttemptRow, RequestRecord, Mapping[tuple[str, str], int]]:
+    """Have a client leave while this function works after its first attempt, which failed or is to be repaired.
+
+    Returns the row of the attempt, the record of the request, and the attempts in the metrics.
+    """
     PLAYS["now"] = refusal(500) if failed else whole("no JSON")
     more: dict[str, Any] = {} if failed else JSON
     at = threading.Event()
@@ -123,17 +126,28 @@ def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_executor_goe
         at.set()
         await asyncio.sleep(30)
 
-    monkeypatch.setattr("intermodal.gateway.endpoints.chat.plan_request", slow)
+    patch.setattr(function, slow)
     with GatewayServer() as house:
         told: list[RequestRecord] = []
-        monkeypatch.setattr(house.gateway, "tell", told.append)
+        patch.setattr(house.gateway, "tell", told.append)
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
             line.sendall(request(stream=False, max_tokens=100, **more))
             assert at.wait(10)
         until(lambda: clean(house) and bool(told))
         until(lambda: bool(house.gateway.client.store.attempts(-1)))
         (row,), (served,) = house.gateway.client.store.attempts(-1), told
-        metrics = house.gateway.context.metrics.attempts
+        return row, served, house.gateway.context.metrics.attempts
+
+
+FAILED_OR_NOT = pytest.mark.parametrize("failed", [True, False], ids=["failed", "to be repaired"])
+
+
+@FAILED_OR_NOT
+def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_executor_goes_on(
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, failed: bool
+) -> None:
+    """It may have been charged, or was answered with what has to be repaired: row, log and metrics say so."""
+    row, served, metrics = leave_during("intermodal.gateway.endpoints.chat.plan_request", monkeypatch, failed=failed)
     assert (row.spent == row.reservation.cost_high) is failed and row.spent > 0
     assert (served.attempts, served.cost) == (1, pytest.approx(row.spent, abs=1e-9))
     assert (served.error, served.last_endpoint) == ("client_left", "cloud:cloud/strong")
@@ -142,28 +156,11 @@ def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_executor_goe
     assert metrics["cloud:cloud/strong", "call"] == failed
 
 
-@pytest.mark.parametrize("failed", [True, False], ids=["failed", "to be repaired"])
+@FAILED_OR_NOT
 def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_run_takes_it_up(
     wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, failed: bool
 ) -> None:
-    PLAYS["now"] = refusal(500) if failed else whole("no JSON")
-    more: dict[str, Any] = {} if failed else JSON
-    at = threading.Event()
-
-    async def slow(*args: object) -> None:
-        at.set()
-        await asyncio.sleep(30)
-
-    monkeypatch.setattr("intermodal.executor.run.run_to_answer", slow)
-    with GatewayServer() as house:
-        told: list[RequestRecord] = []
-        monkeypatch.setattr(house.gateway, "tell", told.append)
-        with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
-            line.sendall(request(stream=False, max_tokens=100, **more))
-            assert at.wait(10)
-        until(lambda: clean(house) and bool(told))
-        until(lambda: bool(house.gateway.client.store.attempts(-1)))
-        (row,), (served,) = house.gateway.client.store.attempts(-1), told
+    row, served, _ = leave_during("intermodal.executor.run.run_to_answer", monkeypatch, failed=failed)
     assert (served.attempts, served.cost) == (1, pytest.approx(row.spent, abs=1e-9))
     assert (served.error, served.last_endpoint) == ("client_left", "cloud:cloud/strong")
 
