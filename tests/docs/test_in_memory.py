@@ -18,7 +18,8 @@ TOLD = "import pathlib, sys, tempfile; pathlib.Path(tempfile.mkdtemp(), 'kept').
 
 def in_memory(folder: Path, *command: str) -> subprocess.Popen[str]:
     program = (
-        f"import pathlib, sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import in_memory;"
+        f"import pathlib, signal, sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import in_memory;"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); signal.signal(signal.SIGINT, signal.default_int_handler);"
         f"sys.exit(in_memory.run_in(pathlib.Path({str(folder)!r}), sys.argv[1:]))"
     )
     return subprocess.Popen(
