@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from intermodal.client.async_client import PreparedRequest, plan_from
 from intermodal.concurrency.offload import is_long, is_long_request, offload
-from intermodal.events import Event, Finished, Rerouted, StepFinished, StepStarted
+from intermodal.events import Event, Finished, Rerouted, StepFinished, StepStarted, TextDelta
 from intermodal.gateway.billing import KeyAllowance, billed_run
 from intermodal.gateway.requests.prompt_size_check import check_prompt_size
 from intermodal.gateway.state.conversations import conversation_digest
@@ -78,24 +78,38 @@ def run_plan(
     allowance = KeyAllowance(context.ledger, None if after is None else after.given)
     record = request.served
     record.record_plan(plan, live=live)
+    counter = _EventCounter(context.metrics, record)
     running = context.client.execute(
-        prepared, plan, live=live, tried=tried, allowance=allowance, unread=record.feed_unread
+        prepared, plan, live=live, tried=tried, allowance=allowance, unread=counter.count_unread
     )
-    events = _count_events(running, context.metrics, record)
-    return billed_run(allowance, request, plan, events, tried)
+    return billed_run(allowance, request, plan, counter.count_events(running), tried)
 
 
-async def _count_events(
-    running: AsyncGenerator[Event], metrics: Metrics, record: RequestRecord
-) -> AsyncGenerator[Event]:
-    async with aclosing(running) as events:
-        ops: dict[str, str] = {}  # operations by step
-        async for event in events:
-            if isinstance(event, StepStarted):
-                ops[event.step] = event.op
-            metrics.count_event(event, ops.get(event.actual.step, "") if isinstance(event, StepFinished) else "")
-            record.feed(event)
-            yield event
+class _EventCounter:
+    """Counts the events of a run in the metrics and in the record of its request."""
+
+    def __init__(self, metrics: Metrics, record: RequestRecord) -> None:
+        self._metrics = metrics
+        self._record = record
+        self._ops: dict[str, str] = {}  # operations by step
+
+    async def count_events(self, running: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+        async with aclosing(running) as events:
+            async for event in events:
+                self._count_event(event)
+                yield event
+
+    def count_unread(self, event: Event) -> None:
+        """Count an event of a run whose client left before reading it: attempts were made, words were not shown."""
+        if not isinstance(event, TextDelta):
+            self._count_event(event)
+
+    def _count_event(self, event: Event) -> None:
+        if isinstance(event, StepStarted):
+            self._ops[event.step] = event.op
+        op = self._ops.get(event.actual.step, "") if isinstance(event, StepFinished) else ""
+        self._metrics.count_event(event, op)
+        self._record.feed(event)
 
 
 async def remember_turn(

@@ -162,11 +162,6 @@ class RequestRecord(Struct, eq=False):
         elif isinstance(event, Finished):
             self.endpoint = event.endpoint
 
-    def feed_unread(self, event: Event) -> None:
-        """Record an event of a run whose client left before reading it: attempts were made, words were not shown."""
-        if not isinstance(event, TextDelta):
-            self.feed(event)
-
     def record_call(self, call: ModelCall) -> None:
         """Record an attempt made without the executor; the attempt that answered has no ``error``.
 

@@ -266,7 +266,7 @@ class ClientSink:
             context.metrics.count_direct(compiled.endpoint.id, usage.input_tokens, usage.output_tokens, ending.counts)
         elif report.how == "unusable":
             context.metrics.count_tokens(ending.outcome.usage.input_tokens, ending.outcome.usage.output_tokens)
-        elif report.how != "left":
+        else:
             context.metrics.attempt(compiled.endpoint.id, report.code)
 
     def store_turn(self, text: str, calls: tuple[ToolCall, ...], items: Sequence[Mapping[str, Any]]) -> None:

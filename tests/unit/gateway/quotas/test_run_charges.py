@@ -38,14 +38,15 @@ def whole(content: str) -> ScriptedReply:
 SILENT = ScriptedReply((60.0,), paid=True)
 BEGUN = ScriptedReply((HEAD, chunk(ROLE), chunk(delta("Pa")), 60.0), paid=True)
 LATER = refusal(429, headers={"retry-after": "30"})
-# What the host does with one request after the other, the rest of the body, and how many attempts are guessed at.
-COURSES: dict[str, tuple[tuple[ScriptedReply, ...], Mapping[str, Any], int]] = {
-    "unanswered": ((SILENT,), {}, 1),
-    "begun": ((BEGUN,), LIVE, 1),
-    "waits": ((LATER,), {}, 0),
-    "maybepaid": ((refusal(500), SILENT), {}, 2),
-    "repair": ((whole("no JSON"), SILENT), JSON, 1),
-    "repairwaits": ((whole("no JSON"), LATER), JSON, 0),
+# What the host does with one request after the other, the rest of the body, how many attempts are guessed at, and the
+# outcomes that the metrics count.
+COURSES: dict[str, tuple[tuple[ScriptedReply, ...], Mapping[str, Any], int, tuple[str, ...]]] = {
+    "unanswered": ((SILENT,), {}, 1, ("cancelled",)),
+    "begun": ((BEGUN,), LIVE, 1, ("cancelled",)),
+    "waits": ((LATER,), {}, 0, ("rate_limited",)),
+    "maybepaid": ((refusal(500), SILENT), {}, 2, ("call", "cancelled")),
+    "repair": ((whole("no JSON"), SILENT), JSON, 1, ("cancelled",)),
+    "repairwaits": ((whole("no JSON"), LATER), JSON, 0, ("rate_limited",)),
 }
 
 
@@ -70,8 +71,11 @@ def add_key() -> None:
 def test_a_client_that_leaves_pays_what_the_rows_of_its_attempts_say(
     wall: FaultyHost, course: str, more: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The record of the request, from which its log line is made, counts the same attempts and the same cost."""
-    plays, body, guessed = COURSES[course]
+    """The record of the request, from which its log line is made, counts the same attempts and the same cost.
+
+    The metrics count how each attempt ended.
+    """
+    plays, body, guessed, outcomes = COURSES[course]
     settled: list[dict[str, Any]] = []
     records: list[RequestRecord] = []
     add_key()
@@ -98,6 +102,7 @@ def test_a_client_that_leaves_pays_what_the_rows_of_its_attempts_say(
         until(lambda: not house.gateway.active and bool(settled) and bool(records))
         house.until_written()
         rows = store.attempts(-1)
+        counted = dict(house.gateway.context.metrics.attempts)
     (told,) = settled
     assert len(rows) == len(plays)
     assert [row.state for row in rows].count("estimated") == guessed
@@ -106,6 +111,7 @@ def test_a_client_that_leaves_pays_what_the_rows_of_its_attempts_say(
     (record,) = records
     assert (record.error, record.attempts, record.last_endpoint) == ("client_left", len(rows), "cloud:cloud/strong")
     assert record.cost == pytest.approx(told["cost"], abs=1e-9)
+    assert counted == {("cloud:cloud/strong", outcome): 1 for outcome in outcomes}
 
 
 def _closed(store: Any) -> int:
