@@ -172,7 +172,7 @@ async def _events(response: Response, decoder: ReplyDecoder, *, buffered: bool) 
                     await anyio.lowlevel.checkpoint()
                 yield event
     if decoder.done:  # a reply read to its end returns its connection for the next request
-        with anyio.move_on_after(_LAST_BYTES):
+        with anyio.move_on_after(_LAST_BYTES), suppress(errors.CallError):  # the answer is complete
             await anext(chunks, None)
     for event in await offload(decoder.pending > HEAVY, decoder.close):
         yield event

@@ -336,6 +336,11 @@ CASES: dict[str, Case] = {
         [Model([events(ROLE, delta("Paris"), delta(None, "stop"), delta(" was"), usage(5), DONE)])], COUNTED
     ),
     "nodone": Case([Model([answer(WORDS, done=False)])], COUNTED),
+    # The connection closes after the answer's end and before that of the body.
+    "doneunended": Case(
+        [Model([events(ROLE, *map(delta, WORDS), delta(None, "stop"), usage(5), DONE, end="fin")])], COUNTED
+    ),
+    "wordsunended": Case([Model([events(ROLE, *map(delta, WORDS), usage(5), end="fin")])], COUNTED),
     "hangs": Case([Model([events(ROLE, delta("Paris"), delta(None, "stop"), end="stall")])], COUNTED),
     "names": Case(
         [
@@ -430,7 +435,8 @@ SAMPLE = (
     "furthersettings", "nothings", "toolslive",
     "toolturns", "turns", "png", "pngtools", "jpegs", "uncounted", "length", "silentlive", "refused", "refusedlive",
     "partslive",
-    "unasked", "atonce", "misnamed", "torncrlf", "apart", "lines", "unended", "noreason", "reasonless", "wordsafter",
+    "unasked", "atonce", "misnamed", "torncrlf", "apart", "lines", "unended", "doneunended", "wordsunended",
+    "noreason", "reasonless", "wordsafter",
     "overrun", "overrunwhole",
     "names", "early",
     "cutinband", "namederror", "firstinband", "ones503", "twos500", "twogone", "livetoolong", "thenbusy",
