@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-NEAR = 0.002  # seconds between a run in the journal and the same one in the store, which are rounded
+LOCAL_ZONES = 0.002  # seconds between a run in the journal and the same one in the store, which are rounded
 
 
 def idle_copy(folder: Path, runs: Iterable[Any], halves: Iterable[str]) -> Path:
@@ -38,7 +38,7 @@ def _rewrite(store: sqlite3.Connection, runs: list[Any]) -> None:
     """Shorten what belongs to a run of the journal, and drop what does not: it loaded the models."""
     for id, endpoint, seconds in store.execute("SELECT id, endpoint, seconds FROM runs").fetchall():
         there = (run for run in runs if run.endpoint == endpoint and run.seconds)
-        run = next((run for run in there if abs(run.seconds + run.load_seconds - (seconds or 0.0)) < NEAR), None)
+        run = next((run for run in there if abs(run.seconds + run.load_seconds - (seconds or 0.0)) < LOCAL_ZONES), None)
         if run is None:
             store.execute("DELETE FROM attempts WHERE run = ?", (id,))
             store.execute("DELETE FROM transforms WHERE run = ?", (id,))

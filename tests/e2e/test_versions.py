@@ -25,7 +25,7 @@ from intermodal.media.worker_client import MediaWorker
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 RECORD = Path(__file__).with_name("versions.json")
 CODES = Path(__file__).parents[1] / "media"
-NEAR = 0.3  # seconds, and steps of 32 of grey and of 256 of loudness, by which processors may differ
+LOCAL_ZONES = 0.3  # seconds, and steps of 32 of grey and of 256 of loudness, by which processors may differ
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def alike(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(alike, one, other))
     if isinstance(one, float | int) and isinstance(other, float | int):
-        return abs(one - other) <= NEAR
+        return abs(one - other) <= LOCAL_ZONES
     return bool(one == other)
 
 

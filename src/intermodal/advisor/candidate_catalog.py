@@ -33,10 +33,10 @@ from intermodal.core.content import Value
 from intermodal.core.hints import hint, setting
 from intermodal.core.quantity import Quantity, between
 from intermodal.core.request import Policy
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import UsageError
 from intermodal.planner.catalog_index import catalog_index, undominated_members
 from intermodal.planner.eligibility.usage_terms import terms_rejection
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.machine import Machine
 from intermodal.sizing.memory import memory_of_requests
 from intermodal.sizing.speed import speed_of_parameters

@@ -25,11 +25,11 @@ from intermodal.core.content import Kind as Content
 from intermodal.core.hints import action, hint, join_sentences
 from intermodal.core.quantity import exact, unknown
 from intermodal.core.request import TIERS, Request
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import NoRoute
 from intermodal.planner import plan_without_id
 from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR, is_floor_missed
 from intermodal.planner.explanation.plan_text import nearest_keeper_text
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.explain import fold_rejections
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine

@@ -18,8 +18,8 @@ from intermodal.advisor.question import AdviceQuestion, OutputName
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.core.content import Kind
 from intermodal.core.request import Aspect
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.planner.catalog_index import JOBS, Job
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.plan import Candidate, Plan, input_steps
 from intermodal.plans.step import Call
 from intermodal.questions.word_requests import kinds_asked_for_words

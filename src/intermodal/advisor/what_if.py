@@ -18,10 +18,10 @@ from intermodal.catalog.types import Catalog
 from intermodal.core.content import Value
 from intermodal.core.quantity import Quantity
 from intermodal.core.request import ZONES, Request
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import IntermodalError
 from intermodal.planner.catalog_index import what_is_missing
 from intermodal.planner.planner import plan
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.plan import Inputs
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import VerdictName

@@ -141,10 +141,10 @@ def resident(endpoint: Endpoint, client: Any) -> int | None:
     import os
 
     from intermodal.cli.up import resident_of
-    from intermodal.cost_model.rates import LOCAL_ZONES
     from intermodal.local.servers.lifecycle import all_servers
     from intermodal.local.servers.server_rows import endpoint_id
     from intermodal.local.servers.server_status import listening_process, resident_memory
+    from intermodal.plans.cpu_schedule import LOCAL_ZONES
 
     if endpoint.host.zone not in LOCAL_ZONES:
         return None

@@ -26,11 +26,10 @@ from intermodal.core.quantity import Quantity, between
 from intermodal.core.request import Zone
 from intermodal.cost_model.levels import ZEROS, Levels
 from intermodal.cost_model.token_calibration import TokenCalibration, endpoint_calibration
-from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
 
 UNKNOWN_CONTEXT = 4_096  # assumed if a server states none: the smallest common default
-LOCAL_ZONES = NEAR
 
 _NOT_MEASURED = "not measured here"
 _ELSEWHERE: dict[str, Quantity] = {  # hosted models in general

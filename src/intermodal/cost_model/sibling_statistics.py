@@ -17,8 +17,9 @@ from intermodal.catalog.default_speeds import is_assumed
 from intermodal.catalog.types import Endpoint
 from intermodal.core.quantity import Quantity, between
 from intermodal.cost_model.answer_length import LENGTH_FIGURE, MEAN_FIGURE
-from intermodal.cost_model.rates import LOCAL_ZONES, assumed_speed
+from intermodal.cost_model.rates import assumed_speed
 from intermodal.cost_model.token_calibration import CALIBRATION_FACTORS, FRAMING_FIGURES
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.statistics import Statistics
 
 SPEEDS = ("overhead", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture", "denoise", "latent")

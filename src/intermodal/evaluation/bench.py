@@ -22,9 +22,9 @@ from intermodal.client.async_client import AsyncClient, plan_from
 from intermodal.client.request_builder import make_request
 from intermodal.core.content import Value
 from intermodal.core.hints import hint, setting
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import BudgetExceeded, IntermodalError, UnknownModel
 from intermodal.events import TextDelta, fold
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.store.speed_regression import percentile
 
 if TYPE_CHECKING:

@@ -27,15 +27,15 @@ from intermodal.core.content import Kind, ToolCall, Value
 from intermodal.core.quantity import Quantity, between, exact
 from intermodal.core.request import JsonOutput, Sampling, TextOutput, Tool
 from intermodal.core.today import today
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.events import Event
-from intermodal.executor.attempt.capability_learning import NEAR
+from intermodal.executor.attempt.capability_learning import SELF_HOSTED
 from intermodal.executor.attempt.ledger import RunLedger
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import StepCaller
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.codecs import chat_codec, speaks_chat
 from intermodal.executor.drivers.interface import CallJob, CallResult
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.step import Call, StepEstimate
 from intermodal.protocols.calls import (
     ChatCall,
@@ -143,7 +143,7 @@ def plan_probes(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> Plann
     subjects: list[LessonSubject] = (
         [each for each in THINGS if each in only or each == "text"] if only else list(THINGS)
     )
-    if not only and endpoint.host.zone in NEAR and "document" not in endpoint.input:
+    if not only and endpoint.host.zone in SELF_HOSTED and "document" not in endpoint.input:
         subjects.remove("document")  # no self-hosted runtime accepts PDF; it is tried only if named
     calls = {about: _call(endpoint, about) for about in subjects}
     asks: tuple[LessonSubject, ...] = tuple(

@@ -24,7 +24,7 @@ from intermodal.executor.conversion import checks as conversion_checks
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
 from intermodal.executor.run_state import FinishedConversion, RunState
-from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.facts import ConversionOutcome, Facts
 from intermodal.plans.plan import Candidate, PartNeeds, Plan
 from intermodal.plans.step import Call, Check, Step, Transform
@@ -192,7 +192,7 @@ class Replanner:
         """Return True if every call of a route is made on this machine, by an endpoint that has not failed."""
         by_id = self._world.catalog.by_id
         names = {step.endpoint for step in route.steps if isinstance(step, Call)}
-        return not names & failed and all(name in by_id and by_id[name].host.zone in NEAR for name in names)
+        return not names & failed and all(name in by_id and by_id[name].host.zone in LOCAL_ZONES for name in names)
 
     def _requests(self, current: Candidate) -> tuple[Request, ...]:
         """Return the request with its remaining limits; then the same request restricted to the current endpoint."""
@@ -251,7 +251,7 @@ def may_receive_data(endpoint: str, policy: Policy, catalog: Catalog) -> bool:
     found = catalog.by_id.get(endpoint)
     if found is None or ZONES.index(found.host.zone) > ZONES.index(policy.farthest):
         return False
-    return found.host.zone in NEAR or found.host.id in (*catalog.consent, *policy.hosts)
+    return found.host.zone in LOCAL_ZONES or found.host.id in (*catalog.consent, *policy.hosts)
 
 
 def _seconds_left(candidate: Candidate, rest: Sequence[Step], finished: set[str]) -> float:

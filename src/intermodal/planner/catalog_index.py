@@ -26,11 +26,12 @@ from intermodal.catalog.token_rule_rows import ModelFamilies, ModelTokenRules
 from intermodal.catalog.types import Catalog, Endpoint, Task
 from intermodal.core.bounded_cache import BoundedCache
 from intermodal.core.request import TIERS, Tier
-from intermodal.cost_model.rates import DAYS_AND_EFFORTS, LOCAL_ZONES, Rates, ideal_rates, known_rates, rate_dimensions
+from intermodal.cost_model.rates import DAYS_AND_EFFORTS, Rates, ideal_rates, known_rates, rate_dimensions
 from intermodal.cost_model.sibling_statistics import with_sibling_figures
 from intermodal.cost_model.token_rules import TokenRules, native_token_rules
 from intermodal.errors import UsageError
 from intermodal.planner.eligibility.usage_terms import endpoint_terms
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.statistics import Statistics
 
 Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score", "draw"]

@@ -32,15 +32,7 @@ from intermodal.core.request import (
 )
 from intermodal.cost_model.answer_length import AnswerLength, kind_of_request, typical_length
 from intermodal.cost_model.levels import ZEROS, Levels, add_levels, levels
-from intermodal.cost_model.rates import (
-    LOCAL_ZONES,
-    MediaRates,
-    Rates,
-    endpoint_rates,
-    known_rates,
-    media_rates,
-    reasoning_tokens,
-)
+from intermodal.cost_model.rates import MediaRates, Rates, endpoint_rates, known_rates, media_rates, reasoning_tokens
 from intermodal.cost_model.token_rules import TokenRules
 from intermodal.cost_model.tokens import Vocabulary, text_part_tokens
 from intermodal.cost_model.tool_tokens import schema_tokens, tool_tokens
@@ -52,6 +44,7 @@ from intermodal.planner.eligibility.privacy_labels import is_private, label_matc
 from intermodal.planner.part_bundles import Bundle, make_bundles
 from intermodal.planner.route_estimates.image_generation import check_image_settings, drawing_memory
 from intermodal.planner.route_estimates.voice import Voice
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import INPUTS_VERSION

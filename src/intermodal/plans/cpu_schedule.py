@@ -19,7 +19,7 @@ from typing import NamedTuple
 from intermodal.catalog.types import Endpoint
 from intermodal.plans.machine import Machine
 
-NEAR = ("process", "machine")  # zones whose models share this machine's cores
+LOCAL_ZONES = ("process", "machine")  # zones whose models share this machine's cores
 MOST_DECODERS = 8
 DECODER_START_SECONDS = 0.1  # approximate seconds to start a decoder; a shorter job waits for a running one
 DECODER_BYTES = 128 << 20  # memory of a working decoder; 57 to 107 MiB measured (benchmarks/results/large_files.md)
@@ -72,7 +72,7 @@ def core_use(endpoint: Endpoint | None, cores: int) -> CoreUse:
     if endpoint is None:
         return DECODER_USE
     zone = endpoint.host.zone
-    if zone not in NEAR:
+    if zone not in LOCAL_ZONES:
         return REMOTE_USE
     cores_taken = threads(endpoint.host.protocol, cores) if zone == "process" else cores
     return CoreUse(cores_taken, endpoint.id)

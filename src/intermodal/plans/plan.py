@@ -27,7 +27,7 @@ from intermodal.core.hints import Hint, Surface, spell_text
 from intermodal.core.quantity import Quantity
 from intermodal.core.request import Aspect, Message, Objective, Request, Tier, Zone
 from intermodal.errors import PlanStale
-from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.display import RENDERERS
 from intermodal.plans.facts import Facts, Need, PropertiesNeed
 from intermodal.plans.machine import Machine
@@ -371,7 +371,7 @@ def why_not_direct(route: Candidate, endpoint: Endpoint) -> str:
         return "its host counts its tokens first"
     if any(each.kind != "image" for each in route.takes):
         return "it has files that are not images"
-    if route.takes and endpoint.host.zone in NEAR:
+    if route.takes and endpoint.host.zone in LOCAL_ZONES:
         return "its images are encoded again for a host nearby"
     return ""
 

@@ -13,7 +13,7 @@ from typing import Literal
 from intermodal.core.content import Kind, Value
 from intermodal.core.quantity import Quantity, total
 from intermodal.plans import explain, numbers
-from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.explain import place_of_send
 from intermodal.plans.plan import Candidate, NativeInput, PartRef, Send, input_references, input_steps
 from intermodal.plans.step import Call, Check, Step, Transform
@@ -207,7 +207,9 @@ class _Maker:
         self._paths = paths
         self._checks = checks_by_step(candidate)
         self._drawn_checks: set[str] = set()  # a check of several steps is drawn under the first of them
-        self._remote_places = {each.host: place_of_send(each) for each in candidate.sends if each.zone not in NEAR}
+        self._remote_places = {
+            each.host: place_of_send(each) for each in candidate.sends if each.zone not in LOCAL_ZONES
+        }
         self._native_inputs = {str(PartRef(each.part)): each for each in candidate.takes}
 
     def node(self, key: str, keys: list[str], column: int) -> GraphNode:

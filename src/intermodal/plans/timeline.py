@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from intermodal.core.content import Value
 from intermodal.events import Actual, Checked, Result
 from intermodal.plans import cpu_schedule, numbers
-from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse, CpuTask
+from intermodal.plans.cpu_schedule import DECODER_USE, LOCAL_ZONES, REMOTE_USE, CoreUse, CpuTask
 from intermodal.plans.plan import Candidate, Plan, input_steps
 from intermodal.plans.plan_graph import ALIKE, SHOWN
 from intermodal.plans.step import Call, Check, Step, Transform
@@ -110,7 +110,7 @@ def timeline(plan: Plan, result: Result) -> Timeline:
 
 def schedule(candidate: Candidate) -> dict[str, TimelineSpan]:
     """Return the planned span of each step of a route, using middle estimates. Checks take no time."""
-    remote_hosts = {each.host for each in candidate.sends if each.zone not in NEAR}
+    remote_hosts = {each.host for each in candidate.sends if each.zone not in LOCAL_ZONES}
     last = candidate.last
     before = [step for step in candidate.steps if not isinstance(step, Check) and step is not last]
     places = {step.id: place for place, step in enumerate(before)}

@@ -247,7 +247,7 @@ class UpstreamResponse(AnswerState):
 
     def _fail_with(self, error: errors.IntermodalError) -> None:
         if not self.over:
-            self._end(self.mark_billed(error))
+            self._end(self.mark_billed(classification.hide_key(error, self._secret)))
 
     def _succeed(self) -> None:
         if not self.over:

@@ -17,7 +17,7 @@ from intermodal.core.request import Message, Policy
 from intermodal.errors import StoreError
 from intermodal.events import AttemptState
 from intermodal.files.atomic_file import display_path
-from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.statistics import Statistics
 from intermodal.store import attempts, cpu_contention, epochs, estimate_accuracy, learned_figures, pruning
 from intermodal.store.attempt_journal import AttemptJournal
@@ -82,7 +82,7 @@ class Store:
         """Write the row of an attempt before anything is sent; return its id."""
         self._open_once()
         key = attempts.reserve(self._database, reservation)
-        if reservation.zone in NEAR:  # elsewhere this machine's load does not matter
+        if reservation.zone in LOCAL_ZONES:  # elsewhere this machine's load does not matter
             self._began[key] = cpu_contention.cpu_moment()
         return key
 

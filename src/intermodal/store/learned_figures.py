@@ -47,10 +47,11 @@ from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.types import EFFORTS, Speed
 from intermodal.core.quantity import Quantity, between
 from intermodal.core.request import Zone
-from intermodal.cost_model.rates import FILM_FIGURE, LOCAL_ZONES, reasoning_figure
+from intermodal.cost_model.rates import FILM_FIGURE, reasoning_figure
 from intermodal.cost_model.sibling_statistics import SPEEDS
 from intermodal.cost_model.token_calibration import CALIBRATION_FACTORS, FRAMING_FIGURES
 from intermodal.cost_model.tokens import MESSAGE, SPEECH, TEMPLATE
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.statistics import Statistics
 from intermodal.store import answer_lengths
 from intermodal.store.rows import FILM_SOUND, AttemptRow, Pause, TransformRow, in_slices, no_pause

@@ -33,10 +33,11 @@ from intermodal.core.quantity import Quantity, exact, total, unknown
 from intermodal.core.request import DEFAULT_MAX_COST, Message, Policy, Request, Sampling, TextOutput
 from intermodal.core.today import today
 from intermodal.cost_model.levels import ZEROS, Levels, add_levels, levels, quantity, times
-from intermodal.cost_model.rates import LOCAL_ZONES, Rates, endpoint_rates
+from intermodal.cost_model.rates import Rates, endpoint_rates
 from intermodal.errors import NoRoute, UnknownModel, UsageError
 from intermodal.planner import plan_from
 from intermodal.plans import svg as drawing
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.numbers import format_table, plain_seconds
 from intermodal.plans.plan import Candidate, Inputs, Plan, input_steps

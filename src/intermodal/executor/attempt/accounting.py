@@ -30,7 +30,7 @@ from intermodal.core.quantity import Quantity, between
 from intermodal.errors import CallError, IntermodalError
 from intermodal.events import Actual, Usage
 from intermodal.executor.attempt.circuit_breaker import EndpointHealth
-from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.step import Call, StepEstimate
 from intermodal.protocols.calls import WireUsage
 from intermodal.store.rows import AttemptOutcome, Work
@@ -345,7 +345,7 @@ def _rate_card_of_row(endpoint: Endpoint, work: Work, moment: str) -> RateCard |
     if price.effective_from and day and price.effective_from > day:
         price = Price()
     units = _with_steps(price, work, chats={"text", "audio"}.issubset(endpoint.input))
-    if endpoint.host.zone in NEAR and price.input_mtok is None and price.output_mtok is None:
+    if endpoint.host.zone in LOCAL_ZONES and price.input_mtok is None and price.output_mtok is None:
         for name in ("input_mtok", "output_mtok", "input_audio_mtok", "output_audio_mtok"):
             units.setdefault(name, 0.0)
     if price.request:

@@ -15,7 +15,7 @@ from intermodal.executor.preparation.preflight import kinds_in
 from intermodal.store.rows import Work
 
 # Runtimes of the user, which media can crash; a hosted service consists of many machines.
-NEAR: tuple[Zone, ...] = ("machine", "network")
+SELF_HOSTED: tuple[Zone, ...] = ("machine", "network")
 
 
 def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointShortcoming | None:
@@ -24,7 +24,7 @@ def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointSh
         return None
     endpoint = job.endpoint
     media_kinds = _media_kinds(job)
-    if media_kinds and endpoint.host.zone in NEAR and _is_crash(error):
+    if media_kinds and endpoint.host.zone in SELF_HOSTED and _is_crash(error):
         words = f"{error.what} when it was sent {' and '.join(media_kinds)}"
         return EndpointShortcoming(endpoint=endpoint.id, lacks=media_kinds, message=words, build=endpoint.build)
     if isinstance(error, errors.UnsupportedModality):
@@ -96,7 +96,7 @@ def detect_truncated_prompt(
         server_tokens: prompt tokens by the server, media and cached ones included.
         texts: what was sent, read only where a closer check is needed.
     """
-    if endpoint.host.zone not in NEAR or server_tokens is None or not work.text_tokens:
+    if endpoint.host.zone not in SELF_HOSTED or server_tokens is None or not work.text_tokens:
         return None
     # Images and sound do not count: their tokens are known less well than those of text.
     expected = work.text_tokens * (_EXACT if work.text_exact else _ROUGH)

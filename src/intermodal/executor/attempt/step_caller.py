@@ -32,8 +32,7 @@ from intermodal.media.text.tool_definitions import tools_digest
 from intermodal.plans.plan import Candidate
 from intermodal.protocols import calls as wire
 from intermodal.protocols.answer_state import is_refusal
-
-_SECRET_PREFIX = 8  # characters of the shortest quoted key prefix that is hidden
+from intermodal.protocols.errors.classification import hide_key
 
 # The driver of each protocol. HTTP protocols share one, which takes its codec from ``drivers/codecs.py``.
 HTTP_DRIVER = "intermodal.executor.drivers.http:drive_http"
@@ -396,7 +395,7 @@ class CallAttempt:
             result = await driver_of(job.endpoint.host.protocol)(job, self._caller.world, self)
         except errors.IntermodalError as error:
             await self._close(account.fail(error, self._clock(), sent=self.sent))
-            raise _without_key(self.key, error) from None
+            raise hide_key(error, self.key) from None
         except anyio.get_cancelled_exc_class():
             await self._close(account.cancel(self._clock(), sent=self.sent))
             raise
@@ -492,19 +491,3 @@ def _unsent_error(
     if isinstance(error, (errors.BudgetExceeded, errors.InputError)) or error.code == "store":
         return original_failure(error, failed)
     return None
-
-
-def _without_key(key: str, error: errors.IntermodalError) -> errors.IntermodalError:
-    """Remove the API key from an error's text, which may quote it; a quote may end inside the key."""
-    if key:
-        texts = error.hints
-        error.what, error.todo = (_mask_key(key, text) for text in (texts.what, texts.todo))
-    return error
-
-
-def _mask_key(key: str, text: str) -> str:
-    if key[:_SECRET_PREFIX] not in text:
-        return text  # with its hints, if it has any
-    for length in range(len(key), min(len(key), _SECRET_PREFIX) - 1, -1):
-        text = text.replace(key[:length], "(hidden)")
-    return text

@@ -23,7 +23,7 @@ from intermodal.files.file_bytes import Data
 from intermodal.local.embedded.ocr_layout import UnreadShare, in_reading_order, lines_to_text, unread_share
 from intermodal.local.embedded.versions import converter_version
 from intermodal.media.media_limits import WORD_OF_PAGE, line_of
-from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import PartRef, StepRef
 from intermodal.plans.step import (
@@ -377,7 +377,7 @@ async def transcribe_channels(
     async def hear(place: int) -> None:
         found[place] = await call(replace(share, sound=sounds[place]))
 
-    at_once = 1 if job.endpoint.host.zone in NEAR else len(sounds)
+    at_once = 1 if job.endpoint.host.zone in LOCAL_ZONES else len(sounds)
     await run_all([partial(hear, place) for place in range(len(sounds))], at_once)
     dones = [found[place] for place in range(len(sounds))]
     left, right = (finished_call.result.transcript or Transcript() for finished_call in dones)

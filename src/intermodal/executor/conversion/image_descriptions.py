@@ -25,7 +25,7 @@ from intermodal.executor.preparation.part_inputs import decoder_use
 from intermodal.executor.preparation.preflight import check_modalities
 from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.run_state import RunState
-from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.step import Call, DescribeImages
 from intermodal.protocols.calls import ChatCall, WireImage, WireMessage, WireText
 from intermodal.store.conversion_cache import CachedConversion
@@ -98,7 +98,7 @@ async def describe(
                 await write_in_thread(lambda: state.world.derived.store(key, described))
         state.caller.hint(StepProgress(step=step.id, fraction=len(found) / len(pictures)))
 
-    at_once = 1 if endpoint.host.zone in NEAR else AT_ONCE
+    at_once = 1 if endpoint.host.zone in LOCAL_ZONES else AT_ONCE
     await run_all([partial(see, number) for number in range(len(pictures))], at_once)
     dones = [done for done in found.values() if isinstance(done, FinishedCall)]
     texts = tuple(_description_or_reason(found[number]) for number in range(len(pictures)))

@@ -27,7 +27,6 @@ from intermodal.executor.drivers.codecs import accepted_image_types
 from intermodal.executor.outputs import json_answer
 from intermodal.executor.preparation.request_size import counting_rules
 from intermodal.json_schema import StepBudget, schema_digest
-from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
@@ -108,7 +107,6 @@ class CompiledPlan:
         self.policy = inputs.request.policy
         self.estimated = step.estimate.cost
         self.free = is_free(self.estimated)
-        self.near = endpoint.host.zone in NEAR  # a local server may truncate a prompt silently
         self.bound = upper_bound(self.estimated)
         self.tools = bool(inputs.request.tools)
         self.sort = _attempt_template(inputs, plan, step, endpoint)

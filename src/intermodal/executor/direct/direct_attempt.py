@@ -399,9 +399,7 @@ class DirectAttempt:
         Computed only once.
         """
         if self._verdict is None:
-            self._verdict = (self._truncated_prompt_error(live) if self._compiled.near else None) or self._check_schema(
-                live
-            )
+            self._verdict = self._truncated_prompt_error(live) or self._check_schema(live)
         elif isinstance(self._verdict, asyncio.Future) and self._verdict.done():
             return self._verdict.result()
         return self._verdict
@@ -465,7 +463,7 @@ class DirectAttempt:
         self._first_word()
         if error is None and self._exchange.refused:
             self._raise_refusal()
-        if error is None and self._compiled.near and isinstance(self._exchange, BufferedResponse):
+        if error is None and isinstance(self._exchange, BufferedResponse):
             error = self._truncated_prompt_error(self._exchange)
         if error is None:
             if not self._is_deliverable():

@@ -32,7 +32,7 @@ from intermodal.executor.preparation.prompt import AUDIO_FORMATS, label, shown_n
 from intermodal.files.file_bytes import read_whole
 from intermodal.media.audio.encoding import mp3
 from intermodal.media.media_limits import CONTRASTIVE_SIDE, MAX_FILE_BYTES, PDF
-from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse
+from intermodal.plans.cpu_schedule import DECODER_USE, LOCAL_ZONES, REMOTE_USE, CoreUse
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import PartRef, StepRef, input_references, takes_part
 from intermodal.plans.step import Call, takes_separate_channels
@@ -68,7 +68,7 @@ class InputPreparer:
             sound = await self._audio_of_both_channels(source.index, progress)
         if endpoint.host.zone == "process":
             return (sound,)
-        pack = as_wav_input if endpoint.host.zone in NEAR else _as_mp3_input
+        pack = as_wav_input if endpoint.host.zone in LOCAL_ZONES else _as_mp3_input
         channels = (msgspec.structs.replace(sound, pcm=pcm, beside=b"") for pcm in (sound.pcm, sound.beside))
         return tuple([await offload(True, pack, each) for each in channels])
 
@@ -97,14 +97,14 @@ class InputPreparer:
             return (await self._image_input(index, facts, endpoint),)
         if facts.kind == "audio":
             return (await self._file(index, endpoint, AUDIO_FORMATS),)
-        if facts.kind == "video" and endpoint.host.zone not in NEAR:
+        if facts.kind == "video" and endpoint.host.zone not in LOCAL_ZONES:
             return (
                 VideoInput(
                     data=await self._file_bytes(index), media_type=facts.media_type, seconds=facts.seconds.mid,
                     width=facts.width, height=facts.height,
                 ),
             )  # fmt: skip
-        if facts.kind == "document" and endpoint.host.zone not in NEAR and facts.media_type == PDF:
+        if facts.kind == "document" and endpoint.host.zone not in LOCAL_ZONES and facts.media_type == PDF:
             return (
                 DocumentInput(data=await self._file_bytes(index), name=shown_name(facts.name), pages=len(facts.pages)),
             )
@@ -147,7 +147,7 @@ class InputPreparer:
         self, index: int, endpoint: Endpoint, endings: Mapping[str, str], progress: Progress | None = None
     ) -> AudioInput:
         facts = self._facts(index)
-        if endpoint.host.zone not in NEAR and facts.media_type in endings and facts.size <= MAX_FILE_BYTES:
+        if endpoint.host.zone not in LOCAL_ZONES and facts.media_type in endings and facts.size <= MAX_FILE_BYTES:
             return AudioInput(
                 seconds=facts.seconds.mid,
                 data=await self._file_bytes(index),
@@ -158,7 +158,7 @@ class InputPreparer:
 
     async def _image_input(self, index: int, facts: PartFacts, endpoint: Endpoint) -> ImageInput:
         accepted = facts.media_type in accepted_image_types(endpoint)
-        as_it_is = endpoint.host.zone not in NEAR and accepted and facts.frames == 1
+        as_it_is = endpoint.host.zone not in LOCAL_ZONES and accepted and facts.frames == 1
         part = self._parts[index]
         detail = part.detail if isinstance(part, Image) else "auto"
         if not as_it_is:

@@ -19,10 +19,10 @@ from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.config.api_keys import find_key
 from intermodal.core.bounded_cache import BoundedCache
 from intermodal.core.request import JsonOutput, Request
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.json_schema.schema_prompt import describe_schema
 from intermodal.media.request_media import OpenedRequest
 from intermodal.media.text.tool_definitions import ToolDefinitions, tool_definitions
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.protocols import tokenize_endpoint
 from intermodal.protocols.calls import EncodedRequest
 from intermodal.transport.addresses import HostAddress

@@ -20,7 +20,6 @@ from intermodal.core.request import Aspect, SpeechOutput, TranscriptOutput
 from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.levels import HIGH, LOW, ZEROS, Levels, add_levels, quantity
 from intermodal.cost_model.memory import planned_context
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.token_rules import (
     TokenRules,
     native_audio_tokens,
@@ -72,6 +71,7 @@ from intermodal.planner.route_estimates.routes import (
 )
 from intermodal.planner.route_estimates.voice_selection import needs_voice, speaks, voice_load_seconds
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, NativeInput, StepRef
 from intermodal.plans.step import (

@@ -8,7 +8,6 @@ from functools import partial
 from intermodal.catalog.types import Endpoint
 from intermodal.core.content import Kind
 from intermodal.core.quantity import total
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.tokens import text_part_tokens
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConversionStep, PartConversion
 from intermodal.planner.conversion.fidelity import transcribed_channels
@@ -16,6 +15,7 @@ from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.planner.route_estimates.routes import Route
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.numbers import with_noun
 from intermodal.plans.plan import Send

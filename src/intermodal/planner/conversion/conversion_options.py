@@ -18,7 +18,6 @@ from __future__ import annotations
 from intermodal.catalog.types import Endpoint
 from intermodal.core.request import Aspect
 from intermodal.cost_model.image_tokens import image_refusal
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.media.media_limits import MAX_PAGES_IN_PLAN, SAFE_SIDE
 from intermodal.planner.conversion import conversion_steps
 from intermodal.planner.conversion.conversion_option import (
@@ -53,6 +52,7 @@ from intermodal.planner.conversion.script_support import loses_words
 from intermodal.planner.conversion.video_options import animation_option, read_animation, video_options
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.facts import PageFacts, PartFacts
 
 BOTH_OF = 2  # maximum number of readers and of describers combined in "both" options

@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from intermodal.core.quantity import Quantity
 from intermodal.cost_model.levels import HIGH, LEVELS, ZEROS, Levels, add_levels, max_levels, sum_levels, times
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.request_limits import NO_MEDIA, MediaAmounts
 from intermodal.cost_model.token_rules import TokenRules
 from intermodal.planner.conversion.conversion_option import (
@@ -31,6 +30,7 @@ from intermodal.plans.cpu_schedule import (
     DECODER_BYTES,
     DECODER_START_SECONDS,
     DECODER_USE,
+    LOCAL_ZONES,
     CoreUse,
     TaskGraph,
     core_use,

@@ -34,8 +34,9 @@ from intermodal.core.request import ImageOutput, Quality, Request
 from intermodal.cost_model.call_cost import DiffusionWork, image_generation_price, image_generation_seconds
 from intermodal.cost_model.image_tokens import generated_image_tokens
 from intermodal.cost_model.levels import ZEROS, Level, Levels, levels, times
-from intermodal.cost_model.rates import LOCAL_ZONES, Rates
+from intermodal.cost_model.rates import Rates
 from intermodal.errors import UsageError
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import DrawImage
 

@@ -20,7 +20,7 @@ from intermodal.catalog.default_speeds import PLACEHOLDER
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.levels import HIGH, LOW, MID, Levels, add_levels, max_levels
 from intermodal.cost_model.memory import fits_in_memory
-from intermodal.cost_model.rates import LOCAL_ZONES, Rates
+from intermodal.cost_model.rates import Rates
 from intermodal.cost_model.request_limits import exceeds_limits
 from intermodal.planner.catalog_index import EndpointGroup, Job
 from intermodal.planner.conversion.conversion_option import Loss
@@ -47,6 +47,7 @@ from intermodal.planner.route_estimates.final_call_estimate import (
 )
 from intermodal.planner.route_estimates.voice_selection import speaks, voice_load_seconds
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 
 
 def main_speed_of(job: Job) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.levels import MID, ZEROS, Level, Levels
-from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.planner.eligibility.eligible_endpoints import EligibleEndpoints, EndpointFilter, members_to_price
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.voice import Voice
+from intermodal.plans.cpu_schedule import LOCAL_ZONES
 
 
 def needs_voice(case: PlanningCase) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,6 +22,10 @@ from intermodal.protocols.errors.retry_after import retry_after, retry_after_in_
 # Status and code decide wherever they suffice. Some servers report the cause only in prose (llama.cpp answers an image
 # that it cannot accept with a plain 500), so those sentences are rows too, each with the products that write them. The
 # first matching row decides; ``executor/attempt/retry.py`` acts on ``retry``. ``docs/reliability.md`` shows this table.
+
+
+E = TypeVar("E", bound=errors.IntermodalError)
+_SECRET_PREFIX = 8  # characters of the shortest quoted key prefix that is hidden
 
 
 class SchemaRefused(errors.CallError):
@@ -452,6 +456,22 @@ def quote(text: str, secrets: tuple[str, ...] = ()) -> str:
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     text = text.rstrip(".")
     return text if len(text) <= MAX_QUOTE else text[: MAX_QUOTE - 1] + "…"
+
+
+def hide_key(error: E, key: str) -> E:
+    """Remove an API key from the text of an error, which may quote a part of it; return the error."""
+    if key:
+        texts = error.hints
+        error.what, error.todo = (_mask_key(text, key) for text in (texts.what, texts.todo))
+    return error
+
+
+def _mask_key(text: str, key: str) -> str:
+    if key[:_SECRET_PREFIX] not in text:
+        return text  # with its hints, if it has any
+    for length in range(len(key), min(len(key), _SECRET_PREFIX) - 1, -1):
+        text = text.replace(key[:length], "(hidden)")
+    return text
 
 
 # ---- HTML in place of an answer ------------------------------------------------------------------

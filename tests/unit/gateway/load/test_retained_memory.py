@@ -37,7 +37,7 @@ ROUNDS = 3  # of requests that fill what is filled once ...
 MORE = 16  # ... and of those which nothing is to grow with
 LEARNED = "._informed."  # figures by endpoint, kind and script, none of which a client makes up; made anew each epoch
 LARGE = 64  # entries of a container that is new: instances have fewer attributes
-NEAR = """
+LOCAL_ZONES = """
 [hosts.near]
 base_url = "{url}"
 protocol = "openai"
@@ -129,7 +129,7 @@ def reached(gateway: Any) -> dict[int, tuple[Any, str]]:
 def wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     with FaultyHost(lambda *_: ScriptedReply(), reader=answer, keeps=False) as wall:
         path = config(tmp_path / "intermodal.toml", wall)
-        path.write_text(path.read_text() + NEAR.format(url=wall.base_url))
+        path.write_text(path.read_text() + LOCAL_ZONES.format(url=wall.base_url))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         with GatewayServer() as house:
             house.http.event_hooks = {}  # the wall leaves out fields that the OpenAPI document has
