@@ -20,7 +20,7 @@
     │   ├── PlanStale              an approved plan no longer matches its inputs
     │   └── DoesNotFit             a server needs more memory than is free
     ├── CallError                  an endpoint failed                           exit 5
-    │   ├── Unreachable            DNS, connect, TLS: nothing was sent
+    │   ├── Unreachable            no host answered
     │   ├── CredentialsRefused     401 / 403
     │   ├── RateLimited            429
     │   ├── Overloaded             503 / 529

@@ -128,7 +128,7 @@ class Metrics:
     def count_direct(
         self, endpoint: str, input_tokens: int | None, output_tokens: int | None, cost: float | None
     ) -> None:
-        """Count an answer that was forwarded without a run. Tokens are None if not reported. ``cost``: USD."""
+        """Count an answer that no run made. Tokens are None if not reported. ``cost``: USD."""
         self.count_tokens(input_tokens, output_tokens)
         self.answer(endpoint, cost)
 
@@ -171,7 +171,7 @@ class Metrics:
         for name, about, value in gauges:
             _family(lines, name, "gauge", about, [("", value)])
         counts = [(_labels(path=path, status=str(status)), count) for (path, status), count in self.requests.items()]
-        _family(lines, "requests_total", "counter", "Requests by door and status.", counts)
+        _family(lines, "requests_total", "counter", "Requests by route and status.", counts)
         broken = [(_labels(path=path, by=party), count) for (path, party), count in self.broken.items()]
         about = "Streams that ended in the middle: the client left, or what answered failed. Their status was 200."
         _family(lines, "streams_broken_total", "counter", about, broken)

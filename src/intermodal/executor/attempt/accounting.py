@@ -51,6 +51,11 @@ class Charge(msgspec.Struct, frozen=True):
     cost: float | None
     maybe_paid: bool
 
+    @property
+    def charged(self) -> Literal["no", "maybe"]:
+        """``events.AttemptFailed.charged`` of a failed attempt."""
+        return "no" if self.cost == 0 else "maybe"
+
 
 _VOID = Charge("void", 0.0, False)
 _UNREPORTED, _NO_USAGE = WireUsage(), Usage()
@@ -180,7 +185,7 @@ class AttemptAccount:
         Args:
             estimate: as planned. bound: the most it may take if that is less.
             streamed: the first word arrives before the last.
-            is_resend: it is a resend that ``EndpointHealth.acquire`` has paid for, or that its host requested.
+            is_resend: it is a resend that ``EndpointHealth.acquire_resend`` has paid for, or that its host requested.
         """
         self.billed: float | None = None
         self.first_at: float | None = None
@@ -412,7 +417,7 @@ def _possible_counts(
         yield {**_input_counts(usage, input_tokens, kinds_reported), **output_counts, "input_audio_seconds": seconds}
         return
     kinds_reported = _reported_kinds(usage.input_by_modality, input_tokens)
-    rest = input_tokens - sum(kinds_reported.values()) - _reported_tokens(usage.input_by_modality, "text")
+    rest = input_tokens - sum(kinds_reported.values()) - dict(usage.input_by_modality).get("text", 0)
     media_kinds = [kind for kind, amount in (("audio", work.audio_seconds), ("image", work.megapixels)) if amount]
     for kind in ("", *(kind for kind in media_kinds if kind not in kinds_reported and rest > 0)):
         kinds = {**kinds_reported, kind: rest} if kind else kinds_reported
@@ -426,10 +431,6 @@ def _reported_kinds(by_modality: tuple[tuple[str, int], ...], most: int) -> dict
         if name in _KINDS:
             found[_KINDS[name]] = found.get(_KINDS[name], 0) + tokens
     return found if sum(found.values()) <= most else {}
-
-
-def _reported_tokens(by_modality: tuple[tuple[str, int], ...], name: str) -> int:
-    return dict(by_modality).get(name, 0)
 
 
 def _input_counts(usage: WireUsage, input_tokens: int, kinds: Mapping[str, int]) -> dict[str, float]:

@@ -20,9 +20,9 @@ def stops_loops(endpoint: Endpoint, *, by_schema: bool) -> bool:
     return endpoint.host.zone != "internet" and not by_schema
 
 
-def refusal_error(endpoint: Endpoint, words: str, step: str) -> ContentRefused:
-    """Return the error for a refusal, with the model's reason if it gave one."""
-    what = f"refused to answer{_quoted_reason(words)}"
+def refusal_error(endpoint: Endpoint, words: str, step: str, *, task: str = "answer") -> ContentRefused:
+    """Return the error for a refusal of ``task``, with the model's reason if it gave one."""
+    what = f"refused to {task}{_quoted_reason(words)}"
     return ContentRefused(what, where=endpoint.id, todo="ask differently", status=200, step=step)
 
 

@@ -33,6 +33,11 @@ _MOMENT = 0.05  # seconds; if a server answers sooner, the answer is delivered b
 _CENT = 1e-9  # USD; sums of floats may differ by less
 
 
+def exceeds(usd: float, limit: float) -> bool:
+    """Return True if an amount exceeds a limit by more than the rounding of sums."""
+    return usd > limit + _CENT
+
+
 class RunCharges(NamedTuple):
     """What the attempts of a run are charged so far, those in progress at their upper bounds.
 
@@ -149,7 +154,7 @@ class RunLedger:
         There is no await between the check and the reservation, so two concurrent steps cannot both take the last cent.
         """
         high = upper_bound(step.estimate.cost) or 0.0
-        if high > 0 and self.spent + self.reserved + high > self.max_cost + _CENT:
+        if high > 0 and exceeds(self.spent + self.reserved + high, self.max_cost):
             raise BudgetExceeded(
                 f"this call may cost up to ${high:.4f}, and ${self.spent + self.reserved:.4f} of the "
                 f"${self.max_cost:.4f} allowed is spent or set aside",

@@ -41,8 +41,8 @@ RESENDS: Mapping[errors.Retry, int] = {"resend": 2, "wait": 2, "once": 1}
 class Reroute(Exception):
     """Another endpoint may make a call that this one cannot make.
 
-    ``reason`` continues a sentence that begins with the endpoint's name. ``passed_over``: the endpoint was not called,
-    because its circuit breaker is open; it may be called if no other endpoint is left.
+    ``reason`` continues a sentence that begins with the endpoint's name. ``passed_over``: its circuit breaker is open,
+    or it requested a long pause; it may be called if no other endpoint is left.
     """
 
     def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, passed_over: bool = False) -> None:

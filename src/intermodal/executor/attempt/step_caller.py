@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import Literal, cast
+from typing import cast
 
 import msgspec
 
@@ -239,7 +239,7 @@ class StepCaller:
                 code=error.code,
                 reason=decision.reason,
                 status=error.status if isinstance(error, errors.CallError) else 0,
-                charged="maybe" if attempt.ending.charge.maybe_paid else "no",
+                charged=attempt.ending.charge.charged,
                 cost=attempt.ending.charge.cost,
                 seconds=round(attempt.seconds, 6),
                 then=decision.kind,
@@ -309,7 +309,7 @@ class CallAttempt:
     """One attempt at a call, and the ``AttemptContext`` that its driver receives.
 
     Attributes:
-        ending: what it cost; set once ``replay`` returned or raised.
+        ending: what it cost; set once ``make`` returned or raised.
     """
 
     ending: AttemptEnding
@@ -342,7 +342,7 @@ class CallAttempt:
         self._moment = world.moment()
         self._peak: int | None = None
 
-    # ---- the driver's callbacks (job.Line) ----------------------------------------------------
+    # ---- the driver's callbacks (``AttemptContext``) ----------------------------------------------------
 
     @property
     def remaining(self) -> float | None:
@@ -463,11 +463,10 @@ class CallAttempt:
 
 def _abandoned_event(attempt: CallAttempt | PriorAttempt, step: str, run_seconds: float) -> AttemptFailed:
     """Return the event for an attempt that was abandoned at a deadline or because of another failure."""
-    cost = attempt.ending.charge.cost
-    charged: Literal["no", "maybe"] = "no" if cost == 0 else "maybe"
+    charge = attempt.ending.charge
     return AttemptFailed(
         step=step, endpoint=attempt.endpoint, code=attempt.ending.outcome.error or "cancelled",
-        reason="was given up before its answer was whole", charged=charged, cost=cost,
+        reason="was given up before its answer was whole", charged=charge.charged, cost=charge.cost,
         seconds=round(attempt.seconds, 6), at=run_seconds,
     )  # fmt: skip
 

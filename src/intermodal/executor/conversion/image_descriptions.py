@@ -12,7 +12,7 @@ from intermodal.catalog.types import Endpoint
 from intermodal.core.content import Text
 from intermodal.core.request import Request, Sampling, without_schema
 from intermodal.events import Actual, StepProgress
-from intermodal.executor.attempt.answer_notes import stops_loops
+from intermodal.executor.attempt.answer_notes import refusal_error, stops_loops
 from intermodal.executor.attempt.ledger import write_in_thread
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall
@@ -27,6 +27,7 @@ from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.run_state import RunState
 from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.step import Call, DescribeImages
+from intermodal.protocols.answer_state import is_refusal
 from intermodal.protocols.calls import ChatCall, WireImage, WireMessage, WireText
 from intermodal.store.conversion_cache import CachedConversion
 
@@ -133,16 +134,9 @@ def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, wor
 
 def _refuse_refusal(finished_call: FinishedCall, endpoint: Endpoint, step: Call) -> None:
     """Raise a refusal with the model's reason. No other endpoint is tried."""
-    if finished_call.result.finish_reason == "content_filter" and not finished_call.result.text.strip():
-        reason = " ".join(finished_call.result.refusal.split())[:300]
-        quoted = f': "{reason}"' if reason else ""
-        raise errors.ContentRefused(
-            f"refused to describe an image{quoted}",
-            where=endpoint.id,
-            todo="ask differently",
-            status=200,
-            step=step.id,
-        )
+    result = finished_call.result
+    if is_refusal(result.finish_reason, (result.text,), called=result.calls_tool):
+        raise refusal_error(endpoint, result.refusal, step.id, task="describe an image")
 
 
 def _description_or_reason(call_or_reason: FinishedCall | str) -> str:

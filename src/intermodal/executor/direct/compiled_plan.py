@@ -21,7 +21,7 @@ from intermodal.core.request import JsonOutput, Request, TextOutput
 from intermodal.cost_model import answer_length
 from intermodal.cost_model.memory import output_limit
 from intermodal.executor.attempt.accounting import CallBound, TokenBound, is_free, price_of_usage, upper_bound
-from intermodal.executor.attempt.ledger import reservation
+from intermodal.executor.attempt.ledger import exceeds, reservation
 from intermodal.executor.direct.protocol_adapters import BodyStart, ProtocolAdapter
 from intermodal.executor.drivers.codecs import accepted_image_types
 from intermodal.executor.outputs import json_answer
@@ -337,7 +337,7 @@ def _request_not_direct(chat: ParsedChat, request: Request, step: Call, endpoint
     if chat.pictures and not _takes_images(chat, endpoint):
         return "its host takes fewer images, or images of other types"
     cost = step.estimate.cost
-    if cost.known and cost.high > request.policy.max_cost:
+    if cost.known and exceeds(cost.high, request.policy.max_cost):
         return "it may cost more than it is allowed"
     return ""
 

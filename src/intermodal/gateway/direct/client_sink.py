@@ -230,7 +230,8 @@ class ClientSink:
     def _comment(self) -> None:
         self._open()
         waited = time.monotonic() - self._began
-        self.writer.write_unbuffered(b": %b: no word yet, %d s\n\n" % (self._compiled.step.op.encode(), waited))
+        doing = f"{self._compiled.step.op}: no word yet, {int(waited)} s"
+        self.writer.write_unbuffered(self._compiled.adapter.dialect.comment % doing.encode())
         if self._silence is not None:
             self._silence.start(response_writer.COMMENT_SECONDS)
 

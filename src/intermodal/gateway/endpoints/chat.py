@@ -20,7 +20,6 @@ from intermodal.events import (
     Committed,
     Event,
     Finished,
-    Note,
     StepProgress,
     StepStarted,
 )
@@ -317,8 +316,8 @@ class ChatStream:
         elif isinstance(event, StepProgress):
             share = "" if event.fraction is None else f" {100 * event.fraction:.0f} %"
             self._doing = f"{event.note or self._doing.partition(':')[0]}{share}"
-        elif isinstance(event, (Note, AttemptFailed)):
-            self._doing = "another attempt" if isinstance(event, AttemptFailed) else self._doing
+        elif isinstance(event, AttemptFailed):
+            self._doing = "another attempt"
 
     def _comment(self) -> None:
         doing = " ".join("".join(c if c.isprintable() else " " for c in self._doing).split())[:200]
