@@ -41,7 +41,7 @@ class ImageLike(Protocol):
 
 
 class FrameLike(ImageLike, Protocol):
-    """The interface of ``media.decode.Frame``: a frame of a video, on screen from ``at`` to ``until`` seconds.
+    """The interface of ``media.worker_results.VideoFrame``: a frame, on screen from ``at`` to ``until`` seconds.
 
     ``number``: the page number if there are pages and no times, else 0. ``scenes``: number of scenes of the video, 0 if
     they were not detected.
@@ -59,7 +59,7 @@ class FrameLike(ImageLike, Protocol):
 
 
 class PcmLike(Protocol):
-    """The interface of ``media.decode.Pcm``: signed 16-bit samples, 16 kHz, mono."""
+    """The interface of ``media.worker_results.Pcm``: signed 16-bit samples, 16 kHz, mono."""
 
     @property
     def samples(self) -> Data: ...
@@ -68,7 +68,7 @@ class PcmLike(Protocol):
 
 
 class MediaWorkerLike(Protocol):
-    """The part of ``media.decode.MediaWorker`` that a run uses."""
+    """The part of ``media.worker_client.MediaWorker`` that a run uses."""
 
     async def pcm(self, data: Data, *, name: str = "", progress: Progress | None = None) -> PcmLike: ...
     async def channel_pcm(
@@ -115,7 +115,7 @@ class MediaWorkerLike(Protocol):
 
 
 class CodeLike(Protocol):
-    """The interface of ``media.decode.Code``."""
+    """The interface of ``media.worker_results.Barcode``."""
 
     @property
     def kind(self) -> str: ...
@@ -126,7 +126,7 @@ class CodeLike(Protocol):
 
 
 class SubtitleLineLike(Protocol):
-    """The interface of ``media.decode.SubtitleLine``."""
+    """The interface of ``media.worker_results.SubtitleLine``."""
 
     @property
     def at(self) -> float: ...
@@ -190,7 +190,7 @@ class EmbeddingLike(Protocol):
 
 
 class LocalRuntimesLike(Protocol):
-    """The part of ``servers.runtimes.LocalRuntimes`` that a run uses."""
+    """The part of ``local.servers.client_runtimes.ClientRuntimes`` that a run uses."""
 
     async def chat_url(self, endpoint: Endpoint) -> ServerLike: ...
     async def serving(self, endpoint: Endpoint) -> ServerLike: ...
@@ -220,7 +220,7 @@ class LocalRuntimesLike(Protocol):
 
 
 class OpenedMediaLike(Protocol):
-    """The part of ``media.opened.Opened`` that a run uses."""
+    """The part of ``media.request_media.OpenedRequest`` that a run uses."""
 
     @property
     def facts(self) -> Facts: ...

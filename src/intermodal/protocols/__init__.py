@@ -9,7 +9,8 @@ A protocol's folder holds up to four chat modules, named alike in every folder:
 the protocol can carry it, and ``Decoder``, a subclass of ``reply_decoder.ReplyDecoder``, reads the reply.
 ``IMAGE_TYPES`` and ``QUIRKS`` state what the protocol accepts.
 - ``reply.py`` holds the types of a host's reply, where replies are also forwarded: ``Decoder`` makes events of them,
-and ``read`` tells what a reply holds whose bytes are forwarded. Where there is none, ``Decoder`` is in ``codec.py``.
+and ``read_reply`` tells what a reply holds whose bytes are forwarded. Where there is none, ``Decoder`` is in
+``codec.py``.
 - ``server.py`` is the other direction, for the gateway: ``decode_request(body)`` reads a client's request,
 ``StreamEncoder`` and ``encode_reply`` write the answer.
 - ``passthrough.py`` serves hosts that speak the client's own protocol, whose bytes are forwarded unchanged. ``chat_of``

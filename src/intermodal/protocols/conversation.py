@@ -273,11 +273,6 @@ class AssistantTurn(Value, frozen=True):
     speech: bytes = b""
 
     @property
-    def message(self) -> WireMessage:
-        """Return the turn as a message for the next request of the conversation."""
-        return WireMessage(role="assistant", parts=self.parts)
-
-    @property
     def text(self) -> str:
         return "".join(part.text for part in self.parts if isinstance(part, WireText))
 

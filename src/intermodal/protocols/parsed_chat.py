@@ -138,10 +138,6 @@ def settings_in(
     return tuple(settings)
 
 
-def raw_field(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
-    return bytes(fields[name]) if name in fields else b""
-
-
 def read_conversation(
     body: ExtractedBody, owner: str, measure: TextMeasurer, direct: DirectFields,
     read: Callable[[ExtractedBody, TopLevelFields, ConversationReader], ParsedChat | None], *, unread: str = "",

@@ -3,7 +3,7 @@
 A decoder ends in exactly one :class:`Finish` or :class:`Error`. A reply that stops before its protocol's proper end was
 truncated, and passing it off as an answer would be false. A stream that closes properly but gives no finish reason
 counts as truncated as well, since a proxy that lost its server closes a stream in the same way. Content after the
-finish reason is ignored. The meaning of a protocol's events is in ``codec.py`` of its folder.
+finish reason is ignored. The meaning of a protocol's events is in ``reply.py`` of its folder, or in ``codec.py``.
 """
 
 from __future__ import annotations

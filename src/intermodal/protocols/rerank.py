@@ -23,7 +23,6 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, WireUsage
-from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import as_list, as_mapping, dumps, valid_utf8
 from intermodal.protocols.openai_media.server import read_body, read_model_name
 from intermodal.protocols.reply_decoder import read_object
@@ -73,13 +72,9 @@ def decode_rerank(
 
     Raises CallError for an error inside it or scores that do not match the documents, StreamCut for a truncated reply.
     """
-    start = body.lstrip()[:1]
-    if start == b"[":  # an array, as in no other protocol
-        tree = read_object(b'{"results":' + body + b"}", endpoint, headers)
-    else:
-        tree = read_object(body, endpoint, headers)
-    if not isinstance(tree.get("results"), list):
-        raise classification.classify(200, headers or {}, tree, endpoint)
+    if body.lstrip()[:1] == b"[":  # an array, as in no other protocol
+        body = b'{"results":' + body + b"}"
+    tree = read_object(body, endpoint, headers, holds=lambda tree: isinstance(tree.get("results"), list))
     found: dict[int, float] = {}
     for row in map(as_mapping, as_list(tree["results"])):
         index, score = row.get("index"), row.get("relevance_score", row.get("score"))

@@ -39,9 +39,6 @@ class TranscodedStream(StreamedResponse):
         self._writer: ReplyEncoder | None = None
         self._called = TurnBuilder()
 
-    def _receive(self, data: bytes) -> None:
-        self._process_events(self._decoding.feed(data))
-
     def _on_body_end(self) -> None:
         if not self.over:
             self._process_events(self._decoding.close())

@@ -568,10 +568,10 @@ class StreamedResponse(UpstreamResponse):
         else:
             self.end()
 
-    def _succeed(self) -> None:
+    def _end(self, error: errors.IntermodalError | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        super()._succeed()
+        super()._end(error)
 
     def _count_stopped_output(self) -> WireUsage:
         """Count the output of a stopped answer here and return it as usage: counts before the end are not
@@ -633,11 +633,6 @@ class StreamedResponse(UpstreamResponse):
             self._on_body_end()
         else:
             self._fail_with(error)
-
-    def _fail_with(self, error: errors.IntermodalError) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        super()._fail_with(error)
 
     def _truncated_error(self, what: str) -> errors.CallError:
         return errors.StreamCut(what, where=self._endpoint, todo="ask again")

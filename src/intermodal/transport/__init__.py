@@ -1,5 +1,5 @@
 """Connections to hosts: addresses, time limits, and the meaning of each failure.
 
-This package knows no model protocol (``protocols/``), and nothing of plans or accounts (``executor/``). Downloads,
-which follow redirects, are not here either: ``local/weights/`` and ``media/`` fetch with httpx.
+This package takes requests as ``protocols/`` encodes them, and knows nothing of plans or accounts (``executor/``).
+Downloads, which follow redirects, are not here: ``local/weights/`` and ``media/`` fetch with httpx.
 """

@@ -138,7 +138,7 @@ class _Progress:
 
 
 class _Body:
-    """The body of a reply: a Source."""
+    """The body of a reply: a ``BodySource``."""
 
     def __init__(self, raw: httpx.Response, headers: dict[str, str], progress: _Progress) -> None:
         # httpx returns a generator, but declares a broader type.

@@ -64,7 +64,6 @@ class Timeouts(Value, frozen=True):
 #
 # A process that was stopped, or was not scheduled on a busy machine, wakes after the deadline with the answer in its
 # socket. So at the deadline the event loop first reads what has arrived, and only then cancels the wait.
-# So at the deadline the event loop first reads what has arrived, and only then cancels the wait.
 
 
 class Deadline:

@@ -236,7 +236,7 @@ def test_a_cut_between_any_two_bytes_changes_nothing() -> None:
 
 
 def test_what_was_thought_goes_back_as_it_came() -> None:
-    message = collect_turn(read(THOUGHT)).message
+    message = WireMessage(role="assistant", parts=collect_turn(read(THOUGHT)).parts)
     assert message.parts[:2] == (
         Reasoning(text="Two tools 🛠.", signature="c2ln"),
         Opaque(wire="anthropic", body='{"type":"redacted_thinking","data":"aGlkZGVu"}'),

@@ -183,7 +183,7 @@ def test_a_cut_between_any_two_bytes_changes_nothing() -> None:
 
 
 def test_signatures_go_back_on_the_parts_they_came_with() -> None:
-    message = collect_turn(read(STREAM)).message
+    message = WireMessage(role="assistant", parts=collect_turn(read(STREAM)).parts)
     assert message.parts[0] == Reasoning(text="Think 🤔")
     answer = said(ChatCall(model="m", messages=(ASKED, message)))["contents"][1]
     assert answer["parts"] == [

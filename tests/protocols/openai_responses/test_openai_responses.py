@@ -194,7 +194,7 @@ def test_a_cut_between_any_two_bytes_changes_nothing() -> None:
 
 
 def test_reasoning_goes_back_as_it_came() -> None:
-    message = collect_turn(read(STREAM)).message
+    message = WireMessage(role="assistant", parts=collect_turn(read(STREAM)).parts)
     assert said(ChatCall(model="m", messages=(ASKED, message)))["input"][1] == THOUGHT
 
 

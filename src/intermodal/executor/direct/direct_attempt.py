@@ -165,7 +165,8 @@ class DirectAttempt:
     def start(self) -> bool:
         """Send the request now if nothing has to be awaited; return False if nothing was done.
 
-        ``DirectSink.done`` is called later, when the request was answered, or failed before any output was shown.
+        ``DirectSink.continue_after`` is called later, when the request was answered, or failed before any output was
+        shown.
         """
         pool = self._engine.pool
         if not self._may_call_directly() or self._explores():

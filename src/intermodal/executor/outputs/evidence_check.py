@@ -248,7 +248,7 @@ def _lists_codes(field: Any) -> bool:
 
 
 def _keep_codes(part: _Part, codes: frozenset[str]) -> _Part:
-    """Return the part with its lists of codes reduced to those in ``there``; a list is kept whole if none is."""
+    """Return the part with its lists of codes reduced to those in ``codes``; a list is kept whole if none is."""
     fields = dict(part.output.schema["properties"])
     for name in part.codes:
         allowed_values = fields[name]["enum"]

@@ -328,9 +328,6 @@ def _windows(scores: HeadScores, endpoint: Endpoint) -> list[str]:
     return []
 
 
-__all__ = ["score_by_head"]
-
-
 UNCALIBRATED = "its scores rank the labels; they are not calibrated (intermodal eval measures that)"
 
 

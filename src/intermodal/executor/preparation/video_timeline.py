@@ -144,7 +144,7 @@ def _letters(text: str) -> str:
 
 
 def _matches_any(text: str, cue_texts: set[str]) -> bool:
-    """Return True if a text matches one of ``spoken``.
+    """Return True if a text matches one of ``cue_texts``.
 
     Text read from an image may differ in a tenth of its letters, but in no digit.
     """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # The Ollama version whose chat API this implements. Clients compare it: GitHub Copilot in VS Code refuses a server
 # below 0.6.4, the first version to report a model's capabilities (``/api/show``). Version 0.8.0 added tools in streams.
-# From 0.9.0 on clients may send ``think``, which is not supported here, so no later version is reported.
+# ``think``, of 0.9.0, is read; what else later versions added was not compared, so no later version is reported.
 OLLAMA_VERSION = "0.8.0"
 JSON_HEADERS = {"content-type": "application/json"}
 # The tasks of models that convert a kind of input into text; () if no model is needed.

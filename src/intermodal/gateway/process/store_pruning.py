@@ -28,7 +28,7 @@ class StorePruner:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._prune_daily())
+        self._task = asyncio.get_running_loop().create_task(self._prune_repeatedly())
 
     async def close(self) -> None:
         """Stop after the current batch, which takes a moment."""
@@ -38,7 +38,7 @@ class StorePruner:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _prune_daily(self) -> None:
+    async def _prune_repeatedly(self) -> None:
         while True:
             await asyncio.sleep(PRUNE_SECONDS)
             with suppress(StoreError, PruneStopped):  # a full disk or a lock: tried again in a minute

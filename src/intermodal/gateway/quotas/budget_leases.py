@@ -96,7 +96,7 @@ class Lease:
         self.idle_reported = 0  # free amount that the store knows of
         self._total_spent = 0  # spent by all workers, as the store last answered
         self._older = 0  # the part of ``held`` reserved under an earlier limit
-        self._spent_included = 0  # the part of ``_spent_by_all`` that was spent here
+        self._spent_included = 0  # the part of ``_total_spent`` that was spent here
         self._spent_reported = 0  # spent here, as of the last report
         self.used = 0  # reserved since the last tick
         self.pace = 0.0  # recent reservations per tick

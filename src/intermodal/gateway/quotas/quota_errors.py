@@ -7,7 +7,7 @@ from math import isfinite
 
 from intermodal.gateway.quotas.budget_leases import Lease
 from intermodal.gateway.quotas.quota_store import IdempotencyConflict
-from intermodal.gateway.quotas.quota_types import NANODOLLARS, QuotaClaim, QuotaRefusal, Unit, VirtualKey
+from intermodal.gateway.quotas.quota_types import NANODOLLARS, QuotaRefusal, Unit, VirtualKey
 
 STORE_UNAVAILABLE = QuotaRefusal(
     status=503,
@@ -63,9 +63,9 @@ def tokens_unknown(key: VirtualKey) -> QuotaRefusal:
     )
 
 
-def exhausted_account_refusal(key: VirtualKey, lease: Lease, amount: int, now: float) -> QuotaRefusal:
+def exhausted_account_refusal(key: VirtualKey, lease: Lease, amount: int) -> QuotaRefusal:
     """Return the refusal for an account with too little left for this request."""
-    return _rate_refusal(key, lease, amount) if not lease.account.period else _budget_refusal(key, lease, amount, now)
+    return _rate_refusal(key, lease, amount) if not lease.account.period else _budget_refusal(key, lease, amount)
 
 
 def _rate_refusal(key: VirtualKey, lease: Lease, amount: int) -> QuotaRefusal:
@@ -93,7 +93,7 @@ def _rate_refusal(key: VirtualKey, lease: Lease, amount: int) -> QuotaRefusal:
     )
 
 
-def _budget_refusal(key: VirtualKey, lease: Lease, amount: int, now: float) -> QuotaRefusal:
+def _budget_refusal(key: VirtualKey, lease: Lease, amount: int) -> QuotaRefusal:
     limit = lease.account.limit or 0
     when = f"for {lease.start}" if lease.start else "in all"
     allowed = f"the {format_amount(lease.unit, limit)} that key {key.name!r} has {when}"
@@ -135,12 +135,3 @@ def format_amount(unit: Unit, amount: int) -> str:
         return f"{amount:,} {unit}"
     whole, _, part = f"{amount / NANODOLLARS:.6f}".rstrip("0").partition(".")
     return f"${int(whole):,}.{part:<02}"
-
-
-def unbounded_claim(key: VirtualKey, claim: QuotaClaim, *, priced: bool, counts_tokens: bool) -> QuotaRefusal | None:
-    """Return the refusal for a claim without an upper bound if a limit applies; None if it is allowed."""
-    if claim.cost is None and priced:
-        return price_unknown(key)
-    if claim.tokens is None and counts_tokens:
-        return tokens_unknown(key)
-    return None

@@ -123,8 +123,10 @@ class QuotaManager:
         """Return a decision if one can be made without the store; None if ``await admit`` is needed."""
         lease_pool, now = self._lease_pool, self._clock()
         key_leases = self._key_leases(key, now)
-        if (claim.cost is None and key_leases.priced) or (claim.tokens is None and key_leases.counted):
-            return quota_errors.unbounded_claim(key, claim, priced=key_leases.priced, counts_tokens=key_leases.counted)
+        if claim.cost is None and key_leases.priced:
+            return quota_errors.price_unknown(key)
+        if claim.tokens is None and key_leases.counted:
+            return quota_errors.tokens_unknown(key)
         parts = lease_pool.lease_amounts(key_leases, claim, now)
         reservation = (
             None if self._failed and not self._needs_no_record(key_leases, claim) else lease_pool.reserve(key, parts)
@@ -132,7 +134,7 @@ class QuotaManager:
         if reservation is None:
             for lease, amount in parts:
                 if lease.free < amount and now < lease.exhausted_until and amount > lease.obtainable:
-                    return quota_errors.exhausted_account_refusal(key, lease, amount, now)
+                    return quota_errors.exhausted_account_refusal(key, lease, amount)
         else:
             self._start_ticking()
         return reservation
@@ -219,8 +221,7 @@ class QuotaManager:
         )
         if isinstance(found, QuotaReservation):
             return found
-        now = self._clock()
-        refusals = [quota_errors.exhausted_account_refusal(key, lease, need, now) for lease, need in found]
+        refusals = [quota_errors.exhausted_account_refusal(key, lease, need) for lease, need in found]
         return max(refusals, key=_wait, default=quota_errors.STORE_UNAVAILABLE)
 
     async def _obtain(
@@ -401,7 +402,7 @@ class QuotaManager:
             hopeless = exhausted and not (recovering and lease.account.period)
             # An amount that this worker is returning itself will become available, however long its write takes.
             if hopeless or (waiter.has_waited_enough(now) and lease.left < amount and not lease.returning):
-                waiter.future.set_result(quota_errors.exhausted_account_refusal(waiter.key, lease, amount, now))
+                waiter.future.set_result(quota_errors.exhausted_account_refusal(waiter.key, lease, amount))
             else:
                 still.append(waiter)
         self._waiters = still + self._waiters

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -35,10 +34,6 @@ from intermodal.gateway.quotas.quota_store import (
 from intermodal.gateway.quotas.quota_types import Account, Period, VirtualKey, period_at
 from intermodal.store.process_identity import identity, is_dead
 from intermodal.store.sqlite_file import Database
-
-if TYPE_CHECKING:
-    import sqlite3
-
 
 # Tables of the gateway's file, as migrations from version to version, like ``store/sqlite_file.py``.
 #

@@ -24,7 +24,7 @@ from intermodal.protocols.framing.json_body import dumps, loads
 from intermodal.protocols.gemini.thought_signatures import signature_block, signature_of, signatures_by_call
 
 if TYPE_CHECKING:
-    from intermodal.gateway.workers.shared_state import ChunkedSharedTable, SharedTable
+    from intermodal.gateway.workers.shared_state import SharedTable
 
 
 # ---- response items ---------------------------------------------------------------------------------

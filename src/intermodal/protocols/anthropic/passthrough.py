@@ -242,8 +242,6 @@ class AnthropicStream(StreamedResponse):
         return b"event: message_delta\ndata: " + rewrite_reply(payload, None, raw_usage or b"{}", metadata)
 
     def _finish(self, data: bytes, *, stopped: bool = False) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         raw_usage = b""
         if stopped:
             raw_usage = dumps(write_usage(self._count_stopped_output()))

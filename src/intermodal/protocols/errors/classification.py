@@ -15,6 +15,7 @@ from intermodal import errors
 from intermodal.core.content import Value
 from intermodal.errors import Billing, Retry
 from intermodal.protocols.errors.retry_after import retry_after, retry_after_in_body, should_retry
+from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text
 
 # The meaning of a failed reply, as a table: (status, code, text) -> error, whether a retry may follow, whether it is
 # billed.
@@ -347,7 +348,7 @@ def parse_failed_reply(status: int, body: bytes | Mapping[str, Any]) -> FailedRe
             return FailedReply(status=status, message="" if "<" in text else text, words=text)
     while isinstance(tree, list) and tree:  # Google's gateways wrap errors in a list
         tree = tree[0]
-    top: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
+    top = as_mapping(tree)
     error = top.get("error") or top.get("detail") or top.get("errors") or top
     if isinstance(error, list) and error:  # FastAPI: the first error; never its "input", which repeats our request
         error = error[0]
@@ -357,12 +358,10 @@ def parse_failed_reply(status: int, body: bytes | Mapping[str, Any]) -> FailedRe
             status=_status(status, top, {}), message=error, words=error, tokens=tokens, limit=limit,
             delay=retry_after_in_body({}, error),
         )  # fmt: skip
-    inner: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
-    message = _text_or_empty(inner.get("message") or inner.get("msg") or top.get("message"))
-    metadata = inner.get("metadata")  # OpenRouter: the provider's own error
-    raw = _text_or_empty(metadata.get("raw")) if isinstance(metadata, Mapping) else ""
+    inner = as_mapping(error)
+    message = as_text(inner.get("message") or inner.get("msg") or top.get("message"))
+    raw = as_text(as_mapping(inner.get("metadata")).get("raw"))  # OpenRouter: the provider's own error
     numbers = _limit_and_amount(inner, message)
-    usage = top.get("usage")
     return FailedReply(
         status=_status(status, top, inner),
         code=_code(inner),
@@ -371,22 +370,14 @@ def parse_failed_reply(status: int, body: bytes | Mapping[str, Any]) -> FailedRe
         tokens=numbers[0],
         limit=numbers[1],
         delay=retry_after_in_body(inner, message),
-        charged=isinstance(usage, Mapping) and any(isinstance(number, int) and number > 0 for number in usage.values()),
+        charged=any(isinstance(number, int) and number > 0 for number in as_mapping(top.get("usage")).values()),
     )
 
 
 def _quotas(details: Any) -> str:
     """Return the names of Google's exhausted quotas."""
-    found: list[str] = []
-    for detail in details if isinstance(details, list) else ():
-        violations = detail.get("violations") if isinstance(detail, Mapping) else None
-        for violation in violations if isinstance(violations, list) else ():
-            found.append(_text_or_empty(violation.get("quotaId")) if isinstance(violation, Mapping) else "")
-    return " ".join(found)
-
-
-def _text_or_empty(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    violations = (each for detail in as_list(details) for each in as_list(as_mapping(detail).get("violations")))
+    return " ".join(as_text(as_mapping(violation).get("quotaId")) for violation in violations)
 
 
 def _code(inner: Mapping[str, Any]) -> str:

@@ -111,7 +111,7 @@ def join_all_surrogates(value: Any) -> Any:
 
 
 class SurrogateJoiner:
-    """Joins pieces of a text. ``held``: the half that the next piece may complete, "" for none."""
+    """Joins pieces of a text. ``pending``: the half that the next piece may complete, "" for none."""
 
     def __init__(self) -> None:
         self.pending = ""

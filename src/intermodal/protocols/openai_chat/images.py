@@ -12,7 +12,7 @@ from typing import Any
 
 from intermodal.catalog.image_options import ASPECT_RATIOS
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, GeneratedImages, ImageCall, WireImage, WireUsage
+from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, GeneratedImages, ImageCall, WireImage
 from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, as_text, segments, valid_utf8
 from intermodal.protocols.image_generation import check_options, parse_reply, raise_no_image
@@ -57,9 +57,8 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
         raise classification.classify(200, headers or {}, {"error": choice["error"]}, endpoint)
     message = as_mapping(choice.get("message"))
     images = tuple(filter(None, map(_read_image, as_list(message.get("images")))))
-    usage = tree.get("usage")
     if images:
-        return GeneratedImages(images=images, usage=read_usage(usage) if isinstance(usage, Mapping) else WireUsage())
+        return GeneratedImages(images=images, usage=read_usage(as_mapping(tree.get("usage"))))
     refused = bool(message.get("refusal")) or choice.get("finish_reason") == "content_filter"
     raise_no_image(endpoint, as_text(message.get("refusal")) or as_text(message.get("content")), refused=refused)
 

@@ -40,7 +40,6 @@ from intermodal.protocols.parsed_chat import (
     ParsedChat,
     TextMeasurer,
     TopLevelFields,
-    raw_field,
     read_conversation,
     settings_in,
 )
@@ -141,7 +140,7 @@ def _parse_chat(body: ExtractedBody, top_level: TopLevelFields, turns: Conversat
         usage = options.get("include_usage") is True
         if len(options) > ("include_usage" in options):  # further options are named in the answer
             return None
-    if raw_field(fields, "n") not in (b"", b"1", b"null"):
+    if bytes(fields.get("n", b"")) not in (b"", b"1", b"null"):
         return None
     rewritten_fields = AS_THEY_CAME
     try:
@@ -410,9 +409,11 @@ class OpenAIChatStream(StreamedResponse):
         self._forward(through, end or "done")
 
 
-# ---- chunks that differ only in their text --------------------------------------------------------- A JSON string
-# without quotes, backslashes and control characters represents itself. So a chunk that begins and ends with the same
-# bytes as an earlier one differs only in the text between them. Comparing takes a third of the time of parsing.
+# ---- chunks that differ only in their text ---------------------------------------------------------
+#
+# A JSON string without quotes, backslashes and control characters represents itself. So a chunk that begins and ends
+# with the same bytes as an earlier one differs only in the text between them. Comparing takes a third of the time of
+# parsing.
 TRIES = 4  # chunks of one stream that are tried as a template: some hosts write something new into each chunk
 _MARKS = (b'"content":"', b'"content": "')
 _DATA = len(b"data: ")

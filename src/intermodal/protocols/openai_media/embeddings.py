@@ -16,9 +16,8 @@ from intermodal.protocols.calls import (
     Embeddings,
     EncodedRequest,
     NotExpressible,
-    WireUsage,
 )
-from intermodal.protocols.framing.json_body import dumps, valid_utf8
+from intermodal.protocols.framing.json_body import as_mapping, dumps, valid_utf8
 from intermodal.protocols.openai_chat.reply import read_usage
 from intermodal.protocols.reply_decoder import read_object
 
@@ -44,8 +43,7 @@ def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping
     rows = [row for row in tree["data"] if isinstance(row, Mapping)]
     rows.sort(key=lambda row: row["index"] if isinstance(row.get("index"), int) else 0)
     vectors = check_vectors([row.get("embedding") for row in rows], endpoint, texts)
-    usage = tree.get("usage")
-    return Embeddings(vectors=vectors, usage=read_usage(usage) if isinstance(usage, Mapping) else WireUsage())
+    return Embeddings(vectors=vectors, usage=read_usage(as_mapping(tree.get("usage"))))
 
 
 def require_texts(call: EmbeddingCall, wire: str, host: Host) -> None:

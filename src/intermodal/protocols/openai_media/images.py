@@ -13,7 +13,7 @@ from typing import Any
 from intermodal import errors
 from intermodal.catalog.image_options import SD_CPP
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, GeneratedImages, ImageCall, WireImage, WireUsage
+from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, GeneratedImages, ImageCall, WireImage
 from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, dumps, valid_utf8
@@ -137,11 +137,10 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     if not pictures or not all(picture.data for picture in pictures):
         todo = "give its row the quirk image_b64" if any(row.get("url") for row in rows) else "ask again"
         raise errors.CallError("sent no image, or not as base64", where=endpoint, status=200, todo=todo)
-    usage = tree.get("usage")
     return GeneratedImages(
         images=pictures,
         prompts=tuple(as_text(row.get("revised_prompt")) for row in rows),
-        usage=read_usage(usage) if isinstance(usage, Mapping) else WireUsage(),
+        usage=read_usage(as_mapping(tree.get("usage"))),
     )
 
 

@@ -78,12 +78,8 @@ def write_embeddings(vectors: Sequence[Sequence[float]], name: str, encoding: st
 
 
 def _encode_vector(vector: Sequence[float], encoding: str) -> str | list[float]:
-    return _pack_floats(vector) if encoding == "base64" else list(vector)
-
-
-def _pack_floats(vector: Sequence[float]) -> str:
-    """Return a vector as little-endian float32 in base64."""
-    return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    """Return a vector as numbers, or as little-endian float32 in base64."""
+    return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() if encoding == "base64" else list(vector)
 
 
 def read_speech_request(body: bytes) -> SpeechCall:

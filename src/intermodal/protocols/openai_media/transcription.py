@@ -15,8 +15,8 @@ from typing import Any
 from intermodal.catalog.types import AUDIO_TRANSLATIONS, Host
 from intermodal.core.content import Segment, Transcript
 from intermodal.core.languages import code_of
-from intermodal.protocols.calls import EncodedRequest, NotExpressible, Transcription, TranscriptionCall, WireUsage
-from intermodal.protocols.framing.json_body import valid_utf8
+from intermodal.protocols.calls import EncodedRequest, NotExpressible, Transcription, TranscriptionCall
+from intermodal.protocols.framing.json_body import as_mapping, valid_utf8
 from intermodal.protocols.framing.surrogates import loads_joined
 from intermodal.protocols.openai_chat.reply import read_usage
 from intermodal.protocols.reply_decoder import read_object
@@ -113,7 +113,6 @@ def decode_reply(
     tree = read_object(
         body, endpoint, headers, holds=lambda tree: isinstance(tree.get("text"), str), parse=loads_joined
     )
-    usage = tree.get("usage")
     seconds = _seconds(tree.get("duration"))
     rows = tree.get("segments")
     segments = tuple(filter(None, map(_segment, rows if isinstance(rows, list) else ())))
@@ -126,7 +125,7 @@ def decode_reply(
         segments=segments,
         into=into,
     )
-    return Transcription(transcript=transcript, usage=read_usage(usage) if isinstance(usage, Mapping) else WireUsage())
+    return Transcription(transcript=transcript, usage=read_usage(as_mapping(tree.get("usage"))))
 
 
 def _segment(row: Any) -> Segment | None:

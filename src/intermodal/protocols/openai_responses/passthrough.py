@@ -59,7 +59,7 @@ from intermodal.protocols.reply_decoder import UNFINISHED
 from intermodal.protocols.request_fields import direct_fields
 from intermodal.protocols.request_validation import require_text
 from intermodal.protocols.transcoding import TranscodedStream
-from intermodal.protocols.upstream_response import End, StreamedResponse
+from intermodal.protocols.upstream_response import End
 
 KEPT = ("input",)
 _TAKEN = direct_fields("openai-responses")
@@ -164,9 +164,6 @@ class OpenAIResponsesStream(TranscodedStream):
         return self._reader.encoder(self._model, keep=items.append, request_fields=self._echoed_fields)
 
     # ---- bytes to events
-
-    def _receive(self, data: bytes) -> None:
-        StreamedResponse._receive(self, data)
 
     def _on_body_end(self) -> None:
         if self._splitter.pending and not self._is_document and not self.over:  # the last line may lack its line end
