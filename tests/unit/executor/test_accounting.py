@@ -11,6 +11,7 @@ from intermodal.core.quantity import Quantity, between, unknown
 from intermodal.executor.attempt import accounting
 from intermodal.executor.attempt.accounting import AttemptAccount, CallBound, Charge, TokenBound
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN, EndpointHealth
+from intermodal.executor.attempt.retry import RetryLimits, decide_retry
 from intermodal.plans.step import StepEstimate
 from intermodal.protocols.calls import WireUsage
 from intermodal.testing import FakeHost
@@ -95,6 +96,24 @@ def account(cost: Quantity, health: EndpointHealth | None = None, *, bound: floa
     )
     most = None if bound is None else CallBound(bound, TokenBound(READS, 20))
     return AttemptAccount(health or EndpointHealth(), endpoint, estimate, 10.0, streamed=True, bound=most)
+
+
+@pytest.mark.parametrize(
+    ("cost", "kinds"), [(DEAR, ("reroute", "stop")), (UNPRICED, ("reroute", "stop")), (FREE, ("resend", "resend"))]
+)
+def test_an_attempt_that_began_is_not_repeated_where_it_may_have_been_billed(
+    cost: Quantity, kinds: tuple[str, str]
+) -> None:
+    """Neither at its endpoint, nor elsewhere without permission, whatever error followed its first word."""
+    for late in (errors.RateLimited("slow down", status=429), errors.CallError("failed inside", status=500)):
+        attempt = account(cost)
+        attempt.first_word(11.0)
+        attempt.fail(late, 12.0, sent=True)
+        for pay_twice, kind in zip((True, False), kinds, strict=True):
+            decision = decide_retry(
+                late, attempt=1, committed=False, allowed=RetryLimits(pay_twice=pay_twice), remaining=None, jitter=0.5
+            )
+            assert decision.kind == kind
 
 
 @pytest.mark.parametrize(

@@ -237,9 +237,15 @@ class AttemptAccount:
         )
 
     def fail(self, error: IntermodalError, now: float, *, sent: bool) -> AttemptEnding:
-        """End the attempt with an error. ``sent``: a part of the request may have reached the endpoint."""
+        """End the attempt with an error, which is marked as billed if output was generated that has a price.
+
+        ``sent``: a part of the request may have reached the endpoint.
+        """
         self._call.end(error, now)
-        charge = charge_failure(error, self._estimate.cost, sent=sent, begun=self.first_at is not None)
+        begun = self.first_at is not None
+        charge = charge_failure(error, self._estimate.cost, sent=sent, begun=begun)
+        if begun and charge.cost != 0 and isinstance(error, CallError):
+            error.billing = "billed"  # whatever an error of its kind usually is
         return self._build_ending(now, charge, error.code)
 
     def cancel(self, now: float, *, sent: bool, code: str = "cancelled") -> AttemptEnding:

@@ -4,7 +4,8 @@
 retry and billing comes from the table in ``protocols/errors/``. Three rules override that table. After the first output
 nothing is retried: the model is committed. The same endpoint is called again only if the failed attempt cannot have
 been paid for, and once after a plain 500 or after a kept-alive connection was closed. A reroute after the body was sent
-may pay twice, so it needs the policy's permission (``pay_twice``).
+may pay twice, so it needs the policy's permission (``pay_twice``). An attempt that began to answer may have been paid
+for, whatever its error and whether or not it was shown: its account marks the error (``AttemptAccount.fail``).
 """
 
 from __future__ import annotations
