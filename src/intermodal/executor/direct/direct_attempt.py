@@ -144,13 +144,18 @@ class DirectAttempt:
             try:
                 connection = await self._new_connection()
             except errors.Unreachable as failure:
-                self._on_exchange_end(failure)
+                if self._over is not None:
+                    self._on_exchange_end(failure)
                 return
             except asyncio.CancelledError:
+                self._close_new_connection()
                 task = asyncio.current_task()
                 if self._over is None and (task is None or not task.cancelling()):
                     return  # its deadline passed, which was reported
                 raise
+            if self._over is None:  # its deadline passed in the turn in which it was connected
+                connection.abort()
+                return
         self._send(connection)
 
     async def _new_connection(self) -> HostConnection:
@@ -159,6 +164,12 @@ class DirectAttempt:
             return await connecting
         self._connecting = self._loop.create_task(connecting)
         return await self._connecting
+
+    def _close_new_connection(self) -> None:
+        """Close a connection that was made in the turn in which its request was cancelled: nothing else holds it."""
+        task = self._connecting
+        if task is not None and task.done() and not task.cancelled() and task.exception() is None:
+            task.result().abort()
 
     # ---- without one ---------------------------------------------------------------------------
 

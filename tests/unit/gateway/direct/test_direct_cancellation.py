@@ -16,13 +16,14 @@ from tests.gates.faulty_host import DONE, HEAD, LAST, ROLE, FaultyHost, Scripted
 from tests.unit.gateway.direct.test_both_paths_openai_chat import whole
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, until
 
+from intermodal import errors
 from intermodal.executor.direct.direct_attempt import DirectAttempt
 from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.protocols.upstream_response import UpstreamResponse
 from intermodal.store.attempt_journal import SLOTS
 from intermodal.store.rows import AttemptRow
 from intermodal.telemetry.request_record import RequestRecord
-from intermodal.transport.http1 import HostConnection
+from intermodal.transport.http1 import ConnectionPool, HostConnection
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -197,6 +198,49 @@ def test_a_client_that_leaves_at_the_moment_at_which_its_call_fails_leaves_nothi
             until(lambda: bool(house.gateway.client.store.attempts(-1)))
             until(lambda: clean(house))
         assert sum(lease.held for lease in house.ledger._lease_pool._leases.values()) == 0
+
+
+@pytest.mark.parametrize("by", ["its deadline", "its client", "its deadline, and it fails"])
+def test_nothing_is_left_of_a_connection_that_is_made_in_the_turn_in_which_its_chat_ends(
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """A chat with a deadline connects in a task of its own, whose result arrives a turn later."""
+    PLAYS["now"] = whole("hi")
+    waiting: list[tuple[DirectAttempt, asyncio.Task[Any]]] = []
+    send, connect = DirectAttempt._send_when_connected, ConnectionPool.connect
+
+    async def sends(attempt: DirectAttempt) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        waiting.append((attempt, task))
+        await send(attempt)
+
+    async def ends_as_it_connects(pool: ConnectionPool, *to: Any) -> HostConnection:
+        connection = await connect(pool, *to)
+        attempt, task = waiting[-1]
+        if by == "its client":
+            attempt._loop.call_soon(task.cancel)
+        else:
+            attempt._loop.call_soon(attempt._on_deadline, 30.0)
+        if by == "its deadline, and it fails":
+            connection.abort()
+            raise errors.Unreachable("it cannot be reached", where="cloud:cloud/strong", sent=False)
+        return connection
+
+    monkeypatch.setattr(GatewayServer, "taskless", False)
+    monkeypatch.setattr(DirectAttempt, "_send_when_connected", sends)
+    monkeypatch.setattr(ConnectionPool, "connect", ends_as_it_connects)
+    with GatewayServer() as house:
+        told: list[RequestRecord] = []
+        house.gateway.tell = told.append
+        with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
+            line.sendall(request("hello", b"x-intermodal-deadline: 30", stream=False, max_tokens=100))
+            until(lambda: bool(told))
+        until(lambda: clean(house))
+        assert house.log == []
+        assert told[0].error == ("stopping" if by == "its client" else "call")
+        until(lambda: not house.gateway.direct.engine.pool._all, seconds=5)
+        assert not wall.hits, "it was sent"
 
 
 def test_a_reader_that_is_slow_slows_its_host_and_loses_nothing(wall: FaultyHost) -> None:
