@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from intermodal.errors import StoreError
 from intermodal.gateway.quotas import quota_errors
@@ -28,7 +28,9 @@ from intermodal.gateway.quotas.quota_store import (
     FirstUse,
     IdempotencyConflict,
     IdempotentRequest,
+    LeaseGrant,
     LeaseReport,
+    LeaseRequest,
     QuotaStore,
     StoredReply,
 )
@@ -101,6 +103,7 @@ class QuotaManager:
         self._ticking: asyncio.Task[None] | None = None
         self._keeping_alive: asyncio.Task[None] | None = None
         self._forgetting: set[asyncio.Task[None]] = set()
+        self._accesses: set[asyncio.Future[Any]] = set()  # accesses to the store whose callers were cancelled
         self._failed = False  # the last write failed
         self._reporting = 0  # writes in progress
         self._to_retry: list[Callable[[], None]] = []  # writes of Idempotency-Keys that failed and are tried again
@@ -371,12 +374,17 @@ class QuotaManager:
         wants = [want for _, _, want in draws]
         for lease, _, _ in draws:
             lease.drawing += 1
-        try:
-            grants = await self._in_thread(lambda: self._quota_store.take(self._worker, wants, self._clock()))
-        finally:
-            for lease, _, _ in draws:
-                lease.drawing -= 1
-        self._lease_pool.add_grants(draws, grants, self._clock())
+        taking = self._start(lambda: self._quota_store.take(self._worker, wants, self._clock()))
+        await self._complete(taking, partial(self._end_draws, draws))
+
+    def _end_draws(
+        self, draws: Sequence[tuple[Lease, int, LeaseRequest]], taking: asyncio.Future[tuple[LeaseGrant, ...]]
+    ) -> None:
+        for lease, _, _ in draws:
+            lease.drawing -= 1
+        if taking.exception() is None:
+            self._lease_pool.add_grants(draws, taking.result(), self._clock())
+            self._start_ticking()  # return what nobody waits for any more
 
     def _serve(self) -> bool:
         """Admit or refuse waiting requests in order; return True if some still wait."""
@@ -499,6 +507,23 @@ class QuotaManager:
         with contextlib.suppress(StoreError):  # the next request looks itself, and is refused
             self.access.check_for_changes()
 
+    async def _complete(self, access: asyncio.Future[T], record: Callable[[asyncio.Future[T]], None]) -> None:
+        """Wait for an access to the store, and ``record`` its outcome even if the caller is cancelled.
+
+        The store keeps what was written: an amount that only the store knows of would be lost to its key. A caller that
+        was not cancelled continues in the turn of the loop in which the outcome is recorded, so no tick returns what it
+        waited for. Raises StoreError.
+        """
+        try:
+            await asyncio.wait((access,))
+        except asyncio.CancelledError:
+            self._accesses.add(access)
+            access.add_done_callback(record)
+            access.add_done_callback(self._accesses.discard)
+            raise
+        record(access)
+        access.result()
+
     async def _in_thread(self, do: Callable[[], T]) -> T:
         """Run ``do`` in the manager's thread; it finishes even if the caller is cancelled."""
         return await asyncio.shield(self._start(do))
@@ -520,6 +545,7 @@ class QuotaManager:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         self._refuse_all_waiting(quota_errors.STORE_UNAVAILABLE)
+        await asyncio.gather(*self._accesses, return_exceptions=True)
         if self._worker and hasattr(self, "_lease_pool"):
             try:
                 await self._report(self._lease_pool.close())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import threading
 import time
@@ -27,6 +28,7 @@ from intermodal.gateway.quotas.quota_types import (
     Budget,
     QuotaClaim,
     QuotaRefusal,
+    RateLimit,
     VirtualKey,
     to_nanodollars,
 )
@@ -56,6 +58,7 @@ class Held(SqliteQuotaStore):
         self.holds = ""  # "over": the end of a lease, "take": a draw
         self.fails = False
         self.ended = list[str]()  # accounts whose leases are over
+        self.returned = 0  # to the rate of an endpoint
 
     def _held(self) -> None:
         self.holds = ""
@@ -70,11 +73,12 @@ class Held(SqliteQuotaStore):
             self._held()
         left = super().write(worker, reports, now)
         self.ended += over
+        self.returned += sum(report.returned for report in reports if report.account.endpoint)
         return left
 
     def take(self, worker: str, wants: Sequence[LeaseRequest], now: float) -> tuple[LeaseGrant, ...]:
         grants = super().take(worker, wants, now)
-        if self.holds == "take" and any(want.account.id == "k/usd/total" for want in wants):
+        if self.holds == "take" and any(want.account.limit is not None for want in wants):
             self._held()
         return grants
 
@@ -158,6 +162,67 @@ async def test_who_may_have_what_goes_back_just_now_waits_for_it(tmp_path: Path)
     found = await asking
     assert isinstance(found, QuotaReservation), found.words
     await ledger.close()
+
+
+async def cancelled_draw(ledger: QuotaManager, quota_store: Held, reservation: QuotaReservation) -> None:
+    """Cancel a request that is to be raised to $80 while its draw is held up."""
+    quota_store.holds = "take"
+    extending = asyncio.create_task(ledger.extend(reservation, 80.0, 1))
+    assert await asyncio.to_thread(quota_store.reached.wait, 20)
+    extending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await extending
+
+
+async def test_the_amount_drawn_for_a_request_that_leaves_is_there_for_the_next(tmp_path: Path) -> None:
+    quota_store = Held(tmp_path / FILE)
+    ledger = QuotaManager(quota_store)
+    await ledger.start()
+    running = await got(ledger, KEY, 1.0)
+    await cancelled_draw(ledger, quota_store, running)
+    ledger.settle(running, cost=0.0, tokens=1)
+    quota_store.go_on.set()
+    ledger.release(await got(ledger, KEY, 50.0))
+    await until(lambda: not held(quota_store))
+    await ledger.close()
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_the_rate_drawn_for_a_request_that_leaves_goes_back_when_nobody_asks(
+    closes: bool, tmp_path: Path
+) -> None:
+    quota_store = Held(tmp_path / FILE)
+    ledger = QuotaManager(quota_store, limits={"cloud:strong": RateLimit(tpm=1000)})
+    await ledger.start()
+    quota_store.holds = "take"
+    drawing = asyncio.create_task(ledger.draw_rate(OTHER, "cloud:strong", 600))
+    assert await asyncio.to_thread(quota_store.reached.wait, 20)
+    drawing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await drawing
+    closing = asyncio.create_task(ledger.close()) if closes else None
+    await asyncio.sleep(0)
+    quota_store.go_on.set()
+    if closing is not None:
+        await closing
+        assert quota_store.returned >= 600
+    else:
+        await until(lambda: quota_store.returned >= 600)
+        await ledger.close()
+
+
+async def test_a_draw_that_fails_after_its_request_left_is_no_error_that_nobody_retrieved(tmp_path: Path) -> None:
+    quota_store, errors = Held(tmp_path / FILE), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    ledger = QuotaManager(quota_store)
+    await ledger.start()
+    running = await got(ledger, KEY, 1.0)
+    quota_store.fails = True
+    await cancelled_draw(ledger, quota_store, running)
+    quota_store.go_on.set()
+    await ledger.close()
+    gc.collect()
+    assert not errors
 
 
 async def test_who_leaves_while_its_idempotency_key_is_written_down_leaves_no_request_that_runs(tmp_path: Path) -> None:
