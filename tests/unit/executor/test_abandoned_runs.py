@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -11,10 +12,10 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio.streams.memory import MemoryObjectSendStream
-from tests.unit.executor.routes import Bench, asked, plan, route, say, until
+from tests.unit.executor.routes import Bench, asked, plan, rename, route, say, until
 
 from intermodal import errors
-from intermodal.events import Event, Finished, TextDelta
+from intermodal.events import AttemptFailed, Event, Finished, TextDelta
 from intermodal.executor.background_stream import cancel_tasks_of, stream_from_task
 from intermodal.executor.run import run
 from intermodal.testing import FakeHost
@@ -102,6 +103,23 @@ async def test_a_cancelled_reader_leaves_a_closed_row(tmp_path: Path, host: Fake
         with pytest.raises(asyncio.CancelledError):
             await reader
         assert bench.states() == ["estimated"]
+
+
+async def test_an_attempt_that_was_not_sent_is_not_reported_as_made(tmp_path: Path) -> None:
+    """Its row is void. It is written while the connection is made, and closed when the reader has left."""
+    with socket.create_server(("127.0.0.1", 0)) as mute, FakeHost() as host:  # accepts connections, and says nothing
+        endpoint = host.endpoint("m")
+        at_mute = rename(endpoint.host, base_url=f"https://127.0.0.1:{mute.getsockname()[1]}/v1")
+        bench = Bench(tmp_path, endpoints=(rename(endpoint, host=at_mute),))
+        request, opened = asked("?")
+        transport, seen = Transport(), list[Event]()
+        route_there = plan(route(say(bench.endpoints[0])))
+        async with aclosing(run(route_there, request, opened, bench.world(transport), unread=seen.append)) as events:
+            seen.append(await anext(events))
+            await until(lambda: bench.states() == ["sent"])
+        await transport.aclose()
+        assert bench.states() == ["void"]
+        assert [event for event in seen if isinstance(event, AttemptFailed)] == []
 
 
 async def test_a_timeout_around_the_reader_works(tmp_path: Path, host: FakeHost) -> None:

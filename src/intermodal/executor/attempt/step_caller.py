@@ -216,8 +216,8 @@ class StepCaller:
         return round(self.world.clock() - self.started, 6)
 
     def _give_up(self, attempt: CallAttempt | PriorAttempt) -> None:
-        """Report an abandoned attempt, since it may have been paid for."""
-        if isinstance(attempt, CallAttempt) and attempt.sent:
+        """Report an abandoned attempt, since it may have been paid for. One that was not sent has a void row."""
+        if isinstance(attempt, CallAttempt) and attempt.ending.charge.state != "void":
             self.hint(_abandoned_event(attempt, attempt.step, self.elapsed()))
 
     def give_up_prior(self, step: str) -> None:
