@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from intermodal import errors
 from intermodal.gateway.failures import clear_tracebacks, error_code, shutdown_refusal
 from intermodal.gateway.response_metadata import report_failure
-from intermodal.protocols.calls import NotExpressible
+from intermodal.protocols.calls import Error, NotExpressible
 from intermodal.protocols.errors.responses import RequestRefused, error_response
 from intermodal.protocols.framing.json_body import dumps
 
 if TYPE_CHECKING:
+    from intermodal.client_apis import ClientApi
     from intermodal.gateway.context import GatewayContext
     from intermodal.gateway.http1.http_types import GatewayRequest, RequestHead
     from intermodal.gateway.http1.response_writer import ResponseWriter
@@ -34,20 +35,40 @@ def answer_error(
 
 
 def answer_failure(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, error: Exception) -> None:
-    """Log a failed request and, if nothing was sent yet, answer it with the error."""
+    """Log a failed request and answer it with the error, which is the last event of a stream that has begun."""
     context.note_failure(error)
     request.served.record_failure(error_code(error), broken=bool(reply.status))
     if not reply.status:
         answer_error(request.head, error, reply, request.served)
+    elif (api := _unfinished_stream(request, reply)) is not None:
+        _end_stream(api, request, reply, error)
     clear_tracebacks(error)
 
 
 def answer_cancelled(request: GatewayRequest, reply: ResponseWriter) -> None:
-    """Close a cancelled request; if the server is stopping and nothing was sent yet, inform the client."""
-    if not reply.status and not reply.disconnected:
+    """Close a cancelled request; if the server is stopping and the answer is not complete, inform the client."""
+    if reply.disconnected:
+        return
+    api = _unfinished_stream(request, reply)
+    if not reply.status:
         reply.keep_alive = False
         request.served.record_failure("stopping")
         answer_error(request.head, shutdown_refusal(reply), reply, request.served)
+    elif api is not None:
+        request.served.record_failure("stopping", broken=True)
+        _end_stream(api, request, reply, shutdown_refusal(reply))
+
+
+def _unfinished_stream(request: GatewayRequest, reply: ResponseWriter) -> ClientApi | None:
+    """Return the API of a streamed chat that has begun and not ended; None for any other response."""
+    api = request.api
+    return None if api is None or reply.ended or reply.type != api.stream_type else api
+
+
+def _end_stream(api: ClientApi, request: GatewayRequest, reply: ResponseWriter, error: Exception) -> None:
+    """End a stream with the error as its last event."""
+    report_failure(error, request.served)
+    reply.write_last(api.encoder(request.served.model).feed(Error(error=error)))  # type: ignore[arg-type]
 
 
 def retry_headers(error: BaseException) -> Mapping[str, str]:

@@ -224,6 +224,7 @@ class Gateway:
             return None
         if self._over or self._is_key_stale(request):  # after the shutdown has cancelled all, nothing would cancel it
             return None
+        request.api = route.passes
         try:
             attempt = self.direct.at_once(request, route.passes, reply, over)
         except Exception:  # ``answer`` meets the same error and reports it
@@ -320,6 +321,7 @@ class Gateway:
     async def _route(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Answer on the direct path if the plan is direct; otherwise call the handler, which continues its attempt."""
         route = find_route(request.head)
+        request.api = route.passes
         if (
             request.after is None
             and route.passes is not None

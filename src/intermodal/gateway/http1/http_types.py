@@ -15,6 +15,7 @@ from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
 from intermodal.telemetry.request_record import RequestRecord
 
 if TYPE_CHECKING:
+    from intermodal.client_apis import ClientApi
     from intermodal.gateway.direct.handover import Handover
     from intermodal.protocols.parsed_chat import ParsedChat
 
@@ -98,6 +99,7 @@ class GatewayRequest(Struct, eq=False, weakref=True):
         counted: it is counted in the key's request rate; ``admitting`` orders that decision if it needs several runs.
         checked: its body is within the limits on values. response_headers: additional response headers.
         served: the record that metrics, log and traces read. chat: its parsed body.
+        api: the client API of a chat that may take the direct path.
         after: the attempt that was made for it without a task.
     """
 
@@ -111,6 +113,7 @@ class GatewayRequest(Struct, eq=False, weakref=True):
     response_headers: dict[str, str] = field(default_factory=dict)
     served: RequestRecord = field(default_factory=RequestRecord)
     chat: ParsedChat | None = None
+    api: ClientApi | None = None
     after: Handover | None = None
     _admitting: asyncio.Lock | None = None
 
