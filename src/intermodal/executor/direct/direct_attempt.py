@@ -180,7 +180,7 @@ class DirectAttempt:
         shown.
         """
         pool = self._engine.pool
-        if not self._may_call_directly() or self._explores():
+        if not self._may_call_directly():
             return False
         connection = pool.take(self._compiled.target, self._began)
         if connection is None:
@@ -188,7 +188,7 @@ class DirectAttempt:
         if not self._sink.admit_now():
             pool.release(connection)
             return False
-        if not self._note_in_journal():
+        if self._explores() or not self._note_in_journal():
             pool.release(connection)
             self._sink.release()
             return False
@@ -210,7 +210,11 @@ class DirectAttempt:
         return self._engine.health.may_call_now(self._compiled.endpoint.id, self._began)
 
     def _explores(self) -> bool:
-        """Return True if another endpoint is to be explored first, which is left to the executor."""
+        """Return True if another endpoint is to be explored first, which is left to the executor.
+
+        A request for which this returns False counts as one that did not explore, so ``start`` asks only once nothing
+        else sends the request to ``go``, which asks again.
+        """
         name = self._compiled.explores
         return bool(name) and self._engine.health.should_explore(name, self._began)
 

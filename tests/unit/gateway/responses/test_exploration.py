@@ -16,6 +16,7 @@ from tests.unit.gateway.gateway_server import GatewayServer, priced, through_the
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN
 from intermodal.gateway.server import Gateway
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
+from intermodal.transport.http1 import ConnectionPool
 
 WORDS = ["all", " is", " well"]
 # Slow as it is expected to be, quick as it may be.
@@ -84,6 +85,18 @@ def test_a_few_requests_try_out_what_was_never_measured(
         if not works:
             assert len(rows) == len(tried), "it is asked once in such a request"
         assert (house.taken > 0) == (way == "direct"), "all others go as they would"
+
+
+def test_a_request_that_has_to_connect_counts_once_towards_the_next_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at without a task first, which finds no connection, and then in one."""
+    monkeypatch.setattr(ConnectionPool, "take", lambda *asked: None)
+    with served("direct", tmp_path, monkeypatch, refusal(503)) as house:
+        found = asks(house, 7 * EXPLORED_EVERY)
+        tried = [place for place, (_, notes) in enumerate(found) if "explores new:acme/new" in notes]
+        assert len(tried) > 1
+        assert all(later - one >= EXPLORED_EVERY for one, later in pairwise(tried))
 
 
 @pytest.mark.parametrize("way", ["direct", "executor"])
