@@ -18,7 +18,7 @@ from intermodal import errors
 from intermodal.catalog.reasoning_effort import thinking_request_of
 from intermodal.catalog.types import Endpoint
 from intermodal.concurrency.offload import is_long, offload
-from intermodal.core.content import Part
+from intermodal.core.content import Kind, Part
 from intermodal.core.hints import hint
 from intermodal.core.request import Request
 from intermodal.cost_model import answer_length
@@ -216,6 +216,7 @@ class PlanRun:
             candidate = waiting.pop(0)
             if self._is_too_long(candidate, state):
                 continue
+            await self._fail_prior(candidate, waiting, failures, passed_over)
             before = [*failures, *(failure for _, failure in passed_over)]
             if before:
                 if not _may_replace(candidate, before, state, self._world):
@@ -252,6 +253,31 @@ class PlanRun:
         if instead:
             error.todo = hint("{}; {}", error.hints.todo, instead) if error.todo else instead
         return error
+
+    async def _fail_prior(
+        self, candidate: Candidate, waiting: list[Candidate], failures: list[Reroute],
+        passed_over: list[tuple[Candidate, Reroute]],
+    ) -> None:  # fmt: skip
+        """Treat the attempt that was made before the run as failed, unless this route makes the same call.
+
+        The run was planned after the attempt, so its plan may call another endpoint, or convert what the attempt sent
+        as it is. Routes in ``waiting`` that make the same call are not taken, unless it requested a pause.
+        """
+        tried = self._caller.tried
+        if tried is None or _is_call_of(candidate, tried.endpoint):
+            return
+        self._caller.others = (candidate, *waiting)
+        kinds: dict[Kind, None] = {part.kind: None for part in self._opened_media.facts.parts if part.kind != "text"}
+        failure = await self._caller.fail_prior(candidate.last.id, tuple(kinds), self._request.tools)
+        same = [route for route in waiting if _is_call_of(route, failure.endpoint)]
+        waiting[:] = [route for route in waiting if not _is_call_of(route, failure.endpoint)]
+        if failure.passed_over and same:
+            passed_over.extend((route, failure) for route in same)
+        elif self._replan_reason(failure) is None:
+            failures.append(failure)
+        else:  # only the call exceeded a limit of the endpoint, which may still be sent less
+            text = f"{failure.endpoint} {failure.reason}: going on with {candidate.endpoint}"
+            await self._emit(Note(text=text, step=failure.step))
 
     async def _replanned_routes(
         self, failure: Reroute | errors.BudgetExceeded, candidate: Candidate, state: RunState, replanner: Replanner
@@ -319,6 +345,11 @@ class PlanRun:
             self._send.send_nowait(event)
         except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return
+
+
+def _is_call_of(route: Candidate, endpoint: str) -> bool:
+    """Return True if a route is a single call of this endpoint, as the plan of an attempt before the run is."""
+    return [step.endpoint for step in route.steps if isinstance(step, Call)] == [endpoint]
 
 
 def _final_error(failures: list[Reroute]) -> errors.IntermodalError:

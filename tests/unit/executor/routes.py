@@ -21,6 +21,7 @@ from intermodal.core.content import BytesSource, File, Part, ReadLine, Segment, 
 from intermodal.core.quantity import between, exact
 from intermodal.core.request import Message, Output, Policy, Request, Sampling, TextOutput
 from intermodal.events import Event, Result, TextDelta, fold
+from intermodal.executor.attempt.step_caller import PriorAttempt
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.run import run
 from intermodal.local.embedded.results import ChatServer, EmbeddingResult, OcrResult, SpeechResult, SynthesisResult
@@ -399,12 +400,12 @@ class Bench:
         }
         return Dependencies(**{**values, **self.options})
 
-    async def run(self, plan: Plan, request: Request, opened: FakeOpened) -> Result:
+    async def run(self, plan: Plan, request: Request, opened: FakeOpened, tried: PriorAttempt | None = None) -> Result:
         """Run to the end; ``events`` has what was said even when it raises."""
         self.events = []
         transport = Transport()
         try:
-            async with aclosing(run(plan, request, opened, self.world(transport))) as events:
+            async with aclosing(run(plan, request, opened, self.world(transport), tried)) as events:
                 async for event in events:
                     self.events.append(event)
         finally:

@@ -18,12 +18,15 @@ from intermodal.store.rows import Work
 SELF_HOSTED: tuple[Zone, ...] = ("machine", "network")
 
 
-def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointShortcoming | None:
-    """Return the limit that an endpoint itself named in an error; None if it names none."""
+def lesson_from_error(
+    error: errors.IntermodalError, endpoint: Endpoint, media_kinds: tuple[Kind, ...]
+) -> EndpointShortcoming | None:
+    """Return the limit that an endpoint itself named in an error; None if it names none.
+
+    ``media_kinds``: the kinds of media that it was sent.
+    """
     if not isinstance(error, errors.CallError) or not error.sent:
         return None
-    endpoint = job.endpoint
-    media_kinds = _media_kinds(job)
     if media_kinds and endpoint.host.zone in SELF_HOSTED and _is_crash(error):
         words = f"{error.what} when it was sent {' and '.join(media_kinds)}"
         return EndpointShortcoming(endpoint=endpoint.id, lacks=media_kinds, message=words, build=endpoint.build)
@@ -56,7 +59,7 @@ def _is_crash(error: errors.CallError) -> bool:
     return isinstance(error, errors.RuntimeCrashed) or (isinstance(error, errors.Unreachable) and error.hung_up)
 
 
-def _media_kinds(job: CallJob) -> tuple[Kind, ...]:
+def media_kinds_of(job: CallJob) -> tuple[Kind, ...]:
     """Return the kinds of media that a job sends besides text."""
     if job.chat is not None:
         return kinds_in(job.chat)

@@ -11,6 +11,7 @@ for, whatever its error and whether or not it was shown: its account marks the e
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
@@ -285,7 +286,7 @@ def _has_alternative(caller: RunCaller, name: str) -> bool:
     return any(name not in endpoints for endpoints in calls)
 
 
-def should_reroute(caller: RunCaller, error: errors.IntermodalError, job: CallJob, decision: RetryDecision) -> bool:
+def should_reroute(caller: RunCaller, error: errors.IntermodalError, name: str, decision: RetryDecision) -> bool:
     """Return True if another route is taken because this endpoint requested a long wait.
 
     It is returned to if need be.
@@ -293,7 +294,6 @@ def should_reroute(caller: RunCaller, error: errors.IntermodalError, job: CallJo
     retry_after = error.retry_after if isinstance(error, errors.CallError) else None
     if decision.kind != "resend" or retry_after is None or retry_after <= REROUTE_AFTER or caller.force:
         return False
-    name = job.endpoint.id
     caller.world.upstreams.pause(name, caller.world.clock() + retry_after)
     return _has_alternative(caller, name)
 
@@ -308,24 +308,13 @@ def decide_next(
     """
     world = caller.world
     now, jitter = world.clock(), world.jitter()
-
-    def after(attempt: int) -> RetryDecision:
-        return decide_retry(
-            error,
-            attempt=attempt,
-            committed=committed,
-            allowed=RetryLimits(pay_twice=world.pay_twice, resends=world.resends),
-            remaining=caller.remaining,
-            jitter=jitter,
-            paid=caller.ledger.maybe_paid,
-        )
-
+    after = partial(_decide, caller, error, committed=committed, jitter=jitter)
     decision = after(NO_MORE if job.endpoint.id == caller.exploring else number)
     if decision.kind != "resend":
         return decision, False
     if not caller.force and world.upstreams.seconds_open(job.endpoint.id, now) > 0:
         why = "and fails again and again"
-    elif should_reroute(caller, error, job, decision):
+    elif should_reroute(caller, error, job.endpoint.id, decision):
         return msgspec.structs.replace(decision, kind="reroute", delay=0.0), True
     elif is_free_resend(error) or world.upstreams.acquire_resend(job.endpoint.host.id, now):
         return decision, False
@@ -333,6 +322,30 @@ def decide_next(
         why = _RETRIES_SPENT_NOTE
     decision = after(NO_MORE)
     return msgspec.structs.replace(decision, reason=f"{decision.reason} {why}"), False
+
+
+def decide_elsewhere(caller: RunCaller, error: errors.IntermodalError, name: str) -> tuple[RetryDecision, bool]:
+    """Return the decision after an attempt at endpoint ``name``, which the next route does not call: reroute or stop.
+
+    Also return whether the endpoint is passed over for now (``should_reroute``).
+    """
+    decision = _decide(caller, error, 1, committed=False, jitter=0.0)
+    passed_over = should_reroute(caller, error, name, decision)
+    return _decide(caller, error, NO_MORE, committed=False, jitter=0.0), passed_over
+
+
+def _decide(
+    caller: RunCaller, error: errors.IntermodalError, attempt: int, *, committed: bool, jitter: float
+) -> RetryDecision:
+    return decide_retry(
+        error,
+        attempt=attempt,
+        committed=committed,
+        allowed=RetryLimits(pay_twice=caller.world.pay_twice, resends=caller.world.resends),
+        remaining=caller.remaining,
+        jitter=jitter,
+        paid=caller.ledger.maybe_paid,
+    )
 
 
 def is_free_resend(error: errors.IntermodalError) -> bool:

@@ -16,12 +16,13 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.host_rows import HTTP_PROTOCOLS
 from intermodal.catalog.plugin_rows import runtime_plugins
-from intermodal.catalog.types import Protocol
-from intermodal.core.content import Value
+from intermodal.catalog.types import Endpoint, Protocol
+from intermodal.core.content import Kind, Value
+from intermodal.core.request import Tool
 from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought
 from intermodal.executor.attempt import accounting, retry
 from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, price_of_usage, reported_usage
-from intermodal.executor.attempt.capability_learning import lesson_from_error
+from intermodal.executor.attempt.capability_learning import lesson_from_error, media_kinds_of
 from intermodal.executor.attempt.ledger import AttemptEntry, EndpointRateExceeded, RunLedger, original_failure
 from intermodal.executor.attempt.retry import Reroute, RetryDecision
 from intermodal.executor.chat_answer import ChatAnswer, read_thought
@@ -30,6 +31,7 @@ from intermodal.executor.drivers.interface import CallJob, CallResult, Driver
 from intermodal.local.embedded.ocr_layout import lines_to_text
 from intermodal.media.text.tool_definitions import tools_digest
 from intermodal.plans.plan import Candidate
+from intermodal.plans.step import Call
 from intermodal.protocols import calls as wire
 from intermodal.protocols.answer_state import is_refusal
 from intermodal.protocols.errors.classification import hide_key
@@ -107,7 +109,8 @@ class StepCaller:
         force: call endpoints whose breaker is open or that requested a pause, because no other is left.
         passed_over: endpoints that requested a pause, each with the error that stated it.
         exploring: an endpoint that is being measured; it is not called again if it fails.
-        tried: the first attempt, if it was made before the run began.
+        tried: the first attempt, if it was made before the run began. The first route takes it up if it makes the same
+            call (``call``); otherwise its endpoint has failed (``fail_prior``).
     """
 
     def __init__(
@@ -164,7 +167,6 @@ class StepCaller:
             is_resend = retry.is_resend(self, job)
             await retry.wait_for_retry_after(self, job)
             job = retry.as_trial(self, job)
-        upstreams, name, clock = self.world.upstreams, job.endpoint.id, self.world.clock
         number = 0
         failed: errors.IntermodalError | None = None
         spent: list[float | None] = []
@@ -187,16 +189,11 @@ class StepCaller:
                     raise unsent from None
                 spent.append(attempt.ending.charge.cost)
                 self.ledger.maybe_paid += attempt.ending.charge.maybe_paid
-                if (lesson := lesson_from_error(error, job)) is not None:
-                    upstreams.learn(lesson, clock())
-                    if lesson.lacks and isinstance(error, errors.CallError):
-                        error.taught, error.resendable = True, False
-                if isinstance(error, errors.ContextExceeded) and job.chat is not None and job.chat.tools:
-                    upstreams.record_tools_refused(name, tools_digest(job.chat.tools))
+                self._learn(error, job.endpoint, media_kinds_of(job), job.chat.tools if job.chat is not None else ())
                 decision, passed_over = retry.decide_next(self, error, job, number, committed())
                 await self._report_attempt_failure(attempt, error, decision)
                 if passed_over:
-                    self.passed_over[name] = error
+                    self.passed_over[job.endpoint.id] = error
                 if decision.kind == "reroute":
                     raise Reroute(error, job.step, decision.reason, passed_over=passed_over) from error
                 if decision.kind == "stop":
@@ -210,6 +207,48 @@ class StepCaller:
                 raise
             else:
                 return FinishedCall(result=result, actual=attempt.actual(tuple(spent)))
+
+    def _learn(
+        self, error: errors.IntermodalError, endpoint: Endpoint, media_kinds: tuple[Kind, ...], tools: tuple[Tool, ...]
+    ) -> None:
+        """Record the limit of an endpoint that an error names. ``media_kinds``, ``tools``: what the call sent it."""
+        upstreams, now = self.world.upstreams, self.world.clock()
+        if (lesson := lesson_from_error(error, endpoint, media_kinds)) is not None:
+            upstreams.learn(lesson, now)
+            if lesson.lacks and isinstance(error, errors.CallError):
+                error.taught, error.resendable = True, False
+        if isinstance(error, errors.ContextExceeded) and tools:
+            upstreams.record_tools_refused(endpoint.id, tools_digest(tools))
+
+    async def fail_prior(self, step: str, media_kinds: tuple[Kind, ...], tools: tuple[Tool, ...]) -> Reroute:
+        """Account for the attempt that was made before the run, whose call the next route does not make.
+
+        It is a failed attempt at its own endpoint, whatever the next route calls, also if it ended with an answer to be
+        repaired. Raises its error if the retry rules allow no other attempt.
+
+        Args:
+            step: the step that answers on the next route. media_kinds, tools: what the attempt sent.
+        """
+        tried, self.tried = self.tried, None
+        assert tried is not None
+        error = tried.error or _unusable_answer(tried.endpoint)
+        error.step = step
+        self.ledger.maybe_paid += tried.ending.charge.maybe_paid
+        if (endpoint := self.world.catalog.by_id.get(tried.endpoint)) is not None:
+            self._learn(error, endpoint, media_kinds, tools)
+        decision, passed_over = retry.decide_elsewhere(self, error, tried.endpoint)
+        if tried.error is None:
+            decision = msgspec.structs.replace(decision, reason=error.what)
+        await self._report_attempt_failure(tried, error, decision)
+        if decision.kind == "stop":
+            try:
+                raise error
+            finally:
+                del error, tried  # a frame that holds its own error would stay alive
+        if passed_over:
+            self.passed_over[tried.endpoint] = error
+        call = Call(id=step, op="generate", task="text-generation", endpoint=tried.endpoint, inputs=())
+        return Reroute(error, call, decision.reason, passed_over=passed_over)
 
     def elapsed(self) -> float:
         """Return seconds since the run began."""
@@ -459,6 +498,14 @@ class CallAttempt:
 
     def _tokens(self, text: str) -> int:
         return count_answer_tokens(text, self._caller.world.count)
+
+
+def _unusable_answer(endpoint: str) -> errors.CallError:
+    """Return the error of an attempt whose answer has to be repaired, if its endpoint is not called again."""
+    what = "gave an answer that breaks the schema"
+    error = errors.CallError(what, where=endpoint, todo="ask again", status=200)
+    error.billing = "billed"
+    return error
 
 
 def _abandoned_event(attempt: CallAttempt | PriorAttempt, step: str, run_seconds: float) -> AttemptFailed:
