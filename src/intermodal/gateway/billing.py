@@ -92,7 +92,7 @@ async def billed_run(
         request.served.add_cost(charges.cost)
         allowance.end()
         if ledger is not None and allowance.given is not None:
-            request.sent -= not (progress.finished or charges.maybe_paid)
+            forget_void_call(request, carried_out=progress.finished or charges.maybe_paid)
             if progress.began:
                 ledger.settle(
                     allowance.given, cost=charges.cost, tokens=charges.tokens, unreported=charges.unreported,
@@ -100,6 +100,14 @@ async def billed_run(
                 )  # fmt: skip
             else:
                 ledger.release(allowance.given)
+
+
+def forget_void_call(request: GatewayRequest, *, carried_out: bool) -> None:
+    """Stop counting an admitted run or call unless it was carried out: its Idempotency-Key may be used again then.
+
+    ``carried_out``: it answered, or may have been charged.
+    """
+    request.sent -= not carried_out
 
 
 def _rate_error(error: EndpointRateExceeded) -> RequestRefused:

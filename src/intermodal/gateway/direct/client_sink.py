@@ -18,7 +18,7 @@ from intermodal.executor.api import (
     ShortenedCall,
     Unanswered,
 )
-from intermodal.gateway.billing import leaves_another, quota_error, rate_limit_headers
+from intermodal.gateway.billing import forget_void_call, leaves_another, quota_error, rate_limit_headers
 from intermodal.gateway.direct.handover import Handover, settle_attempt
 from intermodal.gateway.error_answers import answer_cancelled, answer_failure
 from intermodal.gateway.failures import error_code, shutdown_refusal
@@ -83,6 +83,8 @@ def abandon_handover(context: GatewayContext, request: GatewayRequest, handover:
     """Release or settle the reservation of a call that no run continues, and record its attempt."""
     handover.abandon(context.ledger)
     tried = handover.tried
+    if handover.given is not None:
+        forget_void_call(request, carried_out=tried is not None and tried.ending.charge.maybe_paid)
     if tried is None:
         return
     ending, step = tried.ending, handover.compiled.step
@@ -249,6 +251,7 @@ class ClientSink:
     # ---- its end
 
     def record_end(self, report: CallReport) -> None:
+        forget_void_call(self._asked, carried_out=report.ending.charge.maybe_paid)
         if not report.sent:
             self.release()
             return

@@ -243,6 +243,69 @@ def test_nothing_is_left_of_a_connection_that_is_made_in_the_turn_in_which_its_c
         assert not wall.hits, "it was sent"
 
 
+IDEMPOTENT = (b"idempotency-key: one", b"x-intermodal-deadline: 30", b"connection: close")
+
+
+@pytest.mark.parametrize("by", ["its deadline", "its client"])
+def test_an_idempotency_key_is_free_again_after_a_chat_that_ended_while_it_connected(
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    PLAYS["now"] = whole("hi")
+    waiting: list[DirectAttempt] = []
+    send = DirectAttempt._send_when_connected
+
+    async def sends(attempt: DirectAttempt) -> None:
+        waiting.append(attempt)
+        await send(attempt)
+
+    async def hangs(*to: object) -> None:
+        if by == "its deadline":
+            waiting[-1]._loop.call_soon(waiting[-1]._on_deadline, 30.0)
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(GatewayServer, "taskless", False)
+    again = request("hello", *IDEMPOTENT, stream=False, max_tokens=100)
+    with GatewayServer() as house:
+        with monkeypatch.context() as patch:
+            patch.setattr(DirectAttempt, "_send_when_connected", sends)
+            patch.setattr(ConnectionPool, "connect", hangs)
+            with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
+                line.sendall(again)
+                if by == "its deadline":
+                    assert line.recv(1 << 16).startswith(b"HTTP/1.1 5")
+                until(lambda: bool(waiting))
+            until(lambda: clean(house))
+        answer = house.raw(again)
+        assert answer.startswith(b"HTTP/1.1 200") and b"idempotency-replayed" not in answer, answer
+        assert len(wall.hits) == 1
+
+
+@pytest.mark.parametrize(("status", "found"), [(None, b"200"), (503, b"200"), (500, b"409")])
+def test_an_idempotency_key_is_free_again_after_a_call_that_no_run_continues_if_it_cost_nothing(
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, status: int | None, found: bytes
+) -> None:
+    """``status``: of the host; None if it was not called."""
+    PLAYS["now"] = refusal(status or 200)
+    at = threading.Event()
+
+    async def slow(*args: object, **more: object) -> None:
+        at.set()
+        await asyncio.sleep(3600)
+
+    again = request("hello", *IDEMPOTENT, stream=False, max_tokens=100)
+    with GatewayServer() as house:
+        with monkeypatch.context() as patch:
+            patch.setattr("intermodal.gateway.endpoints.chat.plan_request", slow)
+            if status is None:
+                patch.setattr(DirectAttempt, "_note_in_journal", lambda attempt: False)
+            with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
+                line.sendall(again)
+                assert at.wait(20)
+            until(lambda: clean(house))
+        PLAYS["now"] = whole("hi")
+        assert house.raw(again).startswith(b"HTTP/1.1 " + found)
+
+
 def test_a_reader_that_is_slow_slows_its_host_and_loses_nothing(wall: FaultyHost) -> None:
     """For longer than the host may be silent: it is not the one that is."""
     words = "=" * 4000  # as few tokens as there can be
