@@ -79,6 +79,7 @@ class DirectAttempt:
     _connecting: asyncio.Task[HostConnection] | None = None
     _verdict: errors.IntermodalError | Verdict | None = None
     _forgotten = False
+    _recorded = False  # its row is written, and its charge is reported
 
     def __init__(self, engine: DirectEngine, chat: ParsedChat, compiled: CompiledPlan, sink: DirectSink) -> None:
         self._engine = engine
@@ -303,6 +304,8 @@ class DirectAttempt:
             self._release_connection()
             handed = self._end(error)
         except Exception as problem:
+            if not self._recorded:  # an internal error: what it cost is unknown
+                self._abandon()
             self._sink.fail(problem)
         finally:
             self._report_end(handed)
@@ -616,6 +619,7 @@ class DirectAttempt:
         )  # fmt: skip
 
     def _write_row(self, ending: AttemptEnding, *, runs: bool = True, ended: str = "") -> None:
+        self._recorded = True
         attempt, run = self._ids
         row = DirectAttemptRow(
             self._compiled.sort, uuid_of(attempt), run.hex(), self._started, time.time(), ending.charge.state,

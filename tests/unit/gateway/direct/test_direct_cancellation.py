@@ -243,6 +243,35 @@ def test_nothing_is_left_of_a_connection_that_is_made_in_the_turn_in_which_its_c
         assert not wall.hits, "it was sent"
 
 
+def test_nothing_is_left_of_a_call_whose_end_fails_for_an_internal_reason(
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer was made, so its upper bound is charged."""
+    PLAYS["now"] = whole("hi")
+
+    def fails(*of: object) -> float:
+        raise RuntimeError("a fault of ours")
+
+    with GatewayServer() as house:
+        settled: list[Any] = []
+        settle = house.ledger.settle
+
+        def settles(given: QuotaReservation, **told: Any) -> None:
+            settled.append(told)
+            settle(given, **told)
+
+        monkeypatch.setattr(house.ledger, "settle", settles)
+        monkeypatch.setattr("intermodal.executor.direct.compiled_plan.CompiledPlan.bill", fails)
+        found = house.raw(request("hello", b"connection: close", stream=False, max_tokens=100))
+        assert found.startswith(b"HTTP/1.1 500"), found
+        until(lambda: clean(house))
+        until(lambda: bool(house.gateway.client.store.attempts(-1)))
+        (row,) = house.gateway.client.store.attempts(-1)
+        assert (row.state, row.spent) == ("estimated", row.reservation.cost_high)
+        (told,) = settled
+        assert told["cost"] == pytest.approx(row.spent)
+
+
 IDEMPOTENT = (b"idempotency-key: one", b"x-intermodal-deadline: 30", b"connection: close")
 
 
