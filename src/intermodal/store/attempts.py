@@ -439,7 +439,10 @@ _WORK = Work.__struct_fields__
 
 
 class DirectAttemptRow(msgspec.Struct, frozen=True, eq=False):
-    """An ended call. ``started``, ``finished``: seconds since the epoch. ``runs``: its run ended with it."""
+    """An ended call. ``started``, ``finished``: seconds since the epoch. ``runs``: its run ended with it.
+
+    ``attempt``: "" for the end of a run whose attempt has been written.
+    """
 
     sort: attempt_journal.AttemptTemplate
     attempt: str
@@ -481,7 +484,7 @@ def add_direct(database: Database, rows: Sequence[DirectAttemptRow], *, insert: 
         connection.executemany(_RUN, [_run_values(row, when) for row, when in timed if row.runs])
         alike: dict[int, tuple[Any, ...]] = {}
         values: list[tuple[Any, ...]] = []
-        for place, (row, when) in enumerate(timed, 1):
+        for place, (row, when) in enumerate([each for each in timed if each[0].attempt], 1):
             common = alike.get(id(row.sort))
             if common is None:
                 common = alike[id(row.sort)] = _common(row.sort.attempt, me)

@@ -18,6 +18,7 @@ from intermodal.transport.http1 import ConnectionPool
 
 if TYPE_CHECKING:
     from intermodal.executor.attempt.circuit_breaker import EndpointHealth
+    from intermodal.executor.attempt.step_caller import PriorAttempt
     from intermodal.executor.direct.compiled_plan import CompiledPlan
     from intermodal.store.attempt_journal import AttemptJournal
     from intermodal.store.database import Store
@@ -54,6 +55,11 @@ def new_ids(now: float) -> tuple[bytes, bytes]:
     )
 
 
+def _time_of(name: str) -> float:
+    """Return when ``new_ids`` made an id, in seconds since the epoch. ``name``: in hexadecimal digits."""
+    return int(name[:12], 16) / 1000
+
+
 _EVERY = 0.1  # seconds
 _LAST = 5.0  # seconds for the last write: a locked store is waited for twice
 _MOST = 20_000  # rows kept while the store does not accept them
@@ -87,12 +93,23 @@ class AttemptWriter:
         return self._journal.note(compiled.number, attempt, run, started)
 
     def add(self, row: DirectAttemptRow, slot: int) -> None:
-        """Add the row of an attempt that ended."""
+        """Add the row of an attempt that ended. ``slot``: in the journal, -1 if it was not noted."""
         self._waiting.append(row)
         if slot >= 0:
             self._slots.append(slot)
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_rows())
+
+    def end_run(self, compiled: CompiledPlan, tried: PriorAttempt, outcome: str) -> None:
+        """Add the row of a run that ended after its first attempt, since nothing continues it."""
+        ending = tried.ending
+        self.add(
+            DirectAttemptRow(
+                compiled.sort, "", tried.run, _time_of(tried.run), time.time(), ending.charge.state, ending.outcome,
+                ended=outcome,
+            ),
+            -1,
+        )  # fmt: skip
 
     @property
     def idle(self) -> bool:
@@ -153,9 +170,13 @@ def _newest(rows: Sequence[DirectAttemptRow]) -> list[DirectAttemptRow]:
     """
     if len(rows) <= _MOST:
         return list(rows)
-    paid = [row for row in rows if row.sort.attempt.cost_high]
-    free = [row for row in rows if not row.sort.attempt.cost_high]
+    paid = [row for row in rows if _may_cost(row)]
+    free = [row for row in rows if not _may_cost(row)]
     return [*paid, *free[len(rows) - _MOST :]]
+
+
+def _may_cost(row: DirectAttemptRow) -> bool:
+    return bool(row.attempt and row.sort.attempt.cost_high)
 
 
 # ---- engine -----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from intermodal.core.hints import spell_text
 from intermodal.executor.api import (
     CallReport,
     CompiledPlan,
+    DirectEngine,
     EndpointRateExceeded,
     ShortenedCall,
     Unanswered,
@@ -80,7 +81,7 @@ class ChatPlan:
 
 
 def abandon_handover(context: GatewayContext, request: GatewayRequest, handover: Handover) -> None:
-    """Release or settle the reservation of a call that no run continues, and record its attempt."""
+    """Release or settle the reservation of a call that no run continues, and record its attempt and its run."""
     handover.abandon(context.ledger)
     tried = handover.tried
     if handover.given is not None:
@@ -89,6 +90,7 @@ def abandon_handover(context: GatewayContext, request: GatewayRequest, handover:
         return
     ending, step = tried.ending, handover.compiled.step
     code = "cancelled" if tried.error is None else tried.error.code  # its answer was to be repaired, or it failed
+    handover.engine.rows.end_run(handover.compiled, tried, code)
     request.served.record_call(
         ModelCall(
             step=step.id, endpoint=handover.compiled.endpoint, seconds=ending.outcome.seconds,
@@ -106,13 +108,14 @@ class ClientSink:
     """
 
     def __init__(
-        self, context: GatewayContext, planned: ChatPlan, chat: ParsedChat, request: GatewayRequest,
-        reply: ResponseWriter, over: OnEnd | None = None,
+        self, context: GatewayContext, engine: DirectEngine, planned: ChatPlan, chat: ParsedChat,
+        request: GatewayRequest, reply: ResponseWriter, over: OnEnd | None = None,
     ) -> None:  # fmt: skip
         self.writer = reply
         self._over = over
         self._began = time.monotonic()
         self._context = context
+        self._engine = engine
         self._planned = planned
         self._compiled = planned.compiled
         self._chat = chat
@@ -124,7 +127,7 @@ class ClientSink:
     def handover(self, failure: Unanswered) -> Handover:
         """Return the handover of a call that did not answer, with its quota reservation."""
         self._asked.served.not_direct = failure.why
-        return Handover(failure.tried, self._given, self._compiled)
+        return Handover(failure.tried, self._given, self._compiled, self._engine)
 
     # ---- before it is sent
 
@@ -198,7 +201,8 @@ class ClientSink:
             self._context.ledger.release(self._given)
 
     def abandon(self, failure: Unanswered) -> None:
-        abandon_handover(self._context, self._asked, Handover(failure.tried, self._given, self._compiled))
+        handover = Handover(failure.tried, self._given, self._compiled, self._engine)
+        abandon_handover(self._context, self._asked, handover)
 
     def record_plan(self) -> None:
         """Record the plan in the plan history, the request record and the span."""

@@ -264,7 +264,7 @@ class DirectChats:
         ready = self._match_cached(request, adapter, chat, policy, catalog, question)
         if ready is None or ready.planned is None:
             return None
-        sink = ClientSink(self._context, ready.planned, chat, request, reply, over)
+        sink = ClientSink(self._context, self.engine, ready.planned, chat, request, reply, over)
         return DirectAttempt(self.engine, chat, ready.planned.compiled, sink)
 
     def _adapter(self, dialect: ClientApi) -> ProtocolAdapter | None:
@@ -420,7 +420,7 @@ class DirectChats:
 
         Raises RequestRefused if the key's budget does not allow it.
         """
-        sink = ClientSink(self._context, planned, ready.chat, request, reply)
+        sink = ClientSink(self._context, self.engine, planned, ready.chat, request, reply)
         attempt = DirectAttempt(self.engine, ready.chat, planned.compiled, sink)
         try:
             failure = await attempt.go()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from intermodal.executor.api import AttemptEnding, CompiledPlan, PriorAttempt
+    from intermodal.executor.api import AttemptEnding, CompiledPlan, DirectEngine, PriorAttempt
     from intermodal.gateway.quotas.budget_leases import QuotaReservation
     from intermodal.gateway.quotas.quota_manager import QuotaManager
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 class Handover(NamedTuple):
     """An attempt that failed before any output was shown, and the quota reserved for its run.
 
-    ``tried``: None if no attempt was made. ``compiled``: the plan of the call.
+    ``tried``: None if no attempt was made. ``compiled``: the plan of the call. ``engine``: that made it.
     """
 
     tried: PriorAttempt | None
     given: QuotaReservation | None
     compiled: CompiledPlan
+    engine: DirectEngine
 
     def abandon(self, ledger: QuotaManager | None) -> None:
         """Release or settle the reservation because no run continues the call."""

@@ -21,7 +21,7 @@ from intermodal.executor.direct.direct_attempt import DirectAttempt
 from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.protocols.upstream_response import UpstreamResponse
 from intermodal.store.attempt_journal import SLOTS
-from intermodal.store.rows import AttemptRow
+from intermodal.store.rows import AttemptRow, RunRow
 from intermodal.telemetry.request_record import RequestRecord
 from intermodal.transport.http1 import ConnectionPool, HostConnection
 
@@ -114,10 +114,10 @@ JSON = {"response_format": {"type": "json_schema", "json_schema": {"name": "plac
 
 def leave_during(
     function: str, patch: pytest.MonkeyPatch, *, failed: bool
-) -> tuple[AttemptRow, RequestRecord, Mapping[tuple[str, str], int]]:
+) -> tuple[AttemptRow, RunRow, RequestRecord, Mapping[tuple[str, str], int]]:
     """Have a client leave while this function works after its first attempt, which failed or is to be repaired.
 
-    Returns the row of the attempt, the record of the request, and the attempts in the metrics.
+    Returns the rows of the attempt and of its run, the record of the request, and the attempts in the metrics.
     """
     PLAYS["now"] = refusal(500) if failed else whole("no JSON")
     more: dict[str, Any] = {} if failed else JSON
@@ -135,9 +135,10 @@ def leave_during(
             line.sendall(request(stream=False, max_tokens=100, **more))
             assert at.wait(10)
         until(lambda: clean(house) and bool(told))
-        until(lambda: bool(house.gateway.client.store.attempts(-1)))
-        (row,), (served,) = house.gateway.client.store.attempts(-1), told
-        return row, served, house.gateway.context.metrics.attempts
+        house.until_written()
+        store = house.gateway.client.store
+        (row,), (run,), (served,) = store.attempts(-1), store.runs(), told
+        return row, run, served, house.gateway.context.metrics.attempts
 
 
 FAILED_OR_NOT = pytest.mark.parametrize("failed", [True, False], ids=["failed", "to be repaired"])
@@ -148,20 +149,26 @@ def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_executor_goe
     wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, failed: bool
 ) -> None:
     """It may have been charged, or was answered with what has to be repaired: row, log and metrics say so."""
-    row, served, metrics = leave_during("intermodal.gateway.endpoints.chat.plan_request", monkeypatch, failed=failed)
+    found = leave_during("intermodal.gateway.endpoints.chat.plan_request", monkeypatch, failed=failed)
+    row, run, served, metrics = found
     assert (row.spent == row.reservation.cost_high) is failed and row.spent > 0
     assert (served.attempts, served.cost) == (1, pytest.approx(row.spent, abs=1e-9))
     assert (served.error, served.last_endpoint) == ("client_left", "cloud:cloud/strong")
     assert (served.input_tokens, served.output_tokens) == ((None, None) if failed else (7, 5))
     assert served.endpoint == "", "nothing answered"
     assert metrics["cloud:cloud/strong", "call"] == failed
+    assert (run.id, run.cost, run.endpoint) == (row.reservation.run, row.spent, "cloud:cloud/strong")
+    assert run.outcome == ("call" if failed else "cancelled")
+    assert run.plan and run.started <= row.started and row.outcome is not None and run.seconds is not None
+    assert run.seconds >= row.outcome.seconds
 
 
 @FAILED_OR_NOT
 def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_run_takes_it_up(
     wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, failed: bool
 ) -> None:
-    row, served, _ = leave_during("intermodal.executor.run.run_to_answer", monkeypatch, failed=failed)
+    row, run, served, _ = leave_during("intermodal.executor.run.run_to_answer", monkeypatch, failed=failed)
+    assert (run.id, run.cost, run.outcome) == (row.reservation.run, pytest.approx(row.spent), "cancelled")
     assert (served.attempts, served.cost) == (1, pytest.approx(row.spent, abs=1e-9))
     assert (served.error, served.last_endpoint) == ("client_left", "cloud:cloud/strong")
 
