@@ -35,7 +35,7 @@ from intermodal.protocols.framing.json_body import (
 )
 from intermodal.protocols.framing.surrogates import join_surrogates
 from intermodal.protocols.reply_chunk import ReplyChunk
-from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason
+from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, tool_call_id
 
 OWN = "anthropic"  # of content.Opaque
 _NULL = b"null"
@@ -80,6 +80,18 @@ class Block(HostObject):
         if kind in ("thinking", "thinking_delta"):
             return "", self.thinking or "", ""
         return "", "", (self.partial_json or "") if kind == "input_json_delta" else ""
+
+    @property
+    def is_plain(self) -> bool:
+        """True if a block of a whole reply has everything that clients rely on."""
+        kind = self.type
+        if kind == "text":
+            return self.text is not None
+        if kind == "thinking":
+            return self.thinking is not None and self.signature is not None
+        if kind == "tool_use":
+            return bool(self.id) and self.name is not None and bytes(self.input)[:1] == b"{"
+        return bool(kind)
 
     @property
     def reasoning_signature(self) -> str:
@@ -231,7 +243,9 @@ class AnthropicDecoder(ReplyDecoder):
             arguments = as_mapping(loads(bytes(block.input) or b"{}"))
             arguments_text = dumps(arguments).decode() if arguments or is_document else ""
             self._out.append(
-                ToolCallDelta(index=call, id=block.id or "", name=block.name or "", arguments=arguments_text)
+                ToolCallDelta(
+                    index=call, id=tool_call_id(block.id or ""), name=block.name or "", arguments=arguments_text
+                )
             )
         else:
             self._read_delta(index, block)
@@ -290,10 +304,12 @@ def read_reply(data: bytes | memoryview) -> ReplyChunk | None:
         usage, raw_usage = _read_usage(bytes(reply.usage))
     except NOT_DECODED:
         return None
-    if reply.type != "message" or reply.is_error:
+    if reply.type != "message" or reply.is_error or reply.content is None:
         return None
     texts, other_output, calls = [], [], []
-    for place, block in enumerate(reply.content or ()):
+    for place, block in enumerate(reply.content):
+        if not block.is_plain:
+            return None
         if block.type == "tool_use":
             calls.append((place, block.id or "", block.name or ""))
             other_output.append(bytes(block.input).decode(errors="replace"))

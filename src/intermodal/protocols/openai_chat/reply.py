@@ -81,7 +81,14 @@ class CallPiece(HostObject):
 
     index: TokenCount | None = None
     id: str | None = None
+    type: str | None = None
     function: CallFunction | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """True if it is a whole call with everything that clients rely on."""
+        function = self.function or _NO_FUNCTION
+        return self.type == "function" and bool(self.id and function.arguments) and function.name is not None
 
 
 class AnswerPiece(HostObject):
@@ -418,8 +425,10 @@ def read_reply(data: bytes | memoryview, *, is_document: bool = True) -> ReplyCh
         return ReplyChunk("", False, "", "", usage, raw_usage, model, (), alive=False, indexes=())
     choice = reply.choices[0]
     answer = choice.answer_piece(is_document=is_document)
-    text, thoughts = answer.content or "", answer.reasoning_content or answer.reasoning or ""
-    refusal, calls, reason = answer.refusal or "", answer.tool_calls, choice.finish_reason or ""
+    text = "" if answer.content is None else answer.content
+    thoughts = answer.reasoning_content or answer.reasoning or ""
+    refusal = "" if answer.refusal is None else answer.refusal
+    calls, reason = answer.tool_calls, choice.finish_reason or ""
     if type(text) is not str or type(thoughts) is not str or type(refusal) is not str or answer.audio:
         return None
     visible = text.strip() != "" or (thoughts != "" and thoughts.strip() != "")
@@ -429,7 +438,7 @@ def read_reply(data: bytes | memoryview, *, is_document: bool = True) -> ReplyCh
     indexes = (choice.index or 0,) if single_choice else tuple([each.index or 0 for each in reply.choices])
     begun_calls: tuple[tuple[int, str, str], ...] = ()
     if calls:
-        found = _tool_calls_in(calls)
+        found = _tool_calls_in(calls, is_document=is_document)
         if found is None:
             return None
         begun_calls, arguments = found
@@ -445,13 +454,18 @@ def read_reply(data: bytes | memoryview, *, is_document: bool = True) -> ReplyCh
     return None if is_document and begun_calls and piece.unclear({}) else piece
 
 
-def _tool_calls_in(call_pieces: list[CallPiece]) -> tuple[tuple[tuple[int, str, str], ...], str] | None:
-    """Return tool calls by index, id and name, and their arguments; None if these are not text."""
+def _tool_calls_in(
+    call_pieces: list[CallPiece], *, is_document: bool
+) -> tuple[tuple[tuple[int, str, str], ...], str] | None:
+    """Return tool calls by index, id and name, and their arguments.
+
+    None if these are not text, or if a call of a whole reply (``is_document``) is not as its protocol has it.
+    """
     calls, arguments = list[tuple[int, str, str]](), ""
     for place, call in enumerate(call_pieces):
         function = call.function or _NO_FUNCTION
         call_arguments = function.arguments or ""
-        if call_arguments.__class__ is not str:
+        if call_arguments.__class__ is not str or (is_document and not call.is_plain):
             return None
         calls.append((place if call.index is None else call.index, call.id or "", function.name or ""))
         arguments += call_arguments
