@@ -32,6 +32,7 @@ from intermodal.gateway.quotas.quota_types import (
 from intermodal.gateway.requests.multipart import multipart_boundary
 from intermodal.plans.plan import Plan
 from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.protocols.errors.retry_after import retry_after_header
 
 IDEMPOTENCY_HEADER = "idempotency-key"
 MAX_IDEMPOTENCY_KEY = 255
@@ -42,7 +43,7 @@ def quota_error(refusal: QuotaRefusal) -> RequestRefused:
     """Return a quota refusal as an HTTP error."""
     headers = {"x-should-retry": "true" if refusal.again else "false"}
     if refusal.retry_after is not None:
-        headers["retry-after"] = str(max(1, -(-refusal.retry_after // 1)))[:10].removesuffix(".0")
+        headers["retry-after"] = retry_after_header(refusal.retry_after)
     if refusal.status == 401:
         headers["www-authenticate"] = "Bearer"
     return RequestRefused(refusal.words, status=refusal.status, headers=headers, code=refusal.code)

@@ -10,6 +10,7 @@ from intermodal.gateway.failures import clear_tracebacks, error_code, shutdown_r
 from intermodal.gateway.response_metadata import report_failure
 from intermodal.protocols.calls import Error, NotExpressible
 from intermodal.protocols.errors.responses import RequestRefused, error_response
+from intermodal.protocols.errors.retry_after import retry_after_header
 from intermodal.protocols.framing.json_body import dumps
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def retry_headers(error: BaseException) -> Mapping[str, str]:
         return {}
     no_retry = {"x-should-retry": "false"}  # whatever can follow a failed attempt was already tried here
     if isinstance(error, errors.CallError) and error.retry_after is not None:
-        no_retry["retry-after"] = str(max(1, round(error.retry_after)))
+        no_retry["retry-after"] = retry_after_header(error.retry_after)
     return no_retry
 
 

@@ -1,4 +1,7 @@
-"""The wait that a host requests: ``retry-after`` in every form, vendors' own headers, and the text of an error."""
+"""The wait that a host requests: ``retry-after`` in every form, vendors' own headers, and the text of an error.
+
+``retry_after_header`` writes the header for a client.
+"""
 
 from __future__ import annotations
 
@@ -75,6 +78,11 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
         if seconds >= 0:  # False for NaN
             return min(seconds, MAX_RETRY_AFTER)
     return _seconds_until_reset(headers, now)
+
+
+def retry_after_header(seconds: float) -> str:
+    """Return ``retry-after`` for a client: whole seconds, rounded up, at least one."""
+    return str(max(1, math.ceil(seconds)))
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:

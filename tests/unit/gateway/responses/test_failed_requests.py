@@ -174,3 +174,9 @@ def test_a_host_that_names_a_date_and_has_no_clock_is_passed_on_in_seconds(gatew
     busy = refusal(429, headers={"retry-after": when})
     found = gateway.ask("openai", busy, busy, stream=True, x_intermodal_stream=how)
     assert found.status_code == 429 and 500 < int(found.headers["retry-after"]) <= 1000
+
+
+def test_a_wait_that_a_host_requests_is_rounded_up(gateway: Gateway) -> None:
+    """A client that asks again before the host allows it is refused again."""
+    busy = refusal(429, headers={"retry-after": "1000.4"})
+    assert gateway.ask("openai", busy, busy).headers["retry-after"] == "1001"
