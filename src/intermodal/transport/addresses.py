@@ -75,11 +75,12 @@ def _ascii(host: str) -> str:
     return idna.encode(host, uts46=True).decode()
 
 
-def is_this_machine(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return True if only this machine can connect to ``host``. The only accepted name is localhost."""
     import ipaddress
 
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.rstrip(".").lower() == "localhost"
 
@@ -89,7 +90,7 @@ def goes_by_proxy(base_url: str, path: str, *, internet: bool, proxies: bool) ->
 
     Requests to the internet do if ``proxies`` is true, except those to this machine.
     """
-    return internet and proxies and not is_this_machine(parse_address(base_url, path).host)
+    return internet and proxies and not is_loopback(parse_address(base_url, path).host)
 
 
 async def port_is_open(address: str, seconds: float = 0.25) -> bool:

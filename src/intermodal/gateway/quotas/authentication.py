@@ -7,7 +7,6 @@ closed, even after the last key is revoked or has expired.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from intermodal.core.hints import hint
 from intermodal.errors import ConfigError, StoreError
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, POLICY, QuotaRefusal, VirtualKey
+from intermodal.transport.addresses import is_loopback
 
 if TYPE_CHECKING:
     from intermodal.gateway.quotas.quota_store import QuotaStore
@@ -63,16 +63,6 @@ _REVOKED_KEY = QuotaRefusal(status=401, code="invalid_api_key", words="this key 
 _SEVERAL = QuotaRefusal(status=400, code="invalid_api_key", words="several different keys were sent; send one")
 
 
-def is_loopback_host(host: str) -> bool:
-    """Return True if only this machine can connect to ``host``. The only accepted name is localhost."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 class Authenticator:
     """The keys known to this process, refreshed ten times a second while requests arrive."""
 
@@ -90,13 +80,13 @@ class Authenticator:
     def check_bind(self, host: str) -> None:
         """Raise ConfigError if other machines can reach ``host`` and no key exists."""
         self._reload_if_changed()
-        if not self._known and not is_loopback_host(host):
+        if not self._known and not is_loopback(host):
             raise ConfigError(
                 "other machines can reach this address, and there is no key yet",
                 where=hint("{host=}", host),
                 todo="create one: intermodal keys create NAME, or serve 127.0.0.1",
             )
-        self._open = is_loopback_host(host) and not self._known
+        self._open = is_loopback(host) and not self._known
 
     @property
     def needs_key(self) -> bool:

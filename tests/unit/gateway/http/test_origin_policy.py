@@ -17,10 +17,10 @@ from tests.unit.gateway.gateway_server import GatewayServer, until
 
 from intermodal.errors import UsageError
 from intermodal.gateway.http1.http_types import HttpLimits
-from intermodal.gateway.requests.origin_policy import is_loopback
 from intermodal.gateway.server import Gateway, ListenSettings
 from intermodal.testing import FakeHost, Fault
 from intermodal.testing.attempts import Attempt
+from intermodal.transport.addresses import is_loopback
 
 BODY = b'{"model":"auto","messages":[{"role":"user","content":"hi"}]}'
 
@@ -86,6 +86,11 @@ def test_pages_of_browsers_are_refused(house: GatewayServer, host: FakeHost, lin
 def test_no_answer_lets_a_page_read_it(house: GatewayServer) -> None:
     for found in (house.http.get("/v1/models"), house.http.options("/v1/chat/completions")):
         assert not [name for name in found.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("address", ["localhost", "LOCALHOST.", "127.0.0.2", "::1", "[::1]"])
+def test_a_bind_that_only_this_machine_reaches_needs_no_key(house: GatewayServer, address: str) -> None:
+    assert Gateway(house.gateway.client, ListenSettings(address)).host == address
 
 
 def test_another_bind_needs_keys(house: GatewayServer) -> None:
