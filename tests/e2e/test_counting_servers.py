@@ -66,6 +66,12 @@ class Counted:
         self._server.server_close()
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on a busy machine may take as long as it needs to count."""
+    monkeypatch.setattr("intermodal.executor.preparation.server_tokens.SECONDS", 120.0)
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     path = tmp_path_factory.mktemp("weights") / "small.gguf"

@@ -42,6 +42,12 @@ def found_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: LlamaServe
     return GatewayServer()
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on a busy machine may take as long as it needs to count."""
+    monkeypatch.setattr("intermodal.executor.preparation.server_tokens.SECONDS", 120.0)
+
+
 @pytest.fixture(scope="module")
 def lines() -> Iterator[LlamaServer]:
     yield from served(LINES)
