@@ -82,7 +82,7 @@ async def billed_run(
     allowance.begin(tried)
     before = RunCharges() if tried is None else RunCharges().with_attempt(tried.ending)
     allowance.expose(before)  # until the run reports its own charges
-    progress = _RunProgress(began=before.maybe_paid)
+    progress = _RunProgress()
     try:
         async with aclosing(progress.watched(events)) as watched:
             yield watched
@@ -94,7 +94,7 @@ async def billed_run(
         allowance.end()
         if ledger is not None and allowance.given is not None:
             forget_void_call(request, carried_out=progress.finished or charges.maybe_paid)
-            if progress.began:
+            if progress.began or charges.maybe_paid:  # it may have sent before its first event was read
                 ledger.settle(
                     allowance.given, cost=charges.cost, tokens=charges.tokens, unreported=charges.unreported,
                     unreported_tokens=charges.unreported_tokens,
@@ -256,10 +256,10 @@ class _EndpointDraw:
 
 
 class _RunProgress:
-    """How far a run came, by its events. ``began``: it began a step, or an attempt was made before it."""
+    """How far a run came, by the events that were read. ``began``: it began a step."""
 
-    def __init__(self, *, began: bool) -> None:
-        self.began = began
+    def __init__(self) -> None:
+        self.began = False
         self.finished = False
 
     async def watched(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:

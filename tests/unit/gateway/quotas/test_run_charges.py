@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 from tests.gates.faulty_host import HEAD, ROLE, FaultyHost, ScriptedReply, chunk, delta, refusal
-from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, GatewayServer, config, until
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, GatewayServer, config, priced, until
 
 from intermodal.config.config_file import data_dir
 from intermodal.executor.attempt.accounting import AttemptEnding, Charge
-from intermodal.executor.attempt.ledger import RunCharges
+from intermodal.executor.attempt.ledger import AttemptEntry, RunCharges
 from intermodal.gateway.quotas.authentication import digest
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
@@ -59,9 +59,9 @@ def wall(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         yield wall
 
 
-def add_key() -> None:
+def add_key(budget: Budget = Budget(unit="usd", limit=1000 * NANODOLLARS)) -> None:  # noqa: B008 - a frozen value
     store = SqliteQuotaStore(data_dir(os.environ) / FILE)
-    key = VirtualKey(id="k-leaves", name="leaves", budgets=(Budget(unit="usd", limit=1000 * NANODOLLARS),))
+    key = VirtualKey(id="k-leaves", name="leaves", budgets=(budget,))
     store.add(msgspec.structs.replace(key, digest=digest(SECRET)))
     store.close()
 
@@ -112,6 +112,42 @@ def test_a_client_that_leaves_pays_what_the_rows_of_its_attempts_say(
     assert (record.error, record.attempts, record.last_endpoint) == ("client_left", len(rows), "cloud:cloud/strong")
     assert record.cost == pytest.approx(told["cost"], abs=1e-9)
     assert counted == {("cloud:cloud/strong", outcome): 1 for outcome in outcomes}
+
+
+def test_a_free_run_whose_client_leaves_in_the_turn_in_which_it_sends_counts_its_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the run has been read by then."""
+    plays = [whole("hi"), SILENT]
+    settled: list[dict[str, Any]] = []
+    add_key(Budget(unit="tokens", limit=1_000_000))
+    with FaultyHost(lambda model, number: plays[number]) as wall:
+        path = tmp_path / "intermodal.toml"
+        path.write_text(priced("cloud", wall.base_url, 0.0))
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        with GatewayServer() as house:
+            headers = {"authorization": f"Bearer {SECRET}"}
+            assert house.chat(max_tokens=100, headers=headers, **BY_EXECUTOR).status_code == 200
+            settle, after = house.ledger.settle, AttemptEntry.after
+
+            def settles(given: Any, **told: Any) -> None:
+                settled.append(told)
+                settle(given, **told)
+
+            def leaves(entry: AttemptEntry) -> None:
+                after(entry)
+                (task,) = [each.task for each in house.gateway.connections if each.task is not None]
+                task.cancel()
+
+            monkeypatch.setattr(house.ledger, "settle", settles)
+            monkeypatch.setattr(AttemptEntry, "after", leaves)
+            assert house.chat(max_tokens=100, headers=headers, **BY_EXECUTOR).status_code == 503
+            until(lambda: not house.gateway.active)
+            house.until_written()
+            rows = house.gateway.client.store.attempts(-1)
+    assert len(wall.hits) == 2 and rows[0].state == "estimated"
+    (told,) = settled
+    assert told["tokens"] is not None and told["tokens"] >= 100
 
 
 def _closed(store: Any) -> int:
