@@ -124,6 +124,18 @@ def test_an_error_after_the_reason_is_an_error() -> None:
     assert isinstance(events[-1], Error)
 
 
+@pytest.mark.parametrize("late", [b'{"error":{"message":"no memory","code":500}}', b"{"], ids=["error", "no JSON"])
+@pytest.mark.parametrize("protocol", ["anthropic", "gemini", "openai"])
+def test_an_error_after_the_reason_and_the_counts_ends_a_whole_answer(protocol: str, late: bytes) -> None:
+    """Nothing of it is missing, as where the connection breaks there."""
+    found, _ = stream(protocol)
+    ends = (b"[DONE]", b"message_stop")
+    counted = [event for event in found if not any(end in event for end in ends)]
+    events = read(protocol, *counted, b"data: " + late + b"\n\n")
+    assert events == read(protocol, *found)
+    assert isinstance(events[-2], WireUsage) and isinstance(events[-1], Finish)
+
+
 @pytest.mark.parametrize("state", ["in_progress", "queued", "cancelled", "incomplete"])
 def test_a_whole_response_that_is_not_at_its_end_is_none(state: str) -> None:
     item = '{"type":"message","content":[{"type":"output_text","text":"Pa"}]}'

@@ -50,6 +50,9 @@ REFUSING = [delta(role="assistant"), delta(refusal="No"), delta(refusal=" way"),
 CALLS = [piece(0, '{"a":1}', "c1", "f"), piece(1, "{}", "c2", "g")]
 
 
+BOOM = {"error": {"message": "boom", "type": "server_error", "code": 500}}
+
+
 def with_message(chunks: Sequence[Any]) -> Events:
     """Chunks that also hold the whole answer so far, as Perplexity writes them."""
     found, so_far = [], ""
@@ -91,6 +94,9 @@ CHATS: Mapping[str, Events] = {
     "blanks after the last word": [*SPOKEN, b"data: [DONE] \n\n"],
     "counts in what is invalid": [SPOKEN[1], {**delta("stop"), "choices": [{"delta": "x"}], "usage": USED}],
     "an invalid piece after the end": [SPOKEN[1], delta("stop"), {**delta(), "choices": [{"delta": "x"}]}],
+    "an error after the counts": [*SPOKEN, BOOM],
+    "no JSON after the counts": [*SPOKEN, b"data: {\n\n"],
+    "an error before the counts": [*SPOKEN[:-1], BOOM],
     "a provider that fails": [SPOKEN[1], {**delta("error"), "usage": USED}],
     "one choice of two": [
         SPOKEN[1], {**delta(), "choices": [{"index": 1, "delta": {"content": "b"}}, {"index": 0, "delta": {}}]},
@@ -149,6 +155,7 @@ USING = [
 MESSAGES: Mapping[str, Events] = {
     "words": [START, *said("Hello", " you"), end("end_turn"), STOP],
     "tools": USING,
+    "an error after the counts": [START, *said("Hello", " you"), end("end_turn"), {"type": "error", **BOOM}],
     "hidden reasoning": [START, *block(0, "redacted_thinking", data="zz"), *said("Hi"), end("max_tokens"), STOP],
     "a refusal": [START, end("refusal", stop_details={"explanation": "No."}), STOP],
     "blank thoughts": [START, *block(0, "thinking", {"type": "thinking_delta", "thinking": "\n"}, thinking=""),

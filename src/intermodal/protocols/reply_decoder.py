@@ -275,9 +275,7 @@ class ReplyDecoder:
             if halved and self._halves is None:
                 self._halves = EventSurrogateJoiner()
             if name == "error" or _is_error(reply):
-                self._emit_usage()
-                tree = _trees(data)[number]
-                self._end(Error(error=classification.classify(200, self._headers, tree, self._endpoint)))
+                self._fail(classification.classify(200, self._headers, _trees(data)[number], self._endpoint))
             elif self.complete and not is_document:
                 self._read_after_end(reply, name)
             elif valid:
@@ -328,8 +326,15 @@ class ReplyDecoder:
         self._end(Finish(reason="content_filter" if self._refused else self._reason or "stop"))
 
     def _raise_invalid(self, what: str) -> None:
-        self._emit_usage()
-        self._end(Error(error=errors.StreamCut(what, where=self._endpoint, todo="ask again")))
+        self._fail(errors.StreamCut(what, where=self._endpoint, todo="ask again"))
+
+    def _fail(self, error: errors.CallError) -> None:
+        """End with an error, unless the stream has given a reason for its end and its counts: nothing is missing."""
+        if self.complete and self.has_usage and self._document is None:
+            self._finish()
+        else:
+            self._emit_usage()
+            self._end(Error(error=error))
 
     def _emit_usage(self) -> None:
         if self._usage is not None and not self._usage.is_empty:

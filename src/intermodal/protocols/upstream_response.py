@@ -267,7 +267,7 @@ class UpstreamResponse(AnswerState):
     def _decode_unusual(self, data: bytes, *, part: bool = False) -> list[WireEvent] | None:
         """Decode a reply in an unusual format with the protocol's codec; None if it failed.
 
-        ``part``: it is one event of a stream, and need not have an end.
+        ``part``: it is one event of a stream, and need not have an end. [] if it is an error after the whole answer.
         """
         if part:
             decoder = self._part_decoder()
@@ -277,9 +277,16 @@ class UpstreamResponse(AnswerState):
         now = decoder.feed(data)
         later = [event for event in decoder.close() if not (part and isinstance(event, Error))]
         if (error := self._error_in([*now, *later])) is not None:
+            if part and self._has_whole_answer:
+                return []
             self._fail_with(error)
             return None
         return [*now, *later]
+
+    @property
+    def _has_whole_answer(self) -> bool:
+        """True if the reason for its end and its counts have arrived: nothing is missing."""
+        return bool(self.finish) and self.usage is not None
 
     def _part_decoder(self) -> ReplyDecoder:
         """Return a decoder of one event of a stream: of one after the end nothing but counts and errors are read."""

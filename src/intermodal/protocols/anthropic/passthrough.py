@@ -199,6 +199,8 @@ class AnthropicStream(StreamedResponse):
         return event
 
     def _on_error_event(self, event: bytes, through: list[bytes]) -> End:
+        if self._has_whole_answer:
+            return "done"
         self._pass_before_failure(through)
         usage, error = self.usage, self._invalid_reply_error(event + b"\n\n")
         self.usage = usage or self.usage  # that of all events

@@ -327,6 +327,8 @@ class OpenAIChatStream(StreamedResponse):
         if events is None:
             self._pass_before_failure(through)
             return ""
+        if not events and self.finish:  # an error, which ends a whole answer as [DONE] does
+            return "done"
         encoder = self._encoder = self._encoder or self._reader.encoder(self._model)
         end: End = ""
         self._rereads = True

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gates.faulty_host import BROKEN, HEAD, LAST, ROLE, FaultyHost, ScriptedReply, chunk, delta, sse
+from tests.gates.faulty_host import BROKEN, HEAD, LAST, ROLE, FaultyHost, ScriptedReply, chunk, delta, sse, usage
 from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, GatewayServer, config
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
@@ -42,3 +42,20 @@ def test_an_answer_that_began_is_asked_for_once(
             assert found.is_error or '"error"' in found.text
             assert wall.asked("cloud/strong") == 1
             assert [row.state for row in house.gateway.client.store.attempts(-1)] == ["estimated"]
+
+
+@pytest.mark.parametrize("more", [{}, BY_EXECUTOR], ids=["direct", "executor"])
+def test_an_error_after_the_reason_and_the_counts_ends_an_answer_that_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: Mapping[str, Any]
+) -> None:
+    """It costs what its host counted."""
+    events = (ROLE, delta("Paris"), delta(None, "stop"), usage(1), BROKEN)
+    with FaultyHost(lambda model, number: ScriptedReply((HEAD, *map(chunk, events), LAST), paid=True)) as wall:
+        path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        with GatewayServer() as house:
+            found = house.chat(max_tokens=50, stream=True, **more)
+            house.until_written()
+            assert found.text.endswith("data: [DONE]\n\n") and '"error"' not in found.text
+            (row,) = house.gateway.client.store.attempts(-1)
+            assert (row.state, row.spent) == ("settled", pytest.approx((7 * 0.1 + 1 * 0.4) / 1e6))
