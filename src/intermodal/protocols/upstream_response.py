@@ -134,13 +134,15 @@ class ReplyReader(Protocol):
 
 
 class UpstreamResponse(AnswerState):
-    """One reply. ``over``: nothing more is awaited; ``error``: why it failed, None if it did not."""
+    """One reply. ``over``: nothing more is awaited; ``error``: why it failed, None if it did not; ``problem``: an
+    internal error."""
 
     waits = False
     output_seen = False
     judging = False  # the answer is complete and its check still runs
     # Class attributes hold the defaults that most replies keep; see ``AnswerState``.
     error: errors.IntermodalError | None = None
+    problem: Exception | None = None
     items: Sequence[Mapping[str, Any]] = ()  # that clients may refer to later
     counted_here: int | None = None  # tokens of an answer that was stopped before its host counted them
     over = False
@@ -178,17 +180,23 @@ class UpstreamResponse(AnswerState):
             if self._size < MAX_ERROR:
                 self._collect(data)
         elif not self.over and not self.judging:
-            self._receive(data)
+            try:
+                self._receive(data)
+            except Exception as problem:
+                self._end_internally(problem)
             if self.over:
                 self._run_callback()
 
     def end(self) -> None:
         if self.over or self.judging:
             return
-        if 200 <= self._status < 300:
-            self._on_body_end()
-        else:
-            self._fail_with(self._classify(b"".join(self._body)[:MAX_ERROR]))
+        try:
+            if 200 <= self._status < 300:
+                self._on_body_end()
+            else:
+                self._fail_with(self._classify(b"".join(self._body)[:MAX_ERROR]))
+        except Exception as problem:
+            self._end_internally(problem)
         self._run_callback()
 
     def on_failure(self, error: errors.CallError) -> None:
@@ -196,7 +204,10 @@ class UpstreamResponse(AnswerState):
             return
         if not 200 <= self._status < 300 and self._status:  # only the status is available
             error = self._classify(b"".join(self._body)[:MAX_ERROR])
-        self._on_broken_reply(error)
+        try:
+            self._on_broken_reply(error)
+        except Exception as problem:
+            self._end_internally(problem)
         self._run_callback()
 
     def _run_callback(self) -> None:
@@ -255,6 +266,11 @@ class UpstreamResponse(AnswerState):
 
     def _end(self, error: errors.IntermodalError | None) -> None:
         self.over, self.error = True, error
+
+    def _end_internally(self, problem: Exception) -> None:
+        """End the reply with an internal error: a connection would drop it, and the client would wait."""
+        self.problem = problem
+        self._end(None)
 
     def events(self) -> Sequence[WireEvent]:
         """Return the decoded events of the answer, once it is over."""
@@ -616,7 +632,10 @@ class StreamedResponse(UpstreamResponse):
         if wrong is not None:
             self._fail_with(wrong)
         else:
-            self._finish(b"")
+            try:
+                self._finish(b"")
+            except Exception as problem:
+                self._end_internally(problem)
         self._run_callback()
 
     def _on_body_end(self) -> None:

@@ -302,6 +302,8 @@ class DirectAttempt:
         handed = None
         try:
             self._release_connection()
+            if self._exchange.problem is not None:
+                raise self._exchange.problem
             handed = self._end(error)
         except Exception as problem:
             if not self._recorded:  # an internal error: what it cost is unknown

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gates.faulty_host import DONE, HEAD, LAST, ROLE, FaultyHost, ScriptedReply, chunk, delta, refusal
+from tests.gates.faulty_host import DONE, HEAD, LAST, ROLE, FaultyHost, ScriptedReply, answer, chunk, delta, refusal
 from tests.unit.gateway.direct.test_both_paths_openai_chat import whole
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, until
 
@@ -250,11 +250,12 @@ def test_nothing_is_left_of_a_connection_that_is_made_in_the_turn_in_which_its_c
         assert not wall.hits, "it was sent"
 
 
+@pytest.mark.parametrize("stream", [False, True])
 def test_nothing_is_left_of_a_call_whose_end_fails_for_an_internal_reason(
-    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
     """The answer was made, so its upper bound is charged."""
-    PLAYS["now"] = whole("hi")
+    PLAYS["now"] = answer(["hi"]) if stream else whole("hi")
 
     def fails(*of: object) -> float:
         raise RuntimeError("a fault of ours")
@@ -269,8 +270,9 @@ def test_nothing_is_left_of_a_call_whose_end_fails_for_an_internal_reason(
 
         monkeypatch.setattr(house.ledger, "settle", settles)
         monkeypatch.setattr("intermodal.executor.direct.compiled_plan.CompiledPlan.bill", fails)
-        found = house.raw(request("hello", b"connection: close", stream=False, max_tokens=100))
-        assert found.startswith(b"HTTP/1.1 500"), found
+        found = house.raw(request("hello", b"connection: close", stream=stream, max_tokens=100))
+        assert found.startswith(b"HTTP/1.1 200" if stream else b"HTTP/1.1 500"), found
+        assert b'"error"' in found and b"a fault of ours" not in found
         until(lambda: clean(house))
         until(lambda: bool(house.gateway.client.store.attempts(-1)))
         (row,) = house.gateway.client.store.attempts(-1)
