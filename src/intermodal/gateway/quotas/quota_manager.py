@@ -487,16 +487,16 @@ class QuotaManager:
             return
         values = [report for _, report in reports]
         self._reporting += 1
-        try:
-            left = await self._in_thread(lambda: self._write_reports(values))
-        except StoreError:
+        writing = self._start(lambda: self._write_reports(values))
+        await self._complete(writing, partial(self._end_report, reports))
+
+    def _end_report(self, reports: list[tuple[Lease, LeaseReport]], writing: asyncio.Future[Sequence[int]]) -> None:
+        self._reporting -= 1
+        self._failed = writing.exception() is not None
+        if self._failed:
             self._lease_pool.mark_unwritten(reports)
-            self._failed = True
-            raise
-        finally:
-            self._reporting -= 1
-        self._lease_pool.mark_written(reports, left)
-        self._failed = False
+        else:
+            self._lease_pool.mark_written(reports, writing.result())
 
     def _write_reports(self, values: Sequence[LeaseReport]) -> Sequence[int]:
         if self.access.had_recent_request:

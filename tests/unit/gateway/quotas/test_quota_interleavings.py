@@ -55,7 +55,7 @@ class Held(SqliteQuotaStore):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.reached, self.go_on = threading.Event(), threading.Event()
-        self.holds = ""  # "over": the end of a lease, "take": a draw
+        self.holds = ""  # "over": the end of a lease, "take": a draw, "return": a report of what goes back
         self.fails = False
         self.ended = list[str]()  # accounts whose leases are over
         self.returned = 0  # to the rate of an endpoint
@@ -70,6 +70,8 @@ class Held(SqliteQuotaStore):
     def write(self, worker: str, reports: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
         over = [report.account.id for report in reports if report.over]
         if self.holds == "over" and "k/usd/total" in over:
+            self._held()
+        if self.holds == "return" and any(report.returned for report in reports if report.account.id == "k/usd/total"):
             self._held()
         left = super().write(worker, reports, now)
         self.ended += over
@@ -281,3 +283,50 @@ async def test_a_limit_that_was_changed_while_a_request_was_planned_holds_for_it
     found = await ledger.admit(early, QuotaClaim(cost=50.0, tokens=1))
     assert isinstance(found, QuotaRefusal) and "$1.00" in found.words
     await ledger.close()
+
+
+async def cancelled_return(ledger: QuotaManager, quota_store: Held, *, fails: bool) -> QuotaReservation:
+    """Cancel a request that reports, before it draws, that $60 go back; return a reservation of $1 that is still open.
+
+    ``fails``: the report cannot be written.
+    """
+    running = await got(ledger, KEY, 1.0)
+    ledger.release(await got(ledger, KEY, 60.0))
+    (lease,) = ledger._key_leases(KEY, time.time()).usd
+    quota_store.holds, quota_store.fails = "return", fails
+    lease.used, lease.pace = 0, 0.0  # as after some quiet seconds
+    lease.tick(time.time())
+    extending = asyncio.create_task(ledger.extend(running, 90.0, 1))
+    assert await asyncio.to_thread(quota_store.reached.wait, 20)
+    extending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await extending
+    quota_store.go_on.set()
+    await ledger._in_thread(lambda: None)  # behind it
+    return running
+
+
+async def test_a_report_that_fails_after_its_request_left_is_written_again(tmp_path: Path) -> None:
+    quota_store = Held(tmp_path / FILE)
+    ledger = QuotaManager(quota_store)
+    await ledger.start()
+    await cancelled_return(ledger, quota_store, fails=True)
+    quota_store.fails = False
+    await until(lambda: held(quota_store) < to_nanodollars(2))
+    await ledger.close()
+
+
+async def test_what_a_request_that_left_has_returned_is_not_waited_for(tmp_path: Path) -> None:
+    quota_store = Held(tmp_path / FILE)
+    ledger, worker = QuotaManager(quota_store), QuotaManager(SqliteQuotaStore(tmp_path / FILE))
+    await ledger.start()
+    await worker.start()
+    running = await cancelled_return(ledger, quota_store, fails=False)
+    await until(lambda: held(quota_store) == to_nanodollars(1))
+    await got(worker, KEY, 99.0)
+    async with asyncio.timeout(20):
+        found = await ledger.admit(KEY, QuotaClaim(cost=60.0, tokens=1))
+    assert isinstance(found, QuotaRefusal) and found.code == "budget_reserved"
+    ledger.release(running)
+    await ledger.close()
+    await worker.close()
