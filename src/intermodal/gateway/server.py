@@ -29,7 +29,7 @@ from intermodal.gateway.process.store_pruning import StorePruner
 from intermodal.gateway.quotas.authentication import RECHECK_SECONDS
 from intermodal.gateway.quotas.quota_store import StoredReply
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
-from intermodal.gateway.requests.origin_policy import OriginPolicy, is_loopback, is_preflight
+from intermodal.gateway.requests.origin_policy import OriginPolicy, is_preflight
 from intermodal.gateway.requests.prompt_files import PromptFiles
 from intermodal.gateway.routes import ROUTES, check_metrics_access, find_route, is_public, route_path
 from intermodal.gateway.server_client import ServerClient
@@ -38,6 +38,7 @@ from intermodal.gateway.state.plan_history import PlanHistory
 from intermodal.gateway.workers.sockets import bind_failure, format_address
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.telemetry.request_record import RequestRecord
+from intermodal.transport.addresses import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable

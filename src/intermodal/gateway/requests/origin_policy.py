@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 
 from intermodal.gateway.http1.http_types import RequestHead
 from intermodal.protocols.errors.responses import RequestRefused
-from intermodal.transport.addresses import is_loopback as is_loopback
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?)(?::([0-9]{1,5}))?")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
