@@ -255,8 +255,8 @@ class StepCaller:
         return round(self.world.clock() - self.started, 6)
 
     def _give_up(self, attempt: CallAttempt | PriorAttempt) -> None:
-        """Report an abandoned attempt, since it may have been paid for. One that was not sent has a void row."""
-        if isinstance(attempt, CallAttempt) and attempt.ending.charge.state != "void":
+        """Report an abandoned attempt: it may have been paid for, or failed. One that was not sent has a void row."""
+        if isinstance(attempt, CallAttempt) and (attempt.has_failed or attempt.ending.charge.state != "void"):
             self.hint(_abandoned_event(attempt, attempt.step, self.elapsed()))
 
     def give_up_prior(self, step: str) -> None:
@@ -348,10 +348,11 @@ class CallAttempt:
     """One attempt at a call, and the ``AttemptContext`` that its driver receives.
 
     Attributes:
-        ending: what it cost; set once ``make`` returned or raised.
+        ending: what it cost; set once ``make`` returned or raised. has_failed: its endpoint failed.
     """
 
     ending: AttemptEnding
+    has_failed = False
 
     def __init__(
         self,
@@ -433,6 +434,7 @@ class CallAttempt:
             account.start(self._clock())
             result = await driver_of(job.endpoint.host.protocol)(job, self._caller.world, self)
         except errors.IntermodalError as error:
+            self.has_failed = isinstance(error, errors.CallError)
             await self._close(account.fail(error, self._clock(), sent=self.sent))
             raise hide_key(error, self.key) from None
         except anyio.get_cancelled_exc_class():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, GatewayServer
 from intermodal.config.config_file import data_dir
 from intermodal.executor.attempt.accounting import AttemptEnding, Charge
 from intermodal.executor.attempt.ledger import AttemptEntry, RunCharges
+from intermodal.executor.attempt.step_caller import CallAttempt
 from intermodal.gateway.quotas.authentication import digest
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
@@ -148,6 +151,35 @@ def test_a_free_run_whose_client_leaves_in_the_turn_in_which_it_sends_counts_its
     assert len(wall.hits) == 2 and rows[0].state == "estimated"
     (told,) = settled
     assert told["tokens"] is not None and told["tokens"] >= 100
+
+
+@pytest.mark.parametrize("course", ["waits"])
+def test_an_attempt_that_fails_as_its_client_leaves_is_counted(
+    wall: FaultyHost, course: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row is being closed, and nothing is reported of it yet."""
+    records: list[RequestRecord] = []
+    closing = threading.Event()
+    close = CallAttempt._close
+
+    async def closes(attempt: CallAttempt, ending: AttemptEnding) -> None:
+        await close(attempt, ending)
+        closing.set()
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(CallAttempt, "_close", closes)
+    with GatewayServer() as house:
+        monkeypatch.setattr(house.gateway, "tell", records.append)
+        tree = {"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}], **BY_EXECUTOR}
+        raw = json.dumps(tree).encode()
+        with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
+            head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            line.sendall(f"{head}content-length: {len(raw)}\r\n\r\n".encode() + raw)
+            assert closing.wait(60)
+        until(lambda: not house.gateway.active and bool(records))
+        counted = dict(house.gateway.context.metrics.attempts)
+    assert (records[0].attempts, records[0].last_endpoint) == (1, "cloud:cloud/strong")
+    assert counted == {("cloud:cloud/strong", "rate_limited"): 1}
 
 
 def _closed(store: Any) -> int:
