@@ -248,7 +248,7 @@ class Lease:
         if not (self.ready and self._has_limit):
             return
         self.touched |= max(self.free, 0) != self.idle_reported  # other workers wait for an amount that is idle here
-        if self.free == 0:
+        if self.free == 0 or (self.free > 0 and self.drawing):  # a request draws what it lacks beside this
             return
         ahead, share = int(TICKS_AHEAD * self.pace), max(self.left, 0) // 4
         keep = 0 if now >= self.until else min(ahead, share)

@@ -189,6 +189,30 @@ async def test_the_amount_drawn_for_a_request_that_leaves_is_there_for_the_next(
     await ledger.close()
 
 
+async def test_nothing_goes_back_of_what_a_request_has_while_it_draws_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would draw it again, while the next tick returned that: on a busy machine without end."""
+    quota_store = Held(tmp_path / FILE)
+    ledger = QuotaManager(quota_store)
+    monkeypatch.setattr(ledger, "_start_ticking", lambda: None)  # the ticks are those of the test
+    await ledger.start()
+    running = await got(ledger, KEY, 1.0)
+    ledger.release(await got(ledger, KEY, 60.0))
+    (lease,) = ledger._key_leases(KEY, time.time()).usd
+    quota_store.holds = "take"
+    extending = asyncio.create_task(ledger.extend(running, 90.0, 1))
+    assert await asyncio.to_thread(quota_store.reached.wait, 20)
+    free = lease.free
+    for _ in range(20):  # as after some quiet seconds
+        lease.tick(time.time())
+    assert lease.free == free > 0
+    quota_store.go_on.set()
+    assert await extending
+    assert not lease.returning
+    await ledger.close()
+
+
 @pytest.mark.parametrize("closes", [False, True])
 async def test_the_rate_drawn_for_a_request_that_leaves_goes_back_when_nobody_asks(
     closes: bool, tmp_path: Path
