@@ -453,7 +453,8 @@ def test_B6_no_connection_stays_with_who_left_or_failed(gate: Gate, full_gates: 
     with ThreadPoolExecutor(50) as pool:
         list(pool.map(one, calls))
     assert told == {"left": aborts + SIDE_BY_SIDE // 2, "failed": aborts + SIDE_BY_SIDE // 2}
-    assert gate.served.settles(baseline + 22, 5), gate.served.sockets  # those kept alive to the host, and one client
+    # One client; connections to the host close when they were unused for a few seconds.
+    assert gate.served.settles(baseline + 1, 60), gate.served.sockets
     assert gate.served.gauge("connections") == 1, "only who asks for it"
     assert gate.served.gauge("tasks") <= tasks and gate.served.gauge("held_bytes") == 0
     hits = gate.wall.hits[before:]
@@ -467,7 +468,7 @@ def test_B6_no_connection_stays_with_who_left_or_failed(gate: Gate, full_gates: 
     gate.plays.clear()
     heard = gate.hears(CLIENTS["chat"], "by-openai:cloud/by-openai-2")
     assert heard.succeeded and heard.text == "".join(OTHER)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while sum((rows := states(gate.home)).values()) < len(gate.wall.hits) and time.monotonic() < end:
         time.sleep(0.05)  # rows of what was passed on are written together
     assert sum(rows.values()) == len(gate.wall.hits) and not rows["reserved"] + rows["sent"], rows
