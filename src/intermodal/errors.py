@@ -438,3 +438,26 @@ def by_code(code: str) -> type[IntermodalError]:
             return found
         waiting.extend(found.__subclasses__())
     return IntermodalError
+
+
+def first_error(error: BaseException) -> BaseException:
+    """Return the first error of a task group's exception, however deep; any other error is returned as it is."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return error
+
+
+def source_location(error: BaseException) -> str:
+    """Return where an error was raised, inside the package if possible, without values; "" if that is unknown.
+
+    For reports of an internal error: "in store/database.py line 12".
+    """
+    import traceback
+
+    frames = traceback.extract_tb(first_error(error).__traceback__)
+    places = [(frame.filename.replace("\\", "/"), frame.lineno) for frame in frames]
+    own_places = [place for place in places if "/intermodal/" in place[0]] or places
+    if not own_places:
+        return ""
+    path, line = own_places[-1]
+    return f"in {path.rpartition('intermodal/')[2]} line {line}"

@@ -251,16 +251,10 @@ def _sentence(error: click.ClickException) -> str:
 
 def _bug_report(error: BaseException) -> errors.IntermodalError:
     """Return an error that reports a bug in intermodal: its place in the code, and no values, which may be secret."""
-    import traceback
-
-    while isinstance(error, BaseExceptionGroup) and error.exceptions:
-        error = error.exceptions[0]
-    frames = traceback.extract_tb(error.__traceback__)
-    own_frames = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
-    last = own_frames[-1] if own_frames else None
-    place = "" if last is None else f" in {last.filename.rpartition(f'intermodal{os.sep}')[2]} line {last.lineno}"
+    error = errors.first_error(error)
     todo = "please report it; INTERMODAL_DEBUG=1 shows the whole traceback"
-    return errors.IntermodalError(f"unexpected {type(error).__name__}{place}", todo=todo)
+    what = f"unexpected {type(error).__name__} {errors.source_location(error)}"
+    return errors.IntermodalError(what.rstrip(), todo=todo)
 
 
 def _first_known_error(group: BaseExceptionGroup[Any]) -> errors.IntermodalError | None:

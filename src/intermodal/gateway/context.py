@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from intermodal.gateway.failures import error_location
+from intermodal.errors import source_location
 from intermodal.gateway.metrics import Gauges, Metrics
 from intermodal.gateway.state.conversations import Conversations, ResponseItems, ToolCallSignatures
 from intermodal.gateway.state.plan_cache import PlanCache
@@ -84,4 +84,4 @@ class GatewayContext:
     def note_failure(self, error: BaseException) -> None:
         """Log an internal error by its type and place, without values."""
         if error_response(error).status == 500:
-            self.note(f"unexpected {type(error).__name__} {error_location(error)}")
+            self.note(f"unexpected {type(error).__name__} {source_location(error) or 'somewhere'}")

@@ -1,9 +1,6 @@
-"""Errors for a log without content: a stable code, and the source location of an internal error."""
+"""Errors for a log without content: a stable code, and the errors of a shutdown."""
 
 from __future__ import annotations
-
-import os
-import traceback
 
 from intermodal.errors import IntermodalError
 from intermodal.gateway.http1.response_writer import ResponseWriter
@@ -30,18 +27,6 @@ def shutdown_refusal(reply: ResponseWriter) -> RequestRefused:
 def shutting_down() -> RequestRefused:
     """Return the error for a request that arrives during shutdown."""
     return RequestRefused(_STOPPING, status=503, headers={"retry-after": "5"}, code="stopping")
-
-
-def error_location(error: BaseException) -> str:
-    """Return file and line of an error, inside the package if possible, without values."""
-    while isinstance(error, BaseExceptionGroup) and error.exceptions:
-        error = error.exceptions[0]
-    frames = traceback.extract_tb(error.__traceback__)
-    own_frames = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
-    if not own_frames:
-        return "somewhere"
-    _, _, path = own_frames[-1].filename.rpartition(f"intermodal{os.sep}")
-    return f"in {path} line {own_frames[-1].lineno}"
 
 
 def clear_tracebacks(error: BaseException) -> None:

@@ -219,7 +219,7 @@ async def _embed_texts(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(text)) for text in call.texts]
     except BaseExceptionGroup as failed:
-        raise _first_error(failed) from None
+        raise errors.first_error(failed) from None
     run_results = [task.result() for task in tasks]
     if len({len(each.finished.embedding) for each in run_results}) != 1:
         raise errors.CallError("the texts got vectors of several lengths", todo="name one model")
@@ -249,11 +249,6 @@ def _hosts_of(run_results: list[RunResult]) -> list[dict[str, str]]:
         host_ids = {send["host"] for send in sends}
         sends += [send for send in each.about["sends"] if send["host"] not in host_ids]
     return sends
-
-
-def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    return _first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def create_speech(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
