@@ -180,7 +180,7 @@ class UpstreamResponse(AnswerState):
             if self._size < MAX_ERROR:
                 self._collect(data)
         elif not self.over and not self.judging:
-            try:
+            try:  # ``_read_guarded`` without its call, for every piece of a stream
                 self._receive(data)
             except Exception as problem:
                 self._end_internally(problem)
@@ -190,24 +190,16 @@ class UpstreamResponse(AnswerState):
     def end(self) -> None:
         if self.over or self.judging:
             return
-        try:
-            if 200 <= self._status < 300:
-                self._on_body_end()
-            else:
-                self._fail_with(self._classify(b"".join(self._body)[:MAX_ERROR]))
-        except Exception as problem:
-            self._end_internally(problem)
+        self._read_guarded(self._on_body_end if 200 <= self._status < 300 else self._on_error_status)
         self._run_callback()
 
     def on_failure(self, error: errors.CallError) -> None:
         if self.over or self.judging:
             return
         if not 200 <= self._status < 300 and self._status:  # only the status is available
-            error = self._classify(b"".join(self._body)[:MAX_ERROR])
-        try:
-            self._on_broken_reply(error)
-        except Exception as problem:
-            self._end_internally(problem)
+            self._read_guarded(self._on_error_status)
+        else:
+            self._read_guarded(self._on_broken_reply, error)
         self._run_callback()
 
     def _run_callback(self) -> None:
@@ -250,11 +242,13 @@ class UpstreamResponse(AnswerState):
         self._note(piece)
         self.text.append(join_surrogates(piece.text) if piece.halved else piece.text)
 
-    def _classify(self, body: bytes) -> errors.CallError:
-        secrets = (self._secret,)
-        return classification.classify(
+    def _on_error_status(self) -> None:
+        """End a reply whose status is no success. It may have broken off."""
+        body, secrets = b"".join(self._body)[:MAX_ERROR], (self._secret,)
+        error = classification.classify(
             self._status, self._headers, body, self._endpoint, secrets=secrets, now=self._clock.time()
         )
+        self._fail_with(error)
 
     def _fail_with(self, error: errors.IntermodalError) -> None:
         if not self.over:
@@ -266,6 +260,13 @@ class UpstreamResponse(AnswerState):
 
     def _end(self, error: errors.IntermodalError | None) -> None:
         self.over, self.error = True, error
+
+    def _read_guarded(self, read: Callable[..., None], *args: Any) -> None:
+        """Read a part of the reply; an internal error ends it."""
+        try:
+            read(*args)
+        except Exception as problem:
+            self._end_internally(problem)
 
     def _end_internally(self, problem: Exception) -> None:
         """End the reply with an internal error: a connection would drop it, and the client would wait."""
@@ -632,10 +633,7 @@ class StreamedResponse(UpstreamResponse):
         if wrong is not None:
             self._fail_with(wrong)
         else:
-            try:
-                self._finish(b"")
-            except Exception as problem:
-                self._end_internally(problem)
+            self._read_guarded(self._finish, b"")
         self._run_callback()
 
     def _on_body_end(self) -> None:
