@@ -57,3 +57,9 @@ def configure(folders: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, 
     path.write_text("\n".join(rows))
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     return path
+
+
+@pytest.fixture
+def counting_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on a busy machine may take as long as it needs to count."""
+    monkeypatch.setattr("intermodal.executor.preparation.server_tokens.SECONDS", 120.0)

@@ -21,7 +21,7 @@ from intermodal.core.content import Text
 from intermodal.core.request import Message, Policy, Request
 from intermodal.local.tokenizers.token_counter import tokenizer_from_gguf
 
-pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.usefixtures("counting_takes_its_time")]
 WORDS = "It was the best of times, it was the worst of times; it was the age of wisdom. " * 40
 NAME = "server box:acme/talker-70b"
 
@@ -64,12 +64,6 @@ class Counted:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server on a busy machine may take as long as it needs to count."""
-    monkeypatch.setattr("intermodal.executor.preparation.server_tokens.SECONDS", 120.0)
 
 
 @pytest.fixture(scope="module")

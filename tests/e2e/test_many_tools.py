@@ -12,7 +12,7 @@ from tests.desk_tools import desk_tools
 from tests.e2e.servers import LlamaServer, llama_server
 from tests.unit.gateway.gateway_server import GatewayServer
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("counting_takes_its_time")]
 
 _TURNS = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
 _END = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -40,12 +40,6 @@ def found_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: LlamaServe
     path.write_text(f'{row}\n[discovery]\nusual_ports = false\naddresses = ["{address}"]\n')
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     return GatewayServer()
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server on a busy machine may take as long as it needs to count."""
-    monkeypatch.setattr("intermodal.executor.preparation.server_tokens.SECONDS", 120.0)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,24 +64,36 @@ def stream(house: GatewayServer, protocol: str, begun: threading.Event) -> Told:
     return Told(found.status_code, text, last.get("response", last)["error"], told[0])
 
 
+def stream_after_a_comment(
+    folder: Path, patch: pytest.MonkeyPatch, protocol: str, planned: Callable[[GatewayServer], Awaitable[None]]
+) -> Told:
+    """A stream whose direct call fails once a comment has arrived. ``planned``: instead of planning its run."""
+    begun = threading.Event()
+
+    async def plan_request(*args: object, **more: object) -> None:
+        await planned(house)
+
+    patch.setattr(response_writer, "FIRST_COMMENT_SECONDS", 0.1)
+    patch.setattr("intermodal.gateway.endpoints.chat.plan_request", plan_request)
+    with (
+        FaultyHost(lambda model, number: refusal(503) if begun.wait(30) else ScriptedReply()) as wall,
+        gateway(folder, patch, protocol, wall) as house,
+    ):
+        told = stream(house, protocol, begun)
+    assert told.status == 200 and told.text.startswith(": generate: no word yet")
+    return told
+
+
 @pytest.mark.parametrize("protocol", COMMENTED)
 def test_a_plan_that_fails_after_a_comment_is_the_last_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
     """The direct call fails, and so does the planning of the run that is to continue."""
-    begun = threading.Event()
 
-    async def nothing(*args: object, **more: object) -> None:
+    async def fails(house: GatewayServer) -> None:
         raise errors.NoRoute("no route is left")
 
-    monkeypatch.setattr(response_writer, "FIRST_COMMENT_SECONDS", 0.1)
-    monkeypatch.setattr("intermodal.gateway.endpoints.chat.plan_request", nothing)
-    with (
-        FaultyHost(lambda model, number: refusal(503) if begun.wait(30) else ScriptedReply()) as wall,
-        gateway(tmp_path, monkeypatch, protocol, wall) as house,
-    ):
-        told = stream(house, protocol, begun)
-    assert told.status == 200 and told.text.startswith(": generate: no word yet")
+    told = stream_after_a_comment(tmp_path, monkeypatch, protocol, fails)
     assert "no route is left" in told.last["message"]
     assert told.last["intermodal"]["attempts"] == 1
     assert "[DONE]" not in told.text
@@ -92,21 +104,12 @@ def test_a_plan_that_fails_after_a_comment_is_the_last_event(
 def test_a_stop_while_a_run_is_planned_after_a_comment_is_the_last_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
-    begun = threading.Event()
-
-    async def stops(*args: object, **more: object) -> None:
+    async def stops(house: GatewayServer) -> None:
         house.gateway.stop()
         house.gateway.stop()
         await asyncio.sleep(30)
 
-    monkeypatch.setattr(response_writer, "FIRST_COMMENT_SECONDS", 0.1)
-    monkeypatch.setattr("intermodal.gateway.endpoints.chat.plan_request", stops)
-    with (
-        FaultyHost(lambda model, number: refusal(503) if begun.wait(30) else ScriptedReply()) as wall,
-        gateway(tmp_path, monkeypatch, protocol, wall) as house,
-    ):
-        told = stream(house, protocol, begun)
-    assert told.status == 200 and told.text.startswith(": generate: no word yet")
+    told = stream_after_a_comment(tmp_path, monkeypatch, protocol, stops)
     assert "the server is stopping" in told.last["message"]
     assert (told.record.error, told.record.broken) == ("stopping", True)
 

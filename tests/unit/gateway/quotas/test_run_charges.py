@@ -69,6 +69,13 @@ def add_key(budget: Budget = Budget(unit="usd", limit=1000 * NANODOLLARS)) -> No
     store.close()
 
 
+def raw_request(tree: Mapping[str, Any]) -> bytes:
+    """A chat by the key, as bytes: its client may leave at any moment."""
+    raw = json.dumps(tree).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {SECRET}\r\n"
+    return f"{head}content-type: application/json\r\ncontent-length: {len(raw)}\r\n\r\n".encode() + raw
+
+
 @pytest.mark.parametrize("more", [{}, BY_EXECUTOR], ids=["direct", "executor"])
 @pytest.mark.parametrize("course", COURSES)
 def test_a_client_that_leaves_pays_what_the_rows_of_its_attempts_say(
@@ -92,11 +99,9 @@ def test_a_client_that_leaves_pays_what_the_rows_of_its_attempts_say(
         monkeypatch.setattr(house.ledger, "settle", settles)
         monkeypatch.setattr(house.gateway, "tell", records.append)
         tree = {"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
-        raw = json.dumps({**tree, **body, **more}).encode()
         store = house.gateway.client.store
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
-            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {SECRET}\r\n"
-            line.sendall(f"{head}content-type: application/json\r\ncontent-length: {len(raw)}\r\n\r\n".encode() + raw)
+            line.sendall(raw_request({**tree, **body, **more}))
             until(lambda: len(wall.hits) == len(plays))
             if plays[-1] is BEGUN:
                 assert line.recv(100)
@@ -159,6 +164,7 @@ def test_an_attempt_that_fails_as_its_client_leaves_is_counted(
 ) -> None:
     """Its row is being closed, and nothing is reported of it yet."""
     records: list[RequestRecord] = []
+    add_key()
     closing = threading.Event()
     close = CallAttempt._close
 
@@ -171,10 +177,8 @@ def test_an_attempt_that_fails_as_its_client_leaves_is_counted(
     with GatewayServer() as house:
         monkeypatch.setattr(house.gateway, "tell", records.append)
         tree = {"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}], **BY_EXECUTOR}
-        raw = json.dumps(tree).encode()
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
-            head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-            line.sendall(f"{head}content-length: {len(raw)}\r\n\r\n".encode() + raw)
+            line.sendall(raw_request(tree))
             assert closing.wait(60)
         until(lambda: not house.gateway.active and bool(records))
         counted = dict(house.gateway.context.metrics.attempts)
