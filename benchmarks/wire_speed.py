@@ -38,18 +38,21 @@ from intermodal.config import config_file
 from intermodal.core.request import Zone
 from intermodal.events import TextDelta
 from intermodal.protocols.anthropic import codec as anthropic_codec
+from intermodal.protocols.anthropic import server as anthropic_server
 from intermodal.protocols.calls import ChatCall, EncodedRequest, WireImage, WireMessage, WireText
-from intermodal.protocols.gemini import codec as gemini_codec
 from intermodal.protocols.ollama import codec as ollama_codec
+from intermodal.protocols.ollama import server as ollama_server
 from intermodal.protocols.openai_chat import codec as openai_chat_codec
+from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_responses import codec as openai_responses_codec
+from intermodal.protocols.openai_responses import server as openai_responses_server
 
-WIRES: tuple[ModuleType, ...] = (
-    openai_chat_codec,
-    openai_responses_codec,
-    anthropic_codec,
-    gemini_codec,
-    ollama_codec,
+# Writer and reader of the requests of each protocol that the gateway serves, too.
+WIRES: tuple[tuple[ModuleType, ModuleType], ...] = (
+    (openai_chat_codec, openai_chat_server),
+    (openai_responses_codec, openai_responses_server),
+    (anthropic_codec, anthropic_server),
+    (ollama_codec, ollama_server),
 )
 MIB = 1 << 20
 KINDS: tuple[tuple[str, Zone], ...] = (("free", "machine"), ("may cost", "internet"))
@@ -86,21 +89,20 @@ def peak(work: Callable[[], object]) -> int:
 def codecs(runs: int) -> str:
     rows = []
     for size in (MIB, 20 * MIB):  # the allocator learns from what is freed which sizes to keep
-        openai_chat_codec.decode_request(b"".join(openai_chat_codec.encode_request(call_of(size), HOST).segments))
-    for wire in WIRES:
+        openai_chat_server.decode_request(b"".join(openai_chat_codec.encode_request(call_of(size), HOST).segments))
+    for codec, server in WIRES:
         took: dict[int, tuple[tuple[float, float], tuple[float, float]]] = {}
         memory = ""
         for size in (MIB, 20 * MIB):
             call = call_of(size)
-            encoded: EncodedRequest = wire.encode_request(call, HOST)
+            encoded: EncodedRequest = codec.encode_request(call, HOST)
             body = b"".join(encoded.segments)
-            path = (encoded.path,) if wire is gemini_codec else ()
 
-            def encode(call: ChatCall = call, wire: Any = wire) -> object:
-                return wire.encode_request(call, HOST)
+            def encode(call: ChatCall = call, codec: Any = codec) -> object:
+                return codec.encode_request(call, HOST)
 
-            def decode(body: bytes = body, path: tuple[str, ...] = path, wire: Any = wire) -> object:
-                return wire.decode_request(body, *path)
+            def decode(body: bytes = body, server: Any = server) -> object:
+                return server.decode_request(body)
 
             took[size] = timed(encode, runs), timed(decode, runs)
             memory = f"{peak(encode) / len(body):.2f}, {peak(decode) / len(body):.2f}"
@@ -108,7 +110,7 @@ def codecs(runs: int) -> str:
         both = small_in[1] + small_out[1]
         rows.append(
             (
-                wire.__name__.rpartition(".")[2],
+                codec.__name__.split(".")[-2],
                 *(f"{best:.2f} ({median:.2f})" for best, median in (small_in, small_out)),
                 f"{both:.2f}",
                 *(f"{best:.1f} ({median:.1f})" for best, median in (large_in, large_out)),

@@ -260,7 +260,7 @@ def test_a_client_s_call_becomes_a_request_to_plan() -> None:
         "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
         "tool_choice": {"type": "function", "function": {"name": "f"}},
     }
-    call = openai_chat_codec.decode_request(json.dumps(body).encode())
+    call = openai_chat_server.decode_request(json.dumps(body).encode())
     request = request_from_call(call)
     assert call.model == "policy:cheapest"
     assert request.messages[0].parts[1:] == (
@@ -292,19 +292,19 @@ def _allowing(mode: str, *names: str, wrapped: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("wire", [openai_chat_codec, openai_responses_codec])
-def test_of_several_tools_those_that_may_be_called_are_asked_for(wire: Any) -> None:
-    wrapped = wire is openai_chat_codec
+@pytest.mark.parametrize("server", [openai_chat_server, openai_responses_server])
+def test_of_several_tools_those_that_may_be_called_are_asked_for(server: Any) -> None:
+    wrapped = server is openai_chat_server
     for mode in ("auto", "required"):
         body = {"model": "m", **_allowing(mode, "h", "f", wrapped=wrapped)}
-        call = wire.decode_request(json.dumps(body).encode())
+        call = server.decode_request(json.dumps(body).encode())
         assert ([tool.name for tool in call.tools], call.tool_choice) == (["f", "h"], mode)
     for wrong, said in (
         (_allowing("auto", "x", wrapped=wrapped), "'x', which is not among the tools"),
         (_allowing("none", "f", wrapped=wrapped), "neither 'auto' nor 'required'"),
     ):
         with pytest.raises(ValueError, match=said):
-            wire.decode_request(json.dumps({"model": "m", **wrong}).encode())
+            server.decode_request(json.dumps({"model": "m", **wrong}).encode())
 
 
 def test_the_events_of_a_run_become_a_wire_s() -> None:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from tests.protocols.calls import read_back
 
 from intermodal.catalog.types import Host
 from intermodal.core.content import ToolCall, ToolResult
@@ -69,17 +70,17 @@ ASKED = ChatCall(model="m", messages=(
     WireMessage(role="tool", parts=(ToolResult(id="a", text="taken"), ToolResult(id="b", text=""))),
     WireMessage(role="user", parts=(WireImage(data=PNG), WireDocument(data=PDF), WireText(text="well?"))),
 ))  # fmt: skip
-ASKED_BY: dict[str, tuple[Any, dict[str, Any], tuple[str, ...]]] = {
-    "anthropic": (anthropic_codec, ANTHROPIC, ()),
-    "openai_responses": (openai_responses_codec, RESPONSES, ()),
-    "gemini": (gemini_codec, GEMINI, ("/models/m:generateContent",)),
+ASKED_BY: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "anthropic": (anthropic_codec, ANTHROPIC, ""),
+    "openai_responses": (openai_responses_codec, RESPONSES, ""),
+    "gemini": (gemini_codec, GEMINI, "/models/m:generateContent"),
 }
 
 
 @pytest.mark.parametrize("name", ASKED_BY)
 def test_what_came_with_results_is_what_the_user_shows_next(name: str) -> None:
-    wire, tree, path = ASKED_BY[name]
-    assert wire.decode_request(json.dumps(tree).encode(), *path).messages == ASKED.messages
+    codec, tree, path = ASKED_BY[name]
+    assert read_back(codec, json.dumps(tree).encode(), path).messages == ASKED.messages
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_every_wire_sends_it_on_with_no_message_between_the_results(wire: Any) -
         call = ChatCall(model="m", messages=(*ASKED.messages[:3], last))
     encoded = wire.encode_request(call, HOST)
     body = b"".join(encoded.segments)
-    back = wire.decode_request(body, *((encoded.path,) if wire is gemini_codec else ()))
+    back = read_back(wire, body, encoded.path)
     roles = [message.role for message in back.messages]
     assert "tool" in roles and roles[-1] == "user"
     assert roles.index("tool") - 1 == roles.index("assistant")

@@ -22,7 +22,8 @@ from intermodal.protocols.calls import (
     WireText,
     WireVideo,
 )
-from intermodal.protocols.openai_chat.codec import QUIRKS, decode_request, encode_request, normalise
+from intermodal.protocols.openai_chat.codec import QUIRKS, encode_request, normalise
+from intermodal.protocols.openai_chat.server import decode_request
 
 PLAIN = Host(id="h")
 FORCED = Host(id="h", forced_json=True)

@@ -30,7 +30,8 @@ from intermodal.protocols.calls import (
     WireUsage,
 )
 from intermodal.protocols.conversation import collect_turn
-from intermodal.protocols.openai_responses.codec import OpenAIResponsesDecoder, decode_request, encode_request
+from intermodal.protocols.openai_responses.codec import OpenAIResponsesDecoder, encode_request
+from intermodal.protocols.openai_responses.server import decode_request
 
 HOST = Host(id="h", forced_json=True, quirks=("strict_subset",))
 ASKED = WireMessage(role="user", parts=(WireText(text="hi"),))

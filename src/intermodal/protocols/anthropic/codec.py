@@ -2,7 +2,7 @@
 
 Source: Anthropic's API reference for ``POST /v1/messages``, its guide to version 2026-10-21 (which refuses temperature
 and top_p; requests with these are sent with the version before) and the types of its published SDK.
-``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always. A reply is a stream of named
+``server.decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always. A reply is a stream of named
 server-sent events, or one JSON document.
 """
 
@@ -19,7 +19,6 @@ from intermodal.core.content import Opaque, Reasoning, Refusal, ToolCall, ToolRe
 from intermodal.core.request import JsonOutput, Sampling, Settings, TextOutput
 from intermodal.protocols import request_fields
 from intermodal.protocols.anthropic.reply import OWN, AnthropicDecoder, Decoder
-from intermodal.protocols.anthropic.server import decode_request
 from intermodal.protocols.calls import (
     CHAT_HEADERS,
     ChatCall,
@@ -128,7 +127,7 @@ def headers_for(sampling: Sampling, settings: Settings) -> tuple[tuple[str, str]
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """Return the call as this protocol can carry it: the value that ``decode_request`` reads back.
+    """Return the call as this protocol can carry it: the value that ``server.decode_request`` reads back.
 
     System messages become one, in front. Neighbouring messages of one role are merged. Blank text, which the API
     refuses, is omitted; so are unsigned reasoning and blocks of other protocols. A schema has no name here, and is
@@ -246,7 +245,6 @@ __all__ = [
     "WIRE",
     "Decoder",
     "AnthropicDecoder",
-    "decode_request",
     "encode_request",
     "normalise",
 ]

@@ -1,9 +1,8 @@
 """Google's generateContent, as a host is called: ``encode_request`` writes a request, ``Decoder`` reads the reply.
 
 Source: the Gemini API reference (v1beta) for ``models.generateContent`` and ``models.streamGenerateContent``, and the
-types of Google's published SDK. The path, not the body, holds the model and whether the answer is streamed:
-``decode_request(b"".join(encoded.segments), encoded.path) == normalise(call, host)`` always holds. A reply is a stream
-of replies that each add something, a single reply, or a list of them.
+types of Google's published SDK. The path, not the body, holds the model and whether the answer is streamed.
+A reply is a stream of replies that each add something, a single reply, or a list of them.
 """
 
 from __future__ import annotations
@@ -61,7 +60,6 @@ from intermodal.protocols.framing.json_body import (
     segments,
     valid_utf8,
 )
-from intermodal.protocols.gemini.server import decode_request
 from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, PLACEHOLDER, signature_block, signature_of
 from intermodal.protocols.reply_decoder import (
     ReplyDecoder,
@@ -114,7 +112,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """Return the call as this protocol can carry it: the value that ``decode_request`` reads back.
+    """Return the call as this protocol can carry it: all that its path and body hold.
 
     System messages become one, in front; neighbouring messages of one role are merged; blank text and blocks of other
     protocols are omitted. Images have no detail, files and schemas no name. Unsigned calls get the placeholder
@@ -397,4 +395,4 @@ def _modalities(usage: Mapping[str, Any], *names: str) -> tuple[tuple[str, int],
 
 Decoder = GeminiDecoder  # the name that every chat codec has for it
 
-__all__ = ["IMAGE_TYPES", "QUIRKS", "WIRE", "Decoder", "GeminiDecoder", "decode_request", "encode_request", "normalise"]
+__all__ = ["IMAGE_TYPES", "QUIRKS", "WIRE", "Decoder", "GeminiDecoder", "encode_request", "normalise"]

@@ -1,7 +1,8 @@
 """Ollama's own chat, as a host is called: ``encode_request`` writes a request; ``reply.py`` reads the reply.
 
 It is the only chat API with a field for the context length. Source: Ollama's ``docs/api`` and its ``api/types.go`` and
-``server/prompt.go`` as of 2026. ``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always holds.
+``server/prompt.go`` as of 2026. ``server.decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always
+holds.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from intermodal.protocols.framing.json_body import (
     valid_utf8,
 )
 from intermodal.protocols.ollama.reply import Decoder, OllamaDecoder
-from intermodal.protocols.ollama.server import decode_request, image_or_audio
+from intermodal.protocols.ollama.server import image_or_audio
 from intermodal.protocols.schema_transforms import name_root
 
 WIRE = "Ollama chat"
@@ -107,7 +108,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """Return the call as this protocol can carry it: the value that ``decode_request`` reads back.
+    """Return the call as this protocol can carry it: the value that ``server.decode_request`` reads back.
 
     A message holds media and then one text, the order in which the server puts them into the prompt, so a message with
     media after text becomes several. Media types are recognised by their first bytes. Each tool result is a message of
@@ -215,7 +216,6 @@ __all__ = [
     "WIRE",
     "Decoder",
     "OllamaDecoder",
-    "decode_request",
     "encode_request",
     "normalise",
 ]

@@ -1,8 +1,8 @@
 """OpenAI chat completions, as a host is called: ``encode_request`` writes a request; ``reply.py`` reads the reply.
 
 Source: OpenAI's OpenAPI document for ``POST /chat/completions``; deviations of other servers are named where they are
-handled. ``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always holds. A stream properly ends
-with a finish reason, and ``[DONE]`` after it is the last event; a single JSON document ends by being complete.
+handled. ``server.decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always holds. A stream properly
+ends with a finish reason, and ``[DONE]`` after it is the last event; a single JSON document ends by being complete.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ from intermodal.protocols.framing.json_body import (
     valid_utf8,
 )
 from intermodal.protocols.openai_chat.reply import Decoder, OpenAIChatDecoder
-from intermodal.protocols.openai_chat.server import decode_request
 from intermodal.protocols.reply_decoder import NO_REASON
 from intermodal.protocols.schema_transforms import limit_lengths, name_root
 
@@ -100,7 +99,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """Return the call as this protocol can carry it: the value that ``decode_request`` reads back.
+    """Return the call as this protocol can carry it: the value that ``server.decode_request`` reads back.
 
     Text-only parts become one (many chat templates accept only a string). An output that the host cannot enforce
     becomes text (the prompt requests it instead, and a check follows). Each tool result is a message of its own; an
@@ -332,7 +331,6 @@ __all__ = [
     "WIRE",
     "Decoder",
     "OpenAIChatDecoder",
-    "decode_request",
     "encode_request",
     "normalise",
 ]

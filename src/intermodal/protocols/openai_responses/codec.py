@@ -2,7 +2,7 @@
 
 Source: OpenAI's OpenAPI document for ``POST /responses`` and the types of its published SDK. Nothing is stored at the
 host (``store`` is false), so reasoning arrives encrypted and goes back unchanged.
-``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always holds.
+``server.decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always holds.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from intermodal.protocols.openai_chat.codec import (
     response_schema,
 )
 from intermodal.protocols.openai_responses.reply import Decoder, OpenAIResponsesDecoder
-from intermodal.protocols.openai_responses.server import OWN, decode_request
+from intermodal.protocols.openai_responses.server import OWN
 
 OUR_ID = "resp_"  # prefix of item ids that our own server generated, and no host knows
 WIRE = "OpenAI responses"
@@ -113,7 +113,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """Return the call as this protocol can carry it: the value that ``decode_request`` reads back.
+    """Return the call as this protocol can carry it: the value that ``server.decode_request`` reads back.
 
     Neighbouring messages of one role are merged. Blank text is omitted; so are reasoning that is not this protocol's
     own block, and blocks of other protocols.
@@ -231,7 +231,6 @@ __all__ = [
     "WIRE",
     "Decoder",
     "OpenAIResponsesDecoder",
-    "decode_request",
     "encode_request",
     "normalise",
 ]

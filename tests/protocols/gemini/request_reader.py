@@ -1,4 +1,4 @@
-"""Reads a generateContent request back. No server of ours speaks this protocol: its tests use this."""
+"""Reads a generateContent request back, for the tests of its codec: the gateway does not serve this protocol."""
 
 from __future__ import annotations
 
