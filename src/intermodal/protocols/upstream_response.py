@@ -25,7 +25,7 @@ from intermodal.protocols.calls import (
 )
 from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.event_streams import MAX_PIECE, EventSplitter, LineSplitter, PieceTooLong
+from intermodal.protocols.framing.event_streams import MAX_PIECE, EventSplitter, LineSplitter, LineTooLong
 from intermodal.protocols.framing.json_body import split_object
 from intermodal.protocols.framing.surrogates import SurrogateJoiner, join_surrogates
 from intermodal.protocols.reply_chunk import ReplyChunk
@@ -486,7 +486,7 @@ class StreamedResponse(UpstreamResponse):
         """Process each event that the bytes complete, and pass on the forwarded parts."""
         try:
             events = self._splitter.feed(data)
-        except PieceTooLong:
+        except LineTooLong:
             self._fail_with(self._truncated_error(f"sent {self._piece} without end"))
             return
         if not events:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from intermodal.protocols.framing.event_streams import (
     EventSplitter,
     LineSplitter,
+    LineTooLong,
     NdjsonReader,
-    PieceTooLong,
     SseReader,
     event_data,
 )
@@ -65,6 +65,6 @@ def test_a_piece_without_end_is_an_error_however_it_comes(kind: type[LineSplitte
     for size in (1000, 70 << 10, 1 << 20):
         splitter = kind(most=1 << 20)
         splitter.feed(b"a" + kind.end)
-        with pytest.raises(PieceTooLong):
+        with pytest.raises(LineTooLong):
             for _ in range((1 << 20) // size + 1):
                 splitter.feed(b"b" * size)

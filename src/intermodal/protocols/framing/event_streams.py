@@ -14,7 +14,7 @@ MAX_PIECE = 8 << 20  # bytes of a line or event that is forwarded
 _LONG = 64 << 10  # bytes of a piece that is neither copied nor searched again with each read
 
 
-class PieceTooLong(ValueError):
+class LineTooLong(ValueError):
     """The server sent a line or an event that exceeds the size limit."""
 
 
@@ -36,7 +36,7 @@ class LineSplitter:
         return len(self.rest) + len(self._long)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that the bytes complete. Raises PieceTooLong if the unfinished line is too long."""
+        """Return the lines that the bytes complete. Raises LineTooLong if the unfinished line is too long."""
         end = self.end
         if self.folds and (self._half or b"\r" in data):
             data = self._normalize_line_ends(data)
@@ -65,7 +65,7 @@ class LineSplitter:
 
     def _keep_unfinished(self) -> list[bytes]:
         if self.pending > self._most:
-            raise PieceTooLong
+            raise LineTooLong
         return []
 
     def close(self) -> list[bytes]:
@@ -122,10 +122,6 @@ class SseEvent(Value, frozen=True):
 
     data: str
     event: str = ""
-
-
-class LineTooLong(ValueError):
-    """The server sent a line longer than ``MAX_LINE``."""
 
 
 class SseReader:
@@ -210,10 +206,7 @@ class NdjsonReader:
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Return the lines that the bytes complete. Raises LineTooLong."""
-        try:
-            return _events(self._lines.feed(chunk))
-        except PieceTooLong:
-            raise LineTooLong from None
+        return _events(self._lines.feed(chunk))
 
     def close(self) -> list[SseEvent]:
         """Return the last line if it ended without a newline."""
