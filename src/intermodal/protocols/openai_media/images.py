@@ -6,8 +6,7 @@ seed, steps or negative prompt; hosts of diffusion models that adopted the API h
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from intermodal import errors
@@ -19,6 +18,7 @@ from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, dumps, valid_utf8
 from intermodal.protocols.image_generation import check_options, parse_reply
 from intermodal.protocols.openai_chat.reply import read_usage
+from intermodal.protocols.openai_media.multipart_form import FormFile, encode_form
 
 WIRE = "OpenAI images"
 PATH, EDIT_PATH = "/images/generations", "/images/edits"
@@ -45,15 +45,14 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     check_options(call, host, WIRE, image_types=ENDINGS)
     fields = _fields(call, host)
     if not call.images:
-        headers = JSON_HEADERS
-        return EncodedRequest(path=PATH, headers=headers, segments=(dumps(fields),))
-    # A digest of the content, so that the same call gives the same bytes; no image contains the hash of the whole.
-    digest = hashlib.sha256()
-    for image in call.images:
-        digest.update(image.data)
-    boundary = digest.hexdigest()[:40]
-    headers = (("content-type", f"multipart/form-data; boundary={boundary}"), ("accept", "application/json"))
-    return EncodedRequest(path=EDIT_PATH, headers=headers, segments=tuple(_form(call, fields, boundary)))
+        return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=(dumps(fields),))
+    images = [("image" if len(call.images) == 1 else "image[]", image.media_type, image.data) for image in call.images]
+    images += [("mask", "image/png", call.mask)] if call.mask else []
+    files = [
+        FormFile(field=field, name=f"{number}.{ENDINGS[media_type]}", media_type=media_type, data=data)
+        for number, (field, media_type, data) in enumerate(images)
+    ]
+    return encode_form(EDIT_PATH, fields, files)
 
 
 def _fields(call: ImageCall, host: Host) -> dict[str, Any]:
@@ -101,24 +100,6 @@ def _of_sd_cpp(call: ImageCall) -> dict[str, Any]:
         "output_format": call.format or None,
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _form(call: ImageCall, fields: Mapping[str, Any], boundary: str) -> Iterator[bytes]:
-    """Yield a multipart form. Images are segments of their own, not copied."""
-    head = ""
-    for name, value in fields.items():
-        head += f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-    files = [("image" if len(call.images) == 1 else "image[]", image.media_type, image.data) for image in call.images]
-    files += [("mask", "image/png", call.mask)] if call.mask else []
-    for number, (name, kind, data) in enumerate(files):
-        head += (
-            f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"; filename="{number}.{ENDINGS[kind]}"\r\n'
-            f"content-type: {kind}\r\n\r\n"
-        )
-        yield head.encode()
-        yield data
-        head = "\r\n"
-    yield f"\r\n--{boundary}--\r\n".encode()
 
 
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:

@@ -7,7 +7,6 @@ vLLM and Ollama support only the plain ``json`` form (quirk ``no_verbose_json``)
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +18,7 @@ from intermodal.protocols.calls import EncodedRequest, NotExpressible, Transcrip
 from intermodal.protocols.framing.json_body import as_mapping, valid_utf8
 from intermodal.protocols.framing.surrogates import loads_joined
 from intermodal.protocols.openai_chat.reply import read_usage
+from intermodal.protocols.openai_media.multipart_form import FormFile, encode_form
 from intermodal.protocols.reply_decoder import read_object
 
 # ---- subtitles --------------------------------------------------------------------------------------
@@ -83,23 +83,9 @@ def encode_request(call: TranscriptionCall, host: Host) -> EncodedRequest:
         "language": "" if call.into else call.language,
         "prompt": call.prompt,
     }
-    # A digest of the content, so that the same call gives the same bytes; no recording contains its own hash.
-    boundary = hashlib.sha256(call.data).hexdigest()[:40]
-    head = bytearray()
-    for name, value in fields.items():
-        if value:
-            head += (
-                f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{valid_utf8(value)}\r\n'.encode()
-            )
-    head += (
-        f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="audio.{ending}"\r\n'
-        f"content-type: {call.media_type}\r\n\r\n"
-    ).encode()
-    headers = (("content-type", f"multipart/form-data; boundary={boundary}"), ("accept", "application/json"))
-    path = TRANSLATIONS if call.into else PATH
-    return EncodedRequest(
-        path=path, headers=headers, segments=(bytes(head), call.data, f"\r\n--{boundary}--\r\n".encode())
-    )
+    form_fields = {name: valid_utf8(value) for name, value in fields.items() if value}
+    recording = FormFile(field="file", name=f"audio.{ending}", media_type=call.media_type, data=call.data)
+    return encode_form(TRANSLATIONS if call.into else PATH, form_fields, (recording,))
 
 
 def decode_reply(
