@@ -297,7 +297,7 @@ class RouteRun:
         facts = state.opened_media.facts.parts[self.part_of(step)]
         letters = count_letters(pictures, facts)
         tokens = audio_tokens(sounds[:1], counting_rules(endpoint, state.world.catalog)) if sounds else 0.0
-        work = msgspec.structs.replace(measure_work(pictures, sounds[:1]), letters=letters, audio_tokens=tokens)
+        work = msgspec.structs.replace(measure_work((*pictures, *sounds[:1])), letters=letters, audio_tokens=tokens)
         job = CallJob(
             step=step,
             endpoint=endpoint,

@@ -19,7 +19,7 @@ from intermodal.executor.attempt.accounting import price_of_usage
 from intermodal.executor.attempt.ledger import count_letters
 from intermodal.executor.conversion import checks, conversions
 from intermodal.executor.outputs import json_answer
-from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
+from intermodal.executor.preparation.model_inputs import AudioInput, DocumentInput, ImageInput, StepProduct, TextInput
 from intermodal.executor.preparation.part_inputs import measure_work, wav
 from intermodal.executor.preparation.preflight import check_context_window
 from intermodal.json_schema import StepBudget
@@ -357,6 +357,9 @@ def test_work_is_what_speed_is_measured_against() -> None:
     page = ImageInput(data=b"", media_type="image/png", width=1000, height=2000, page=1)
     photo = ImageInput(data=b"", media_type="image/png", width=1000, height=1000)
     assert measure_work((page, page, photo)) == Work(megapixels=5.0, pages=2, pictures=3)
+    sound = AudioInput(seconds=2.5, data=b"", media_type="audio/mpeg")
+    paper = DocumentInput(data=b"", pages=4)
+    assert measure_work((page, sound, paper)) == Work(megapixels=2.0, pages=5, pictures=1, audio_seconds=2.5)
 
 
 # ---- keys of derived media --------------------------------------------------------------------

@@ -29,7 +29,7 @@ from intermodal.executor.outputs import speech as outputs_speech
 from intermodal.executor.outputs.evidence_check import JsonAnswer, check_evidence
 from intermodal.executor.outputs.first_word_gate import CommitGate
 from intermodal.executor.preparation import prompt
-from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
+from intermodal.executor.preparation.model_inputs import ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.preparation.preflight import (
     check_context_window,
@@ -347,11 +347,8 @@ async def _embed(run: RouteRun, step: Call) -> Finished:
     if not text and not media:
         raise errors.InputEmpty("there is no text to embed", todo="give a file with words in it", step=step.id)
     pieces = [piece for index in stands_for for piece in stands_for[index]]
-    work = measure_work(
-        tuple(piece for piece in pieces if isinstance(piece, ImageInput)),
-        tuple(piece for piece in pieces if isinstance(piece, AudioInput)),
-    )
-    finished_call = await run.do(CallJob(step=step, endpoint=endpoint, text=text, beside=media, work=work))
+    job = CallJob(step=step, endpoint=endpoint, text=text, beside=media, work=measure_work(pieces))
+    finished_call = await run.do(job)
     await run.state.emit(StepFinished(actual=finished_call.actual))
     if finished_call.result.contrastive is not None and finished_call.result.contrastive.cut:
         what = f"the text is longer than {endpoint.id} reads, and was cut"

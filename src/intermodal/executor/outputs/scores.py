@@ -35,7 +35,7 @@ from intermodal.executor.drivers.interface import CallJob, ContrastiveScale, Hea
 from intermodal.executor.outputs.captions import caption
 from intermodal.executor.outputs.vector_math import cosine, softmax
 from intermodal.executor.preparation import prompt
-from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
+from intermodal.executor.preparation.model_inputs import ImageInput, ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.preparation.preflight import check_context_window, check_modalities
 from intermodal.executor.route_run import RouteRun
@@ -175,11 +175,6 @@ def _job(
     stands_for: Mapping[int, tuple[ModelInput, ...]],
 ) -> CallJob:
     """Return one of the two calls. Raises Reroute if the endpoint cannot take it."""
-    pieces = [piece for found in stands_for.values() for piece in found]
-    work = measure_work(
-        tuple(piece for piece in pieces if isinstance(piece, ImageInput)),
-        tuple(piece for piece in pieces if isinstance(piece, AudioInput)),
-    )
     now = step if before is None else remaining_estimate(step, before)
     try:
         check_modalities(endpoint, call, step)
@@ -188,7 +183,8 @@ def _job(
         raise Reroute(error, step, "cannot take this kind of part") from error
     except errors.ContextExceeded as error:
         raise Reroute(error, step, "has too small a context for the converted files") from error
-    return CallJob(step=now, endpoint=endpoint, chat=call, work=work)
+    pieces = [piece for found in stands_for.values() for piece in found]
+    return CallJob(step=now, endpoint=endpoint, chat=call, work=measure_work(pieces))
 
 
 def question(labels: tuple[str, ...]) -> str:

@@ -225,12 +225,12 @@ def measure_images(images: Sequence[SizedImage]) -> Work:
     return Work(megapixels=round(pixels / 1e6, 4), pictures=len(images))
 
 
-def measure_work(
-    images: tuple[ImageInput, ...] = (), sounds: tuple[AudioInput, ...] = (), papers: tuple[DocumentInput, ...] = ()
-) -> Work:
-    """Return the amount of work of a call, for its row."""
-    pages = sum(image.page > 0 and not image.cropped for image in images) + sum(paper.pages for paper in papers)
-    seconds = round(sum(sound.seconds for sound in sounds), 3)
+def measure_work(pieces: Sequence[ModelInput]) -> Work:
+    """Return the amount of work of a call with these inputs, for its row."""
+    images = [piece for piece in pieces if isinstance(piece, ImageInput)]
+    pages = sum(image.page > 0 and not image.cropped for image in images)
+    pages += sum(piece.pages for piece in pieces if isinstance(piece, DocumentInput))
+    seconds = round(sum(piece.seconds for piece in pieces if isinstance(piece, AudioInput)), 3)
     return msgspec.structs.replace(measure_images(images), audio_seconds=seconds, pages=pages)
 
 

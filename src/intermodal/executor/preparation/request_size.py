@@ -15,7 +15,7 @@ from intermodal.cost_model import token_rules
 from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.token_rules import TokenRules, native_token_rules
 from intermodal.cost_model.tokens import text_tokens
-from intermodal.executor.preparation.model_inputs import AudioInput, DocumentInput, ImageInput, ModelInput
+from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
 from intermodal.executor.preparation.part_inputs import SizedImage, measure_work
 from intermodal.executor.preparation.prompt import all_text
 from intermodal.media.text.script_counts import count_scripts
@@ -37,9 +37,7 @@ def measure_request(
 
     Schemas and tools are not counted: how a server renders them is unknown.
     """
-    images = tuple(piece for piece in pieces if isinstance(piece, ImageInput))
-    sounds = tuple(piece for piece in pieces if isinstance(piece, AudioInput))
-    work = measure_work(images, sounds, tuple(piece for piece in pieces if isinstance(piece, DocumentInput)))
+    work = measure_work(pieces)
     parts = [part for message in call.messages for part in message.parts]
     if call.tools or isinstance(call.output, JsonOutput) or not all(isinstance(part, _PLAIN) for part in parts):
         return work
@@ -51,6 +49,8 @@ def measure_request(
         made_of = sum_scripts(count_scripts(part.text) for part in parts if isinstance(part, WireText))
         tokens = text_tokens(len(text), size, made_of, endpoint.model.vocabulary).mid
     book = counting_rules(endpoint, catalog)
+    images = [piece for piece in pieces if isinstance(piece, ImageInput)]
+    sounds = [piece for piece in pieces if isinstance(piece, AudioInput)]
     work = msgspec.structs.replace(work, text_exact=exact_tokens is not None, audio_tokens=audio_tokens(sounds, book))
     return with_tokens(work, tokens, images, book, messages=len(call.messages))
 
