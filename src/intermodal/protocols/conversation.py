@@ -37,6 +37,7 @@ from intermodal.protocols.calls import (
     WireUsage,
 )
 from intermodal.protocols.framing.json_body import complete_members, dumps, loads, valid_utf8
+from intermodal.protocols.request_fields import supported_settings
 
 COMPLETE_REASONS = frozenset({"stop", "tool_call"})  # finish reasons of a complete answer
 PART_LABELS: dict[str, str] = {
@@ -83,20 +84,38 @@ def valid_utf8_tools(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     )
 
 
-def normalise_tools(call: ChatCall, *, none: bool = True, strict: bool = False) -> ChatCall:
-    """Return the call with the tool fields that every protocol can carry; without tools there is no tool choice.
+def normalise_call(
+    call: ChatCall, protocol: str, quirks: tuple[str, ...], *, none: bool = True, strict: bool = False
+) -> ChatCall:
+    """Return the call with what every protocol carries alike: model, stop words, settings and tools.
+
+    The messages and the output are unchanged: their form is the protocol's own. What only one protocol has a field for
+    (grammar, context, cache) is dropped; its codec puts it back.
 
     Args:
+        protocol: by whose names the settings are written, a key of ``request_fields.FIELDS``.
+        quirks: those of the host.
         none: the protocol can forbid tool calls; if it cannot, the tools are omitted instead.
         strict: the protocol can request strict adherence to a tool's schema.
     """
     tools = valid_utf8_tools(call.tools)
     if not strict:
         tools = tuple(msgspec.structs.replace(tool, strict=False) for tool in tools)
-    if not tools or (call.tool_choice == "none" and not none):
-        return msgspec.structs.replace(call, tools=(), tool_choice="auto", parallel_tools=True)
-    parallel = call.parallel_tools or call.tool_choice == "none"
-    return msgspec.structs.replace(call, tools=tools, parallel_tools=parallel)
+    choice, parallel = call.tool_choice, call.parallel_tools or call.tool_choice == "none"
+    if not tools or (call.tool_choice == "none" and not none):  # without tools there is no choice among them
+        tools, choice, parallel = (), "auto", True
+    return msgspec.structs.replace(
+        call,
+        model=valid_utf8(call.model),
+        sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop))),
+        grammar="",
+        tools=tools,
+        tool_choice=choice,
+        parallel_tools=parallel,
+        context=None,
+        cache=(),
+        settings=supported_settings(call.settings, protocol, quirks),
+    )
 
 
 def merge_neighbours(messages: Iterable[WireMessage]) -> tuple[WireMessage, ...]:

@@ -36,7 +36,7 @@ from intermodal.protocols.conversation import (
     check_parts,
     merge_neighbours,
     normalise_arguments,
-    normalise_tools,
+    normalise_call,
     parse_arguments,
     part_label,
     split_system,
@@ -139,22 +139,17 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         output = JsonOutput(schema=close_objects(name_root(call.output.schema)))
     system, messages = split_system(call.messages)
     front = (WireMessage(role="system", parts=(WireText(text=valid_utf8(system)),)),) if system else ()
+    common = normalise_call(call, "anthropic", host.quirks)
     limit = MAX_TOKENS if call.sampling.max_tokens is None else call.sampling.max_tokens
-    sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop)), max_tokens=limit)
-    tooled = normalise_tools(call)
     conversation = merge_neighbours(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
     markable = bool(conversation) and not isinstance(conversation[-1].parts[-1], (Reasoning, Opaque))
-    can_mark = {"request": True, "tools": bool(tooled.tools), "system": bool(front), "end": markable}
+    can_mark = {"request": True, "tools": bool(common.tools), "system": bool(front), "end": markable}
     return msgspec.structs.replace(
-        tooled,
-        model=valid_utf8(call.model),
+        common,
         messages=front + conversation,
         output=output,
-        sampling=sampling,
-        grammar="",
-        context=None,
+        sampling=msgspec.structs.replace(common.sampling, max_tokens=limit),
         cache=tuple((place, valid_utf8(ttl)) for place, ttl in call.cache if can_mark[place]),
-        settings=request_fields.supported_settings(call.settings, "anthropic", host.quirks),
     )
 
 

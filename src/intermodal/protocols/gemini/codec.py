@@ -43,7 +43,7 @@ from intermodal.protocols.conversation import (
     check_parts,
     merge_neighbours,
     normalise_arguments,
-    normalise_tools,
+    normalise_call,
     parse_arguments,
     part_label,
     split_system,
@@ -125,15 +125,9 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     front = (WireMessage(role="system", parts=(WireText(text=valid_utf8(system)),)),) if system else ()
     conversation = merge_neighbours(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
     return msgspec.structs.replace(
-        normalise_tools(call),
-        model=valid_utf8(call.model),
+        normalise_call(call, "gemini", host.quirks),
         messages=front + tuple(map(_with_signature, conversation)),
         output=output,
-        sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop))),
-        grammar="",
-        context=None,
-        cache=(),
-        settings=request_fields.supported_settings(call.settings, "gemini", host.quirks),
     )
 
 

@@ -34,7 +34,7 @@ from intermodal.protocols.conversation import (
     check_parts,
     is_single_text,
     normalise_arguments,
-    normalise_tools,
+    normalise_call,
     parse_arguments,
     part_label,
     result_as_text,
@@ -43,7 +43,6 @@ from intermodal.protocols.conversation import (
 from intermodal.protocols.framing.json_body import (
     Base64,
     segments,
-    valid_utf8,
 )
 from intermodal.protocols.ollama.reply import Decoder, OllamaDecoder
 from intermodal.protocols.ollama.server import image_or_audio
@@ -118,14 +117,10 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     if isinstance(call.output, JsonOutput) and host.forced_json:
         output = JsonOutput(schema=name_root(call.output.schema))
     return msgspec.structs.replace(
-        normalise_tools(call, none=False),
-        model=valid_utf8(call.model),
+        normalise_call(call, "ollama", host.quirks, none=False),
         messages=tuple(normal for message in call.messages for normal in _normal(message, host.id)),
         output=output,
-        sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop))),
-        grammar="",
-        cache=(),
-        settings=request_fields.supported_settings(call.settings, "ollama", host.quirks),
+        context=call.context,
     )
 
 

@@ -35,7 +35,7 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.conversation import (
     check_candidates,
     check_parts,
-    normalise_tools,
+    normalise_call,
     part_label,
     result_as_text,
     valid_utf8_part,
@@ -115,17 +115,11 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         output = SpeechOutput(format=form, voice=valid_utf8(output.voice) or DEFAULT_VOICE)
     else:
         output = TextOutput()
-    sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop)))
     return msgspec.structs.replace(
-        normalise_tools(call, strict=True),
-        model=valid_utf8(call.model),
+        normalise_call(call, "openai", host.quirks, strict=True),
         messages=tuple(normal for message in call.messages for normal in _normal(message, host)),
-        context=None,
-        cache=(),
         output=output,
-        sampling=sampling,
         grammar=valid_utf8(call.grammar) if "grammar" in host.quirks else "",
-        settings=request_fields.supported_settings(call.settings, "openai", host.quirks),
     )
 
 

@@ -35,7 +35,7 @@ from intermodal.protocols.conversation import (
     check_parts,
     is_single_text,
     merge_neighbours,
-    normalise_tools,
+    normalise_call,
     part_label,
     result_as_text,
     valid_utf8_part,
@@ -45,7 +45,6 @@ from intermodal.protocols.framing.json_body import (
     dumps,
     loads,
     segments,
-    valid_utf8,
 )
 from intermodal.protocols.openai_chat.codec import (
     DEFAULT_NAME,
@@ -122,14 +121,9 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     if isinstance(call.output, JsonOutput) and host.forced_json:
         output = normalise_json_output(call.output, host)
     return msgspec.structs.replace(
-        normalise_tools(call, strict=True),
-        model=valid_utf8(call.model),
+        normalise_call(call, "openai-responses", host.quirks, strict=True),
         messages=merge_neighbours(map(_normalise_message, call.messages)),
         output=output,
-        grammar="",
-        context=None,
-        cache=(),
-        settings=request_fields.supported_settings(call.settings, "openai-responses", host.quirks),
     )
 
 
