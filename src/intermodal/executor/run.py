@@ -214,9 +214,10 @@ class PlanRun:
                 waiting, passed_over = [candidate for candidate, _ in passed_over], []
                 self._caller.force = True
             candidate = waiting.pop(0)
-            if self._is_too_long(candidate, state):
+            if self._is_too_long(candidate, state) or not await self._fail_prior(
+                candidate, waiting, failures, passed_over
+            ):
                 continue
-            await self._fail_prior(candidate, waiting, failures, passed_over)
             before = [*failures, *(failure for _, failure in passed_over)]
             if before:
                 if not _may_replace(candidate, before, state, self._world):
@@ -257,27 +258,30 @@ class PlanRun:
     async def _fail_prior(
         self, candidate: Candidate, waiting: list[Candidate], failures: list[Reroute],
         passed_over: list[tuple[Candidate, Reroute]],
-    ) -> None:  # fmt: skip
+    ) -> bool:  # fmt: skip
         """Treat the attempt that was made before the run as failed, unless this route makes the same call.
 
         The run was planned after the attempt, so its plan may call another endpoint, or convert what the attempt sent
-        as it is. Routes in ``waiting`` that make the same call are not taken, unless it requested a pause.
+        as it is. Routes in ``waiting`` that make the same call are not taken, unless it requested a pause. Return False
+        if this route has to wait for that pause, too.
         """
         tried = self._caller.tried
         if tried is None or _is_call_of(candidate, tried.endpoint):
-            return
-        self._caller.others = (candidate, *waiting)
+            return True
         kinds: dict[Kind, None] = {part.kind: None for part in self._opened_media.facts.parts if part.kind != "text"}
         failure = await self._caller.fail_prior(candidate.last.id, tuple(kinds), self._request.tools)
         same = [route for route in waiting if _is_call_of(route, failure.endpoint)]
         waiting[:] = [route for route in waiting if not _is_call_of(route, failure.endpoint)]
-        if failure.passed_over and same:
-            passed_over.extend((route, failure) for route in same)
-        elif self._replan_reason(failure) is None:
+        again = any(step.endpoint == failure.endpoint for step in candidate.steps if isinstance(step, Call))
+        if failure.passed_over and (again or same):
+            passed_over.extend((route, failure) for route in ([candidate, *same] if again else same))
+            return not again
+        if self._replan_reason(failure) is None and not (again and failure.resendable):
             failures.append(failure)
-        else:  # only the call exceeded a limit of the endpoint, which may still be sent less
+        else:  # the endpoint may still be called in another way: only this call failed, or exceeded a limit of it
             text = f"{failure.endpoint} {failure.reason}: going on with {candidate.endpoint}"
             await self._emit(Note(text=text, step=failure.step))
+        return True
 
     async def _replanned_routes(
         self, failure: Reroute | errors.BudgetExceeded, candidate: Candidate, state: RunState, replanner: Replanner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from intermodal.executor.attempt.accounting import AttemptEnding, Charge
 from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.executor.attempt.step_caller import PriorAttempt
 from intermodal.protocols.calls import Finish, WireTextDelta
+from intermodal.protocols.errors.classification import SchemaRefused
 from intermodal.store.rows import AttemptOutcome
 from intermodal.testing import FakeHost
 
@@ -128,6 +130,65 @@ async def test_an_endpoint_that_requested_a_pause_is_returned_to(tmp_path: Path,
     result = await world.run(tried(a, errors.RateLimited("slow down", status=429, retry_after=30.0)), 1, 0)
     assert result.endpoint == a.id
     assert max(world.bench.slept) > 25
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.CallError("failed inside", status=500),
+        errors.Overloaded("busy", status=503),
+        errors.RateLimited("slow down", status=429, retry_after=30.0),
+        None,
+    ],
+    ids=["500", "503", "429", "unusable"],
+)
+@pytest.mark.parametrize("more", [False, True], ids=["alone", "with a fallback of the same call"])
+async def test_a_plan_that_asks_the_endpoint_in_another_way_is_run(
+    world: World, error: errors.CallError | None, more: bool
+) -> None:
+    a, b = world.endpoints
+    request, opened = asked("?", "cat.png")
+    described = see(b)
+    routes = [route(described, say(a, f"step:{described.id}")), *([route(say(a, "part:1"))] if more else [])]
+    result = await world.bench.run(plan(*routes), request, opened, tried(a, copy(error), "?"))
+    assert result.endpoint == a.id
+    assert world.called == ["b", "a"]
+    asks_to_wait = error is not None and error.retry_after is not None
+    assert (max(world.bench.slept, default=0) > 25) == asks_to_wait
+
+
+async def test_another_way_waits_until_other_endpoints_have_failed(tmp_path: Path, host: FakeHost) -> None:
+    world = World(tmp_path, host, "a", "b", "m-fault-gone")
+    a, b, gone = world.endpoints
+    request, opened = asked("?", "cat.png")
+    described = see(b)
+    routes = plan(route(described, say(a, f"step:{described.id}")), route(say(gone, "part:1")))
+    error = errors.RateLimited("slow down", status=429, retry_after=30.0)
+    result = await world.bench.run(routes, request, opened, tried(a, error))
+    assert result.endpoint == a.id
+    assert world.called[0] == "m-fault-gone" and world.called[-2:] == ["b", "a"]
+    assert max(world.bench.slept) > 25
+
+
+@pytest.mark.parametrize("kind", [errors.CredentialsRefused, errors.ContentRefused])
+async def test_an_endpoint_that_may_not_be_called_again_is_not(world: World, kind: type[errors.CallError]) -> None:
+    a, b = world.endpoints
+    request, opened = asked("?", "cat.png")
+    described = see(b)
+    with pytest.raises(kind):
+        await world.bench.run(
+            plan(route(described, say(a, f"step:{described.id}"))), request, opened, tried(a, kind("no", status=401))
+        )
+    assert world.called == []
+
+
+async def test_a_schema_that_the_endpoint_refused_may_be_enforced_by_another(world: World) -> None:
+    a, b = world.endpoints
+    world.host.answer = VALID
+    error = SchemaRefused("cannot be held to this schema", where=a.id, status=400)
+    result = await world.run(tried(a, error), 1, output=JsonOutput(schema=SCHEMA))
+    assert (result.endpoint, result.data) == (b.id, {"city": "Paris"})
+    assert world.failures == [(a.id, "schema_refused", "reroute")]
 
 
 async def test_an_answer_to_be_repaired_is_none_of_another_endpoint(world: World) -> None:

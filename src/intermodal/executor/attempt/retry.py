@@ -44,10 +44,14 @@ class Reroute(Exception):
     """Another endpoint may make a call that this one cannot make.
 
     ``reason`` continues a sentence that begins with the endpoint's name. ``passed_over``: its circuit breaker is open,
-    or it requested a long pause; it may be called if no other endpoint is left.
+    or it requested a long pause; it may be called if no other endpoint is left. ``resendable``: it may be called in
+    another way at once.
     """
 
-    def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, passed_over: bool = False) -> None:
+    def __init__(
+        self, error: errors.IntermodalError, step: Call, reason: str, *, passed_over: bool = False,
+        resendable: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(reason)
         input_tokens = step.estimate.input_tokens
         self.error = error
@@ -58,6 +62,7 @@ class Reroute(Exception):
         self.op = step.op
         self.reason = reason
         self.passed_over = passed_over
+        self.resendable = resendable
 
 
 class RunCaller(Protocol):
@@ -286,23 +291,23 @@ def _has_alternative(caller: RunCaller, name: str) -> bool:
     return any(name not in endpoints for endpoints in calls)
 
 
-def should_reroute(caller: RunCaller, error: errors.IntermodalError, name: str, decision: RetryDecision) -> bool:
-    """Return True if another route is taken because this endpoint requested a long wait.
+def pause_if_requested(caller: RunCaller, error: errors.IntermodalError, name: str, decision: RetryDecision) -> bool:
+    """Return True if this endpoint requested a long wait, which is recorded: another route is taken if there is one.
 
-    It is returned to if need be.
+    The endpoint is returned to if need be.
     """
     retry_after = error.retry_after if isinstance(error, errors.CallError) else None
     if decision.kind != "resend" or retry_after is None or retry_after <= REROUTE_AFTER or caller.force:
         return False
     caller.world.upstreams.pause(name, caller.world.clock() + retry_after)
-    return _has_alternative(caller, name)
+    return True
 
 
 def decide_next(
     caller: RunCaller, error: errors.IntermodalError, job: CallJob, number: int, committed: bool
 ) -> tuple[RetryDecision, bool]:
     """Return the decision after attempt ``number``, and whether the endpoint is passed over for now
-    (``should_reroute``).
+    (``pause_if_requested``).
 
     A resend is taken from the host's retry budget here, before the wait, so concurrent calls cannot take the same one.
     """
@@ -314,7 +319,7 @@ def decide_next(
         return decision, False
     if not caller.force and world.upstreams.seconds_open(job.endpoint.id, now) > 0:
         why = "and fails again and again"
-    elif should_reroute(caller, error, job.endpoint.id, decision):
+    elif pause_if_requested(caller, error, job.endpoint.id, decision) and _has_alternative(caller, job.endpoint.id):
         return msgspec.structs.replace(decision, kind="reroute", delay=0.0), True
     elif is_free_resend(error) or world.upstreams.acquire_resend(job.endpoint.host.id, now):
         return decision, False
@@ -324,14 +329,15 @@ def decide_next(
     return msgspec.structs.replace(decision, reason=f"{decision.reason} {why}"), False
 
 
-def decide_elsewhere(caller: RunCaller, error: errors.IntermodalError, name: str) -> tuple[RetryDecision, bool]:
-    """Return the decision after an attempt at endpoint ``name``, which the next route does not call: reroute or stop.
+def decide_elsewhere(caller: RunCaller, error: errors.IntermodalError, name: str) -> tuple[RetryDecision, bool, bool]:
+    """Return the decision after an attempt at endpoint ``name``, which the next route does not repeat: reroute or stop.
 
-    Also return whether the endpoint is passed over for now (``should_reroute``).
+    Also return whether the endpoint is passed over for now (``pause_if_requested``), and whether it may be called
+    again.
     """
-    decision = _decide(caller, error, 1, committed=False, jitter=0.0)
-    passed_over = should_reroute(caller, error, name, decision)
-    return _decide(caller, error, NO_MORE, committed=False, jitter=0.0), passed_over
+    repeat = _decide(caller, error, 1, committed=False, jitter=0.0)
+    passed_over = pause_if_requested(caller, error, name, repeat)
+    return _decide(caller, error, NO_MORE, committed=False, jitter=0.0), passed_over, repeat.kind == "resend"
 
 
 def _decide(

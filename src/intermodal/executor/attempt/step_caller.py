@@ -34,7 +34,7 @@ from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call
 from intermodal.protocols import calls as wire
 from intermodal.protocols.answer_state import is_refusal
-from intermodal.protocols.errors.classification import hide_key
+from intermodal.protocols.errors.classification import SchemaRefused, hide_key
 
 # The driver of each protocol. HTTP protocols share one, which takes its codec from ``drivers/codecs.py``.
 HTTP_DRIVER = "intermodal.executor.drivers.http:drive_http"
@@ -233,11 +233,14 @@ class StepCaller:
         assert tried is not None
         error = tried.error or _unusable_answer(tried.endpoint)
         error.step = step
+        if isinstance(error, SchemaRefused):
+            error.retry = "once"  # nothing is repeated: another call may enforce the schema, or state it in words
         self.ledger.maybe_paid += tried.ending.charge.maybe_paid
         if (endpoint := self.world.catalog.by_id.get(tried.endpoint)) is not None:
             self._learn(error, endpoint, media_kinds, tools)
-        decision, passed_over = retry.decide_elsewhere(self, error, tried.endpoint)
+        decision, passed_over, resendable = retry.decide_elsewhere(self, error, tried.endpoint)
         if tried.error is None:
+            resendable = True  # its endpoint works
             decision = msgspec.structs.replace(decision, reason=error.what)
         await self._report_attempt_failure(tried, error, decision)
         if decision.kind == "stop":
@@ -245,10 +248,10 @@ class StepCaller:
                 raise error
             finally:
                 del error, tried  # a frame that holds its own error would stay alive
-        if passed_over:
+        if resendable and tried.error is not None:
             self.passed_over[tried.endpoint] = error
         call = Call(id=step, op="generate", task="text-generation", endpoint=tried.endpoint, inputs=())
-        return Reroute(error, call, decision.reason, passed_over=passed_over)
+        return Reroute(error, call, decision.reason, passed_over=passed_over, resendable=resendable)
 
     def elapsed(self) -> float:
         """Return seconds since the run began."""
