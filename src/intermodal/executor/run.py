@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from intermodal import errors
@@ -22,7 +22,17 @@ from intermodal.core.content import Kind, Part
 from intermodal.core.hints import hint
 from intermodal.core.request import Request
 from intermodal.cost_model import answer_length
-from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
+from intermodal.events import (
+    Committed,
+    Event,
+    Finished,
+    Note,
+    Rerouted,
+    Sketched,
+    StepFinished,
+    StepProgress,
+    TextDelta,
+)
 from intermodal.executor.attempt.answer_notes import deadline_error
 from intermodal.executor.attempt.ledger import (
     AllowanceExceeded,
@@ -101,6 +111,7 @@ class PlanRun:
         self._started = world.clock() - (0.0 if tried is None else tried.seconds)
         self._finished: Finished | None = None
         self._committed = False
+        self._waiting_events: list[Event] = []  # events of the clean-up that found the queue full
         self._too_long: list[Reroute] = []  # endpoints for which the prompt was too long
         deadline = request.policy.deadline
         self._ledger = RunLedger(world.store, self._id, request.policy.max_cost, allowance)
@@ -140,9 +151,11 @@ class PlanRun:
             outcome = "internal"
             raise
         finally:
-            self._caller.give_up_prior(self._plan.chosen.last.id)
+            if self._finished is None:
+                self._caller.report_rest(self._plan.chosen.last.id)
             with anyio.CancelScope(shield=True):
                 await self._close_row(row, outcome)
+            await self._emit_waiting()
             del self._caller  # its callback makes a reference cycle, which would keep the request and its media
         if self._finished is not None:
             await self._emit(self._finished)
@@ -330,25 +343,50 @@ class PlanRun:
         return ReplanReason(step=error.step, reason=what, blocked=True)
 
     async def _emit(self, event: Event) -> None:
-        import anyio
-
         self._committed |= isinstance(event, Committed)
-        if not isinstance(event, TextDelta):  # only text must reach the reader immediately; other events may be queued
-            try:
-                self._send.send_nowait(event)
-                return
-            except anyio.WouldBlock:
-                pass
-        await self._send.send(event)
+        # Only text must reach the reader immediately; other events may be queued.
+        if isinstance(event, TextDelta) or not self._queue(event):
+            await self._send.send(event)
+        self._note_reported(event)
 
     def _hint(self, event: Event) -> None:
-        """Send a progress event; drop it if the reader is behind."""
+        """Send an event without waiting. If the reader is behind, progress is dropped; other events are kept."""
+        import anyio
+
+        self._note_reported(event)
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            if not self._queue(event) and not isinstance(event, (Sketched, StepProgress)):
+                self._waiting_events.append(event)
+
+    def _queue(self, event: Event) -> bool:
+        """Queue an event; return False if there is no room."""
         import anyio
 
         try:
             self._send.send_nowait(event)
-        except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except anyio.WouldBlock:
+            return False
+        return True
+
+    async def _emit_waiting(self) -> None:
+        """Send the events that found no room; if the reader leaves meanwhile, it has made room for the rest."""
+        import anyio
+
+        waiting, self._waiting_events = self._waiting_events, []
+        try:
+            while waiting:
+                await self._send.send(waiting[0])
+                del waiting[0]
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             return
+        finally:
+            for event in waiting:
+                self._hint(event)
+
+    def _note_reported(self, event: Event) -> None:
+        """Note that the calls of a step are reported by its end."""
+        if isinstance(event, StepFinished):
+            self._caller.unreported.pop(event.actual.step, None)
 
 
 def _is_call_of(route: Candidate, endpoint: str) -> bool:

@@ -629,12 +629,15 @@ class StreamedResponse(UpstreamResponse):
         self.judging = False
         if self.over or verdict.cancelled():
             return
+        self._read_guarded(self._end_checked, verdict)
+        self._run_callback()
+
+    def _end_checked(self, verdict: PendingCheck) -> None:
         wrong = verdict.result()
         if wrong is not None:
             self._fail_with(wrong)
         else:
-            self._read_guarded(self._finish, b"")
-        self._run_callback()
+            self._finish(b"")
 
     def _on_body_end(self) -> None:
         if self.over:

@@ -12,9 +12,10 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio.streams.memory import MemoryObjectSendStream
-from tests.unit.executor.routes import Bench, asked, plan, rename, route, say, until
+from tests.unit.executor.routes import PRICED, Bench, asked, between, plan, rename, route, say, until
 
 from intermodal import errors
+from intermodal.core.request import Policy
 from intermodal.events import AttemptFailed, Event, Finished, TextDelta
 from intermodal.executor.background_stream import cancel_tasks_of, stream_from_task
 from intermodal.executor.run import run
@@ -171,3 +172,23 @@ async def test_what_a_reader_who_leaves_has_not_read_is_handed_over() -> None:
     await until(lambda: sent == 5)  # three are queued, and one waits for room
     await numbers.aclose()
     assert unread == [2, 3, 4, 5, -1]
+
+
+async def test_a_deadline_is_reported_to_a_reader_that_is_behind(tmp_path: Path) -> None:
+    """The queue is full when the deadline passes; what was paid for is told all the same."""
+    with FakeHost(answer=" ".join(f"word{number}" for number in range(400))) as host:
+        bench = Bench(tmp_path, endpoints=(host.endpoint("m"),))
+        request, opened = asked("?", policy=Policy(deadline=5.0))
+        transport, seen = Transport(), list[Event]()
+        estimate = rename(PRICED, output_tokens=between(1, 10, 5000, "t"))
+        world = bench.world(transport)
+        events = run(plan(route(say(bench.endpoints[0], estimate=estimate))), request, opened, world)
+        async with aclosing(events):
+            with pytest.raises(errors.CallError):
+                async for event in events:
+                    seen.append(event)
+                    if len(seen) == 5:
+                        await until(lambda: [row.outcome for row in bench.store.runs()] == ["call"])
+        await transport.aclose()
+        assert bench.states() == ["estimated"]
+        assert len([event for event in seen if isinstance(event, AttemptFailed)]) == 1

@@ -19,7 +19,17 @@ from intermodal.catalog.plugin_rows import runtime_plugins
 from intermodal.catalog.types import Endpoint, Protocol
 from intermodal.core.content import Kind, Value
 from intermodal.core.request import Tool
-from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought
+from intermodal.events import (
+    Actual,
+    AttemptFailed,
+    Drawn,
+    Event,
+    Sketched,
+    StepFinished,
+    StepProgress,
+    StepStarted,
+    Thought,
+)
 from intermodal.executor.attempt import accounting, retry
 from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, price_of_usage, reported_usage
 from intermodal.executor.attempt.capability_learning import lesson_from_error, media_kinds_of
@@ -109,6 +119,8 @@ class StepCaller:
         force: call endpoints whose breaker is open or that requested a pause, because no other is left.
         passed_over: endpoints that requested a pause, each with the error that stated it.
         exploring: an endpoint that is being measured; it is not called again if it fails.
+        unreported: the figures of calls whose steps have not ended, by step; the one who emits the end of a step
+            removes them.
         tried: the first attempt, if it was made before the run began. The first route takes it up if it makes the same
             call (``call``); otherwise its endpoint has failed (``fail_prior``).
     """
@@ -125,6 +137,7 @@ class StepCaller:
         self.force = False
         self.exploring = ""
         self.tried: PriorAttempt | None = None
+        self.unreported: dict[str, list[Actual]] = {}
         self.passed_over: dict[str, errors.IntermodalError] = {}
         self.others: Sequence[Candidate] = ()
         self.started = started
@@ -206,7 +219,9 @@ class StepCaller:
                 self._give_up(attempt)
                 raise
             else:
-                return FinishedCall(result=result, actual=attempt.actual(tuple(spent)))
+                actual = attempt.actual(tuple(spent))
+                self.unreported.setdefault(job.step.id, []).append(actual)
+                return FinishedCall(result=result, actual=actual)
 
     def _learn(
         self, error: errors.IntermodalError, endpoint: Endpoint, media_kinds: tuple[Kind, ...], tools: tuple[Tool, ...]
@@ -262,14 +277,21 @@ class StepCaller:
         if isinstance(attempt, CallAttempt) and (attempt.has_failed or attempt.ending.charge.state != "void"):
             self.hint(_abandoned_event(attempt, attempt.step, self.elapsed()))
 
-    def give_up_prior(self, step: str) -> None:
-        """Report the attempt that was made before the run, if the run ends before a step took it up.
+    def report_rest(self, step: str) -> None:
+        """Report what no step has reported when the run ends without an answer.
 
-        ``step``: the step that would have.
+        That is the attempt made before the run, if no step took it up (``step``: which would have), and calls that have
+        ended and been paid for, but whose steps have not ended.
         """
         tried, self.tried = self.tried, None
-        if tried is not None:
+        if tried is not None and tried.error is None:  # it answered, and its usage is known
+            self.hint(StepStarted(step=step, title=tried.endpoint, op="generate", endpoint=tried.endpoint))
+            self.hint(StepFinished(actual=tried.actual_of(step)))
+        elif tried is not None:
             self.hint(_abandoned_event(tried, step, self.elapsed()))
+        for figures in list(self.unreported.values()):
+            for actual in figures:
+                self.hint(StepFinished(actual=actual))
 
     async def _report_attempt_failure(
         self, attempt: CallAttempt | PriorAttempt, error: errors.IntermodalError, decision: RetryDecision
@@ -341,10 +363,14 @@ class PriorAttempt:
         return ChatAnswer(self._events).result()
 
     def actual(self, before: tuple[float | None, ...]) -> Actual:
-        """Return the actual figures of the step."""
+        """Return the actual figures of the step that took the attempt up."""
+        return self.actual_of(self._step)
+
+    def actual_of(self, step: str) -> Actual:
+        """Return the actual figures of ``step``."""
         usage = self._result.usage
         reported = reported_usage(usage, usage.output_tokens)
-        return Actual(step=self._step, seconds=self.seconds, usage=reported, cost=self.ending.charge.cost)
+        return Actual(step=step, seconds=self.seconds, usage=reported, cost=self.ending.charge.cost)
 
 
 class CallAttempt:
@@ -436,6 +462,12 @@ class CallAttempt:
             await self._begin()
             account.start(self._clock())
             result = await driver_of(job.endpoint.host.protocol)(job, self._caller.world, self)
+            refused = is_refusal(result.finish_reason, (result.text,), called=result.calls_tool)
+            output_tokens = self._output_tokens(result)
+            account.billed = price_of_usage(
+                job.endpoint, result.usage, job.work, self._caller.world.tariff(job.endpoint), self._moment,
+                image_count=len(result.images),
+            )  # fmt: skip
         except errors.IntermodalError as error:
             self.has_failed = isinstance(error, errors.CallError)
             await self._close(account.fail(error, self._clock(), sent=self.sent))
@@ -446,15 +478,10 @@ class CallAttempt:
         except BaseException:
             await self._close(account.cancel(self._clock(), sent=self.sent, code="internal"))
             raise
-        refused = is_refusal(result.finish_reason, (result.text,), called=result.calls_tool)
-        tariff = self._caller.world.tariff(job.endpoint)
-        account.billed = price_of_usage(
-            job.endpoint, result.usage, job.work, tariff, self._moment, image_count=len(result.images)
-        )
         self._peak = result.peak_memory
         await self._close(
             account.end(
-                self._clock(), result.usage, out=self._output_tokens(result), cut=result.finish_reason == "length",
+                self._clock(), result.usage, out=output_tokens, cut=result.finish_reason == "length",
                 usage_complete=accounting.usage_is_complete(result.usage, looped=result.looped, overran=result.overran),
                 code="content_refused" if refused else "",
             )

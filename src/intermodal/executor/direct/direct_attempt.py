@@ -79,7 +79,9 @@ class DirectAttempt:
     _connecting: asyncio.Task[HostConnection] | None = None
     _verdict: errors.IntermodalError | Verdict | None = None
     _forgotten = False
-    _recorded = False  # its row is written, and its charge is reported
+    _ending: AttemptEnding | None = None
+    _written = False  # its row is
+    _reported = False  # its charge is
 
     def __init__(self, engine: DirectEngine, chat: ParsedChat, compiled: CompiledPlan, sink: DirectSink) -> None:
         self._engine = engine
@@ -133,8 +135,8 @@ class DirectAttempt:
             for failure in failed:  # it failed at the moment at which the client left: nothing continues it
                 self._sink.abandon(failure)
             raise
-        except Exception:  # an internal error
-            self._abandon()
+        except Exception:
+            self._give_up("failed", "internal", "internal")
             raise
 
     async def _send_when_connected(self) -> None:
@@ -271,8 +273,7 @@ class DirectAttempt:
             connection.send(compiled.target, compiled.body(self._chat, self._shortened), exchange, compiled.endpoint.id)
         except Exception as problem:  # an internal error
             connection.abort()
-            self._abandon()
-            self._sink.fail(problem)
+            self._fail_answer(problem)
             over, self._over = self._over, None  # it is settled: a client that leaves now abandons nothing
             self.break_references()
             if over is not None:
@@ -306,11 +307,20 @@ class DirectAttempt:
                 raise self._exchange.problem
             handed = self._end(error)
         except Exception as problem:
-            if not self._recorded:  # an internal error: what it cost is unknown
-                self._abandon()
-            self._sink.fail(problem)
+            self._fail_answer(problem)
         finally:
             self._report_end(handed)
+
+    def _fail_answer(self, problem: Exception) -> None:
+        """End the attempt and its answer with an error that no run continues: an internal one, or a refusal."""
+        try:
+            self._give_up("failed", "internal", "internal")
+        except Exception as second:  # the client is told all the same
+            problem.add_note(f"and then: {second!r}")
+        if self._writer.status and not self._writer.ended:
+            self._break_off(problem)
+        else:
+            self._sink.fail(problem)
 
     def cancel(self) -> None:
         """Cancel the attempt: the client left, or the server stops."""
@@ -504,12 +514,13 @@ class DirectAttempt:
         """End an attempt whose answer was billed. ``code``: why it cannot be used."""
         exchange = self._exchange
         usage, counted_here = self._reported_usage, exchange.counted_here
-        return self._account.end(
+        self._ending = self._account.end(
             time.monotonic(), usage, out=usage.output_tokens if counted_here is None else counted_here, code=code,
             cut=exchange.finish == "length",
             usage_complete=not exchange.stopped
             or usage_is_complete(usage, looped=exchange.stopped_for_loop, overran=exchange.overran),
         )  # fmt: skip
+        return self._ending
 
     def _record_success(self) -> None:
         compiled, exchange, chat = self._compiled, self._exchange, self._chat
@@ -529,10 +540,11 @@ class DirectAttempt:
 
     def _hand_over(self) -> Unanswered:
         """Return an unusable answer that was not shown yet; a run continues from there."""
+        events = self._exchange.events()
         self._bill()
         ending = self._end_billed()
         self._write_row(ending, runs=False)
-        return self._handover_report(None, ending, self._exchange.events())
+        return self._handover_report(None, ending, events)
 
     def _invalid(self, error: errors.IntermodalError) -> None:
         """End a stream whose text violates its schema: the client has read it, so the error can only be reported."""
@@ -576,6 +588,7 @@ class DirectAttempt:
         error.step = error.step or compiled.step.id
         visible = isinstance(exchange, StreamedResponse) and exchange.begun
         ending = self._account.fail(error, time.monotonic(), sent=exchange.first_at is not None or error.sent)
+        self._ending = ending
         self._write_row(ending, runs=visible)
         if not visible:
             return self._handover_report(error, ending)
@@ -589,25 +602,28 @@ class DirectAttempt:
         """Abandon the attempt: the client left, or the server stops."""
         self._give_up("left", "cancelled")
 
-    def _give_up(self, reason: Literal["late", "left"], ended: str) -> None:
-        """End an attempt whose answer is no longer awaited. Its output is unknown, so the reservation is charged.
+    def _give_up(self, reason: Literal["failed", "late", "left"], ended: str, code: str = "cancelled") -> None:
+        """End an attempt whose answer is no longer awaited. What it cost is unknown, so the reservation is charged,
+        unless it has ended before.
 
-        ``ended``: the outcome of the run.
+        ``ended``: the outcome of the run; ``code``: that of the attempt.
         """
         was_sent = self._connection is not None
-        if self._exchange.judging:  # the answer is complete and must be paid for
+        if self._ending is None and self._exchange.judging:  # the answer is complete and must be paid for
             self._bill()
-            ending = self._end_billed()
-        else:
-            ending = self._account.cancel(time.monotonic(), sent=was_sent)
-        self._report(ending, reason, "cancelled", was_sent=was_sent)
-        self._write_row(ending, ended=ended)
+            self._end_billed()
+        ending = self._ending or self._account.cancel(time.monotonic(), sent=was_sent, code=code)
+        if not self._reported:
+            self._report(ending, reason, code, was_sent=was_sent)
+        if not self._written:
+            self._write_row(ending, ended=ended)
 
     def _report(
         self, ending: AttemptEnding, outcome: Literal["answered", "unusable", "failed", "late", "left"],
         code: str = "", *, was_sent: bool = True,
     ) -> None:  # fmt: skip
         """Have the caller charge and record the call."""
+        self._reported = True
         exchange, account, reported = self._exchange, self._account, self._reported_usage
         complete = outcome in ("answered", "unusable")
         first = account.first_at if self._chat.stream else None
@@ -621,13 +637,13 @@ class DirectAttempt:
         )  # fmt: skip
 
     def _write_row(self, ending: AttemptEnding, *, runs: bool = True, ended: str = "") -> None:
-        self._recorded = True
         attempt, run = self._ids
         row = DirectAttemptRow(
             self._compiled.sort, uuid_of(attempt), run.hex(), self._started, time.time(), ending.charge.state,
             ending.outcome, self._sent_work, runs, ended,
         )  # fmt: skip
         self._engine.rows.add(row, self._slot)
+        self._written = True
 
     @property
     def _sent_work(self) -> Work:

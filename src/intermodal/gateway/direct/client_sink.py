@@ -99,6 +99,8 @@ def abandon_handover(context: GatewayContext, request: GatewayRequest, handover:
     )  # fmt: skip
     if tried.error is not None:
         context.metrics.attempt(tried.endpoint, code)
+    else:
+        context.metrics.count_tokens(ending.outcome.usage.input_tokens, ending.outcome.usage.output_tokens)
 
 
 class ClientSink:

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, unt
 
 from intermodal import errors
 from intermodal.executor.direct.direct_attempt import DirectAttempt
+from intermodal.gateway.metrics import Metrics
 from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.protocols.upstream_response import UpstreamResponse
 from intermodal.store.attempt_journal import SLOTS
@@ -114,10 +115,10 @@ JSON = {"response_format": {"type": "json_schema", "json_schema": {"name": "plac
 
 def leave_during(
     function: str, patch: pytest.MonkeyPatch, *, failed: bool
-) -> tuple[AttemptRow, RunRow, RequestRecord, Mapping[tuple[str, str], int]]:
+) -> tuple[AttemptRow, RunRow, RequestRecord, Metrics]:
     """Have a client leave while this function works after its first attempt, which failed or is to be repaired.
 
-    Returns the rows of the attempt and of its run, the record of the request, and the attempts in the metrics.
+    Returns the rows of the attempt and of its run, the record of the request, and the metrics.
     """
     PLAYS["now"] = refusal(500) if failed else whole("no JSON")
     more: dict[str, Any] = {} if failed else JSON
@@ -138,7 +139,7 @@ def leave_during(
         house.until_written()
         store = house.gateway.client.store
         (row,), (run,), (served,) = store.attempts(-1), store.runs(), told
-        return row, run, served, house.gateway.context.metrics.attempts
+        return row, run, served, house.gateway.context.metrics
 
 
 FAILED_OR_NOT = pytest.mark.parametrize("failed", [True, False], ids=["failed", "to be repaired"])
@@ -156,7 +157,8 @@ def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_executor_goe
     assert (served.error, served.last_endpoint) == ("client_left", "cloud:cloud/strong")
     assert (served.input_tokens, served.output_tokens) == ((None, None) if failed else (7, 5))
     assert served.endpoint == "", "nothing answered"
-    assert metrics["cloud:cloud/strong", "call"] == failed
+    assert metrics.attempts["cloud:cloud/strong", "call"] == failed
+    assert metrics.tokens == ({} if failed else {"input": 7, "output": 5})
     assert (run.id, run.cost, run.endpoint) == (row.reservation.run, row.spent, "cloud:cloud/strong")
     assert run.outcome == ("call" if failed else "cancelled")
     assert run.plan and run.started <= row.started and row.outcome is not None and run.seconds is not None
@@ -167,7 +169,9 @@ def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_executor_goe
 def test_the_log_has_the_attempt_of_a_client_that_leaves_before_the_run_takes_it_up(
     wall: FaultyHost, monkeypatch: pytest.MonkeyPatch, failed: bool
 ) -> None:
-    row, run, served, _ = leave_during("intermodal.executor.run.run_to_answer", monkeypatch, failed=failed)
+    row, run, served, metrics = leave_during("intermodal.executor.run.run_to_answer", monkeypatch, failed=failed)
+    assert metrics.tokens == ({} if failed else {"input": 7, "output": 5})
+    assert (served.input_tokens, served.output_tokens) == ((None, None) if failed else (7, 5))
     assert (run.id, run.cost, run.outcome) == (row.reservation.run, pytest.approx(row.spent), "cancelled")
     assert (served.attempts, served.cost) == (1, pytest.approx(row.spent, abs=1e-9))
     assert (served.error, served.last_endpoint) == ("client_left", "cloud:cloud/strong")
