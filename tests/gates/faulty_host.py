@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -30,6 +30,22 @@ class ScriptedReply(NamedTuple):
     pieces: Sequence[bytes | float] = ()
     end: End = ""
     paid: bool = False
+
+
+class Halves(tuple[bytes, bytes]):
+    """Two pieces of a reply, the second of which is sent once the client has got the first: ``arrived`` is set."""
+
+    arrived: threading.Event
+
+    def __new__(cls, first: bytes, second: bytes) -> Halves:
+        halves = super().__new__(cls, (first, second))
+        halves.arrived = threading.Event()
+        return halves
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self[0]
+        assert self.arrived.wait(30)
+        yield self[1]
 
 
 @dataclass

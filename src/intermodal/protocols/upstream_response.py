@@ -525,11 +525,13 @@ class StreamedResponse(UpstreamResponse):
 
     def _forward(self, through: list[bytes], end: End) -> None:
         if not self.begun:
-            if self.first_at is None and not self.finish and not end:  # nothing visible yet
+            if (self.first_at is None or self._unsaid) and not self.finish and not end:  # nothing to show yet
                 self._pending += through
                 self._size += sum(map(len, through))
-                if self._size > MAX_PIECE:
+                if self.first_at is None and self._size > MAX_PIECE:
                     self._fail_with(self.blanks_error())
+                elif self._size > MAX_REPLY:
+                    self._fail_with(self._truncated_error(f"sent more than {MAX_REPLY >> 20} MiB"))
                 return
             if end == "stopped" and self.refusal and self.wordless:
                 self._count_stopped_output()
@@ -546,6 +548,11 @@ class StreamedResponse(UpstreamResponse):
             through = self._pending + through
             self._pending = []
         data = self._join_events(through)
+        if end and self.refused:  # thoughts were shown: the error is the last event
+            if data:
+                self._reply.write_unbuffered(data)
+            self._succeed()
+            return
         if end:
             self._finish(data, stopped=end == "stopped")
             return
@@ -562,7 +569,7 @@ class StreamedResponse(UpstreamResponse):
 
     def events(self) -> Sequence[WireEvent]:
         found: list[WireEvent] = [WireTextDelta(text="".join(self.text))]
-        found += [] if self.usage is None else [self.usage]
+        found += [] if self.usage is None or self.usage.is_empty else [self.usage]
         return [*found, Finish(reason=self.finish)]
 
     def _pass_before_failure(self, through: list[bytes]) -> None:
@@ -648,7 +655,7 @@ class StreamedResponse(UpstreamResponse):
                 return
         if self._is_document:
             self._stream_whole_reply(b"".join(self._body))
-        elif self.finish and self.begun:
+        elif self.finish and self.begun and not self.refused:
             self._finish(b"")
         elif self.refused or (self.finish and self._unsaid):
             self._succeed()

@@ -384,8 +384,9 @@ class DirectAttempt:
         self._sink.begin()
 
     def _first_word(self) -> None:
-        if (first := self._exchange.first_at) is not None:
-            self._account.first_word(first)
+        exchange = self._exchange
+        if (first := exchange.first_at) is not None or exchange.calls:
+            self._account.first_word(time.monotonic() if first is None else first)
 
     def _metadata(self, exchange: UpstreamResponse) -> bytes:
         """Bill the attempt, and return the metadata of its answer."""
@@ -564,7 +565,7 @@ class DirectAttempt:
         """Raise the model's refusal. No other model is tried."""
         error = refusal_error(self._compiled.endpoint, "".join(self._exchange.refusal), self._compiled.step.id)
         self._charge_unusable(error, code=error.code)
-        if self._writer.status:
+        if self._writer.status and not self._writer.ended:
             self._break_off(error)
         raise error
 

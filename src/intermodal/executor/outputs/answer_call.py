@@ -302,7 +302,7 @@ async def _add_remarks(
     tokens = finished_call.actual.usage.output_tokens or limit
     thought = finished_call.actual.usage.reasoning_tokens
     for note in answer_notes(
-        result.finish_reason, result.text, tokens, called=bool(result.parts), thought=thought, repeats=looped,
+        result.finish_reason, result.text, tokens, called=result.calls_tool, thought=thought, repeats=looped,
         stopped=stop_note(
             step.endpoint, limit, looped=result.looped, overran=result.overran, refusal=result.refusal
         ),

@@ -198,7 +198,12 @@ class ResponseWriter:
         return f"{_status_lines(status)}{lines}{header_lines(self.extra)}{end}\r\n".encode("latin-1", "replace")
 
     def write_last(self, data: bytes) -> None:
-        """Write the last piece of a stream, and end it."""
+        """Write the last piece of a stream, and end it.
+
+        Nothing is written after the end: a client would read it as the next response on its connection.
+        """
+        if self.ended:
+            return
         self.sent += len(data)
         self.ended = True
         if self.kept is not None:

@@ -117,7 +117,7 @@ def _parse_chat(body: ExtractedBody, top_level: TopLevelFields, turns: Conversat
 # Usage is in the event before the last, so run metadata is added there.
 
 
-_CUT_REASONS = {"length": "max_tokens", "content_filter": "refusal"}
+_CUT_REASONS = {"length": "max_tokens", "content_filter": "refusal", "tool_call": "tool_use"}
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
@@ -268,7 +268,7 @@ class AnthropicStream(StreamedResponse):
         if not self.finish:
             self._fail_with(self._truncated_error(NO_ANSWER))
             return
-        if self.refused:
+        if self.refused or self._unsaid:
             self._succeed()
             return
         self.first_at = self._clock.monotonic()

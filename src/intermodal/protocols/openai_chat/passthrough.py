@@ -249,7 +249,7 @@ class OpenAIChatStream(StreamedResponse):
             payload, simple = self._rename(payload, piece), False
         if piece.usage is not None:
             self._last, self._raw_usage = payload, piece.raw_usage
-            if piece.text or piece.halved or piece.calls or piece.finish:
+            if piece.text or piece.beside or piece.refusal or piece.halved or piece.calls or piece.finish:
                 through.append(b"data: " + rewrite_reply(payload, self._model, None, b""))
         else:
             through.append(event if simple else b"data: " + payload)

@@ -163,8 +163,14 @@ class BothPaths:
         assert len(self._gone) == before + 1 or not direct.taken, "it needed a task"
         return direct, self.ask("executor", name)
 
+    def house(self, way: str, name: str) -> GatewayServer:
+        """The gateway of a way, whose hosts are about to be asked for a case."""
+        places = range(len(self._cases[name].models))
+        self._before = {f"{name}-{place}": self._wall.asked(f"{name}-{place}") for place in places}
+        return self._houses[way]
+
     def ask(self, way: str, name: str, **more: Any) -> Seen:
-        case, house, wall = self._cases[name], self._houses[way], self._wall
+        case, house, wall = self._cases[name], self.house(way, name), self._wall
         gateway = house.gateway
         self._began = monotonic()
         told: list[Any] = []
@@ -175,7 +181,6 @@ class BothPaths:
         before = (Counter(metrics.attempts), Counter(metrics.tokens), metrics.cost, metrics.unpriced)
         unreported = Counter(metrics.unreported)
         taken, first = gateway.direct.engine.answered_calls, len(wall.hits)
-        self._before = {f"{name}-{place}": wall.asked(f"{name}-{place}") for place in range(len(case.models))}
         rows = self._rows(way, name)
         wire_protocol = case.wire_protocol
         usual = {"messages": ASKED, "max_tokens": 50} if wire_protocol is None else wire_protocol.asked

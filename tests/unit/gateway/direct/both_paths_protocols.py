@@ -127,12 +127,12 @@ def _message(found: httpx.Response) -> Any:
         tree = found.json()
         if tree["type"] == "error":
             return {"error": _failed(tree["error"])}
-        said = "".join(block["text"] for block in tree["content"])
+        said = "".join(map(_words, tree["content"]))
         return {"model": tree["model"], "said": said, "why": _why(tree), "usage": _counted(tree["usage"])}
     stream = sse(found.text)
     kinds = [event["type"] for event in stream.events]
     ends = [event for event in stream.events if event["type"] == "message_delta"]
-    told = [event["delta"]["text"] for event in stream.events if event["type"] == "content_block_delta"]
+    told = [_words(event["delta"]) for event in stream.events if event["type"] == "content_block_delta"]
     error = next((_failed(event["error"]) for event in stream.events if event["type"] == "error"), None)
     begun = [event["message"] for event in stream.events if event["type"] == "message_start"]
     first = begun[0]["usage"] if begun else {}
@@ -141,6 +141,12 @@ def _message(found: httpx.Response) -> Any:
         "told": "".join(told), "why": [_why(event["delta"]) for event in ends], "error": error,
         "usage": [_counted({**first, **event["usage"]}) for event in ends], "ended": kinds[-1],
     }  # fmt: skip
+
+
+def _words(block: Mapping[str, Any]) -> str:
+    """The words of a block or of a delta, whatever they are."""
+    names = ("text", "thinking", "signature", "partial_json")
+    return next((block[name] for name in names if block.get(name)), "") or json.dumps(block.get("input", ""))
 
 
 def _why(end: Mapping[str, Any]) -> Any:

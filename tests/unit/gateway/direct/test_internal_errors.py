@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gates.faulty_host import DONE, HEAD, LAST, ROLE, FaultyHost, ScriptedReply, chunk, delta, refusal, usage
+from tests.gates.faulty_host import (
+    DONE,
+    HEAD,
+    LAST,
+    ROLE,
+    FaultyHost,
+    Halves,
+    ScriptedReply,
+    chunk,
+    delta,
+    refusal,
+    usage,
+)
 from tests.unit.gateway.direct.test_both_paths_openai_chat import whole
 from tests.unit.gateway.gateway_server import GatewayServer, priced, through_the_executor, until
 
@@ -21,17 +32,6 @@ from intermodal.protocols.upstream_response import BufferedResponse
 from intermodal.telemetry.request_record import RequestRecord
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-
-
-class Halves(tuple[bytes, bytes]):
-    """Two pieces of a reply, the second of which is sent once the client has got the first."""
-
-    begun: threading.Event
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self[0]
-        assert self.begun.wait(30)
-        yield self[1]
 
 
 def fails(*of: object, **more: object) -> Any:
@@ -171,8 +171,8 @@ def test_a_stream_of_responses_ends_as_the_response_that_it_began(
              {"response": {**response, "status": "completed", "output": [whole_item], "usage": counts}}),
         ])
     ]  # fmt: skip
-    play = ScriptedReply(Halves((HEAD + chunk(b"".join(events[:4])), chunk(b"".join(events[4:])) + LAST)))
-    play.pieces.begun = begun = threading.Event()  # type: ignore[attr-defined]
+    halves = Halves(HEAD + chunk(b"".join(events[:4])), chunk(b"".join(events[4:])) + LAST)
+    play = ScriptedReply(halves)
     monkeypatch.setattr(CompiledPlan, "bill", fails)
     with (
         FaultyHost(lambda model, number: play) as wall,
@@ -184,7 +184,7 @@ def test_a_stream_of_responses_ends_as_the_response_that_it_began(
             for piece in found.iter_text():
                 got += piece
                 if "Paris" in got:
-                    begun.set()
+                    halves.arrived.set()
     told = [json.loads(line[6:]) for line in got.splitlines() if line.startswith("data: {")]
     assert [each["type"] for each in told].count("response.created") == 1
     assert told[-1]["type"] == "response.failed"
