@@ -192,6 +192,13 @@ _ROLES: dict[str, tuple[str, ...]] = {
 }
 
 
+def result_without_call(messages: Iterable[WireMessage]) -> ToolResult | None:
+    """Return a tool result of a conversation whose call is missing; None if there is none."""
+    parts = [part for message in messages for part in message.parts]
+    call_ids = {part.id for part in parts if isinstance(part, ToolCall)}
+    return next((part for part in parts if isinstance(part, ToolResult) and part.id not in call_ids), None)
+
+
 def result_as_text(result: ToolResult) -> ToolResult:
     """Return the result for protocols without an error flag: a failed tool's text begins with "Error"."""
     text = result.text if not result.is_error or _FAILED.match(result.text) else f"Error: {result.text}"

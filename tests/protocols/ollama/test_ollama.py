@@ -33,6 +33,8 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.framing.event_streams import MAX_LINE, LineTooLong, NdjsonReader
 from intermodal.protocols.ollama import embeddings as ollama_embeddings
 from intermodal.protocols.ollama.codec import OllamaDecoder, encode_request
+from intermodal.protocols.ollama.server import OllamaStreamEncoder
+from intermodal.protocols.ollama.server_generate import OllamaGenerateStreamEncoder
 
 HOST = Host(id="h", forced_json=True)
 ASKED = WireMessage(role="user", parts=(WireText(text="hi"),))
@@ -218,3 +220,14 @@ def test_vectors_come_back_in_their_order() -> None:
 def test_no_vector_is_an_error(body: bytes, error: type[errors.CallError]) -> None:
     with pytest.raises(error):
         ollama_embeddings.decode_reply(body, "h:m")
+
+
+@pytest.mark.parametrize("kind", [OllamaStreamEncoder, OllamaGenerateStreamEncoder])
+def test_no_character_in_a_line_of_a_stream_ends_it(kind: type[OllamaStreamEncoder]) -> None:
+    """Ollama's client splits a stream as ``str.splitlines`` does."""
+    words = "".join(map(chr, range(0x300))) + "\u2028\u2029"
+    encoder = kind("m", now=lambda: "2026-11-25T00:00:00Z")
+    lines = encoder.feed(WireTextDelta(text=words)).decode().splitlines()
+    assert len(lines) == 1
+    tree = json.loads(lines[0])
+    assert words in (tree.get("response"), tree.get("message", {}).get("content"))

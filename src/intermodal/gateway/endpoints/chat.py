@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS
 from intermodal.client_apis import OPENAI_CHAT, ClientApi
 from intermodal.concurrency.offload import LONG, MANY, is_long_request, offload
-from intermodal.core.content import Part, Refusal, Text, ToolCall, ToolResult
+from intermodal.core.content import Part, Refusal, Text
 from intermodal.core.request import JsonOutput, Request
 from intermodal.events import (
     AttemptFailed,
@@ -53,6 +53,7 @@ from intermodal.protocols.calls import (
     WireLink,
     WireVideo,
 )
+from intermodal.protocols.conversation import result_without_call
 from intermodal.protocols.errors.responses import RequestRefused, RunEventEncoder
 from intermodal.protocols.openai_responses.server import echoed_fields
 from intermodal.protocols.request_fields import ignored_content, unenforced_tools, unforwarded_fields
@@ -154,12 +155,9 @@ def _media(call: ChatCall) -> int:
 
 def _check_results(call: ChatCall) -> None:
     """Raise RequestRefused, in OpenAI's wording, for a tool result whose call is missing."""
-    parts = [part for message in call.messages for part in message.parts]
-    call_ids = {part.id for part in parts if isinstance(part, ToolCall)}
-    for part in parts:
-        if isinstance(part, ToolResult) and part.id not in call_ids:
-            what = f"No tool call found for function call output with call_id {part.id[:100]}"
-            raise RequestRefused(what, status=400, todo="send the call, too")
+    if (result := result_without_call(call.messages)) is not None:
+        what = f"No tool call found for function call output with call_id {result.id[:100]}"
+        raise RequestRefused(what, status=400, todo="send the call, too")
 
 
 def _has_content(part: Part) -> bool:

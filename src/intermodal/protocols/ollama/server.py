@@ -179,7 +179,7 @@ class OllamaStreamEncoder:
         elif isinstance(event, ToolCallDelta):
             self._calls.add(event)
         elif isinstance(event, Error):
-            return _encode_line(write_error(event.error))
+            return encode_line(write_error(event.error))
         elif isinstance(event, (WireTextDelta, RefusalDelta)):
             return self._message(content=event.text)
         elif isinstance(event, ReasoningDelta):
@@ -194,7 +194,7 @@ class OllamaStreamEncoder:
 
     def _message(self, more: Mapping[str, Any] | None = None, **message: Any) -> bytes:
         head = {"model": self._name, "created_at": self._now()}
-        return _encode_line({**head, "message": {"role": "assistant", **message}, "done": False, **(more or {})})
+        return encode_line({**head, "message": {"role": "assistant", **message}, "done": False, **(more or {})})
 
 
 StreamEncoder = OllamaStreamEncoder  # the name that every server side has for it
@@ -253,8 +253,18 @@ def duration_fields(about: Mapping[str, Any]) -> dict[str, int]:
     return {"total_duration": round(about["seconds"] * 1e9)} if "seconds" in about else {}
 
 
-def _encode_line(tree: Mapping[str, Any]) -> bytes:
-    return dumps(tree) + b"\n"
+# Characters at which some clients end a line as they do at a newline, and their escapes. Ollama's own client is one: it
+# reads lines by ``httpx.Response.iter_lines``, which splits as ``str.splitlines`` does. JSON escapes the others itself.
+_LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
+
+
+def encode_line(tree: Mapping[str, Any]) -> bytes:
+    """Return a line of a stream, with no character in it that ends one."""
+    line = dumps(tree)
+    if not line.isascii():
+        for character, escape in _LINE_ENDS:
+            line = line.replace(character, escape)
+    return line + b"\n"
 
 
 def write_error(error: BaseException) -> dict[str, Any]:

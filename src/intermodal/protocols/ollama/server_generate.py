@@ -45,7 +45,7 @@ class OllamaGenerateStreamEncoder(ollama_server.OllamaStreamEncoder):
 
     def _message(self, more: Mapping[str, Any] | None = None, **message: Any) -> bytes:
         head = {"model": self._name, "created_at": self._now()}
-        return dumps({**head, **_message_fields(message), "done": False, **(more or {})}) + b"\n"
+        return ollama_server.encode_line({**head, **_message_fields(message), "done": False, **(more or {})})
 
 
 StreamEncoder = OllamaGenerateStreamEncoder  # the name that every server side has for it

@@ -21,6 +21,7 @@ from intermodal.protocols.calls import (
     WireEvent,
     WireTextDelta,
 )
+from intermodal.protocols.conversation import result_without_call
 from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.event_streams import event_data
 from intermodal.protocols.framing.host_json import NOT_DECODED
@@ -78,9 +79,10 @@ def _parse_chat(body: ExtractedBody, top_level: TopLevelFields, turns: Conversat
     if any(name in fields and bytes(fields[name]) not in _EMPTY_VALUES for name in _KEPT_ELSEWHERE):
         return None
     tree = {name: loads(bytes(fields[name])) for name in ("instructions", "input") if name in fields}
-    recorded_messages = turns.add_messages(
-        read_turns(tree, image=_coded_image), lambda image: turns.image_url(image.coded, image.detail)
-    )
+    messages = read_turns(tree, image=_coded_image)
+    if result_without_call(messages) is not None:
+        return None  # it is refused
+    recorded_messages = turns.add_messages(messages, lambda image: turns.image_url(image.coded, image.detail))
     rewritten_input = body.restore(memoryview(dumps(write_turns(recorded_messages))))
     return turns.chat(
         "responses", body, top_level, settings_in(fields, _NOT_ASKED), rewritten_fields={"input": rewritten_input}

@@ -154,6 +154,10 @@ ALIKE: Mapping[str, Case] = {
         "messages", whole_message(reason="end_turn"), stream("messages", blocks((0, "text", VALID))), host=HELD,
         **BY_SCHEMA["messages"],
     ),
+    "orphan": case(
+        "responses", upstreams.document("openai-responses", ["Paris"]), live=False,
+        input=[{"role": "user", "content": "hi"}, {"type": "function_call_output", "call_id": "c", "output": "rain"}],
+    ),
     "thoughtonly": case("messages", whole_message(SIGNED, reason="end_turn"), live=False),
     "thoughtcut": case("messages", whole_message(SIGNED, reason="max_tokens"), live=False),
 }  # fmt: skip
