@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from intermodal.errors import UsageError
 
@@ -27,8 +27,30 @@ CLEAN_UP = 1.0  # seconds that closing waits for rows to be settled and children
 _running: dict[asyncio.Task[None], tuple[Hashable, CancelScope]] = {}
 
 
+class ItemSender(Generic[T]):
+    """The producer's end of the queue.
+
+    anyio hands an item to a waiting reader directly, and it is lost if the reader is cancelled before its next turn. So
+    no reader waits in the queue: it is woken by ``arrived`` and takes the item itself.
+    """
+
+    def __init__(self, queue: MemoryObjectSendStream[T], arrived: asyncio.Event) -> None:
+        self._queue = queue
+        self._arrived = arrived
+
+    async def send(self, item: T) -> None:
+        """Queue an item, once there is room."""
+        await self._queue.send(item)
+        self._arrived.set()
+
+    def send_nowait(self, item: T) -> None:
+        """Queue an item. Raises ``anyio.WouldBlock`` if there is no room."""
+        self._queue.send_nowait(item)
+        self._arrived.set()
+
+
 async def stream_from_task(
-    produce: Callable[[MemoryObjectSendStream[T]], Awaitable[None]], *, ahead: int, owner: Hashable,
+    produce: Callable[[ItemSender[T]], Awaitable[None]], *, ahead: int, owner: Hashable,
     unread: Callable[[T], None] | None = None,
 ) -> AsyncGenerator[T, None]:  # fmt: skip
     """Yield the items that ``produce`` sends until it returns; raise its exceptions.
@@ -44,12 +66,15 @@ async def stream_from_task(
     import anyio
 
     send, receive = anyio.create_memory_object_stream[T](ahead)
-    scope = anyio.CancelScope()
+    scope, arrived = anyio.CancelScope(), asyncio.Event()
 
     async def drive() -> None:
-        async with send:
-            with scope:
-                await produce(send)
+        try:
+            async with send:
+                with scope:
+                    await produce(ItemSender(send, arrived))
+        finally:
+            arrived.set()
 
     try:
         task = asyncio.get_running_loop().create_task(drive())
@@ -58,8 +83,16 @@ async def stream_from_task(
     _running[task] = (owner, scope)
     task.add_done_callback(_drop_task)
     try:
-        async for item in receive:
-            yield item
+        while True:
+            try:
+                item = receive.receive_nowait()
+            except anyio.WouldBlock:
+                arrived.clear()
+                await arrived.wait()
+            except anyio.EndOfStream:
+                break
+            else:
+                yield item
         await task  # it has ended: raise its error
         if scope.cancelled_caught:
             raise UsageError("the client was closed while this was running", todo="read to the end before closing it")

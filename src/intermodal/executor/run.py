@@ -12,7 +12,6 @@ import math
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING
 
 from intermodal import errors
 from intermodal.catalog.reasoning_effort import thinking_request_of
@@ -44,7 +43,7 @@ from intermodal.executor.attempt.ledger import (
 )
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import PriorAttempt, ReplanReason, ReplanRequested, StepCaller
-from intermodal.executor.background_stream import stream_from_task
+from intermodal.executor.background_stream import ItemSender, stream_from_task
 from intermodal.executor.dependencies import Dependencies, OpenedMediaLike
 from intermodal.executor.outputs.answer_call import run_to_answer
 from intermodal.executor.replan import Replanner
@@ -54,9 +53,6 @@ from intermodal.plans.plan import EXPLORED_MOST, Candidate, Plan
 from intermodal.plans.step import Call
 from intermodal.store.attempts import utc_now_text
 from intermodal.store.rows import RunRow, stored_names
-
-if TYPE_CHECKING:
-    from anyio.streams.memory import MemoryObjectSendStream
 
 _SMALLER = 0.9  # share of a refused size that may fit: models count the same text differently
 _WAITING_EVENTS = 64  # a slow reader slows the run instead of filling the memory
@@ -83,7 +79,7 @@ async def run(
         StoreError: the attempt could not be recorded, so nothing was sent.
     """
 
-    async def drive(send: MemoryObjectSendStream[Event]) -> None:
+    async def drive(send: ItemSender[Event]) -> None:
         await PlanRun(plan, request, opened_media, world, send, tried, allowance).execute()
 
     async with aclosing(stream_from_task(drive, ahead=_WAITING_EVENTS, owner=world.store, unread=unread)) as events:
@@ -100,7 +96,7 @@ class PlanRun:
 
     def __init__(
         self, plan: Plan, request: Request, opened_media: OpenedMediaLike, world: Dependencies, send:
-        MemoryObjectSendStream[Event], tried: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
+        ItemSender[Event], tried: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
     ) -> None:  # fmt: skip
         self._plan = plan
         self._request = request

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import anyio
 import pytest
-from anyio.streams.memory import MemoryObjectSendStream
 from tests.unit.executor.routes import PRICED, Bench, asked, between, plan, rename, route, say, until
 
 from intermodal import errors
 from intermodal.core.request import Policy
 from intermodal.events import AttemptFailed, Event, Finished, TextDelta
-from intermodal.executor.background_stream import cancel_tasks_of, stream_from_task
+from intermodal.executor.background_stream import ItemSender, cancel_tasks_of, stream_from_task
 from intermodal.executor.run import run
 from intermodal.testing import FakeHost
 from intermodal.transport.client import Transport
@@ -157,7 +156,7 @@ async def test_what_a_reader_who_leaves_has_not_read_is_handed_over() -> None:
     """Also what a full queue held back, and what the clean-up reports."""
     sent = 0
 
-    async def produce(send: MemoryObjectSendStream[int]) -> None:
+    async def produce(send: ItemSender[int]) -> None:
         nonlocal sent
         try:
             while True:
@@ -172,6 +171,29 @@ async def test_what_a_reader_who_leaves_has_not_read_is_handed_over() -> None:
     await until(lambda: sent == 5)  # three are queued, and one waits for room
     await numbers.aclose()
     assert unread == [2, 3, 4, 5, -1]
+
+
+async def test_nothing_is_lost_of_a_reader_that_is_cancelled_as_an_event_arrives() -> None:
+    seen: list[int] = []
+    reader: asyncio.Task[None]
+
+    async def produce(send: ItemSender[int]) -> None:
+        await send.send(1)
+        await until(lambda: seen == [1])
+        await asyncio.sleep(0)
+        send.send_nowait(2)
+        reader.cancel()  # in the turn in which it would have been read
+        await asyncio.sleep(60)
+
+    async def read() -> None:
+        async with aclosing(stream_from_task(produce, ahead=3, owner="test", unread=seen.append)) as numbers:
+            async for number in numbers:
+                seen.append(number)
+
+    reader = asyncio.create_task(read())
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert seen == [1, 2]
 
 
 async def test_a_deadline_is_reported_to_a_reader_that_is_behind(tmp_path: Path) -> None:
