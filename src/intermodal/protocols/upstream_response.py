@@ -364,6 +364,15 @@ class BufferedResponse(UpstreamResponse):
         self.items = self._reader.items(self.raw)
         self._succeed()
 
+    def _on_broken_reply(self, error: errors.CallError) -> None:
+        """Accept a reply that broke off if it is a stream, though none was requested, whose answer had ended."""
+        decoder = self._reader.decoder(self._endpoint, self._headers)
+        failed = self._error_in(decoder.feed(b"".join(self._body))) is not None
+        if decoder.complete and not failed:
+            self._on_body_end()
+        else:
+            self._fail_with(error)
+
     def events(self) -> Sequence[WireEvent]:
         return self._decode_unusual(self.raw) or ()
 

@@ -116,7 +116,8 @@ def counted(event: bytes) -> bytes:
 
 def case(api: str, *plays: ScriptedReply, live: bool = True, host: str = "", other: bool = False, **body: Any) -> Case:
     protocol = PROTOCOLS[api]
-    others = [Model([upstreams.whole(protocol, ["the", " other"])], host=host)] if other else []
+    write = upstreams.whole if live else upstreams.document
+    others = [Model([write(protocol, ["the", " other"])], host=host)] if other else []
     return Case(
         [Model(list(plays), host=host), *others], {**LIMITS[api], "stream": live, **body}, wire_protocol=APIS[api]
     )
@@ -124,6 +125,12 @@ def case(api: str, *plays: ScriptedReply, live: bool = True, host: str = "", oth
 
 def whole_message(*content: Mapping[str, Any], reason: str) -> ScriptedReply:
     return refusal(200, {**REPLY, "content": list(content), "stop_reason": reason}, paid=True)
+
+
+def unended(protocol: str, words: int | None = None) -> ScriptedReply:
+    """A stream that no client asked for, and whose connection is closed before its body ends."""
+    events = upstreams.events(protocol, ["Paris", " it", " is"])[:words]
+    return ScriptedReply((upstreams.head(protocol), *map(chunk, events)), end="fin", paid=True)
 
 
 CALL = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"at": "Paris"}}
@@ -139,6 +146,14 @@ ALIKE: Mapping[str, Case] = {
             intermodal={"pay_twice": twice}, **TOOLS[api],
         )
         for api in ("responses", "lines") for twice in (True, False)
+    },
+    **{
+        f"{api}unended": case(api, unended(PROTOCOLS[api]), live=False, other=True)
+        for api in APIS
+    },
+    **{
+        f"{api}brokenoff": case(api, unended(PROTOCOLS[api], 2), live=False, other=True)
+        for api in APIS
     },
     "countedthoughts": case("chat", stream("chat", [
         counted(ROLE), counted(delta(None, None, reasoning_content="Let me ")),
