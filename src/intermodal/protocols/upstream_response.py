@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from intermodal import errors
 from intermodal.core.content import Refusal
-from intermodal.protocols.answer_state import MAX_REPLY, AnswerState, trailing_timeout
+from intermodal.protocols.answer_state import MAX_REPLY, AnswerState, is_output, trailing_timeout
 from intermodal.protocols.calls import (
     Error,
     Finish,
@@ -296,6 +296,8 @@ class UpstreamResponse(AnswerState):
         if (error := self._error_in([*now, *later])) is not None:
             if part and self._has_whole_answer:
                 return []
+            if not part and any(map(is_output, now)):  # it may be charged, as an answer that began
+                self.first_at = self.first_at or self._clock.monotonic()
             self._fail_with(error)
             return None
         return [*now, *later]

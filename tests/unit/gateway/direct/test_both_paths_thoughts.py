@@ -135,6 +135,7 @@ def unended(protocol: str, words: int | None = None) -> ScriptedReply:
 
 CALL = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"at": "Paris"}}
 SIGNED = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
+AFTER_WORDS = {"chat": 3, "messages": 4, "responses": 5, "lines": 2}  # events until words have come
 BEGUN = {"responses": 4, "lines": 1}  # events until a tool call has begun
 ALIKE: Mapping[str, Case] = {
     **{f"{api}json": case(api, stream(api, THINKS[api]), host=HELD, other=True, **BY_SCHEMA[api]) for api in APIS},
@@ -153,6 +154,15 @@ ALIKE: Mapping[str, Case] = {
     },
     **{
         f"{api}brokenoff": case(api, unended(PROTOCOLS[api], 2), live=False, other=True)
+        for api in APIS
+    },
+    **{
+        f"{api}error": case(
+            api,
+            stream(api, [*upstreams.events(PROTOCOLS[api], ["Paris", " it", " is"])[:AFTER_WORDS[api]], TOO_MANY[api]]),
+            upstreams.document(PROTOCOLS[api], ["Paris"]),
+            live=False,
+        )
         for api in APIS
     },
     "countedthoughts": case("chat", stream("chat", [
