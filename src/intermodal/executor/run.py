@@ -151,8 +151,8 @@ class PlanRun:
                 self._caller.report_rest(self._plan.chosen.last.id)
             with anyio.CancelScope(shield=True):
                 await self._close_row(row, outcome)
-            await self._emit_waiting()
             del self._caller  # its callback makes a reference cycle, which would keep the request and its media
+            await self._emit_waiting()
         if self._finished is not None:
             await self._emit(self._finished)
 
@@ -368,16 +368,15 @@ class PlanRun:
         """Send the events that found no room; if the reader leaves meanwhile, it has made room for the rest."""
         import anyio
 
-        waiting, self._waiting_events = self._waiting_events, []
-        try:
-            while waiting:
-                await self._send.send(waiting[0])
-                del waiting[0]
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return
-        finally:
-            for event in waiting:
-                self._hint(event)
+        waiting = self._waiting_events
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            try:
+                while waiting:
+                    await self._send.send(waiting[0])
+                    del waiting[0]
+            finally:
+                for event in waiting:
+                    self._queue(event)
 
     def _note_reported(self, event: Event) -> None:
         """Note that the calls of a step are reported by its end."""

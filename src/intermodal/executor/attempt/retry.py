@@ -220,7 +220,7 @@ def breaker_error(caller: RunCaller, job: CallJob) -> errors.CallError | None:
 
 
 def is_resend(caller: RunCaller, job: CallJob) -> bool:
-    """Return True if this run called the endpoint before and passed it over because it requested a wait.
+    """Return True if the endpoint was called before for this request and has failed (``StepCaller.passed_over``).
 
     Raises Reroute if the host's retry budget does not allow a resend.
     """

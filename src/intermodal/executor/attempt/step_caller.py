@@ -117,7 +117,8 @@ class StepCaller:
     Attributes:
         others: remaining routes.
         force: call endpoints whose breaker is open or that requested a pause, because no other is left.
-        passed_over: endpoints that requested a pause, each with the error that stated it.
+        passed_over: endpoints that requested a pause, or failed before the run and may be called again, each with its
+            error.
         exploring: an endpoint that is being measured; it is not called again if it fails.
         unreported: the figures of calls whose steps have not ended, by step; the one who emits the end of a step
             removes them.
