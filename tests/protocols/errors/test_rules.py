@@ -88,7 +88,7 @@ CASES = (
     Case("OpenAI", 403, openai("Country, region, or territory not supported", "unsupported_country_region_territory"),
          CredentialsRefused, "reroute", "free"),
     Case("OpenAI", 404, openai("The model `x` does not exist or you do not have access to it.", "model_not_found"),
-         CallError, "never", "free"),
+         CallError, "reroute", "free"),
     Case("OpenAI", 400, openai("Invalid content type. image_url is only supported by certain models."),
          UnsupportedModality, "reroute", "free", more={"kind": "image"}),
     Case("OpenAI", 400, openai("This model's maximum context length is 8192 tokens. However, your messages resulted in "
@@ -131,7 +131,7 @@ CASES = (
     Case("Anthropic", 402, anthropic("billing_error", "Check your billing"), CredentialsRefused, "reroute", "free"),
     Case("Anthropic", 403, anthropic("permission_error", "Your API key does not have permission"),
          CredentialsRefused, "reroute", "free"),
-    Case("Anthropic", 404, anthropic("not_found_error", "model: claude-x"), CallError, "never", "free"),
+    Case("Anthropic", 404, anthropic("not_found_error", "model: claude-x"), CallError, "reroute", "free"),
     # ---- Gemini
     Case("Gemini", 429, google(429, "RESOURCE_EXHAUSTED", QUOTA, PER_MINUTE, RETRY_INFO),
          RateLimited, "wait", "free", more={"retry_after": 34.074824224}),
@@ -156,8 +156,8 @@ CASES = (
     # ---- Ollama
     Case("Ollama", 503, {"error": "server busy, please try again.  maximum pending requests exceeded"},
          Overloaded, "wait", "free"),
-    Case("Ollama", 404, {"error": "model 'x' not found"}, CallError, "never", "free"),
-    Case("Ollama", 404, {"error": 'model "x" not found, try pulling it first'}, CallError, "never", "free"),
+    Case("Ollama", 404, {"error": "model 'x' not found"}, CallError, "reroute", "free"),
+    Case("Ollama", 404, {"error": 'model "x" not found, try pulling it first'}, CallError, "reroute", "free"),
     Case("Ollama", 499, {"error": "request canceled"}, Unreachable, "reroute", "maybe"),
     Case("Ollama", 400, {"error": "this model does not support image input"}, UnsupportedModality, "reroute",
          "free", more={"kind": "image"}),
@@ -235,6 +235,10 @@ CASES = (
     Case("DeepSeek", 400, openai("Failed to deserialize the JSON body into the target type: messages[0]: unknown variant "
                                  "`image_url`, expected `text`"), UnsupportedModality, "reroute", "free",
          more={"kind": "image"}),
+    Case("Groq", 400, openai("The model `x` has been decommissioned and is no longer supported.",
+                             "model_decommissioned"), CallError, "reroute", "free"),
+    Case("DeepSeek", 400, openai("The supported API model names are deepseek-v4-pro or deepseek-v4-flash, but you "
+                                 "passed deepseek-chat."), CallError, "reroute", "free"),
     Case("DeepSeek", 402, openai("Insufficient Balance", "invalid_request_error", "unknown_error"),
          CredentialsRefused, "reroute", "free"),
     # ---- anybody, and what stands in between
@@ -242,6 +246,7 @@ CASES = (
     Case("Cloudflare", 524, b"", Unreachable, "reroute", "maybe"),
     Case("a proxy", 413, b"<html>413 Request Entity Too Large</html>", RequestTooLarge, "shrink", "free"),
     Case("anybody", 413, b"", RequestTooLarge, "shrink", "free"),
+    Case("anybody", 410, b"", CallError, "reroute", "free"),
     Case("anybody", 307, b"", CallError, "never", "free"),
     Case("anybody", 503, {"error": {"message": "busy"}, "usage": {"total_tokens": 900}}, Overloaded, "wait",
          "billed"),

@@ -136,6 +136,8 @@ def reason_of(error: errors.IntermodalError) -> str:
         return "gave no answer after the request was sent" if error.sent else "could not be reached"
     if error.status < 300:
         return "sent a reply that is not a valid completion"
+    if error.status < 500 and error.retry == "reroute":
+        return "does not serve this model"
     return "failed inside" if error.status >= 500 else "refused the request as wrong"
 
 

@@ -100,6 +100,7 @@ _BILLING = "check its plan and billing, or allow another host"
 _KEY = "check the key (intermodal doctor)"
 _LATER = "try again later, or allow another host"
 _SHORTER = "send less (a shorter text, fewer pages), or a model with a longer context"
+_MODEL = "check the model's name and the host's base_url"
 _SMALLER = "send fewer or smaller files"
 
 ERROR_RULES: tuple[ErrorRule, ...] = (
@@ -225,6 +226,12 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
         product="LM Studio",
         statuses=frozenset({400, 404}), words=r"no models? (is |are )?(currently )?loaded",
     ),
+    # ---- a model that the host has retired or never had: a fact about the endpoint, so that another one may serve
+    ErrorRule(
+        error=errors.CallError, what="does not serve this model", retry="reroute", billing="free", todo=_MODEL,
+        product="OpenAI, Groq, DeepSeek", statuses=frozenset({400, 404, 410}),
+        codes=_set("model_not_found", "model_decommissioned"), words=r"the supported api model names are",
+    ),
     # ---- overloaded
     ErrorRule(
         error=errors.Overloaded, what="is overloaded or still loading",
@@ -237,8 +244,8 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
     ),
     # ---- nothing more is known
     ErrorRule(
-        error=errors.CallError, what="does not know this model or path", retry="never", billing="free",
-        todo="check the model's name and the host's base_url", statuses=frozenset({404}),
+        error=errors.CallError, what="does not know this model or path", retry="reroute", billing="free", todo=_MODEL,
+        statuses=frozenset({404, 410}),
     ),
     ErrorRule(
         error=errors.CallError, retry="never", billing="free",

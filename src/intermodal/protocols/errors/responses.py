@@ -122,7 +122,7 @@ def error_response(error: BaseException) -> ErrorResponse:
         openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
         message, about = str(error), vars(error).get("about", {})
         return ErrorResponse(status=error.status, openai=openai, anthropic=anthropic, message=message, about=about)
-    wrong = type(error) is errors.CallError and error.status in _WRONG
+    wrong = type(error) is errors.CallError and error.status in _WRONG and error.retry == "never"
     row = _ANSWERS[ValueError] if wrong else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
     is_own_error = isinstance(error, (errors.IntermodalError, ValueError))
     message = (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.gates.faulty_host import FaultyHost, ScriptedReply, refusal
 from tests.unit.gateway.direct.test_both_paths_openai_chat import picture, whole
-from tests.unit.gateway.gateway_server import GatewayServer
+from tests.unit.gateway.gateway_server import GatewayServer, through_the_executor
 
 from intermodal.telemetry.request_record import RequestRecord
 
@@ -64,3 +64,38 @@ def test_what_one_endpoint_refused_is_not_learned_of_another(tmp_path: Path, mon
     assert [reply.headers["x-intermodal-attempts"] for reply in found] == ["2", "2", "1"]
     assert sorted(record.attempts for record in records) == [1, 2, 2]
     assert [record.endpoint for record in records] == ["b:cloud/seeing"] * 3
+
+
+GONE = {
+    "unknown": refusal(404, {"error": {"message": "The model `a` does not exist", "code": "model_not_found"}}),
+    "gone": refusal(410, {"error": {"message": "This model has reached the end of its life"}}),
+    "retired": refusal(400, {"error": {"message": "The model was decommissioned", "code": "model_decommissioned"}}),
+    "renamed": refusal(400, {"error": {"message": "The supported API model names are b or c, but you passed a."}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(GONE))
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "run"])
+def test_a_model_that_a_host_no_longer_serves_is_called_at_another_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, direct: bool
+) -> None:
+    answers = {"a": GONE[name], "b": whole("red")}
+    with FaultyHost(lambda model, _: answers[model]) as wall:
+        (tmp_path / "intermodal.toml").write_text(rows(wall.base_url))
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(tmp_path / "intermodal.toml"))
+        with GatewayServer() as house:
+            if not direct:
+                through_the_executor(house.gateway)
+            found = house.chat("Which colour?", model="cloud/seeing", max_tokens=50)
+            answers["b"] = GONE[name]
+            left = house.chat("Which colour?", model="cloud/seeing", max_tokens=50)
+            house.until_written()
+            attempts = [(row.reservation.endpoint, row.state) for row in house.gateway.client.store.attempts(-1)]
+    assert (found.status_code, found.json()["choices"][0]["message"]["content"]) == (200, "red")
+    about = found.json()["usage"]["intermodal"]
+    assert about["route"] == "b:cloud/seeing"
+    assert [note for note in about["notes"] if "a:cloud/seeing does not serve this model" in note]
+    assert (left.status_code, left.json()["error"]["type"]) == (502, "server_error")
+    assert "check the model's name and the host's base_url" in left.json()["error"]["message"]
+    spent = Counter({("a:cloud/seeing", "void"): 2, ("b:cloud/seeing", "settled"): 1, ("b:cloud/seeing", "void"): 1})
+    assert Counter(attempts) == spent
