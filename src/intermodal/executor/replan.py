@@ -2,7 +2,7 @@
 
 The planner gets finished conversions as facts (``PartFacts.outcomes``), and the remaining budget and time. It may find
 another route for the parts; the answering endpoint changes at most to a planned fallback. The content of media decides
-nothing here: only its size, its language and the findings of checks.
+nothing here: only its size, its language, whether there is any, and the findings of checks.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from intermodal.executor.attempt.step_caller import ReplanReason
 from intermodal.executor.conversion import checks as conversion_checks
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
+from intermodal.executor.preparation.prompt import is_empty
 from intermodal.executor.run_state import FinishedConversion, RunState
 from intermodal.plans.cpu_schedule import LOCAL_ZONES
 from intermodal.plans.facts import ConversionOutcome, Facts
@@ -57,6 +58,7 @@ class Replanner:
         self._emit = emit
         self._times = 0
         self._refused = False
+        self._nothing_read = False
         # Only endpoints that the user was shown may answer.
         self._answering = {candidate.endpoint for candidate in (plan.chosen, *plan.fallbacks)}
 
@@ -101,6 +103,7 @@ class Replanner:
         routes: tuple[Candidate, ...] = ()
         lost: tuple[Aspect, ...] = ()
         plan: Plan | None = None
+        self._nothing_read |= surprise.nothing_read
         facts = self._with_outcomes(state)
         try:
             for request in self._requests(current):
@@ -210,7 +213,10 @@ class Replanner:
     def _with_outcomes(self, state: RunState) -> Facts:
         outcomes: dict[int, list[ConversionOutcome]] = {}
         for finished in state.finished.values():
-            outcomes.setdefault(finished.product.part, []).append(_outcome(finished))
+            outcome = _outcome(finished)
+            if self._nothing_read and outcome.op == "read" and all(map(is_empty, finished.product.pieces)):
+                outcome = msgspec.structs.replace(outcome, problem="empty")
+            outcomes.setdefault(finished.product.part, []).append(outcome)
         parts = tuple(
             msgspec.structs.replace(part, outcomes=tuple(outcomes[part.index])) if part.index in outcomes else part
             for part in self._facts.parts

@@ -249,7 +249,9 @@ class PlanRun:
                 routes = await replanner.replan_routes(again.surprise, candidate, state)
                 waiting = list(routes) or [candidate, *waiting]
             except (Reroute, errors.BudgetExceeded) as failure:
-                routes = await self._replanned_routes(failure, candidate, state, replanner)
+                last_resort = isinstance(failure, Reroute) and isinstance(failure.error, errors.NoContentFound)
+                may_replan = not (last_resort and waiting)  # a fallback may look at what was only read
+                routes = await self._replanned_routes(failure, candidate, state, replanner) if may_replan else ()
                 if routes:
                     waiting = list(routes)
                 elif isinstance(failure, Reroute) and failure.passed_over:
@@ -331,12 +333,13 @@ class PlanRun:
     def _replan_reason(self, failure: Reroute | errors.BudgetExceeded) -> ReplanReason | None:
         """Return a reason to replan if a limit was exceeded before any output was shown; None for other failures."""
         error = failure.error if isinstance(failure, Reroute) else failure
-        limits = (errors.ContextExceeded, errors.UnsupportedModality, errors.BudgetExceeded)
+        limits = (errors.ContextExceeded, errors.UnsupportedModality, errors.BudgetExceeded, errors.NoContentFound)
         taught = isinstance(error, errors.CallError) and error.taught
         if self._committed or isinstance(error, AllowanceExceeded) or not (taught or isinstance(error, limits)):
             return None
         what = f"{error.where}: {error.what}" if error.where else error.what
-        return ReplanReason(step=error.step, reason=what, blocked=True)
+        empty = isinstance(error, errors.NoContentFound)
+        return ReplanReason(step=error.step, reason=what, blocked=True, nothing_read=empty)
 
     async def _emit(self, event: Event) -> None:
         self._committed |= isinstance(event, Committed)
@@ -416,7 +419,8 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState,
 
     If a prompt was too long, the fallback also needs a larger context window.
     """
-    failed = {(failure.endpoint, failure.op) for failure in failures}
+    called = [failure for failure in failures if not isinstance(failure.error, errors.NoContentFound)]
+    failed = {(failure.endpoint, failure.op) for failure in called}
     unreachable = {failure.endpoint for failure in failures if isinstance(failure.error, errors.Unreachable)}
     todo = [step for step in candidate.steps if isinstance(step, Call) and step.id not in state.products]
     if any((step.endpoint, step.op) in failed or step.endpoint in unreachable for step in todo):

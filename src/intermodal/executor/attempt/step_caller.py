@@ -78,6 +78,7 @@ class ReplanReason(Value, frozen=True):
         blocked: the route cannot continue as it is.
         already_reported: the reason reaches the user in any case.
         answers: the answer itself is wrong, so repeating the same steps changes nothing.
+        nothing_read: no text was found in the images and pages, so reading them is no longer an option.
     """
 
     step: str
@@ -86,6 +87,7 @@ class ReplanReason(Value, frozen=True):
     blocked: bool = False
     already_reported: bool = False
     answers: bool = False
+    nothing_read: bool = False
 
 
 class ReplanRequested(Exception):

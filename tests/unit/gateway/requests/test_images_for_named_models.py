@@ -190,3 +190,38 @@ def test_a_fallback_that_sees_looks_where_a_reader_found_nothing(tmp_path: Path,
         assert (answer.headers["x-intermodal-route"], seen(dear), cheap.attempts) == ("dear:dear/seeing", [1], [])
         notes = answer.json()["usage"]["intermodal"]["notes"]
         assert any("was given nothing of the files: going on with the fallback dear:dear/seeing" in n for n in notes)
+
+
+@pytest.mark.parametrize(
+    ("models", "route", "steps"),
+    [
+        (["seeing"], "dear:dear/seeing", "generate dear:dear/seeing"),
+        (["plain", "seeing"], "cheap:cheap/plain", "describe dear:dear/seeing; generate cheap:cheap/plain"),
+    ],
+    ids=["seeing", "plain and seeing"],
+)
+def test_an_image_in_which_every_planned_route_found_no_words_is_looked_at(
+    tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture, models: list[str], route: str, steps: str
+) -> None:
+    """The cheapest route reads it, and no fallback sees it: the rest is planned again without reading."""
+    with FakeHost(answer="it is white") as seeing, FakeHost(answer="a white letter") as plain:
+        rows = PRICED.replace("output_mtok = 0.8", "output_mtok = 100.0", 1).splitlines()
+        hosts = {"seeing": ("dear", seeing, rows[0]), "plain": ("cheap", plain, rows[1])}
+        named = [(host, fake.base_url, row.format(host)) for host, fake, row in map(hosts.__getitem__, models)]
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "intermodal.toml", *named)))
+        parts = [
+            {"type": "text", "text": "Sum up the letter."},
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{blank()}"}},
+        ]
+        with GatewayServer() as house:
+            answer = house.chat(parts, model="auto", max_tokens=60, intermodal={"objective": "cheapest"})
+        assert answer.status_code == 200, answer.text
+        about = answer.json()["usage"]["intermodal"]
+        assert (about["route"], answer.headers["x-intermodal-steps"]) == (route, steps)
+        assert (seen(seeing), seen(plain)) == ([1], [0] if "plain" in models else [])
+        assert [each["what"] for each in about["sends"] if "image" in each["what"]] == ["1 image 240x240"]
+        assert answer.json()["choices"][0]["message"]["content"] == (
+            "a white letter" if "plain" in models else "it is white"
+        )
+        replans = [each.getMessage() for each in caplog.records if "replanned after step" in each.getMessage()]
+        assert replans and len({text.split(":")[0] for text in replans}) == len(replans), "it planned to read again"
