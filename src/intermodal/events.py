@@ -272,11 +272,13 @@ class Finished(Value, tag_field="event", tag="finished"):
     itself, and may have been stopped for that. ``unread``: files with words in a script that no reader here knows.
     ``refusal``: the model's reason for refusing to go on after the text; without text a refusal is an error.
     ``finish_reason``: a value of the OpenTelemetry GenAI conventions ("stop", "length", "content_filter", "tool_call");
-    "length" also for an answer that was stopped because it repeated itself.
+    "length" also for an answer that was stopped because it repeated itself. ``stop_sequence``: the one of the request
+    that ended the answer, "" if none did or the host does not say which.
     """
 
     endpoint: str
     finish_reason: str = "stop"
+    stop_sequence: str = ""
     data: Any = None
     evidence: tuple[FieldEvidence, ...] = ()
     looped: bool = False
@@ -334,6 +336,7 @@ class Result(Value):
         parts: the answer as parts, if it is more than text. Send it in the next request as the assistant's message,
             before the results of its tool calls.
         refusal: the model's reason for refusing to go on after the text; "" if it did not refuse.
+        finish_reason, stop_sequence: why the answer ended, as in ``Finished``.
         checks, replans: results of checks, and replannings, in order.
         retries: retried steps. failures: every failed attempt, and what followed.
         cost: USD; None if unknown.
@@ -358,6 +361,7 @@ class Result(Value):
     failures: tuple[AttemptFailed, ...] = ()
     endpoint: str = ""
     finish_reason: str = ""
+    stop_sequence: str = ""
     actuals: tuple[Actual, ...] = ()
     derived: tuple[Derived, ...] = ()
     notes: tuple[str, ...] = ()
@@ -440,6 +444,7 @@ def fold(events: Iterable[Event]) -> Result:
         failures=tuple(failures),
         endpoint=finished.endpoint,
         finish_reason=finished.finish_reason,
+        stop_sequence=finished.stop_sequence,
         actuals=tuple(actuals),
         derived=tuple(derived),
         notes=tuple(notes),

@@ -35,7 +35,7 @@ class ChatAnswer:
         self._refusal: list[str] = []
         self._speech: list[bytes] = []
         self._candidates: tuple[tuple[str, float], ...] = ()
-        self._reason = ""
+        self._reason = self._stop_sequence = ""
         for event in events:
             self.add(event)
 
@@ -52,7 +52,7 @@ class ChatAnswer:
         elif isinstance(event, WireUsage):
             self.usage = event
         elif isinstance(event, Finish):
-            self._reason = event.reason
+            self._reason, self._stop_sequence = event.reason, event.stop_sequence
 
     def stopped_for_loop(self, other_output: str) -> CallResult:
         """Return an answer that was stopped for repeating itself. ``other_output``: output other than its text."""
@@ -71,7 +71,8 @@ class ChatAnswer:
             usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
         return CallResult(
             text="".join(self._text), refusal="".join(self._refusal), finish_reason=stop_reason or self._reason,
-            overran=overran, beside=other_output or "", candidates=self._candidates,
+            stop_sequence="" if overran else self._stop_sequence, overran=overran, beside=other_output or "",
+            candidates=self._candidates,
             pcm=b"".join(self._speech), rate=openai_chat_codec.SPEECH_RATE if self._speech else 0, usage=usage,
             parts=() if overran else _turn_parts(self._turn),
         )  # fmt: skip

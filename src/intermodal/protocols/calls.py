@@ -375,9 +375,14 @@ class WireUsage(Value, frozen=True, tag_field="wire_event", tag="usage"):
 
 
 class Finish(Value, frozen=True, tag_field="wire_event", tag="finish"):
-    """The proper end; always the last event. ``reason`` is a finish reason of OpenTelemetry GenAI."""
+    """The proper end; always the last event.
+
+    ``reason`` is a finish reason of OpenTelemetry GenAI. ``stop_sequence``: the words of the request that ended the
+    answer, "" if none did or the host does not say.
+    """
 
     reason: str
+    stop_sequence: str = ""
 
 
 class Error(Value, frozen=True, tag_field="wire_event", tag="error"):

@@ -295,6 +295,7 @@ class AssistantTurn(Value, frozen=True):
     parts: tuple[WirePart, ...] = ()
     usage: WireUsage = WireUsage()
     finish: str = ""
+    stop_sequence: str = ""
     error: Exception | None = None
     speech: bytes = b""
 
@@ -352,7 +353,7 @@ class TurnBuilder:
         self._calls: dict[int, _Growing] = {}  # by tool call index
         self._open = False  # the next piece may extend the last part
         self._speech: list[bytes] = []
-        self._usage, self._finish = WireUsage(), ""
+        self._usage, self._finish, self._stop_sequence = WireUsage(), "", ""
         self._error: Exception | None = None
 
     def add(self, event: WireEvent) -> None:
@@ -373,7 +374,7 @@ class TurnBuilder:
         elif isinstance(event, WireUsage):
             self._usage = event
         elif isinstance(event, Finish):
-            self._finish = event.reason
+            self._finish, self._stop_sequence = event.reason, event.stop_sequence
         elif isinstance(event, Error):
             self._error = event.error
 
@@ -382,6 +383,7 @@ class TurnBuilder:
             parts=tuple(part.build() if isinstance(part, _Growing) else part for part in self._parts),
             usage=self._usage,
             finish=self._finish,
+            stop_sequence=self._stop_sequence,
             error=self._error,
             speech=b"".join(self._speech),
         )

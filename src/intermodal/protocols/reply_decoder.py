@@ -149,7 +149,7 @@ class ReplyDecoder:
         self._started = False
         self._document: bytearray | None = None  # set once the reply proves to be one JSON document
         self._reader: SseReader | NdjsonReader = self._new_event_reader()
-        self._reason = ""
+        self._reason = self._stop_sequence = ""
         self._refused = False
         self._usage: WireUsage | None = None
         self._out: list[WireEvent] = []
@@ -323,7 +323,8 @@ class ReplyDecoder:
 
     def _finish(self) -> None:
         self._emit_usage()
-        self._end(Finish(reason="content_filter" if self._refused else self._reason or "stop"))
+        reason = "content_filter" if self._refused else self._reason or "stop"
+        self._end(Finish(reason=reason, stop_sequence=self._stop_sequence))
 
     def _raise_invalid(self, what: str) -> None:
         self._fail(errors.StreamCut(what, where=self._endpoint, todo="ask again"))

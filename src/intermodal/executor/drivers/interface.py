@@ -78,6 +78,7 @@ class CallResult(Value, frozen=True):
     Attributes:
         refusal: the model's reason for a refusal.
         lines: recognised lines of each image, in order.
+        stop_sequence: the words of the request that ended a chat, if its host says so.
         vectors: of a text or of images, followed by those of the labels; ``contrastive``: how to compare them.
         candidates: the most likely first tokens of an answer, each with its log probability.
         images: generated images. seed: the seed that was chosen if none was given.
@@ -92,6 +93,7 @@ class CallResult(Value, frozen=True):
     text: str = ""
     refusal: str = ""
     finish_reason: str = "stop"
+    stop_sequence: str = ""
     transcript: Transcript | None = None
     lines: tuple[tuple[ReadLine, ...], ...] = ()
     vector: tuple[float, ...] = ()

@@ -191,7 +191,8 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
     outputs_speech.keep_for_voice(run, step, finished_call.result.text)
     speech = await outputs_speech.native_speech(run, step, finished_call.result)
     return run.finished_event(
-        step, finish_reason=finished_call.result.finish_reason or "stop", data=found.data, evidence=found.evidence,
+        step, finish_reason=finished_call.result.finish_reason or "stop",
+        stop_sequence=finished_call.result.stop_sequence, data=found.data, evidence=found.evidence,
         looped=looped, speech=speech, parts=finished_call.result.parts, refusal=finished_call.result.refusal,
         unread=partly_unread_files(stands_for, facts),
     )  # fmt: skip

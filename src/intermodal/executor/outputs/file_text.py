@@ -54,10 +54,12 @@ async def answer(run: RouteRun, step: Transform | Call) -> Finished:
         await run.state.emit(StepFinished(actual=Actual(step=step.id, seconds=0.0, began=run.elapsed())))
     limit = request.sampling.max_tokens
     file_text = text_of_files(stands_for, facts)
-    text, reason = await offload(
+    text, reason, stop_sequence = await offload(
         True, limit_text, file_text, request.sampling, partial(run.state.world.count, COUNTED_BY)
     )
-    finished = run.finished_event(step, finish_reason=reason, unread=partly_unread_files(stands_for, facts))
+    finished = run.finished_event(
+        step, finish_reason=reason, stop_sequence=stop_sequence, unread=partly_unread_files(stands_for, facts)
+    )
     for note in answer_notes(reason, text, limit, called=False) if reason == "length" else ():
         await run.state.emit(Note(text=note, step=step.id, warns=True))
     await run.state.emit(Committed(endpoint=finished.endpoint))
@@ -80,19 +82,21 @@ def text_of_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts
     return "\n\n".join(f"{prompt.shown_name(facts.parts[index].name)}:\n{words}" for index, words in found.items())
 
 
-def limit_text(text: str, sampling: Sampling, count: CountTokens) -> tuple[str, str]:
-    """Return the text within the limits of an answer, and the finish reason: "stop" or "length".
+def limit_text(text: str, sampling: Sampling, count: CountTokens) -> tuple[str, str, str]:
+    """Return the text within the limits of an answer, the finish reason ("stop" or "length"), and the stop sequence
+    that ended it ("" if none did).
 
     >>> limit_text("one two three", Sampling(max_tokens=2), lambda text: len(text.split()))
-    ('one two ', 'length')
+    ('one two ', 'length', '')
     >>> limit_text("one. two.", Sampling(stop=(". ",)), lambda text: len(text.split()))
-    ('one', 'stop')
+    ('one', 'stop', '. ')
     """
-    ends = [place for stop in sampling.stop if stop and (place := text.find(stop)) >= 0]
-    text = text[: min(ends, default=len(text))]
+    ends = [(place, stop) for stop in sampling.stop if stop and (place := text.find(stop)) >= 0]
+    end, stop_sequence = min(ends, default=(len(text), ""))
+    text = text[:end]
     limit = sampling.max_tokens
     if limit is None or _tokens(text, count) <= limit:
-        return text, "stop"
+        return text, "stop", stop_sequence
     fits, exceeds = 0, len(text)
     while exceeds - fits > 1:
         middle = (fits + exceeds) // 2
@@ -100,7 +104,7 @@ def limit_text(text: str, sampling: Sampling, count: CountTokens) -> tuple[str, 
             fits = middle
         else:
             exceeds = middle
-    return text[:fits], "length"
+    return text[:fits], "length", ""
 
 
 def _tokens(text: str, count: CountTokens) -> int:

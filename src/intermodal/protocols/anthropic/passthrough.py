@@ -21,11 +21,11 @@ from intermodal.protocols.anthropic.server import (
     ThinkingBlock,
     ToolResultBlock,
     ToolUseBlock,
-    refusal_details,
     system_words,
+    write_end,
     write_usage,
 )
-from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.calls import Finish, WireUsage
 from intermodal.protocols.framing.event_streams import event_data, names_error
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import dumps
@@ -117,7 +117,6 @@ def _parse_chat(body: ExtractedBody, top_level: TopLevelFields, turns: Conversat
 # Usage is in the event before the last, so run metadata is added there.
 
 
-_CUT_REASONS = {"length": "max_tokens", "content_filter": "refusal", "tool_call": "tool_use"}
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
@@ -136,6 +135,7 @@ class AnthropicStream(StreamedResponse):
 
     _counts: AnthropicUsage | None = None
     _ending = False  # the event with its counts was sent
+    _stop_sequence = ""
     _place = 0  # index of the block that was begun last
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
@@ -253,8 +253,8 @@ class AnthropicStream(StreamedResponse):
         if not self._ending:
             if not stopped and self.usage is not None:
                 raw_usage = dumps(write_usage(self.usage))
-            reason = {"stop_reason": _CUT_REASONS.get(self.finish, "end_turn"), "stop_sequence": None}
-            end = {**reason, **refusal_details("".join(self.refusal))}
+            refusal = "".join(self.refusal)
+            end = write_end(self.finish or "stop", self._stop_sequence, refusal, called=bool(self.calls))
             data += self._end_of(dumps({"type": "message_delta", "delta": end}), raw_usage) + b"\n\n"
         self._reply.write_last(data + _STOP)
         self._succeed()
@@ -265,6 +265,7 @@ class AnthropicStream(StreamedResponse):
         if events is None:
             return
         self._note_whole(self._reader.read(data) or piece_of(events, self._reader.encode_reply(events)))
+        self._stop_sequence = next((event.stop_sequence for event in events if isinstance(event, Finish)), "")
         if not self.finish:
             self._fail_with(self._truncated_error(NO_ANSWER))
             return

@@ -70,6 +70,7 @@ class Block(HostObject):
     partial_json: str | None = None
     input: msgspec.Raw = msgspec.Raw()
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: StopDetails | None = None
 
     def texts(self) -> tuple[str, str, str]:
@@ -111,6 +112,7 @@ class AnthropicReply(HostReply):
 
     content: list[Block] | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: StopDetails | None = None
     usage: msgspec.Raw = msgspec.Raw()
     model: msgspec.Raw = msgspec.Raw()
@@ -265,7 +267,7 @@ class AnthropicDecoder(ReplyDecoder):
         if refusal := refusal_of(end):
             self._out.append(RefusalDelta(text=refusal))
         self.complete = True
-        self._reason = finish_of(end.stop_reason)
+        self._reason, self._stop_sequence = finish_of(end.stop_reason), end.stop_sequence or ""
 
     def _read_counts(self, reply: AnthropicReply) -> None:
         if raw := reply.counts():

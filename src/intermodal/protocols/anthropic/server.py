@@ -439,7 +439,7 @@ class AnthropicStreamEncoder:
         elif isinstance(event, Finish):
             yield from self._calls(event.reason)
             yield from self._close()
-            end = _end(event.reason, self._refusal, called=self._called)
+            end = write_end(event.reason, event.stop_sequence, self._refusal, called=self._called)
             yield {"type": "message_delta", "delta": end, "usage": write_usage(self._usage)}
             yield {"type": "message_stop"}
 
@@ -487,7 +487,7 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, id: str) -> tuple[in
     reply = {
         "id": id, "type": "message", "role": "assistant", "model": name,
         "content": [block for part in turn.parts for block in _answer_block(part, turn.finish)],
-        **_end(turn.finish, refusal, called=bool(turn.calls)),
+        **write_end(turn.finish, turn.stop_sequence, refusal, called=bool(turn.calls)),
         "usage": write_usage(turn.usage),
     }  # fmt: skip
     return 200, dumps(reply)
@@ -504,16 +504,19 @@ def _answer_block(part: WirePart, finish: str) -> Iterator[dict[str, Any]]:
         yield loads(part.body)
 
 
-def _end(reason: str, refusal: str, *, called: bool) -> dict[str, Any]:
+def write_end(reason: str, stop_sequence: str, refusal: str, *, called: bool) -> dict[str, Any]:
     """Return the fields of the end.
 
     Hosts of OpenAI's protocol report "stop" for tool calls that they were forced to make.
     """
-    reason = "tool_call" if called and reason == "stop" else reason
-    return {"stop_reason": STOP_REASONS.get(reason, reason), "stop_sequence": None, **refusal_details(refusal)}
+    if called and reason == "stop":
+        reason = "tool_call"
+    if reason == "stop" and stop_sequence:
+        return {"stop_reason": "stop_sequence", "stop_sequence": stop_sequence, **_refusal_details(refusal)}
+    return {"stop_reason": STOP_REASONS.get(reason, reason), "stop_sequence": None, **_refusal_details(refusal)}
 
 
-def refusal_details(refusal: str) -> dict[str, Any]:
+def _refusal_details(refusal: str) -> dict[str, Any]:
     """Return the field of an end that says why the model refused; empty if it did not."""
     return {"stop_details": {"type": "refusal", "category": None, "explanation": refusal}} if refusal else {}
 

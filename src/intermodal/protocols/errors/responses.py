@@ -196,4 +196,4 @@ class RunEventEncoder:
             unreported = () if self._cached else self._usage.missing_counts
             about = {**self._about(event), **({"unreported": list(unreported)} if unreported else {})}
             self._usage = replace(self._usage, about=about)
-        return [*refusal, *calls, self._usage, Finish(reason=event.finish_reason)]
+        return [*refusal, *calls, self._usage, Finish(reason=event.finish_reason, stop_sequence=event.stop_sequence)]

@@ -150,7 +150,7 @@ def _words(block: Mapping[str, Any]) -> str:
 
 
 def _why(end: Mapping[str, Any]) -> Any:
-    return end["stop_reason"], (end.get("stop_details") or {}).get("explanation")
+    return end["stop_reason"], end["stop_sequence"], (end.get("stop_details") or {}).get("explanation")
 
 
 def _counted(usage: Mapping[str, Any]) -> Any:

@@ -1,14 +1,37 @@
-"""How many words an answer may stop at is the protocol's to say, on the direct path as through the executor."""
+"""Words at which an answer stops, on the direct path as through the executor: how many a protocol takes, and how an
+Anthropic client learns which of them ended its answer.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from tests.unit.gateway.direct.both_paths import BothPaths, Case, unlike
+from tests.unit.gateway.direct.test_both_paths_thoughts import blocks, case, stream, whole_message
 from tests.unit.gateway.gateway_server import Before, GatewayServer
 from tests.unit.gateway.requests.test_client_fields import asked
 
 FIVE = ["one", "two", "three", "four", "five"]
+ENDED: Mapping[str, Any] = {"reason": "stop_sequence", "stop": "END"}
+CASES: Mapping[str, Case] = {
+    "whole": case("messages", whole_message({"type": "text", "text": "Paris"}, **ENDED), live=False),
+    "live": case("messages", stream("messages", blocks((0, "text", "Paris"), **ENDED))),
+    "rewritten": case(  # a whole answer that the direct path decodes and writes again
+        "messages", whole_message({"type": "text", "text": "Paris", "odd": [1]}, **ENDED), live=True
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_anthropic_client_learns_which_words_ended_its_answer(beside: BothPaths, name: str) -> None:
+    direct, executor = beside.both(name)
+    assert unlike(vars(direct) | {"taken": 0}, vars(executor)) == []
+    for way in ("direct", "executor"):
+        beside.ask(way, name)
+        compact = beside.text.replace(" ", "")
+        assert '"stop_reason":"stop_sequence"' in compact and '"stop_sequence":"END"' in compact
 
 
 def test_a_host_of_openai_is_asked_for_no_more_than_four_words_to_stop_at(house: GatewayServer) -> None:

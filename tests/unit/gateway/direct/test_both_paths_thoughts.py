@@ -55,7 +55,7 @@ def named(*events: Mapping[str, Any]) -> list[bytes]:
     return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
 
 
-def blocks(*deltas: tuple[int, str, str], reason: str = "end_turn") -> list[bytes]:
+def blocks(*deltas: tuple[int, str, str], reason: str = "end_turn", stop: str | None = None) -> list[bytes]:
     """The events of an Anthropic stream; of each delta the place of its block, its kind and its text."""
     kinds = {"thinking": {"thinking": "", "signature": ""}, "text": {"text": ""}}
     places = sorted({place for place, _, _ in deltas})
@@ -68,7 +68,7 @@ def blocks(*deltas: tuple[int, str, str], reason: str = "end_turn") -> list[byte
             for at, _, words in deltas if at == place
         ]  # fmt: skip
         events.append({"type": "content_block_stop", "index": place})
-    ended = {"stop_reason": reason, "stop_sequence": None}
+    ended = {"stop_reason": reason, "stop_sequence": stop}
     return named(
         *events,
         {"type": "message_delta", "delta": ended, "usage": {"output_tokens": 9}},
@@ -123,8 +123,9 @@ def case(api: str, *plays: ScriptedReply, live: bool = True, host: str = "", oth
     )
 
 
-def whole_message(*content: Mapping[str, Any], reason: str) -> ScriptedReply:
-    return refusal(200, {**REPLY, "content": list(content), "stop_reason": reason}, paid=True)
+def whole_message(*content: Mapping[str, Any], reason: str, stop: str | None = None) -> ScriptedReply:
+    tree = {**REPLY, "content": list(content), "stop_reason": reason, "stop_sequence": stop}
+    return refusal(200, tree, paid=True)
 
 
 def unended(protocol: str, words: int | None = None) -> ScriptedReply:
