@@ -20,7 +20,7 @@ class Heard:
         starts: how often an answer began.
         reason: a reason for its end was said. whole: it ended as the API says that answers end.
         error: what was said of a failure, "" where none was; ``last`` whether that was the last event.
-        comments: how many.
+        pings: how many comments of its host. The gateway's own say what it waits for.
     """
 
     text: str = ""
@@ -29,7 +29,7 @@ class Heard:
     whole: bool = False
     error: str = ""
     last: bool = False
-    comments: int = 0
+    pings: int = 0
 
     @property
     def failed(self) -> bool:
@@ -69,7 +69,7 @@ class Client:
             name = ""
             for line in block.split("\n"):
                 if line.startswith(":"):
-                    heard.comments += 1
+                    heard.pings += line == ": ping"
                 elif line.startswith("event: "):
                     name = line.removeprefix("event: ")
                 elif line == "data: [DONE]":

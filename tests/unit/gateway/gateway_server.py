@@ -20,6 +20,7 @@ from tests.unit.gateway.apis import contract
 from tests.unit.gateway.direct.without_task import without_tasks
 
 from intermodal.config.config_file import data_dir
+from intermodal.gateway.http1 import response_writer
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.quotas.quota_types import RateLimit
@@ -27,6 +28,10 @@ from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.gateway.server import Gateway, ListenSettings
 from intermodal.gateway.server_client import ServerClient
 from intermodal.testing import FakeVendor
+
+# A stream that is silent for long begins with a comment, and an error has no status of its own then. On a busy machine
+# that is any stream, so tests of comments set these themselves.
+response_writer.FIRST_COMMENT_SECONDS = response_writer.COMMENT_SECONDS = 3600.0
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to read the authorities of the world takes 14 ms a client
 
