@@ -17,6 +17,8 @@ from tests.gates.serve_process import PLAIN, Served
 from tests.gates.test_gateway_money import keys, spending
 from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, config
 
+from intermodal.store.database import Store
+
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(300)]
 
 TOLD = {"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], "usage": {
@@ -45,6 +47,13 @@ class Host:
         number = self.asked.get(name, 0)
         self.asked[name] = number + 1
         return plays[number]
+
+
+@pytest.fixture
+def dearer(wall: FaultyHost, tmp_path: Path) -> None:
+    """A second host of the model, which the plan falls back to, at several times the price."""
+    dear = STRONG.replace("= 0.", "= 1.")
+    config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG), ("dear", wall.base_url, dear))
 
 
 @pytest.fixture
@@ -117,3 +126,33 @@ def test_a_killed_gateway_charges_what_was_sent_and_may_be_paid(by: str, host: H
         (key,) = (key for key in keys("list")["keys"] if key["name"] == course)
         (tokens,) = (each for each in key["spending"] if each["unit"] == "tokens")
         assert bool(tokens["unknown"]) == bool(paid), course
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.usefixtures("wall", "dearer")
+def test_a_killed_call_charges_its_key_what_its_row_says_and_not_a_dearer_fallback(
+    by: str, host: Host, own_home: Path, tmp_path: Path
+) -> None:
+    secret = keys("create", "sent", "--budget", "100/total", "--tokens", "1000000/day")["secret"]
+    served = Served(tmp_path / "killed.log")
+
+    def left_alone() -> None:
+        with suppress(httpx.HTTPError):
+            ask(served, secret, "sent", **BY[by])
+
+    asking = threading.Thread(target=left_alone, daemon=True)
+    try:
+        asking.start()
+        end = time.monotonic() + 60
+        while not host.asked.get("sent", 0):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        time.sleep(1.0)  # longer than a lease takes to be written
+    finally:
+        served.end(signal.SIGKILL)
+    asking.join(30)
+    Served(tmp_path / "following.log").end()  # it finds what is left of the other
+    (row,) = Store(own_home / "data" / "store.sqlite3").attempts(-1)
+    booked = spending("sent")
+    assert (row.reservation.endpoint, row.state) == ("cloud:cloud/strong", "estimated")
+    assert booked["spent"] == booked["unknown"] == pytest.approx(row.spent, abs=1e-8)

@@ -20,7 +20,14 @@ from intermodal.core.content import Image, Opaque, Reasoning, Text, ToolCall, To
 from intermodal.core.request import JsonOutput, Request, TextOutput
 from intermodal.cost_model import answer_length
 from intermodal.cost_model.memory import output_limit
-from intermodal.executor.attempt.accounting import CallBound, TokenBound, is_free, price_of_usage, upper_bound
+from intermodal.executor.attempt.accounting import (
+    CallBound,
+    TokenBound,
+    is_free,
+    price_of_usage,
+    token_bound,
+    upper_bound,
+)
 from intermodal.executor.attempt.ledger import exceeds, reservation
 from intermodal.executor.direct.protocol_adapters import BodyStart, ProtocolAdapter
 from intermodal.executor.drivers.codecs import accepted_image_types
@@ -160,6 +167,11 @@ class CompiledPlan:
         if 2 * shortest_limit > limit or least_usd is None or most_usd is None:
             return None
         return _Brevity(shortest_limit, most_input, (most_usd - least_usd) / (limit - shortest_limit))
+
+    @property
+    def call_bound(self) -> CallBound:
+        """The most that the call may take as planned; 0 USD if its price is unknown."""
+        return CallBound(self.bound or 0.0, token_bound(self.step.estimate))
 
     def shorten(self, usd: float, tokens: float) -> ShortenedCall | None:
         """Return this call with a limit that fits the key's remaining ``usd`` and ``tokens``; None if it cannot be

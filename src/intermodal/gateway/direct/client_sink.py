@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -65,16 +66,20 @@ class ChatPlan:
     """A compiled plan, with the quota claim and response metadata of chats that use it.
 
     Attributes:
-        claim: on the budget of a key. heads: header lines of the response. about: the beginning of the run metadata.
+        claim: on the budget of a key. bound: of the planned call, None if that is the claim. heads: header lines of the
+            response. about: the beginning of the run metadata.
         notes: notes of the plan, which are part of the metadata.
     """
 
-    __slots__ = ("about", "claim", "compiled", "heads", "notes")
+    __slots__ = ("about", "bound", "claim", "compiled", "heads", "notes")
 
     def __init__(self, compiled: CompiledPlan) -> None:
         plan = compiled.plan
         self.compiled = compiled
         self.claim = claim_for_plan(plan)
+        bound = compiled.call_bound
+        is_whole_claim = (bound.usd, bound.tokens.total) == (self.claim.cost, self.claim.tokens)
+        self.bound = None if is_whole_claim or not isfinite(bound.usd) else bound
         self.heads = header_lines(plan_headers(plan, ignored=compiled.ignored))
         self.about = dumps(route_summary(plan, compiled.endpoint.id))[:-1]
         self.notes = (*plan.notes, *plan.chosen.warnings)
@@ -140,7 +145,7 @@ class ClientSink:
         reservation = ledger.admit_now(self._asked.key, self._planned.claim)
         if reservation is None or isinstance(reservation, QuotaRefusal):
             return False
-        self._given = reservation
+        self._hold(reservation)
         return True
 
     async def admit(self) -> ShortenedCall | None:
@@ -150,9 +155,17 @@ class ClientSink:
         """
         ledger = self._context.ledger
         if ledger is not None:
-            self._given = await self._reserve(ledger)
+            self._hold(await self._reserve(ledger))
         self._asked.sent, self._asked.counted = 1, True
         return self._shortened
+
+    def _hold(self, reservation: QuotaReservation) -> None:
+        """Hold the reservation. If this process is killed, the key is charged what the row of the call says: the
+        reservation covers the dearest fallback, too."""
+        self._given = reservation
+        bound = self._planned.bound if self._shortened is None else self._shortened.bound
+        if bound is not None and self._context.ledger is not None:
+            self._context.ledger.expose(reservation, bound.usd, bound.tokens.total, is_taken=True)
 
     async def _reserve(self, ledger: QuotaManager) -> QuotaReservation:
         key, claim = self._asked.key, self._planned.claim
