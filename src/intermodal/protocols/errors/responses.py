@@ -25,6 +25,7 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
+from intermodal.protocols.errors.classification import SchemaRefused
 from intermodal.protocols.gemini.thought_signatures import signatures_by_call
 
 # Error class -> (HTTP status, OpenAI's type, Anthropic's type). The nearest class in the MRO decides.
@@ -122,8 +123,11 @@ def error_response(error: BaseException) -> ErrorResponse:
         openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
         message, about = str(error), vars(error).get("about", {})
         return ErrorResponse(status=error.status, openai=openai, anthropic=anthropic, message=message, about=about)
-    wrong = type(error) is errors.CallError and error.status in _WRONG and error.retry == "never"
-    row = _ANSWERS[ValueError] if wrong else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
+    row = (
+        _ANSWERS[ValueError]
+        if _is_wrong_request(error)
+        else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
+    )
     is_own_error = isinstance(error, (errors.IntermodalError, ValueError))
     message = (
         str(error.wording_for("http") if isinstance(error, errors.IntermodalError) else error)
@@ -134,6 +138,12 @@ def error_response(error: BaseException) -> ErrorResponse:
     return ErrorResponse(
         status=row[0], openai=row[1], anthropic=row[2], message=message, code=_code(error), about=about
     )
+
+
+def _is_wrong_request(error: BaseException) -> bool:
+    """Return True if the host found the request itself wrong, its schemas included."""
+    refused = type(error) in (errors.CallError, SchemaRefused)
+    return refused and isinstance(error, errors.CallError) and error.status in _WRONG and error.retry == "never"
 
 
 def _code(error: BaseException) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
-from tests.unit.gateway.gateway_server import GatewayServer
+from tests.gates.faulty_host import FaultyHost, refusal
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, GatewayServer, house_before
 
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.testing import FakeHost
@@ -79,3 +81,30 @@ def test_a_model_that_is_not_there_has_openai_s_code(house: GatewayServer, path:
     assert (found.status_code, found.json()["error"]["code"]) == (404, "model_not_found")
     found = house.post("/v1/messages", {"model": "no/such", "messages": HELLO, "max_tokens": 9})
     assert (found.status_code, found.json()["error"]["type"]) == (404, "not_found_error")
+
+
+OBJECT = {"type": "object"}
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": OBJECT}}
+WITH_TOOLS: dict[str, dict[str, Any]] = {
+    CHAT: {"messages": HELLO, "tools": [FUNCTION]},
+    "/v1/messages": {"messages": HELLO, "max_tokens": 50, "tools": [{"name": "f", "input_schema": OBJECT}]},
+    "/v1/responses": {"input": "hello", "tools": [{"type": "function", "name": "f", "parameters": OBJECT}]},
+    "/api/chat": {"messages": HELLO, "tools": [FUNCTION], "stream": False},
+}
+
+
+@pytest.mark.parametrize("more", [{}, BY_EXECUTOR], ids=["direct", "executor"])
+@pytest.mark.parametrize("path", WITH_TOOLS)
+def test_a_host_that_refuses_the_schema_of_a_tool_refuses_the_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, more: dict[str, Any]
+) -> None:
+    """Its words are those with which it would refuse the schema of an answer; the client can correct either."""
+    what = "Invalid schema for function 'f': schema must be a JSON Schema of 'type: \"object\"', got 'type: \"None\"'."
+    refuses = refusal(400, {"error": {"message": what, "type": "invalid_request_error", "param": "tools[0]"}})
+    with (
+        FaultyHost(lambda model, number: refuses) as wall,
+        house_before(monkeypatch, tmp_path, ("cloud", wall.base_url, STRONG)) as house,
+    ):
+        found = house.post(path, {"model": MODEL, **WITH_TOOLS[path], **more})
+    assert found.status_code == 400 and "Invalid schema for function" in found.text
+    assert len(wall.hits) == 1
