@@ -254,7 +254,7 @@ class ChatStream:
         try:
             await self._events()
         except asyncio.CancelledError:
-            if not self._reply.disconnected:  # the server stops
+            if self._reply.status and not self._reply.disconnected:  # the server stops
                 await self._write_failure(shutdown_refusal(self._reply))
             raise
         except ConnectionResetError:

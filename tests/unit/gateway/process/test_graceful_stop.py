@@ -7,9 +7,10 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.unit.gateway.gateway_server import GatewayServer, until
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer, until
 
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.testing import FakeHost, Fault
@@ -109,3 +110,23 @@ def test_a_shutdown_error_is_not_stored_under_an_idempotency_key(
         again = house.post("/v1/chat/completions", body, idempotency_key="one")
         assert (again.status_code, again.json()["error"]["code"]) == (409, "idempotency_lost")
     assert len(host.attempts) == 1
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize("more", [{}, BY_EXECUTOR], ids=["direct", "executor"])
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [("/v1/chat/completions", "max_tokens"), ("/v1/messages", "max_tokens"), ("/v1/responses", "max_output_tokens")],
+)
+def test_a_stream_without_a_word_is_a_503_when_the_gateway_stops(
+    host: FakeHost, path: str, limit: str, more: dict[str, Any]
+) -> None:
+    said = {"input": "hello"} if path == "/v1/responses" else {"messages": [{"role": "user", "content": "hello"}]}
+    host.fault = Fault("silent")
+    with GatewayServer(drain=0.3) as house, ThreadPoolExecutor(1) as pool:
+        body = {"model": "cloud:cloud/strong", "stream": True, limit: 50, **said, **more}
+        asking = pool.submit(house.post, path, body)
+        until(lambda: host.attempts)
+        house.loop.call_soon_threadsafe(house.gateway.stop)
+        found = asking.result(20)
+    assert found.status_code == 503 and "the server is stopping" in found.json()["error"]["message"]
