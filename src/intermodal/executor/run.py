@@ -107,6 +107,7 @@ class PlanRun:
         self._started = world.clock() - (0.0 if tried is None else tried.seconds)
         self._finished: Finished | None = None
         self._committed = False
+        self._endpoint = plan.chosen.endpoint  # of the route in progress
         self._waiting_events: list[Event] = []  # events of the clean-up that found the queue full
         self._too_long: list[Reroute] = []  # endpoints for which the prompt was too long
         deadline = request.policy.deadline
@@ -189,7 +190,7 @@ class PlanRun:
         with anyio.move_on_after(left) as scope:
             await self._run_routes()
         if scope.cancelled_caught:
-            raise deadline_error(limit, self._plan.chosen.endpoint)
+            raise deadline_error(limit, self._endpoint)
 
     async def _run_routes(self) -> None:
         """Run the chosen route, then fallbacks or replanned routes. Raises the error of the last one if none answers.
@@ -242,6 +243,7 @@ class PlanRun:
                 route_fields = state.egress.switch_route(candidate)
                 await self._emit(Rerouted(after=candidate.id, endpoint=candidate.endpoint, **route_fields))
             self._caller.others = tuple(waiting)
+            self._endpoint = candidate.endpoint
             try:
                 self._finished = await run_to_answer(RouteRun(candidate, state, self._ledger, self._started, replanner))
                 return None

@@ -214,3 +214,34 @@ async def test_a_deadline_is_reported_to_a_reader_that_is_behind(tmp_path: Path)
         await transport.aclose()
         assert bench.states() == ["estimated"]
         assert len([event for event in seen if isinstance(event, AttemptFailed)]) == 1
+
+
+async def test_a_deadline_that_passes_after_a_failover_names_the_endpoint_that_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline passes once the second endpoint, which is silent, has been called."""
+    scopes, limits = list[anyio.CancelScope](), anyio.move_on_after
+
+    def limited(seconds: float | None, **more: bool) -> anyio.CancelScope:
+        scope = limits(seconds, **more)
+        scopes.extend([scope] if seconds and seconds > 3000 else [])
+        return scope
+
+    monkeypatch.setattr(anyio, "move_on_after", limited)
+    with FakeHost(answer=ANSWER) as host:
+        refuses, silent = host.endpoint("m-fault-key"), host.endpoint("n-fault-silent")
+        bench, transport = Bench(tmp_path, endpoints=(refuses, silent)), Transport()
+        request, opened = asked("?", policy=Policy(deadline=3600.0))
+        routes = plan(route(say(refuses)), route(say(silent)))
+
+        async def passes() -> None:
+            await until(lambda: len(host.attempts) == 2)
+            scopes[0].cancel()
+
+        passing = asyncio.create_task(passes())
+        with pytest.raises(errors.CallError, match="took longer than the deadline") as late:
+            async for _ in run(routes, request, opened, bench.world(transport)):
+                pass
+        await passing
+        await transport.aclose()
+    assert late.value.where == silent.id

@@ -69,7 +69,7 @@ def answer_notes(
 
 
 def deadline_error(seconds: float, endpoint: str) -> CallError:
-    """Return the error of a run that exceeded its deadline. ``endpoint``: of the planned route."""
+    """Return the error of a run that exceeded its deadline. ``endpoint``: of the route in progress."""
     return CallError(
         f"took longer than the deadline of {seconds:g} s",
         where=endpoint,
