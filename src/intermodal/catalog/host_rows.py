@@ -608,6 +608,8 @@ def _config_error(message: str, cls: type[Any], where: str, place: str) -> Confi
         field_names = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_fields__]
         close = difflib.get_close_matches(unknown[1], field_names, n=1, cutoff=0.8)
         todo = f"did you mean {close[0]}?" if close else f"keys are {', '.join(sorted(set(field_names)))}"
+        if unknown[1] in cls.__struct_fields__:  # it stands in a table of the row
+            todo = f"it belongs in [{place}]" if place else "it belongs at the top level"
         if is_secret_field(unknown[1]) and "key_env" in field_names:
             todo = "name the environment variable that holds it as key_env; keys are not written here"
         return ConfigError(f"unknown key {unknown[1]} in {table}", where=where, todo=todo, key=(*key, unknown[1]))

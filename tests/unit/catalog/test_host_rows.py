@@ -96,6 +96,8 @@ def test_a_tier_by_size_never_claims_the_frontier() -> None:
         ({"base_ur": "x"}, "unknown key base_ur in [hosts.box]; did you mean base_url?"),
         ({"models": [{"id": "a/b", "contxt": 1}]},
          "unknown key contxt in [hosts.box] at models[0]; did you mean context?"),
+        ({"models": [{"id": "acme/m1", "forced_json": True}]},
+         "unknown key forced_json in [hosts.box] at models[0]; it belongs in [hosts.box]"),
         ({"models": [{"served_as": "b"}]}, "[hosts.box] at models[0] lacks id"),
         ({"zone": "near"}, "wrong value in [hosts.box] at zone: must be one of machine, network, internet, not 'near'"),
         ({"speed": {"decode": [1, 2]}}, "wrong value in [hosts.box] at speed.decode"),
