@@ -10,7 +10,6 @@ from intermodal.core.content import Opaque, Part, Reasoning, Refusal, Text, Tool
 from intermodal.events import Thought
 from intermodal.executor.drivers.interface import CallResult
 from intermodal.protocols.calls import (
-    Finish,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
@@ -21,7 +20,7 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
-from intermodal.protocols.conversation import TurnBuilder
+from intermodal.protocols.conversation import AssistantTurn, TurnBuilder
 from intermodal.protocols.openai_chat import codec as openai_chat_codec
 
 
@@ -35,7 +34,6 @@ class ChatAnswer:
         self._refusal: list[str] = []
         self._speech: list[bytes] = []
         self._candidates: tuple[tuple[str, float], ...] = ()
-        self._reason = self._stop_sequence = ""
         for event in events:
             self.add(event)
 
@@ -51,8 +49,6 @@ class ChatAnswer:
             self._refusal.append(event.text)
         elif isinstance(event, WireUsage):
             self.usage = event
-        elif isinstance(event, Finish):
-            self._reason, self._stop_sequence = event.reason, event.stop_sequence
 
     def stopped_for_loop(self, other_output: str) -> CallResult:
         """Return an answer that was stopped for repeating itself. ``other_output``: output other than its text."""
@@ -64,17 +60,17 @@ class ChatAnswer:
         ``other_output``: output other than its text, if it was stopped at a token limit that its host ignored.
         ``stop_reason``: why it ended then.
         """
-        overran = other_output is not None
+        overran, turn = other_output is not None, self._turn.build()
         usage = self.usage
         if self._speech and usage.audio_tokens is None:
             # Speech costs more than text: the whole answer counts as speech until its host reports the two separately.
             usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
         return CallResult(
-            text="".join(self._text), refusal="".join(self._refusal), finish_reason=stop_reason or self._reason,
-            stop_sequence="" if overran else self._stop_sequence, overran=overran, beside=other_output or "",
+            text="".join(self._text), refusal="".join(self._refusal), finish_reason=stop_reason or turn.finish,
+            stop_sequence="" if overran else turn.stop_sequence, overran=overran, beside=other_output or "",
             candidates=self._candidates,
             pcm=b"".join(self._speech), rate=openai_chat_codec.SPEECH_RATE if self._speech else 0, usage=usage,
-            parts=() if overran else _turn_parts(self._turn),
+            parts=() if overran else _turn_parts(turn),
         )  # fmt: skip
 
 
@@ -85,11 +81,11 @@ def read_thought(event: WireEvent) -> Thought | None:
     return Thought(wire=event.wire, body=event.body) if isinstance(event, OpaqueBlock) else None
 
 
-def _turn_parts(turn: TurnBuilder) -> tuple[Part, ...]:
+def _turn_parts(turn: AssistantTurn) -> tuple[Part, ...]:
     """Return the model's output in parts if it is more than text: tool calls, a refusal, and blocks that must be sent
     back unchanged; () for text only.
     """
-    parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.build().parts)
+    parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.parts)
     history_parts = tuple(part for part in parts if isinstance(part, (Text, ToolCall, Reasoning, Refusal, Opaque)))
     return (
         history_parts

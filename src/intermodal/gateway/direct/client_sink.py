@@ -145,7 +145,7 @@ class ClientSink:
         reservation = ledger.admit_now(self._asked.key, self._planned.claim)
         if reservation is None or isinstance(reservation, QuotaRefusal):
             return False
-        self._hold(reservation)
+        self._hold(ledger, reservation)
         return True
 
     async def admit(self) -> ShortenedCall | None:
@@ -155,17 +155,17 @@ class ClientSink:
         """
         ledger = self._context.ledger
         if ledger is not None:
-            self._hold(await self._reserve(ledger))
+            self._hold(ledger, await self._reserve(ledger))
         self._asked.sent, self._asked.counted = 1, True
         return self._shortened
 
-    def _hold(self, reservation: QuotaReservation) -> None:
+    def _hold(self, ledger: QuotaManager, reservation: QuotaReservation) -> None:
         """Hold the reservation. If this process is killed, the key is charged what the row of the call says: the
         reservation covers the dearest fallback, too."""
         self._given = reservation
         bound = self._planned.bound if self._shortened is None else self._shortened.bound
-        if bound is not None and self._context.ledger is not None:
-            self._context.ledger.expose(reservation, bound.usd, bound.tokens.total, is_taken=True)
+        if bound is not None:
+            ledger.expose(reservation, bound.usd, bound.tokens.total, is_taken=True)
 
     async def _reserve(self, ledger: QuotaManager) -> QuotaReservation:
         key, claim = self._asked.key, self._planned.claim

@@ -36,6 +36,7 @@ _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
     errors.UnsupportedModality: (400, "invalid_request_error", "invalid_request_error"),
     errors.RequestTooLarge: (413, "invalid_request_error", "request_too_large"),
     errors.ContextExceeded: (400, "invalid_request_error", "invalid_request_error"),
+    SchemaRefused: (400, "invalid_request_error", "invalid_request_error"),
     errors.UnknownModel: (404, "invalid_request_error", "not_found_error"),
     errors.UsageError: (400, "invalid_request_error", "invalid_request_error"),
     errors.NoRoute: (400, "invalid_request_error", "invalid_request_error"),
@@ -123,11 +124,8 @@ def error_response(error: BaseException) -> ErrorResponse:
         openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
         message, about = str(error), vars(error).get("about", {})
         return ErrorResponse(status=error.status, openai=openai, anthropic=anthropic, message=message, about=about)
-    row = (
-        _ANSWERS[ValueError]
-        if _is_wrong_request(error)
-        else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
-    )
+    wrong = type(error) is errors.CallError and error.status in _WRONG and error.retry == "never"
+    row = _ANSWERS[ValueError] if wrong else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
     is_own_error = isinstance(error, (errors.IntermodalError, ValueError))
     message = (
         str(error.wording_for("http") if isinstance(error, errors.IntermodalError) else error)
@@ -138,12 +136,6 @@ def error_response(error: BaseException) -> ErrorResponse:
     return ErrorResponse(
         status=row[0], openai=row[1], anthropic=row[2], message=message, code=_code(error), about=about
     )
-
-
-def _is_wrong_request(error: BaseException) -> bool:
-    """Return True if the host found the request itself wrong, its schemas included."""
-    refused = type(error) in (errors.CallError, SchemaRefused)
-    return refused and isinstance(error, errors.CallError) and error.status in _WRONG and error.retry == "never"
 
 
 def _code(error: BaseException) -> str:
