@@ -251,9 +251,7 @@ class PlanRun:
                 routes = await replanner.replan_routes(again.surprise, candidate, state)
                 waiting = list(routes) or [candidate, *waiting]
             except (Reroute, errors.BudgetExceeded) as failure:
-                last_resort = isinstance(failure, Reroute) and isinstance(failure.error, errors.NoContentFound)
-                may_replan = not (last_resort and waiting)  # a fallback may look at what was only read
-                routes = await self._replanned_routes(failure, candidate, state, replanner) if may_replan else ()
+                routes = await self._replanned_routes(failure, candidate, state, replanner, waiting)
                 if routes:
                     waiting = list(routes)
                 elif isinstance(failure, Reroute) and failure.passed_over:
@@ -297,17 +295,19 @@ class PlanRun:
         return True
 
     async def _replanned_routes(
-        self, failure: Reroute | errors.BudgetExceeded, candidate: Candidate, state: RunState, replanner: Replanner
-    ) -> tuple[Candidate, ...]:
-        """Return routes that were planned again after a limit was exceeded.
+        self, failure: Reroute | errors.BudgetExceeded, candidate: Candidate, state: RunState, replanner: Replanner,
+        waiting: list[Candidate],
+    ) -> tuple[Candidate, ...]:  # fmt: skip
+        """Return routes that were planned again after a limit was exceeded, or nothing was found to read.
 
-        Returns () if the failure is not a limit, or no other route exists.
+        Returns () if the failure is neither, or no other route exists, or one in ``waiting`` may look at what was only
+        read.
         """
         if isinstance(failure, Reroute):
             failure.with_traceback(None)  # its frames refer to the failure, and both to the request
             if _exceeded_context(failure) and failure.sent:
                 self._too_long.append(failure)
-        surprise = self._replan_reason(failure)
+        surprise = None if waiting and _found_nothing(failure) else self._replan_reason(failure)
         if surprise is None or not replanner.should_replan(surprise):
             return ()
         found = await replanner.replan_routes(surprise, candidate, state)
@@ -340,8 +340,7 @@ class PlanRun:
         if self._committed or isinstance(error, AllowanceExceeded) or not (taught or isinstance(error, limits)):
             return None
         what = f"{error.where}: {error.what}" if error.where else error.what
-        empty = isinstance(error, errors.NoContentFound)
-        return ReplanReason(step=error.step, reason=what, blocked=True, nothing_read=empty)
+        return ReplanReason(step=error.step, reason=what, blocked=True, nothing_read=_found_nothing(failure))
 
     async def _emit(self, event: Event) -> None:
         self._committed |= isinstance(event, Committed)
@@ -421,8 +420,7 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState,
 
     If a prompt was too long, the fallback also needs a larger context window.
     """
-    called = [failure for failure in failures if not isinstance(failure.error, errors.NoContentFound)]
-    failed = {(failure.endpoint, failure.op) for failure in called}
+    failed = {(failure.endpoint, failure.op) for failure in failures if not _found_nothing(failure)}
     unreachable = {failure.endpoint for failure in failures if isinstance(failure.error, errors.Unreachable)}
     todo = [step for step in candidate.steps if isinstance(step, Call) and step.id not in state.products]
     if any((step.endpoint, step.op) in failed or step.endpoint in unreachable for step in todo):
@@ -433,6 +431,11 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState,
         if _exceeded_context(failure) and before and after and (after.context or math.inf) <= (before.context or 0):
             return False
     return True
+
+
+def _found_nothing(failure: Reroute | errors.BudgetExceeded) -> bool:
+    """Return True if no text was found in the images and pages, so that the route's endpoint was not called."""
+    return isinstance(failure, Reroute) and isinstance(failure.error, errors.NoContentFound)
 
 
 def _exceeded_context(failure: Reroute) -> bool:
