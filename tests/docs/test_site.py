@@ -18,7 +18,7 @@ def site(tmp_path: Path) -> Path:
     """A folder with the configuration of the site and its pages."""
     (tmp_path / "zensical.toml").write_text((ROOT / "zensical.toml").read_text())
     gathered = [sys.executable, str(ROOT / "scripts" / "docs_site.py"), str(tmp_path / "out" / "site-source")]
-    subprocess.run(gathered, check=True, timeout=120)
+    subprocess.run(gathered, check=True, timeout=300)
     return tmp_path
 
 

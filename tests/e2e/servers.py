@@ -139,7 +139,7 @@ class LlamaServer:
         """As when the system runs out of memory: it is gone, and nothing listens there any more."""
         self.record.close()
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(300)
 
     def row(self, name: str, **more: str) -> str:
         """Its host row, as a user writes it into ``intermodal.toml``. ``more`` are further keys of the model."""
@@ -206,7 +206,7 @@ def _child(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
             assert process.stdout is not None
             address = process.stdout.readline().strip()
             if not address:
-                raise RuntimeError(f"the server did not come up (it ended with {process.wait(10)})")
+                raise RuntimeError(f"the server did not come up (it ended with {process.wait(300)})")
             yield process, int(address.rpartition(":")[2])
         finally:
             process.kill()

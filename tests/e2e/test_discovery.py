@@ -260,7 +260,7 @@ def answering(replies: dict[str, Any], *, slow: float = 0.0, mute: Event | None 
         def do_GET(self) -> None:
             time.sleep(slow)
             if mute is not None and mute.is_set():
-                over.wait(60)
+                over.wait(300)
                 return
             body = json.dumps(replies.get(self.path)).encode()
             self.send_response(200 if self.path in replies else 404)

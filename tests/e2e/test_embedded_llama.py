@@ -32,7 +32,7 @@ async def models() -> AsyncIterator[EmbeddedRuntimes]:
 
 async def post(served: ChatServer, body: dict[str, Any], *, key: str | None = None) -> httpx.Response:
     headers = {"authorization": f"Bearer {served.key if key is None else key}"} if key != "" else {}
-    async with httpx.AsyncClient(timeout=60, headers=headers) as client:
+    async with httpx.AsyncClient(timeout=300, headers=headers) as client:
         return await client.post(f"{served.base_url}/chat/completions", json=body)
 
 
@@ -72,7 +72,7 @@ async def test_the_second_call_finds_it_up(models: EmbeddedRuntimes) -> None:
 async def test_without_the_key_nobody_else_on_the_machine_can_use_it(models: EmbeddedRuntimes, key: str) -> None:
     served = await models.chat_url(SMOLLM2)
     assert (await post(served, asked("hello"), key=key)).status_code == 401
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=300) as client:
         for path in ("/slots", "/props", "/v1/models", "/tokenize"):
             response = await client.get(served.base_url.removesuffix("/v1") + path)
             assert response.status_code in (401, 404), path

@@ -68,8 +68,9 @@ def real(server: LlamaServer, tools: list[dict[str, Any]]) -> int:
     """Tokens of the whole prompt, as the server itself counts them."""
     root = server.base_url.removesuffix("/v1")
     asked = {"messages": [{"role": "user", "content": ASKED}], "tools": tools}
-    prompt = httpx.post(f"{root}/apply-template", json=asked).json()["prompt"]
-    return len(httpx.post(f"{root}/tokenize", json={"content": prompt, "parse_special": True}).json()["tokens"])
+    with httpx.Client(base_url=root, timeout=300) as http:
+        prompt = http.post("/apply-template", json=asked).json()["prompt"]
+        return len(http.post("/tokenize", json={"content": prompt, "parse_special": True}).json()["tokens"])
 
 
 def explained(house: GatewayServer, **more: Any) -> dict[str, Any]:

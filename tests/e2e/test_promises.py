@@ -222,7 +222,7 @@ def test_interrupting_stops_an_answer_and_settles_the_store(media: Path, own_hom
     assert process.stdout is not None
     process.stdout.read(1)  # the answer has begun
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     assert process.returncode == 130
     with sqlite3.connect(own_home / "data" / "store.sqlite3") as store:
         states = {row[0] for row in store.execute("select state from attempts")}

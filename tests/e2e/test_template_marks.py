@@ -34,7 +34,7 @@ def test_llama_cpp_takes_user_defined_tokens_from_a_text_even_without_special_on
 
         def count(text: str) -> int:
             asked = {"content": text, "parse_special": False}
-            return len(httpx.post(f"{url}/tokenize", json=asked).json()["tokens"])
+            return len(httpx.post(f"{url}/tokenize", json=asked, timeout=300).json()["tokens"])
 
         assert count("<think>") == 1 < count("<|im_end|>") and count(special_tokens().break_tokens("<think>")) > 1
 

@@ -50,7 +50,7 @@ def random_texts(count: int) -> list[str]:
 
 async def test_ids_equal_those_of_llama_cpp(served: ChatServer, vocabularies: TokenCounter) -> None:
     url = served.base_url.removesuffix("/v1") + "/tokenize"
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {served.key}"}) as client:
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {served.key}"}, timeout=300) as client:
         for text in (*TEXTS, *random_texts(200)):
             theirs = (await client.post(url, json={"content": text})).json()["tokens"]
             assert vocabularies.encode("smollm2", text) == theirs, ascii(text)
@@ -59,7 +59,7 @@ async def test_ids_equal_those_of_llama_cpp(served: ChatServer, vocabularies: To
 
 async def test_a_prompt_counts_as_the_server_bills_it(served: ChatServer, vocabularies: TokenCounter) -> None:
     text = "What does the caller want, and does the invoice agree?"
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {served.key}"}, timeout=60) as client:
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {served.key}"}, timeout=300) as client:
         body = {"messages": [{"role": "user", "content": text}], "max_tokens": 1}
         usage = (await client.post(f"{served.base_url}/chat/completions", json=body)).json()["usage"]
     framed = (

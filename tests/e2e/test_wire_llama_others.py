@@ -180,7 +180,7 @@ def behind_the_door(base_url: str, attempt: Attempt) -> str:
     request = urllib.request.Request(
         f"{base_url}/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=60) as reply:
+    with urllib.request.urlopen(request, timeout=300) as reply:
         return str(json.loads(reply.read())["choices"][0]["message"]["content"])
 
 

@@ -33,13 +33,13 @@ def served(path: Path) -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.stdin.close()
-            process.wait(10)
+            process.wait(300)
 
 
 @contextmanager
 def llama_cpp(path: Path) -> Iterator[Callable[[str], list[int]]]:
     """Its own ids of a text."""
-    with served(path) as url, httpx.Client() as client:
+    with served(path) as url, httpx.Client(timeout=300) as client:
 
         def ids(text: str) -> list[int]:
             found: list[int] = client.post(f"{url}/tokenize", json={"content": text}).json()["tokens"]

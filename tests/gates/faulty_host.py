@@ -44,7 +44,7 @@ class Halves(tuple[bytes, bytes]):
 
     def __iter__(self) -> Iterator[bytes]:
         yield self[0]
-        assert self.arrived.wait(30)
+        assert self.arrived.wait(300)
         yield self[1]
 
 

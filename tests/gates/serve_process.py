@@ -31,7 +31,7 @@ class Served:
             self.child = subprocess.Popen(
                 [sys.executable, "-m", "intermodal.cli.main", "serve", "--port", "0"], stderr=said, env=env
             )
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while "serving at" not in (line := log.read_text()):
             assert self.child.poll() is None and time.monotonic() < end, line
             time.sleep(0.02)
@@ -44,7 +44,7 @@ class Served:
         tree = {"model": "cloud/strong", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
         sent = {"authorization": f"Bearer {key}", **{name.replace("_", "-"): said for name, said in headers.items()}}
         return httpx.post(
-            f"{self.url}/v1/chat/completions", json=tree, headers=sent, timeout=60, trust_env=False, verify=PLAIN
+            f"{self.url}/v1/chat/completions", json=tree, headers=sent, timeout=300, trust_env=False, verify=PLAIN
         )
 
     def end(self, number: int = signal.SIGTERM, seconds: float = 30) -> None:
@@ -56,7 +56,7 @@ class Served:
 
     def gauge(self, name: str) -> float:
         """A number of ``/metrics``, which counts who asks for it among ``connections``."""
-        text = httpx.get(f"{self.url}/metrics", timeout=30, trust_env=False, verify=PLAIN).text
+        text = httpx.get(f"{self.url}/metrics", timeout=300, trust_env=False, verify=PLAIN).text
         found = re.search(rf"^intermodal_{name} (\S+)$", text, re.MULTILINE)
         assert found is not None, text
         return float(found[1])

@@ -181,7 +181,7 @@ async def test_d13_damaged_documents_are_answered_or_refused(worker: MediaWorker
         data = originals[name]
         packed = data[:2] == b"PK" and chance.random() < 0.7
         broken = damaged_inside(data, chance) if packed else damaged(data, chance)
-        with anyio.fail_after(60):
+        with anyio.fail_after(300):
             try:
                 await taken(worker, name, broken)
                 answered += 1

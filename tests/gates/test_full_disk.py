@@ -90,7 +90,7 @@ def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyHost
 
 class Client:
     def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=300, trust_env=False)
 
     def ask(self, model: str, **more: object) -> httpx.Response:
         tree = {"model": f"cloud/{model}", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
@@ -108,7 +108,7 @@ def test_a_full_disk_stops_what_costs_money_and_nothing_else(disk: Disk, wall: F
             assert client.ask("strong", **wishes).status_code == client.ask("free", **wishes).status_code == 200
             paid, free = paid + 1, free + 1
         disk.fill(served)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while (found := client.ask("strong")).status_code == 200:  # room that is there already is used up first
             assert time.monotonic() < end
             paid += 1
@@ -128,7 +128,7 @@ def test_a_full_disk_stops_what_costs_money_and_nothing_else(disk: Disk, wall: F
         assert slowest < 5, "nobody waits for a disk that is full"
         assert wall.asked("cloud/strong") == paid, "what was refused was not sent"
         disk.free(served)
-        end = time.monotonic() + 15
+        end = time.monotonic() + 300
         while client.ask("strong").status_code != 200:
             assert time.monotonic() < end
             time.sleep(0.1)

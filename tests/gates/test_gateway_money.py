@@ -87,7 +87,7 @@ def test_C1_a_budget_for_twenty_answers_takes_twenty_at_once(host: FakeHost, ser
     host.answer = "word " * 100
     first = both[0].chat(free)
     plan = httpx.get(
-        f"{both[0].url}/v1/plans/{first.headers['x-intermodal-plan']}", timeout=60, trust_env=False, verify=PLAIN,
+        f"{both[0].url}/v1/plans/{first.headers['x-intermodal-plan']}", timeout=300, trust_env=False, verify=PLAIN,
         headers={"authorization": f"Bearer {free}"},
     ).json()["plan"]  # fmt: skip
     most = plan["chosen"]["total"]["cost"]["high"]
@@ -95,7 +95,7 @@ def test_C1_a_budget_for_twenty_answers_takes_twenty_at_once(host: FakeHost, ser
     enough = threading.Event()
 
     def together(attempt: Attempt) -> str:
-        enough.wait(60)
+        enough.wait(300)
         return "word " * 100
 
     host.answer = together
@@ -106,14 +106,14 @@ def test_C1_a_budget_for_twenty_answers_takes_twenty_at_once(host: FakeHost, ser
     ]
     for thread in asking:
         thread.start()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while len(host.attempts) + len(found) < 30:
         assert time.monotonic() < end, (len(host.attempts), len(found))
         time.sleep(0.02)
     at_once = len(host.attempts)
     enough.set()
     for thread in asking:
-        thread.join(60)
+        thread.join(300)
     assert at_once == 20 and [each.status_code for each in found].count(200) == 20
     for served in both:
         served.end()
@@ -141,12 +141,12 @@ def test_C2_a_server_that_is_killed_leaves_its_open_call_at_the_upper_bound(
 
     open_call = threading.Thread(target=left_alone, daemon=True)
     open_call.start()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while len(host.attempts) < 2:
         assert time.monotonic() < end
         time.sleep(0.02)
     served.end(signal.SIGKILL)
-    open_call.join(30)
+    open_call.join(300)
     host.fault = None
     again = serve()
     booked = spending("app")

@@ -222,7 +222,7 @@ def test_F3_what_it_holds_stays_flat_under_mixed_load(tmp_path: Path, own_home: 
             assert load.met["answered"] > total * 0.7 and load.met["failed"] and load.met["cut"] == 0, load.met
             left = load.met["left before the head"] + load.met["left after the head"]
             assert 0.02 * total < left < 0.1 * total
-            assert served.settles(baseline + 22, 15), f"{served.sockets} sockets, {baseline} before"
+            assert served.settles(baseline + 22, 300), f"{served.sockets} sockets, {baseline} before"
             assert served.gauge("held_bytes") == 0
             assert served.gauge("tasks") <= tasks + 4, "tasks stay when nothing is asked"
             found = states(own_home)

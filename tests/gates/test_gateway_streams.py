@@ -81,7 +81,7 @@ class Gate(NamedTuple):
 
     def asks(self, client: Client, model: str, headers: dict[str, str] | None = None, **more: Any) -> tuple[int, bytes]:
         """Status and body, however it comes."""
-        with httpx.Client(timeout=60, trust_env=False, verify=PLAIN, headers=headers) as http:
+        with httpx.Client(timeout=300, trust_env=False, verify=PLAIN, headers=headers) as http:
             found = http.post(f"{self.served.url}{client.path}", json=client.body(model, **more))
             return found.status_code, found.content
 
@@ -324,7 +324,7 @@ def test_time_in_which_the_gateway_itself_stood_still_is_held_against_no_host(ga
     asked = gate.asked["first-0"]
     with ThreadPoolExecutor(len(CLIENTS)) as pool:
         asking = [pool.submit(one, number, client) for number, client in enumerate(CLIENTS.values())]
-        end = time.monotonic() + 30
+        end = time.monotonic() + 300
         while any(gate.asked[f"first-{number}"] <= asked * (number == 0) for number in range(len(CLIENTS))):
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -358,7 +358,7 @@ def _left(gate: Gate, client: Client, moment: str, number: int, name: str) -> fl
                     assert piece, found
                     found += piece
             else:
-                end = time.monotonic() + 30
+                end = time.monotonic() + 300
                 while _hit(gate, name) is None and time.monotonic() < end:
                     time.sleep(0.002)
         if random.Random(name).random() < 0.5:  # by a reset as well
@@ -390,7 +390,7 @@ def test_B5_a_client_that_leaves_ends_its_call_and_its_row(gate: Gate, full_gate
         if moment in ("head", "upload"):
             return
         hit = _hit(gate, name)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 300
         while hit is None or hit.left is None:
             assert time.monotonic() < end, f"the host of {job} still works for nobody"
             time.sleep(0.005)
@@ -398,9 +398,9 @@ def test_B5_a_client_that_leaves_ends_its_call_and_its_row(gate: Gate, full_gate
         late.append(hit.left - left)
 
     each(work, one)
-    assert gate.served.settles(SIDE_BY_SIDE + 12, 10)
+    assert gate.served.settles(SIDE_BY_SIDE + 12, 300)
     assert gate.served.gauge("held_bytes") == 0
-    end = time.monotonic() + 5
+    end = time.monotonic() + 300
     while sum((found := states(gate.home)).values()) < len(late) and time.monotonic() < end:
         time.sleep(0.05)  # rows of what was passed on are written together
     assert sum(found.values()) == len(gate.wall.hits) == len(late), "a row for each call, and no other"
@@ -454,7 +454,7 @@ def test_B6_no_connection_stays_with_who_left_or_failed(gate: Gate, full_gates: 
         list(pool.map(one, calls))
     assert told == {"left": aborts + SIDE_BY_SIDE // 2, "failed": aborts + SIDE_BY_SIDE // 2}
     # One client; connections to the host close when they were unused for a few seconds.
-    assert gate.served.settles(baseline + 1, 60), gate.served.sockets
+    assert gate.served.settles(baseline + 1, 300), gate.served.sockets
     assert gate.served.gauge("connections") == 1, "only who asks for it"
     assert gate.served.gauge("tasks") <= tasks and gate.served.gauge("held_bytes") == 0
     hits = gate.wall.hits[before:]
@@ -468,7 +468,7 @@ def test_B6_no_connection_stays_with_who_left_or_failed(gate: Gate, full_gates: 
     gate.plays.clear()
     heard = gate.hears(CLIENTS["chat"], "by-openai:cloud/by-openai-2")
     assert heard.succeeded and heard.text == "".join(OTHER)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while sum((rows := states(gate.home)).values()) < len(gate.wall.hits) and time.monotonic() < end:
         time.sleep(0.05)  # rows of what was passed on are written together
     assert sum(rows.values()) == len(gate.wall.hits) and not rows["reserved"] + rows["sent"], rows
@@ -507,7 +507,7 @@ def test_B7_slow_readers_hold_no_memory(gate: Gate, full_gates: bool) -> None:
     assert grown < readers * (200 << 10) + (10 << 20), f"{grown / (1 << 20):.0f} MiB for {readers} readers"
     for line in lines:
         line.close()
-    assert gate.served.settles(60, 10)
+    assert gate.served.settles(60, 300)
 
 
 @pytest.mark.parametrize("gate", [(30.0, 30.0, "[serve]\ndrain = 3.0\n")], indirect=True)
@@ -526,21 +526,21 @@ def test_B8_who_is_on_the_way_ends_and_who_comes_is_told(gate: Gate, full_gates:
 
     with ThreadPoolExecutor(streams) as pool:
         asking = [pool.submit(one, n) for n in range(streams)]
-        end = time.monotonic() + 30
+        end = time.monotonic() + 300
         while len(gate.wall.hits) < streams:
             assert time.monotonic() < end
             time.sleep(0.02)
         time.sleep(0.3)
         gate.served.child.send_signal(signal.SIGTERM)
         time.sleep(0.3)
-        with httpx.Client(timeout=10, trust_env=False, verify=PLAIN) as http:
+        with httpx.Client(timeout=300, trust_env=False, verify=PLAIN) as http:
             late = http.post(
                 f"{gate.served.url}/v1/chat/completions", json=clients[0].body("by-openai:cloud/by-openai-1")
             )
         assert late.status_code == 503 and int(late.headers["retry-after"]) > 0
         for each_asked in asking:
             each_asked.result()
-    gate.served.child.wait(20)
+    gate.served.child.wait(300)
     assert gate.served.child.returncode == 0
     for n, heard in found.items():
         if n % 2:

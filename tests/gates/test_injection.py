@@ -132,7 +132,7 @@ class Rendered:
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
 
     def _post(self, path: str, tree: dict[str, Any]) -> dict[str, Any]:
-        reply = httpx.post(self._root + path, json=tree, headers=self._headers, timeout=60)
+        reply = httpx.post(self._root + path, json=tree, headers=self._headers, timeout=300)
         found: dict[str, Any] = reply.raise_for_status().json()
         return found
 

@@ -73,7 +73,7 @@ def ask(served: Served, key: str, content: str, **more: Any) -> httpx.Response:
     tree = {"model": "cloud/strong", "max_tokens": 1000, "messages": [{"role": "user", "content": content}], **more}
     headers = {"authorization": f"Bearer {key}"}
     return httpx.post(
-        f"{served.url}/v1/chat/completions", json=tree, headers=headers, timeout=60, trust_env=False, verify=PLAIN
+        f"{served.url}/v1/chat/completions", json=tree, headers=headers, timeout=300, trust_env=False, verify=PLAIN
     )
 
 
@@ -104,7 +104,7 @@ def test_a_killed_gateway_charges_what_was_sent_and_may_be_paid(by: str, host: H
             most = plan.json()["plan"]["chosen"]["total"]["cost"]["high"]
         for thread in asking:
             thread.start()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while any(host.asked.get(course, 0) < len(plays) for course, (plays, _) in COURSES.items()):
             assert time.monotonic() < end, host.asked
             time.sleep(0.02)
@@ -112,7 +112,7 @@ def test_a_killed_gateway_charges_what_was_sent_and_may_be_paid(by: str, host: H
     finally:
         served.end(signal.SIGKILL)
     for thread in asking:
-        thread.join(30)
+        thread.join(300)
     following = Served(tmp_path / "following.log")
     try:
         assert following.chat(secrets["sent"]).status_code == 200
@@ -143,14 +143,14 @@ def test_a_killed_call_charges_its_key_what_its_row_says_and_not_a_dearer_fallba
     asking = threading.Thread(target=left_alone, daemon=True)
     try:
         asking.start()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not host.asked.get("sent", 0):
             assert time.monotonic() < end
             time.sleep(0.02)
         time.sleep(1.0)  # longer than a lease takes to be written
     finally:
         served.end(signal.SIGKILL)
-    asking.join(30)
+    asking.join(300)
     Served(tmp_path / "following.log").end()  # it finds what is left of the other
     (row,) = Store(own_home / "data" / "store.sqlite3").attempts(-1)
     booked = spending("sent")

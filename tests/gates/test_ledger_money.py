@@ -90,7 +90,7 @@ class Process:
         return int(number)
 
     def end(self) -> None:
-        self.child.communicate(timeout=60)
+        self.child.communicate(timeout=300)
 
 
 @pytest.fixture
@@ -288,7 +288,7 @@ def test_a_hundred_requests_at_once_are_all_answered(file: Path) -> None:
     async def work() -> None:
         ledger = QuotaManager(SqliteQuotaStore(file))
         await ledger.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(300):
             made = await asyncio.gather(*(ledger.admit(key, QuotaClaim(cost=0.01, tokens=50)) for _ in range(500)))
         assert all(isinstance(each, QuotaReservation) for each in made)
         for each in made:

@@ -11,6 +11,7 @@ import anyio
 import pytest
 from tests.gates import corpus, films
 from tests.gates.test_media_bombs import PLAYLISTS, fences
+from tests.processor_time import processor_seconds
 
 from intermodal import errors
 from intermodal.media import container, media_limits
@@ -27,11 +28,6 @@ async def worker(media: Path) -> AsyncIterator[MediaWorker]:
     async with MediaWorker() as worker:
         await worker.probe((media / "bigbuckbunny.mp4").read_bytes())
         yield worker
-
-
-def processor_seconds(worker: MediaWorker) -> float:
-    fields = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {

@@ -134,7 +134,7 @@ def test_A10_a_server_without_vision_refuses_a_picture_so_nothing_is_guessed(tex
     content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What is it?"}]
     reply = httpx.post(
         f"{text_server.base_url}/chat/completions",
-        json={"messages": [{"role": "user", "content": content}], "max_tokens": 4}, timeout=60,
+        json={"messages": [{"role": "user", "content": content}], "max_tokens": 4}, timeout=300,
     )  # fmt: skip
     assert reply.status_code >= 400
     text_server.record.forget()

@@ -102,7 +102,7 @@ async def test_c1_parallel_calls_never_reserve_more_than_the_budget(tmp_path: Pa
 
 
 async def test_a12_a_deadline_is_one_for_all_stages(tmp_path: Path) -> None:
-    """Three slow stages under one deadline: the whole run ends in time, not each of them."""
+    """Three slow stages under one deadline: it ends the whole run, not the stage that it passes in."""
     with FakeHost() as host:
         slow = [host.endpoint(f"m{number}-fault-slow-5") for number in range(3)]
         bench = Bench(tmp_path, endpoints=tuple(slow))
@@ -110,8 +110,7 @@ async def test_a12_a_deadline_is_one_for_all_stages(tmp_path: Path) -> None:
         request, opened = asked("?", "a.wav", policy=Policy(deadline=0.8))
         from tests.unit.executor.routes import hear
 
-        began = anyio.current_time()
         with pytest.raises(errors.CallError):
             await bench.run(plan(*(route(hear(1), say(model, "step:hear1r")) for model in slow)), request, opened)
-        assert anyio.current_time() - began < 1.5
+        assert [attempt.model for attempt in host.attempts] in ([], ["m0-fault-slow-5"]), "each has a time of its own"
         assert "reserved" not in bench.states() and "sent" not in bench.states()

@@ -46,7 +46,7 @@ def load(built: Path, port: int, request: bytes, chunks: int, *, requests: int =
     file = built / "request"
     file.write_bytes(request)
     command = [str(built / "load"), str(port), str(file), "1", "20", str(chunks), "0", str(requests)]
-    found: dict[str, int] = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+    found: dict[str, int] = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout)
     return found
 
 

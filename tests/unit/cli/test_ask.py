@@ -386,7 +386,7 @@ def test_ctrl_c_ends_a_run_and_settles_the_store(tmp_path: Path, own_home: Path)
             assert process.stderr is not None
             assert process.stdout.read(4) == b"word"
             process.send_signal(signal.SIGINT)
-            assert process.wait(120) == 130
+            assert process.wait(300) == 130
             assert b"Traceback" not in process.stderr.read()
     store = Store(own_home / "data" / "store.sqlite3")
     assert {attempt.state for attempt in store.attempts()} == {"estimated"}

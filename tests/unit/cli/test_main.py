@@ -24,7 +24,7 @@ COMMAND = (sys.executable, "-m", "intermodal.cli.main")
 
 def shell(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     done: subprocess.CompletedProcess[str] = subprocess.run(  # type: ignore[call-overload]
-        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60, **options
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=300, **options
     )
     return done
 
@@ -184,7 +184,7 @@ def _interrupted_by(verb: subprocess.Popen[bytes], *sent: signal.Signals) -> int
     with verb as process:
         for each in sent:
             process.send_signal(each)
-        code = process.wait(120)
+        code = process.wait(300)
         assert process.stderr is not None
         assert process.stderr.read().strip() == b"intermodal: interrupted"
     return code
@@ -207,7 +207,7 @@ def test_a_verb_under_nohup_goes_on_when_the_terminal_closes(tmp_path: Path) -> 
 def test_a_reader_who_leaves_is_no_error() -> None:
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {' '.join(COMMAND)} completion bash | head -n 1"],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0
     assert "Traceback" not in done.stderr

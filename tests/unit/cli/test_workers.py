@@ -28,7 +28,7 @@ from intermodal.testing import FakeHost, Fault
 pytestmark = pytest.mark.slow
 
 
-def until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
+def until(true: Callable[[], object], what: str, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, what
@@ -70,7 +70,7 @@ class Flock:
         met: dict[str, httpx.Client] = {}
 
         def all_met() -> bool:
-            line = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+            line = httpx.Client(base_url=self.url, timeout=300, trust_env=False)
             self._lines.append(line)
             met.setdefault(line.get("/healthz").headers["x-request-id"].partition("-")[0], line)
             return len(met) == workers
@@ -79,7 +79,7 @@ class Flock:
         return list(met.values())
 
     def counted(self, name: str) -> float:
-        text = httpx.get(f"{self.url}/metrics", timeout=30, trust_env=False).text
+        text = httpx.get(f"{self.url}/metrics", timeout=300, trust_env=False).text
         found = re.search(rf"^intermodal_{re.escape(name)} (\S+)$", text, re.MULTILINE)
         return float(found[1]) if found is not None else 0.0
 
@@ -90,7 +90,7 @@ class Flock:
             if self.child.returncode is None or pid != self.child.pid:
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-        self.child.wait(10)
+        self.child.wait(300)
 
 
 def pid_of(gateway: Flock, line: httpx.Client) -> int:
@@ -199,7 +199,7 @@ def test_keys_their_rates_budgets_and_plans_are_one_over_all_workers(
     assert paid and {each.status_code for each in spent} == {200, 429}
     assert sum(float(each.headers["x-intermodal-cost"]) for each in paid) <= 0.0004
     gateway.child.send_signal(signal.SIGTERM)
-    assert gateway.child.wait(30) == 0
+    assert gateway.child.wait(300) == 0
     (row,) = (each for each in cli("keys", "list", "--json").document["keys"] if each["name"] == "poor")
     (booked,) = (each for each in row["spending"] if each["unit"] == "usd")
     assert booked["spent"] == pytest.approx(sum(float(each.headers["x-intermodal-cost"]) for each in paid), abs=1e-8)
@@ -260,17 +260,17 @@ def test_a_worker_that_hangs_is_replaced_and_its_money_is_settled(
         host.fault = None
         hung = pid_of(gateway, lines[0])
         os.kill(hung, signal.SIGUSR1)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while len(gateway.serving) < 3:  # meanwhile the other one answers
             paid.append(chat(lines[1], headers=headers))
             assert time.monotonic() < end, "it is never replaced"
-        assert asking.result(60) in ("RemoteProtocolError", "ReadError"), "its connections are closed"
+        assert asking.result(300) in ("RemoteProtocolError", "ReadError"), "its connections are closed"
     assert not alive(hung)
     assert f"(process {hung}) has not turned its event loop for" in gateway.said and "sitecustomize.py" in gateway.said
     paid += [chat(line, headers=headers) for line in gateway.lines()]
     assert {each.status_code for each in paid} == {200}
     gateway.child.send_signal(signal.SIGTERM)
-    assert gateway.child.wait(60) == 0
+    assert gateway.child.wait(300) == 0
     (row,) = cli("keys", "list", "--json").document["keys"]
     (booked,) = (each for each in row["spending"] if each["unit"] == "usd")
     assert booked["set_aside"] == 0 and booked["unknown"] > 0, "what was on its way may be paid"
@@ -286,7 +286,7 @@ def test_workers_that_hang_or_are_held_do_not_hold_up_the_end(configured: Path, 
     os.kill(gateway.serving[0], signal.SIGUSR1)
     os.kill(gateway.serving[1], signal.SIGSTOP)
     gateway.child.send_signal(signal.SIGTERM)
-    assert gateway.child.wait(120) == 0, "it did not wait for what cannot end"
+    assert gateway.child.wait(250) == 0, "it did not wait for what cannot end"
     assert gateway.said.count("has not turned its event loop for") == 2
     assert not any(map(alive, gateway.serving))
 
@@ -320,17 +320,17 @@ def test_a_signal_lets_all_workers_end_their_answers(configured: Path, host: Fak
         found = [pool.submit(read, line) for line in lines]
         until(lambda: len(host.attempts) == 2, "not asked")
         gateway.child.send_signal(signal.SIGINT)
-        assert all(each.result(30).endswith(b"data: [DONE]\n\n") for each in found)
-    assert gateway.child.wait(30) == 0
+        assert all(each.result(300).endswith(b"data: [DONE]\n\n") for each in found)
+    assert gateway.child.wait(300) == 0
     assert not any(map(alive, gateway.serving))
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{gateway.url}/healthz", trust_env=False)
+        httpx.get(f"{gateway.url}/healthz", timeout=300, trust_env=False)
 
 
 def test_no_worker_outlives_a_parent_that_is_killed(configured: Path, flock: Flocks) -> None:
     gateway = flock()
     gateway.child.kill()
-    gateway.child.wait(10)
+    gateway.child.wait(300)
     until(lambda: not any(map(alive, gateway.serving)), "orphans", 20)
 
 
@@ -348,7 +348,7 @@ def test_hangup_reads_the_config_again_and_cuts_nobody(configured: Path, host: F
         lines = gateway.lines()  # kept open, and asked again and again until the old workers are gone
         until(lambda: [chat(line).status_code for line in lines] == [200, 200] and len(gateway.serving) == 4,
               "no new workers")  # fmt: skip
-        assert found.result(30).content.endswith(b"data: [DONE]\n\n")
+        assert found.result(300).content.endswith(b"data: [DONE]\n\n")
         time.sleep(2.5)  # longer than those that end stay for who asks nothing
         for line, rest in coming:
             with line:
@@ -415,7 +415,7 @@ def test_a_worker_that_cannot_start_is_tried_again_while_others_serve_and_given_
     configured.write_text(wrong)
     for pid in (gateway.serving[0], gateway.serving[2]):
         os.kill(pid, signal.SIGKILL)
-    assert gateway.child.wait(60) == 1
+    assert gateway.child.wait(300) == 1
     # Which of them is seen last is chance: the young one that was killed, or one that could not start.
     last = r"the last (ended with code 2|was ended by SIGKILL)"
     assert re.search(rf"\d workers in a row died within 10 s of their start, {last}", gateway.said)

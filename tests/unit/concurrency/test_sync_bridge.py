@@ -62,7 +62,7 @@ def test_closing_early_runs_the_generators_clean_up(bridge: SyncBridge) -> None:
     items = bridge.iterate(forever)
     next(items)
     items.close()  # type: ignore[attr-defined]
-    assert cleaned.wait(60)
+    assert cleaned.wait(300)
 
 
 def test_a_client_in_a_forked_child_says_so_instead_of_hanging(bridge: SyncBridge) -> None:

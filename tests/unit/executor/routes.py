@@ -430,7 +430,7 @@ async def until(happened: Callable[[], object]) -> None:
     """Wait for something that others do. How long that takes is none of a test's business, but it has to happen."""
     import anyio
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(300):
         while not happened():
             await anyio.sleep(0.002)
 

@@ -125,7 +125,7 @@ async def test_an_attempt_that_was_not_sent_is_not_reported_as_made(tmp_path: Pa
 async def test_a_timeout_around_the_reader_works(tmp_path: Path, host: FakeHost) -> None:
     async with events_of(tmp_path, host, "m-fault-stall-3") as (bench, events):
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(60) as limit, anyio.create_task_group() as group:
+            async with asyncio.timeout(300) as limit, anyio.create_task_group() as group:
 
                 async def is_over() -> None:
                     await until(lambda: host.attempts)

@@ -102,7 +102,7 @@ async def converted(bench: Bench, host: FakeHost, hall: Hall, cores: int, decode
     bench.media, bench.runtimes = Decoders(hall), Networks(hall, cores)
     request, opened = asked("?", *FILES)
     chosen = rename(route(*STEPS, say(model, *MADE)), cores=cores, decoders=decoders)
-    with anyio.fail_after(60):
+    with anyio.fail_after(300):
         result = await bench.run(plan(chosen), request, opened)
     assert {actual.step for actual in result.actuals} >= {step.id for step in STEPS}
     assert not hall.cores
@@ -121,7 +121,7 @@ async def test_documents_are_parsed_at_the_same_time_on_two_cores(bench: Bench, 
     request, opened = asked("?", "a.pdf", "b.pdf")
     steps = (pages("extract", "1", 1), pages("extract", "1", 2))
     chosen = rename(route(*steps, say(model, "step:extract1", "step:extract2")), cores=2, decoders=2)
-    with anyio.fail_after(60):
+    with anyio.fail_after(300):
         await bench.run(plan(chosen), request, opened)
 
 
@@ -146,7 +146,7 @@ async def test_a_run_that_fails_leaves_nothing_at_work(bench: Bench, host: FakeH
     bench.media, bench.runtimes = Decoders(hall), Broken(hall, 9)
     request, opened = asked("?", *FILES)
     chosen = rename(route(*STEPS, say(model, *MADE)), cores=9, decoders=3)
-    with pytest.raises(errors.InputBroken), anyio.fail_after(60):
+    with pytest.raises(errors.InputBroken), anyio.fail_after(300):
         await bench.run(plan(chosen), request, opened)
     assert not hall.cores
 

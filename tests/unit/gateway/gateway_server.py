@@ -86,13 +86,13 @@ class GatewayServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._up.wait(20)
+        assert self._up.wait(300)
         if self._failed is not None:
             raise self._failed
         # Every answer that comes whole is held against the OpenAPI document.
         hooks = {"response": [contract.hook]}
         self.http = httpx.Client(
-            base_url=self.gateway.url, timeout=60, trust_env=False, event_hooks=hooks, verify=NO_TLS
+            base_url=self.gateway.url, timeout=300, trust_env=False, event_hooks=hooks, verify=NO_TLS
         )
         return self
 
@@ -102,7 +102,7 @@ class GatewayServer:
         self.http.close()
         with suppress(RuntimeError):  # a test stopped it: its loop is closed, perhaps at this very moment
             self.loop.call_soon_threadsafe(self.gateway.stop)
-        self._thread.join(20)
+        self._thread.join(300)
         assert not self._thread.is_alive(), "the gateway did not end"
 
     @property
@@ -146,7 +146,7 @@ class GatewayServer:
             return found
 
 
-def until(true: Callable[[], object], seconds: float = 60.0) -> None:
+def until(true: Callable[[], object], seconds: float = 300.0) -> None:
     """Wait until it is true; fail after ``seconds``."""
     end = time.monotonic() + seconds
     while not true():

@@ -209,7 +209,7 @@ def test_the_gateway_answers_its_clients_from_a_host_of_a_plugin_protocol(
             line = next(line for line in process.stderr if "serving at" in line)
             address = re.findall(r"http://\S+", line)[0]
             body = {"model": "example:example/writer-8b", "messages": [{"role": "user", "content": "How many?"}]}
-            answer = httpx.post(f"{address}/v1/chat/completions", json=body, timeout=60).json()
+            answer = httpx.post(f"{address}/v1/chat/completions", json=body, timeout=300).json()
             assert answer["choices"][0]["message"]["content"] == "Four."
             assert (answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]) == (7, 2)
         finally:

@@ -127,7 +127,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_rows_of_a_killed_process_count_at_their_upper_bound(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(path)], capture_output=True, check=False, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(path)], capture_output=True, check=False, timeout=300)
     assert ended.returncode == -signal.SIGKILL and b"ready" in ended.stdout, ended.stderr
     rows = Store(path).attempts()
     assert [row.state for row in rows] == ["estimated", "estimated"]

@@ -25,13 +25,13 @@ def busy(store: Store) -> Iterator[None]:
 
     def wait() -> None:
         begun.set()
-        assert gate.wait(5)
+        assert gate.wait(300)
 
     held = store.write_in_group(wait)
-    assert begun.wait(5)
+    assert begun.wait(300)
     yield
     gate.set()
-    held.result(5)
+    held.result(300)
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def test_writes_at_once_share_a_commit_and_one_that_is_wrong_is_undone_alone(
         good = [store.write_in_group(lambda: store.reserve(ROW), later=True) for _ in range(3)]
         bad = store.write_in_group(wrong)
     with pytest.raises(ValueError, match="wrong"):
-        bad.result(5)
-    names = {each.result(5) for each in good}
+        bad.result(300)
+    names = {each.result(300) for each in good}
     assert commits[before:] == [False]  # one of them waits for the disk, so all do
     assert {row.id for row in store.attempts(3)} == names
     assert len(store.attempts()) == 4
@@ -83,8 +83,8 @@ def test_a_write_that_the_file_refuses_fails_alone_and_the_others_are_made(tmp_p
     with busy(store):
         good, bad = store.write_in_group(lambda: store.reserve(ROW)), store.write_in_group(refused)
     with pytest.raises(StoreError):
-        bad.result(5)
-    assert [row.id for row in store.attempts()] == [good.result(5)]
+        bad.result(300)
+    assert [row.id for row in store.attempts()] == [good.result(300)]
     store.close()
 
 
@@ -112,7 +112,7 @@ def test_a_write_for_which_no_thread_can_be_started_fails_and_the_next_one_is_ma
     made = store.write_in_group(lambda: store.reserve(ROW))
     for each in refused:
         with pytest.raises(StoreError, match="can't start new thread"):
-            each.result(60)
-    name = made.result(60)
+            each.result(300)
+    name = made.result(300)
     assert [row.id for row in store.attempts()] == [name]
     store.close()

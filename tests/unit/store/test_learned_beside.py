@@ -45,7 +45,7 @@ def end_one(store: Store, number: int, endpoint: str = "e:m", tokens: int = 100)
 def written(store: Store, rows: int) -> None:
     """So many rows, each in a commit that runs share."""
     for number in range(rows):
-        store.write_in_group(lambda number=number: end_one(store, number)).result(30)  # type: ignore[misc]
+        store.write_in_group(lambda number=number: end_one(store, number)).result(300)  # type: ignore[misc]
 
 
 def test_other_processes_write_while_figures_are_worked_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_a_run_does_not_wait_for_the_figures_that_its_end_calls_for(
     last: list[Any] = []
 
     def watched(*given: Any) -> Statistics:
-        ended.append(bool(wait(last, timeout=30).done))
+        ended.append(bool(wait(last, timeout=300).done))
         return _work_out(*given)
 
     monkeypatch.setattr(learned_figures, "of_endpoints", watched)

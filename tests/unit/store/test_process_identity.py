@@ -39,7 +39,7 @@ print(json.dumps(found))
 
 def looked(store: Store, *more: str) -> dict[str, Any]:
     command = [sys.executable, "-c", LOOKS, str(store.path), identity(), *more]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -57,7 +57,7 @@ class Collector:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                collector.release.wait(60)
+                collector.release.wait(300)
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
                 collector.take(self.path, body, dict(self.headers))

@@ -111,7 +111,7 @@ def test_a_failed_attempt_that_no_run_goes_on_from_is_a_span_of_its_own(
             body = json.dumps({"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}]}).encode()
             head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n"
             line.sendall(f"{head}content-type: application/json\r\n\r\n".encode() + body)
-            assert planning.wait(30)
+            assert planning.wait(300)
         until(lambda: not house.gateway.active)
     request = collector.named(DOOR)
     assert request.about["error.type"] == "client_left"

@@ -515,7 +515,7 @@ def test_looks_at_the_same_time_are_one_and_a_busy_worker_is_believed(
 
         return await asyncio.gather(*(readiness(house.gateway.context) for _ in range(20)))
 
-    made = asyncio.run_coroutine_threadsafe(many(), house.loop).result(30)
+    made = asyncio.run_coroutine_threadsafe(many(), house.loop).result(300)
     assert len(decoded) == 1 and all(each == made[0] for each in made)
 
     async def long_job() -> bool:
@@ -526,7 +526,7 @@ def test_looks_at_the_same_time_are_one_and_a_busy_worker_is_believed(
                 await jobs.enter_async_context(media._places)
             return await _decodes(house.gateway.client)
 
-    assert asyncio.run_coroutine_threadsafe(long_job(), house.loop).result(5) is True
+    assert asyncio.run_coroutine_threadsafe(long_job(), house.loop).result(300) is True
 
 
 def test_without_an_endpoint_it_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

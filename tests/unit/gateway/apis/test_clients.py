@@ -274,7 +274,7 @@ def test_a_form_that_is_sent_again_is_known_again(working: openai.OpenAI, host: 
         file = {"file": ("jfk.wav", sound, "audio/wav")}
         again = {"idempotency-key": "once"}
         url = f"{working.base_url}audio/transcriptions"
-        return httpx.post(url, data={"model": model}, files=file, headers=again, timeout=60, trust_env=False)
+        return httpx.post(url, data={"model": model}, files=file, headers=again, timeout=300, trust_env=False)
 
     first, second = asked("cloud/ear"), asked("cloud/ear")
     assert first.status_code == second.status_code == 200, second.text
@@ -318,11 +318,11 @@ def test_what_a_form_says_twice_is_not_chosen_from(
     sound = (media / "jfk.wav").read_bytes()
     said = {"file": sound, "model": b"cloud/ear", "language": b"en", "response_format": b"json"}
     url = f"{working.base_url}audio/transcriptions"
-    found = httpx.post(url, **form(*said.items(), (twice, said[twice])), trust_env=False)
+    found = httpx.post(url, **form(*said.items(), (twice, said[twice])), timeout=300, trust_env=False)
     assert found.status_code == 400 and twice in found.json()["error"]["message"]
     assert host.attempts == []
     more = ("timestamp_granularities[]", b"segment")
-    assert httpx.post(url, **form(*said.items(), more, more), trust_env=False).status_code == 200
+    assert httpx.post(url, **form(*said.items(), more, more), timeout=300, trust_env=False).status_code == 200
 
 
 def test_the_version_is_that_of_ollamas_api_which_clients_compare(house: GatewayServer) -> None:

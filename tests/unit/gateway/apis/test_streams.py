@@ -99,9 +99,9 @@ def test_nothing_of_a_failed_attempt_is_shown(tmp_path: Path, monkeypatch: pytes
 def kept_open(house: GatewayServer, host: FakeHost, comments: int, **headers: str) -> Said:
     """The host answers once there were so many comments: what came, to the end."""
     enough = threading.Event()
-    host.answer = lambda _: WORDS if enough.wait(20) else "too late"
+    host.answer = lambda _: WORDS if enough.wait(300) else "too late"
     text, url = "", f"{house.base_url}/chat/completions"
-    with httpx.stream("POST", url, json=ASKED, headers=headers, timeout=60, trust_env=False) as found:
+    with httpx.stream("POST", url, json=ASKED, headers=headers, timeout=300, trust_env=False) as found:
         for piece in found.iter_text():
             text += piece
             if len(sse(text).comments) >= comments:
@@ -182,7 +182,7 @@ def test_many_who_leave_leave_nothing_behind(house: GatewayServer, host: FakeHos
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     until(lambda: not house.gateway.active and not host._server.connections)
     assert house.gateway.held == 0
     host.fault = None
@@ -222,7 +222,7 @@ def test_stopping_lets_answers_end_and_refuses_new_ones(configured: Path, host: 
         until(lambda: house.gateway.stopping)
         late = house.raw(b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert late.startswith(b"HTTP/1.1 503") and b"retry-after: 5" in late
-        asking.join(60)
+        asking.join(300)
         [found] = answers
         assert sse(found.text).done  # type: ignore[attr-defined]
 
@@ -243,7 +243,7 @@ def test_nobody_who_comes_while_it_stops_is_forgotten(configured: Path) -> None:
         coming.start()
         until(lambda: len(came) > 20)
     leave.set()
-    coming.join(10)
+    coming.join(300)
     for each in came:
         each.close()
     del house
@@ -255,7 +255,7 @@ def test_stopping_tells_those_who_are_cut(configured: Path, host: FakeHost) -> N
     host.fault = Fault("stall", 3)
     with GatewayServer(drain=0.3) as house:
         url, text = f"{house.base_url}/chat/completions", ""
-        with httpx.stream("POST", url, json=ASKED, timeout=60, trust_env=False) as found:
+        with httpx.stream("POST", url, json=ASKED, timeout=300, trust_env=False) as found:
             for piece in found.iter_text():
                 text += piece
                 if "word1" in piece:

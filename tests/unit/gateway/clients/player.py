@@ -76,6 +76,6 @@ class Player:
         try:
             if process is not None and process.stdin is not None:
                 process.stdin.close()
-                process.wait(10)
+                process.wait(300)
         finally:
             self._end()

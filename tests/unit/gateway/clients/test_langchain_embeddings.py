@@ -57,7 +57,7 @@ LINE: list[httpx.Client] = []
 @pytest.fixture(autouse=True)
 def line() -> Iterator[None]:
     """What LangChain sends over, closed afterwards: it closes nothing itself."""
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(timeout=300) as client:
         LINE.append(client)
         yield
     LINE.clear()

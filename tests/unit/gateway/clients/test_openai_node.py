@@ -35,7 +35,7 @@ def test_leaving_a_stream_ends_the_call(openai_node: Player, url: str, host: Fak
     host.answer = "word " * 5
     host.fault = Fault("stall", 2)
     assert openai_node.play("chatLeft", url=url, model=STRONG) == "word"
-    until = time.monotonic() + 10
+    until = time.monotonic() + 300
     while host.attempts[0].client_left is None and time.monotonic() < until:
         time.sleep(0.01)
     assert host.attempts[0].client_left is not None

@@ -84,7 +84,7 @@ def test_ollama_chats_lists_and_shows(house: GatewayServer, host: FakeHost) -> N
 
 
 def test_langchain_asks_streams_parses_and_calls_tools(house: GatewayServer, host: FakeHost) -> None:
-    with warnings.catch_warnings(), httpx.Client(timeout=60) as line:  # it closes no line that it makes itself
+    with warnings.catch_warnings(), httpx.Client(timeout=300) as line:  # it closes no line that it makes itself
         warnings.simplefilter("ignore")  # of its own imports
         from langchain_openai import ChatOpenAI
 

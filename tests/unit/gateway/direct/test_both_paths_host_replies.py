@@ -233,7 +233,9 @@ def test_a_reader_that_is_behind_does_not_lose_the_counts(tmp_path: Path, monkey
                 "model": "cloud/strong", "max_tokens": 25_000, "messages": [{"role": "user", "content": "hello"}],
                 "stream": True, "stream_options": {"include_usage": True},
             }  # fmt: skip
-            with httpx.stream("POST", f"{house.base_url}/chat/completions", json=tree, trust_env=False) as said:
+            with httpx.stream(
+                "POST", f"{house.base_url}/chat/completions", json=tree, timeout=300, trust_env=False
+            ) as said:
                 time.sleep(1.5)
                 said.read()
             assert sse(said.text).events[-1]["usage"]["completion_tokens"] == 5

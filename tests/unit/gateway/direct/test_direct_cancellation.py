@@ -103,7 +103,7 @@ def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
         monkeypatch.setattr("intermodal.gateway.endpoints.chat.plan_request", slow)
         with socket.create_connection(("127.0.0.1", gateway.port)) as line:
             line.sendall(request(stream=False, max_tokens=100))
-            assert at.wait(10)
+            assert at.wait(300)
         until(lambda: clean(house))
         assert len(given_back) == 1
         assert not any(breaker.probing for breaker in gateway.client.upstreams._breakers.values())
@@ -134,7 +134,7 @@ def leave_during(
         patch.setattr(house.gateway, "tell", told.append)
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
             line.sendall(request(stream=False, max_tokens=100, **more))
-            assert at.wait(10)
+            assert at.wait(300)
         until(lambda: clean(house) and bool(told))
         house.until_written()
         store = house.gateway.client.store
@@ -250,7 +250,7 @@ def test_nothing_is_left_of_a_connection_that_is_made_in_the_turn_in_which_its_c
         until(lambda: clean(house))
         assert house.log == []
         assert told[0].error == ("stopping" if by == "its client" else "call")
-        until(lambda: not house.gateway.direct.engine.pool._all, seconds=5)
+        until(lambda: not house.gateway.direct.engine.pool._all)
         assert not wall.hits, "it was sent"
 
 
@@ -342,7 +342,7 @@ def test_an_idempotency_key_is_free_again_after_a_call_that_no_run_continues_if_
                 patch.setattr(DirectAttempt, "_note_in_journal", lambda attempt: False)
             with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
                 line.sendall(again)
-                assert at.wait(20)
+                assert at.wait(300)
             until(lambda: clean(house))
         PLAYS["now"] = whole("hi")
         assert house.raw(again).startswith(b"HTTP/1.1 " + found)

@@ -240,13 +240,13 @@ def test_a_host_that_fails_as_the_client_leaves_is_settled_and_told(
         held = threading.Event()
 
         def refused() -> Iterator[bytes | float]:
-            left.wait(60)
+            left.wait(300)
             yield from refusal(503).pieces
             answered.set()
 
         def hold() -> None:
             held.set()
-            answered.wait(60)
+            answered.wait(300)
             time.sleep(0.1)
 
         PLAYS["now"] = ScriptedReply(refused())  # type: ignore[arg-type]
@@ -256,7 +256,7 @@ def test_a_host_that_fails_as_the_client_leaves_is_settled_and_told(
             line.sendall(request("hello", *headers))
             until(lambda: len(wall.hits) > before)
             house.loop.call_soon_threadsafe(hold)
-            assert held.wait(60)
+            assert held.wait(300)
         left.set()
         until(lambda: clean(house))
         assert kinds.seen[-1] == ("task" if tasked else "passed")

@@ -76,7 +76,7 @@ def stream_after_a_comment(
     patch.setattr(response_writer, "FIRST_COMMENT_SECONDS", 0.1)
     patch.setattr("intermodal.gateway.endpoints.chat.plan_request", plan_request)
     with (
-        FaultyHost(lambda model, number: refusal(503) if begun.wait(30) else ScriptedReply()) as wall,
+        FaultyHost(lambda model, number: refusal(503) if begun.wait(300) else ScriptedReply()) as wall,
         gateway(folder, patch, protocol, wall) as house,
     ):
         told = stream(house, protocol, begun)

@@ -32,7 +32,7 @@ def test_more_clients_than_files_are_told_to_come_later(configured: Path) -> Non
         assert server.poll() is None
         for line in lines:
             line.close()
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(timeout=300, trust_env=False) as client:
             assert client.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
         server.terminate()
         assert "Too many open files" not in server.stderr.read()

@@ -131,7 +131,7 @@ def test_a_gateway_gives_back_beside_the_loop_while_it_serves(
     monkeypatch.setattr(server, "_GIVE_BACK", 0.0)
     monkeypatch.setattr(server, "release_memory", lambda: (where.add(threading.get_ident()), given.set()))
     with GatewayServer() as house:
-        assert given.wait(20)
+        assert given.wait(300)
         assert house.chat().status_code == 200
         assert house._thread.ident not in where
 

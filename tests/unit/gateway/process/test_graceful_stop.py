@@ -67,7 +67,7 @@ def test_what_is_half_here_when_others_take_over_comes_and_is_answered(configure
         line.sendall(rest)
         said = read_to_the_end(line)
         assert said.startswith(b"HTTP/1.1 200") and b"\r\nconnection: close\r\n" in said
-        house._thread.join(20)
+        house._thread.join(300)
         assert not house._thread.is_alive(), "nobody is left"
 
 
@@ -103,7 +103,7 @@ def test_a_shutdown_error_is_not_stored_under_an_idempotency_key(
         asking = pool.submit(ask)
         until(lambda: said if streamed else host.attempts)
         house.loop.call_soon_threadsafe(house.gateway.stop)
-        asking.result(20)
+        asking.result(300)
         assert "the server is stopping" in "".join(said)
     host.fault = None
     with GatewayServer() as house:
@@ -128,5 +128,5 @@ def test_a_stream_without_a_word_is_a_503_when_the_gateway_stops(
         asking = pool.submit(house.post, path, body)
         until(lambda: host.attempts)
         house.loop.call_soon_threadsafe(house.gateway.stop)
-        found = asking.result(20)
+        found = asking.result(300)
     assert found.status_code == 503 and "the server is stopping" in found.json()["error"]["message"]

@@ -21,7 +21,7 @@ def test_old_rows_go_while_requests_are_answered(configured: Path, monkeypatch: 
         for _ in range(12):
             assert house.chat().status_code == 200
         store = house.gateway.client.store
-        end = time.monotonic() + 20
+        end = time.monotonic() + 300
         while len(store.attempts(-1)) > 6 or store.summary().attempts < 12:  # the first three, and the newest
             assert time.monotonic() < end
             time.sleep(0.05)
@@ -47,7 +47,7 @@ def test_a_gateway_that_is_stopped_does_not_wait_for_a_long_prune(
     monkeypatch.setattr(store_pruning, "PRUNE_SECONDS", 0.01)
     monkeypatch.setattr("intermodal.store.database.Store.prune", endless)
     with GatewayServer():
-        end = time.monotonic() + 20
+        end = time.monotonic() + 300
         while not seen:
             assert time.monotonic() < end
             time.sleep(0.01)

@@ -25,7 +25,7 @@ def test_nothing_that_costs_money_is_sent_until_the_store_takes_rows_again(
     with store._database.reading() as connection:
         assert connection is not None
         connection.execute(NO_MORE)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while (refused := house.chat()).status_code == 200:  # pages that are there take some rows
         assert time.monotonic() < end
     assert refused.status_code == 503 and refused.json()["error"]["code"] == "store"
@@ -37,11 +37,11 @@ def test_nothing_that_costs_money_is_sent_until_the_store_takes_rows_again(
     with store._database.reading() as connection:
         assert connection is not None
         connection.execute(ENOUGH)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 300
     while house.chat().status_code != 200:
         assert time.monotonic() < end
         time.sleep(0.1)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 300
     while sum(row.spent > 0 for row in store.attempts(-1)) < len(host.attempts):
         assert time.monotonic() < end
         time.sleep(0.1)
@@ -67,7 +67,7 @@ def test_a_call_whose_row_is_not_written_in_the_end_has_one_when_the_store_is_op
     monkeypatch.setattr(engine.AttemptWriter, "close", closed)
     assert house.chat().status_code == 200
     house.loop.call_soon_threadsafe(house.gateway.stop)
-    house._thread.join(30)
+    house._thread.join(300)
     if not after_all:
         other.execute("ROLLBACK")
     other.close()

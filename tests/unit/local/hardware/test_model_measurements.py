@@ -20,7 +20,7 @@ def test_two_that_keep_something_at_the_same_time_both_have_it_kept(tmp_path: Pa
         return 1
 
     assert model_measurements.save_measurement(tmp_path, "kept.json", int, "first", while_the_other_begins)
-    other.join(60)
+    other.join(300)
     assert model_measurements.load_measurements(tmp_path, "kept.json", int) == {"first": 1, "other": 2}
     assert not list(tmp_path.glob(".*.part"))
 

@@ -76,7 +76,7 @@ class Home:
 
 
 async def until(true: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not true():
         assert time.monotonic() < end, what
         await anyio.sleep(0.02)
