@@ -153,7 +153,7 @@ def test_a_picture_is_seen_through_either_protocol_and_paid_in_tokens(
             id=seeing.model, input=("text", "image"), context=seeing.context, tier="tiny", tokenizer="smollm2",
             image_tokens="fixed:16",
         )  # fmt: skip
-        row = HostRow(id="box", base_url=seeing.base_url, protocol=protocol, zone="machine", models=(model,))
+        row = HostRow(id="box", base_url=seeing.base_url, stated_protocol=protocol, zone="machine", models=(model,))
         config_file.add_host(os.environ, row)
         name = f"box:{seeing.model}"
         picture = str(media / "photo-cat.jpg")

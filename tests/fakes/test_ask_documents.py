@@ -99,7 +99,7 @@ def test_a_picture_with_too_long_a_side_is_made_smaller_before_it_goes(cli: Cli,
         )  # fmt: skip
         config_file.add_host(
             os.environ,
-            HostRow(id="box", base_url=vendor.base_url, protocol="anthropic", zone="internet", models=(row,)),
+            HostRow(id="box", base_url=vendor.base_url, stated_protocol="anthropic", zone="internet", models=(row,)),
         )
         done = cli("ask", "What colour is it?", str(panorama), "-m", "box:anthropic/claude-haiku-4.5", "--json")
     assert done.code == 0, done.err

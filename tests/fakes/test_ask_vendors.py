@@ -32,7 +32,7 @@ def connect(vendor: FakeVendor, **more: str) -> None:
     )
     config_file.add_host(
         os.environ,
-        HostRow(id="box", base_url=vendor.base_url, protocol=protocol, forced_json=True, models=(row,), **more),  # type: ignore[arg-type]
+        HostRow(id="box", base_url=vendor.base_url, stated_protocol=protocol, forced_json=True, models=(row,), **more),  # type: ignore[arg-type]
     )
 
 

@@ -70,8 +70,9 @@ def test_google_s_client_gets_a_picture_and_vectors() -> None:
 # ---- ask --------------------------------------------------------------------------------------------
 
 
-def connect(base_url: str, *rows: ServedRow, **more: Any) -> None:
-    config_file.add_host(os.environ, HostRow(id="box", base_url=base_url, models=rows, **more))
+def connect(base_url: str, *rows: ServedRow, protocol: Any = None, **more: Any) -> None:
+    row = HostRow(id="box", base_url=base_url, stated_protocol=protocol, models=rows, **more)
+    config_file.add_host(os.environ, row)
 
 
 def brush(**more: Any) -> ServedRow:

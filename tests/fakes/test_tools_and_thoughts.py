@@ -35,7 +35,7 @@ DECLARED: dict[Name, Callable[[Attempt], str]] = {
 async def ask(vendor: FakeVendor, *messages: Message) -> Result:
     protocol: Protocol = vendor.name
     model = ServedRow(id="acme/talker-70b", context=8192, input_mtok=1.0, output_mtok=2.0)
-    config = Config(hosts=(HostRow(id="box", base_url=vendor.base_url, protocol=protocol, models=(model,)),))
+    config = Config(hosts=(HostRow(id="box", base_url=vendor.base_url, stated_protocol=protocol, models=(model,)),))
     request = Request(messages=messages, tools=(WEATHER,), policy=Policy(model="box:acme/talker-70b"))
     async with AsyncClient(config) as client:
         return await client.run(request)

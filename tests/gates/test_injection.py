@@ -56,7 +56,7 @@ def fake(protocol: Any) -> AbstractContextManager[Any]:
 def hosted(base_url: str, protocol: Any = "openai") -> config_file.Config:
     """A host elsewhere whose model reads text alone."""
     row = ServedRow(id="acme/reader", tier="large", context=1_000_000, input_mtok=0.1, output_mtok=0.1)
-    host = HostRow(id="box", base_url=base_url, protocol=protocol, zone="internet", models=(row,))
+    host = HostRow(id="box", base_url=base_url, stated_protocol=protocol, zone="internet", models=(row,))
     return config_file.Config(hosts=(host,), consent=("box",))
 
 

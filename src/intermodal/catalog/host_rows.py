@@ -375,7 +375,8 @@ class HostRow(Value, forbid_unknown_fields=True):
         base_url: address up to and including the version ("http://127.0.0.1:8080/v1").
         zone: how far away it computes; derived from ``base_url`` when not stated. State it where the
             address misleads: a proxy on this machine to a hosted API is ``internet``.
-        protocol: the API it speaks: built in, or of a plugin.
+        stated_protocol: the API it speaks, built in or of a plugin; if not stated, that of the shipped host of this
+            name, else ``openai``.
         auth: the header that carries its key; its protocol's usual one when not stated.
         key_env: environment variable that holds its key.
         forced_json: the server can force a JSON schema.
@@ -389,7 +390,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             stated.
         counts_text: it counts text at ``/tokenize``, as this server does: ``llama.cpp`` or ``vllm``.
         rerank: where it ranks passages: a path below ``base_url`` ("/rerank"), or a whole address at the same host.
-        key: where the key is: in ``key_env``, or in the system's keyring.
+        key: where the key is: in ``key_env``, or in the system's keyring alone.
         discovery: how a server of this kind is found on this machine; only shipped rows say.
         timeouts: how long a call of it may take, where that is not what holds for all.
         regions: where it computes ("eu", "us"), all of them.
@@ -407,7 +408,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     id: str = ""
     name: str = ""
     base_url: str = ""
-    protocol: Protocol = "openai"
+    stated_protocol: Protocol | None = msgspec.field(default=None, name="protocol")
     auth: Auth | None = None
     key_env: str = ""
     key: Annotated[Literal["env", "keyring"], Meta(extra={"wanted": _PLACES})] = "env"
@@ -434,6 +435,11 @@ class HostRow(Value, forbid_unknown_fields=True):
     checked: str = ""
 
     @property
+    def protocol(self) -> Protocol:
+        """The API that the host speaks: OpenAI's unless stated."""
+        return "openai" if self.stated_protocol is None else self.stated_protocol
+
+    @property
     def input_kinds(self) -> tuple[Kind, ...]:
         """The modalities that reach its models, beyond text and images."""
         return self.carries or _CARRIES.get(self.protocol, ())
@@ -450,7 +456,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             base_url=self.base_url,
             protocol=self.protocol,
             auth=self.auth or (_AUTH.get(self.protocol, "bearer") if self.needs_key else "none"),
-            key_env=self.key_env,
+            key_env="" if self.key == "keyring" else self.key_env,
             zone=self.zone or ("process" if self.protocol in FOLDER_PROTOCOLS else zone_of(self.base_url)),
             forced_json=bool(self.forced_json),
             tells_schema=bool(self.tells_schema),
@@ -473,8 +479,6 @@ class HostRow(Value, forbid_unknown_fields=True):
             for name in HostRow.__struct_fields__
             if name not in ("id", "models") and (value := getattr(own, name)) not in ("", (), None, TimeoutSettings())
         }
-        if own.protocol == HostRow(id=own.id).protocol:
-            changes.pop("protocol")  # not stated: the shipped host keeps its protocol
         own_names = {row.served_name for row in own.models}
         remaining = tuple(row for row in self.models if row.served_name not in own_names)
         if own.base_url and own.zone is None:
@@ -605,10 +609,10 @@ def _config_error(message: str, cls: type[Any], where: str, place: str) -> Confi
     key = key_path(path)
     unknown = re.match(r"Object contains unknown field `(.*)`", text)
     if unknown:
-        field_names = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_fields__]
+        field_names = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_encode_fields__]
         close = difflib.get_close_matches(unknown[1], field_names, n=1, cutoff=0.8)
         todo = f"did you mean {close[0]}?" if close else f"keys are {', '.join(sorted(set(field_names)))}"
-        if unknown[1] in cls.__struct_fields__:  # it stands in a table of the row
+        if unknown[1] in cls.__struct_encode_fields__:  # it stands in a table of the row
             todo = f"it belongs in [{place}]" if place else "it belongs at the top level"
         if is_secret_field(unknown[1]) and "key_env" in field_names:
             todo = "name the environment variable that holds it as key_env; keys are not written here"
@@ -627,7 +631,9 @@ def _config_error(message: str, cls: type[Any], where: str, place: str) -> Confi
 def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:
     """Return the row classes nested in a row at ``path``, to list their keys as valid ones."""
     below: dict[str, type[Any]] = {"models": ServedRow, "speed": SpeedRow}
-    return tuple(row for name, row in below.items() if name in path and name in getattr(cls, "__struct_fields__", ()))
+    return tuple(
+        row for name, row in below.items() if name in path and name in getattr(cls, "__struct_fields__", ())
+    )
 
 
 def pull_command(weights: str, *, unpinned: bool = False) -> str:

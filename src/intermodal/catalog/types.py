@@ -386,7 +386,8 @@ class Host(Value):
     Attributes:
         protocol: selects the driver and the codec.
         zone: where it actually computes: a local proxy to a hosted API is ``internet``.
-        key_env: environment variable that holds the API key; "" needs none.
+        key_env: environment variable that holds the API key; "" if there is none: the host needs no key, or it is in
+            the system's keyring.
         forced_json: the host can enforce a JSON schema.
         tells_schema: the host shows an enforced schema to its model, according to its documentation. Otherwise the
             prompt states it, since a model does not know a schema that is only enforced.

@@ -475,7 +475,6 @@ def _stronger_hosted_plan(
         e.host.id
         for e in inputs.catalog.endpoints
         if e.ready
-        and e.host.key_env
         and e.host.id not in (*inputs.catalog.consent, *policy.hosts, *config.declined)
         and find_key(e.host, os.environ)
     }

@@ -262,7 +262,7 @@ def _add(options: dict[str, Any]) -> None:
         raise UsageError(what, todo=todo)
     url = check_url(options["base_url"].rstrip("/"), "--base-url")
     found = HostRow(
-        id=name, base_url=url, protocol=options["protocol"] or "openai", zone=options["zone"],
+        id=name, base_url=url, stated_protocol=options["protocol"] or None, zone=options["zone"],
         forced_json=True if options["forced_json"] else None, **_key(name, "", options),
     )  # fmt: skip
     zone = found.host().zone

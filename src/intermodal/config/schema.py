@@ -68,7 +68,8 @@ def _reachable_definitions(top: Any, parts: dict[str, Any]) -> list[str]:
 
 def _describe(part: dict[str, Any], cls: type[Any]) -> None:
     """Add descriptions to a table and its keys, and remove nulls from types and defaults, since TOML has no null."""
-    words = attribute_docs(cls)
+    docs = attribute_docs(cls)
+    words = {key: docs[name] for key, name in zip(cls.__struct_encode_fields__, cls.__struct_fields__, strict=True)}
     part["description"] = _plain_docstring(inspect.cleandoc(cls.__doc__ or "").partition("\n\nAttributes:")[0])
     part.pop("title", None)
     if not part.get("required"):

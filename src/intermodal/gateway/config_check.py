@@ -148,12 +148,13 @@ def check_host_keys(client: AsyncClient) -> Iterator[ConfigFinding]:
     hosts = {endpoint.host.id: endpoint.host for endpoint in client.catalog.endpoints}
     for name in sorted(own_hosts | set(config.consent)):
         host = hosts.get(name)
-        if host is None or not host.key_env or find_key(host, client.env):
+        if host is None or host.auth == "none" or find_key(host, client.env):
             continue
         variable = host.key_env if is_safe_to_echo(host.key_env) else "the variable that key_env names"
+        missing = f"{variable} is not set" if host.key_env else "the keyring holds none"
         yield ConfigFinding(
             level="note", where=key_location(config.path, ("hosts", name) if name in own_hosts else ("consent",)),
-            what=f"host {name} has no key: {variable} is not set",
+            what=f"host {name} has no key: {missing}",
             todo="set it where the gateway is started, or ask for another host",
         )  # fmt: skip
 

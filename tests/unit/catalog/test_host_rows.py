@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from intermodal.catalog import shipped_rows as shipped_module
@@ -261,6 +262,15 @@ def test_a_shipped_host_moved_to_another_address_is_as_far_as_that_address() -> 
     assert moved.by_id["openai:openai/gpt-4o"].host.zone == "machine"
     stated = catalog(user=(HostRow(id="openai", base_url="http://127.0.0.1:9/v1", zone="internet"),))
     assert stated.by_id["openai:openai/gpt-4o"].host.zone == "internet"
+
+
+def test_a_shipped_host_speaks_the_protocol_that_the_config_states_and_its_own_otherwise() -> None:
+    shipped = next(row for row in known_hosts() if row.id == "ollama")
+    assert shipped.protocol == "ollama"
+    url = "http://127.0.0.1:11434/v1"
+    assert shipped.overlaid(HostRow(id="ollama", base_url=url)).host().protocol == "ollama"
+    stated = msgspec.convert({"id": "ollama", "base_url": url, "protocol": "openai"}, HostRow)
+    assert shipped.overlaid(stated).host().protocol == "openai"
 
 
 def test_a_known_model_at_a_host_of_ones_own_keeps_its_facts() -> None:

@@ -413,6 +413,16 @@ def test_a_key_comes_from_its_variable_first(ring: Ring) -> None:
     assert api_keys.find_key(HOST, {}) == "from-ring"
 
 
+def test_a_key_that_the_config_says_is_in_the_keyring_is_not_taken_from_the_environment(ring: Ring, env: Env) -> None:
+    written(env, '[hosts.openai]\nkey = "keyring"\n')
+    (own,) = load_config(env).hosts
+    host = next(row for row in known_hosts() if row.id == "openai").overlaid(own).host()
+    keys = {"OPENAI_API_KEY": "of-another-account"}
+    assert api_keys.find_key(host, keys) is None, "another account would pay"
+    api_keys.store_key("openai", "from-ring")
+    assert api_keys.find_key(host, keys) == "from-ring"
+
+
 def test_a_host_without_auth_gets_no_key(ring: Ring) -> None:
     api_keys.store_key("box", "from-ring")
     assert api_keys.find_key(Host(id="box"), {"BOX_KEY": "x", "": "y"}) is None

@@ -61,7 +61,7 @@ def _row_of(place: SnapshotHost, snapshot_date: str) -> HostRow | None:
         return None
     row = HostRow(
         id=place.id, name=place.name, base_url=url, key_env=place.keys[0] if place.keys else "", zone="internet",
-        protocol=protocol, forced_json=True, quirks=(_UNSURE,),
+        stated_protocol=protocol, forced_json=True, quirks=(_UNSURE,),
         source=f"models.dev, as of the snapshot of {snapshot_date}",
     )  # fmt: skip
     return with_data_policy(row)

@@ -73,7 +73,7 @@ def _row(server: ManagedServer) -> HostRow:
         speed=SpeedRow(load=_load(server), basis=_basis(server)),
     )  # fmt: skip
     return HostRow(
-        id=f"{SERVER_PREFIX}{spec.name}", name=f"{program.what}, started by intermodal", protocol="started",
+        id=f"{SERVER_PREFIX}{spec.name}", name=f"{program.what}, started by intermodal", stated_protocol="started",
         auth="none", zone="machine", forced_json=True, quirks=program.quirks, models=(served_row,),
         source="the server's own word" if has_context else "the header of its file",
         checked=(state.at if state is not None and has_context else spec.since)[:10],

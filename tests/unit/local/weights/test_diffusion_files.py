@@ -129,7 +129,7 @@ def test_a_row_says_what_its_files_do_unless_it_says_so_itself_and_what_is_wrong
         ServedRow(id="a/plain", weights=str(good)), ServedRow(id="a/own", weights=str(good), steps=4, side=256),
         ServedRow(id="a/bad", weights=str(bad)), ServedRow(id="a/gone", weights=str(tmp_path / "gone")),
     )  # fmt: skip
-    (row,), wrong = describe_diffusion_rows([HostRow(id="mine", protocol="diffusion", models=served)])
+    (row,), wrong = describe_diffusion_rows([HostRow(id="mine", stated_protocol="diffusion", models=served)])
     plain, own, _, gone = row.models
     assert (plain.steps, plain.guidance, plain.side, plain.unit) == (20, 5.0, 1024, 16)
     assert (own.steps, own.side) == (4, 256)
