@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -102,10 +104,8 @@ IMAGES_FIELDS = _COMMON | {
     "prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "guidance", "sampler",
     "negative_prompt", "stream",
 }  # fmt: skip
-EDITS_FIELDS = (IMAGES_FIELDS - {"intermodal"}) | {"image", "image[]", "mask", "strength"}
-TRANSCRIPTION_FIELDS = frozenset({
-    "file", "model", "language", "response_format", "timestamp_granularities[]", "stream", "user",
-})  # fmt: skip
+EDITS_FIELDS = IMAGES_FIELDS | {"image", "image[]", "mask", "strength"}
+TRANSCRIPTION_FIELDS = _COMMON | {"file", "language", "response_format", "timestamp_granularities[]", "stream"}
 TRANSLATION_FIELDS = TRANSCRIPTION_FIELDS - {"language"}
 _MAX_CONCURRENT_TEXTS = 4  # texts of one request that are embedded concurrently
 
@@ -286,13 +286,13 @@ async def create_image_edits(context: GatewayContext, request: GatewayRequest, r
     if not image_files:
         sent_as = "as a file" if {"image", "image[]"}.intersection(form.names) else "in the field image"
         raise RequestRefused(f"the form needs an image {sent_as}", status=400)
-    policy = await policy_of(context, request, call.model, {})
+    policy = await policy_of(context, request, call.model, _override_fields(form))
     parts = [Image(source=BytesSource(data=data, name=_base_name(name))) for name, data in image_files]
     if mask := form.files.get("mask"):
         if len(parts) > 1:
             raise RequestRefused("a mask is of one image, and the form has several", status=400, todo="send one")
         parts.append(Image(source=BytesSource(data=mask[1], name=_base_name(mask[0]) or "mask")))
-    ignored = unknown_fields((*form.names, *files), EDITS_FIELDS)
+    ignored = _unknown_form_fields((*form.names, *files), EDITS_FIELDS)
     await _draw(context, request, reply, _DrawingRequest(call, policy, tuple(parts), mask=bool(mask), ignored=ignored))
 
 
@@ -359,13 +359,13 @@ async def _transcribe(
     if response_format not in wire.TRANSCRIPT_FORMATS:
         formats_text = ", ".join(wire.TRANSCRIPT_FORMATS)
         raise RequestRefused(f"response_format is none of {formats_text}: {response_format[:40]!r}", status=400)
-    policy = await policy_of(context, request, model, {})
+    policy = await policy_of(context, request, model, _override_fields(form))
     language = form.field("language") if "language" in takes else ""
     policy = replace(policy, language=language or policy.language, translate=into)
     name, data = form.files["file"]
     source = BytesSource(data=data, name=_base_name(name))
     part: Part = File(source=source) if _is_film(data) else Audio(source=source)
-    ignored = unknown_fields(form.names, takes)
+    ignored = _unknown_form_fields(form.names, takes)
     run_result = await _run_media_request(context, request, _request((part,), TranscriptOutput(), policy), ignored)
     transcript = run_result.finished.transcript or Transcript()
     usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": run_result.about}
@@ -382,9 +382,42 @@ async def _form(request: GatewayRequest, known: frozenset[str]) -> MultipartForm
     form = await offload(len(request.body) > LONG, parse_multipart, kind, request.body)
     for name, count in Counter(form.names).items():
         check_field_allowed(name)
-        if count > 1 and name in known and not name.endswith("[]"):
+        if count > 1 and (name in known or name.startswith(_OVERRIDE_PREFIX)) and not name.endswith("[]"):
             raise RequestRefused(f"the form has {name} {count} times", status=400, todo="send it once")
     return form
+
+
+_OVERRIDE_PREFIX = "intermodal["
+_OVERRIDE_FIELD = re.compile(r"intermodal\[(\w+)\](\[\d*\])?")
+
+
+def _override_fields(form: MultipartForm) -> Mapping[str, Raw]:
+    """Return the field ``intermodal`` of a form as that of a JSON body.
+
+    It is a JSON object in one field, or a field for each of its keys, as OpenAI's clients write ``extra_body``:
+    ``intermodal[farthest]``, and ``intermodal[private][]`` for each item of a list.
+    """
+    values: dict[str, Any] = {}
+    for name, value in form.fields:
+        if not name.startswith(_OVERRIDE_PREFIX):
+            continue
+        found = _OVERRIDE_FIELD.fullmatch(name)
+        if found is None:
+            raise RequestRefused(f"the form has a field {name[:80]!r}", status=400, todo="write intermodal[max_cost]")
+        key, is_item = found[1], found[2] is not None
+        if is_item != isinstance(values.get(key, [] if is_item else None), list):
+            raise RequestRefused(f"the form has intermodal[{key[:80]}] as a value and as a list", status=400)
+        values[key] = [*values.get(key, ()), value] if is_item else value
+    if "intermodal" not in form.names:
+        return {"intermodal": Raw(msgspec.json.encode(values))} if values else {}
+    if values:
+        what = "the form has intermodal as one field and as several"
+        raise RequestRefused(what, status=400, todo="send it in one way")
+    return {"intermodal": Raw(form.field("intermodal").encode())}
+
+
+def _unknown_form_fields(names: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
+    return unknown_fields((name for name in names if not name.startswith(_OVERRIDE_PREFIX)), known)
 
 
 def _base_name(name: str) -> str:

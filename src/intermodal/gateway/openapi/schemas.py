@@ -122,7 +122,7 @@ OVERRIDES, OVERRIDE_FIELDS = _override_schemas()
 
 _IMAGES = nullable(list_of({"type": "string", "description": "An image or audio in base64."}))
 SHARED: Mapping[str, Schema] = {
-    "Wishes": OVERRIDES,
+    "PolicyOverrides": OVERRIDES,
     "ChatPart": {"anyOf": [
         variant("text", text=TEXT), variant("refusal", refusal=TEXT),
         variant("image_url", image_url=any_of_schemas(_media(), object_of(["url"], open=True, url=_media(),
@@ -195,7 +195,7 @@ _EMPTY_FIELD: Schema = {"description": "Must be empty: nothing is stored here.",
 _COMMON: Mapping[str, Schema] = {
     "model": {"type": "string", "minLength": 1, "maxLength": 400,
         "description": "A model, `auto`, `policy:NAME`, `prompt:NAME`, or an alias of the config."},
-    "intermodal": ref("Wishes"), "stream": nullable(FLAG), "user": nullable(TEXT),
+    "intermodal": ref("PolicyOverrides"), "stream": nullable(FLAG), "user": nullable(TEXT),
         "metadata": nullable({"type": "object"}),
     "temperature": _MAYBE_NUMBER, "top_p": _MAYBE_NUMBER, "seed": nullable(WHOLE), "store": nullable(FLAG),
     "max_tokens": _LIMIT, "parallel_tool_calls": nullable(FLAG), "tool_choice": _CHOICE,
@@ -219,7 +219,8 @@ _VARIABLES: Schema = {
 }
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
 _TRANSCRIPTION_FORM: dict[str, Schema] = {
-    "model": _COMMON["model"], "user": TEXT, "file": {**_FILE, "description": "An audio or video file."},
+    "model": _COMMON["model"], "intermodal": _COMMON["intermodal"], "user": TEXT,
+    "file": {**_FILE, "description": "An audio or video file."},
     "response_format": enum(*TRANSCRIPT_FORMATS), "timestamp_granularities[]": enum("segment"),
     "stream": enum("false"),
 }  # fmt: skip
@@ -303,7 +304,8 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         "stream": {"enum": [False, None]},
     },
     "ImageEditsRequest": {
-        **_IMAGE_FIELDS, "model": _COMMON["model"], "user": _COMMON["user"], "prompt": TEXT,
+        **_IMAGE_FIELDS, "model": _COMMON["model"], "intermodal": _COMMON["intermodal"], "user": _COMMON["user"],
+        "prompt": TEXT,
         "image": {**_FILE, "description": "An input image; send several as `image[]`."},
         "image[]": list_of(_FILE),
         "mask": {**_FILE, "description": "Transparent or white where the input image may change; of the same size."},

@@ -194,7 +194,7 @@ def policy_overrides(headers: Mapping[str, str], fields: Mapping[str, msgspec.Ra
     if "intermodal" in fields:
         try:
             by_body = msgspec.json.decode(fields["intermodal"], type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             problem = utf8_error(fields["intermodal"])
             raise RequestRefused(
                 f"the field intermodal {f'has {problem}' if problem else 'is no object'}", status=400
@@ -220,7 +220,7 @@ def _convert_overrides(fields: Mapping[str, Any]) -> PolicyOverrides:
             f"intermodal's {name}: {describe_expected(text, PolicyOverrides, name)}", status=400
         ) from None
     if any(len(each) > MAX_NAME_LENGTH for each in (overrides.language, *overrides.private)):
-        raise RequestRefused(f"a wish has at most {MAX_NAME_LENGTH} letters", status=400)
+        raise RequestRefused(f"a value has at most {MAX_NAME_LENGTH} characters", status=400)
     for name in ("max_cost", "deadline"):
         value = getattr(overrides, name)
         if value is not None and not 0 <= value < float("inf"):
@@ -335,6 +335,7 @@ def intersect_policies(policy: Policy, other: Policy) -> Policy:
         release=tuple(dict.fromkeys((*_common_releases(policy, other), *_common_releases(other, policy)))),
         keep=tuple(dict.fromkeys((*policy.keep, *other.keep))),
         language=policy.language or other.language,
+        translate=policy.translate or other.translate,
         pay_twice=policy.pay_twice and other.pay_twice,
         explore=policy.explore and other.explore,
         licence=max(policy.licence, other.licence, key=LICENCES.index),
@@ -357,9 +358,12 @@ def apply_overrides(policy: Policy, overrides: tuple[PolicyOverrides, ...]) -> P
     Raises RequestRefused for an override that would loosen the policy or undo an earlier one: headers may be set by an
     intermediate proxy, which the body must not undo.
     """
+    language, evidence = policy.language, policy.evidence
+    for each in reversed(overrides):  # neither value is tighter than the other: the header's holds
+        language, evidence = each.language or language, each.evidence or evidence
     for each in overrides:
         policy = _apply_override(policy, each)
-    return policy
+    return replace(policy, language=language, evidence=evidence)
 
 
 def _apply_override(policy: Policy, overrides: PolicyOverrides) -> Policy:
@@ -373,9 +377,7 @@ def _apply_override(policy: Policy, overrides: PolicyOverrides) -> Policy:
         what = "the policy buffers answers, and a request may not change that"
         raise RequestRefused(what, status=400)
     if overrides.evidence == "retry" and policy.evidence != "retry":
-        raise RequestRefused(
-            "the policy asks no second time where a value stands nowhere, and a request may not", status=400
-        )
+        raise RequestRefused(f"the policy has evidence {policy.evidence}, and a request may not set retry", status=400)
     tiers = [tier for tier in (policy.at_least, overrides.at_least) if tier is not None]
     waits = [seconds for seconds in (policy.deadline, overrides.deadline) if seconds is not None]
     return replace(

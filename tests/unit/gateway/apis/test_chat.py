@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 from PIL import Image
 from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer
 
+from intermodal.core.request import Policy
 from intermodal.gateway.requests import body_limits as counting
+from intermodal.gateway.requests.request_policy import apply_overrides, policy_overrides
 from intermodal.testing import FakeHost, Fault
 
 pytestmark = pytest.mark.usefixtures("either_way")
@@ -310,6 +313,17 @@ def test_the_body_loosens_nothing_that_a_header_tightened(
     asked = len(host.attempts)
     assert house.chat(headers=header, intermodal=wish, **long_way).status_code == 400
     assert len(host.attempts) == asked
+
+
+def test_a_language_and_the_check_of_evidence_are_those_of_the_header() -> None:
+    """Neither value is tighter than another; a header may be set by a proxy, which the body must not undo."""
+    headers = {"x-intermodal-language": "de", "x-intermodal-evidence": "mark"}
+    body = {"intermodal": msgspec.Raw(b'{"language": "fr", "evidence": "off"}')}
+    for stated, expected in ((headers, ("de", "mark")), ({}, ("fr", "off"))):
+        policy = apply_overrides(Policy(language="it"), policy_overrides(stated, body))
+        assert (policy.language, policy.evidence) == expected
+    kept = apply_overrides(Policy(language="it"), policy_overrides({}, {}))
+    assert (kept.language, kept.evidence) == ("it", "retry")
 
 
 @pytest.mark.parametrize(

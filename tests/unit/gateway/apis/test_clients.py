@@ -301,6 +301,44 @@ def test_openai_is_told_what_a_transcript_has_not(working: openai.OpenAI, host: 
     assert "x-intermodal-ignored" not in made.headers
 
 
+def test_a_form_tightens_its_policy_as_openais_client_writes_it(
+    working: openai.OpenAI, host: FakeHost, media: Path
+) -> None:
+    asked: Any = {"model": "cloud/ear", "file": ("jfk.wav", (media / "jfk.wav").read_bytes())}
+    for tight in ({"farthest": "machine"}, {"max_cost": 0.0000001}, {"private": ["audio"]}):
+        with pytest.raises(openai.APIStatusError) as refused:
+            working.audio.transcriptions.create(**asked, extra_body={"intermodal": tight})
+        assert refused.value.status_code in (400, 402), refused.value.message
+    assert host.attempts == []
+    made = working.audio.transcriptions.with_raw_response.create(**asked, extra_body={"intermodal": {"max_cost": 1}})
+    assert "x-intermodal-ignored" not in made.headers
+    assert len(host.attempts) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ((("intermodal", b'{"farthest": "machine"}'),), "machine"),
+        ((("intermodal[farthest]", b"machine"),), "machine"),
+        ((("intermodal", b"{" * 100_000),), "is no object"),
+        ((("intermodal", b'{"farthest": "mars"}'),), "farthest"),
+        ((("intermodal[hosts][]", b"openai"),), "may not set intermodal's hosts"),
+        ((("intermodal", b"{}"), ("intermodal[farthest]", b"machine")), "as one field and as several"),
+        ((("intermodal[farthest]", b"machine"), ("intermodal[farthest]", b"internet")), "2 times"),
+        ((("intermodal[private]", b"audio"), ("intermodal[private][]", b"text")), "as a value and as a list"),
+        ((("intermodal[private][]", b"audio"), ("intermodal[private]", b"text")), "as a value and as a list"),
+        ((("intermodal[policy][farthest]", b"machine"),), "has a field"),
+    ],
+)
+def test_a_form_loosens_nothing_and_leaves_nothing_out_in_silence(
+    working: openai.OpenAI, host: FakeHost, media: Path, fields: tuple[tuple[str, bytes], ...], said: str
+) -> None:
+    parts = (("model", b"cloud/ear"), ("file", (media / "jfk.wav").read_bytes()), *fields)
+    found = httpx.post(f"{working.base_url}audio/transcriptions", **form(*parts), timeout=300, trust_env=False)
+    assert found.status_code == 400 and said in found.text, found.text
+    assert host.attempts == []
+
+
 def form(*parts: tuple[str, bytes]) -> dict[str, Any]:
     """A form, part by part; what is named a file is one."""
     body = b"".join(

@@ -693,10 +693,11 @@ def test_the_example_of_the_page_is_answered(house: GatewayServer, host: FakeHos
 
 
 ONE = Policy(max_cost=0.04, max_cost_stated=True, deadline=9.0, at_least="small", farthest="network", keep=("tone",),
-             private=("audio",), release=("audio:text", "image:text"), regions=("eu", "us"), resends=3)  # fmt: skip
+             private=("audio",), release=("audio:text", "image:text"), regions=("eu", "us"), resends=3,
+             language="de")  # fmt: skip
 OTHER = Policy(max_cost=0.01, max_cost_stated=True, deadline=90.0, at_least="large", licence="commercial",
                private=("image",), release=("audio:text",), regions=("eu",), retention="none", pay_twice=False,
-               streaming="buffered", resends=1)  # fmt: skip
+               streaming="buffered", resends=1, translate="en")  # fmt: skip
 
 
 def test_two_policies_allow_what_both_of_them_do() -> None:
@@ -705,6 +706,7 @@ def test_two_policies_allow_what_both_of_them_do() -> None:
         assert (set(made.private), made.keep, made.release) == ({"audio", "image"}, ("tone",), ("audio:text",))
         assert (made.regions, made.retention, made.licence) == (("eu",), "none", "commercial")
         assert (made.pay_twice, made.streaming, made.resends) == (False, "buffered", 1)
+        assert (made.language, made.translate) == ("de", "en")
     assert intersect_policies(Policy(max_cost=0.05), ONE).max_cost == 0.04
     assert intersect_policies(Policy(), Policy(max_cost=2.0, max_cost_stated=True)).max_cost == 2.0
     for one, other in ((("eu",), ("us",)), ("cheapest", "best")):
