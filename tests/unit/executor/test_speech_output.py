@@ -142,6 +142,23 @@ async def test_a_long_text_goes_out_in_requests_a_host_takes_and_nothing_is_lost
 # ---- when a voice fails ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("fault", ["limited", "unavailable", "key"])
+async def test_what_was_spoken_before_a_later_request_failed_is_charged_and_not_spoken_again(
+    tmp_path: Path, fault: str
+) -> None:
+    """The pieces of a long text are one attempt: a failure that is free by itself does not make the first piece free."""
+    text = " ".join(f"This is sentence number {number} of a long text." for number in range(200))
+    with FakeHost() as host:
+        host.next_fault = lambda model: Fault(fault) if len(host.attempts) > 1 else None  # type: ignore[method-assign]
+        voice = voice_of(host)
+        request, opened = asked(text, output=SpeechOutput(verbatim=True))
+        bench = Bench(tmp_path, (voice,))
+        with pytest.raises(errors.CallError):
+            await bench.run(plan(route(speak("part:0", endpoint=voice))), request, opened)
+        assert len(host.attempts) == 2
+        assert bench.states() == ["estimated"]
+
+
 async def test_after_its_words_are_out_no_other_model_says_others(tmp_path: Path) -> None:
     with FakeHost(answer="One answer.") as host, FakeHost(answer="Another answer.") as other:
         box, spare = host.endpoint(), other.endpoint("fake/spare", host="spare")

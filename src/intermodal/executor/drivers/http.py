@@ -236,9 +236,14 @@ async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server:
     for number, text in enumerate(stretches):
         call = SpeechCall(model=_model(job), text=text, voice=job.voice)
         encoded = speech.encode_request(call, job.endpoint.host)
-        async with _post(job, world, line, server, encoded) as response:
-            body = await response.read_body(MAX_REPLY)
-            file = speech.decode_reply(body, job.endpoint.id, headers=response.headers)
+        try:
+            async with _post(job, world, line, server, encoded) as response:
+                body = await response.read_body(MAX_REPLY)
+                file = speech.decode_reply(body, job.endpoint.id, headers=response.headers)
+        except errors.CallError as error:
+            if number and not error.stale:  # the pieces before are paid for, whatever ended this one
+                error.billing = "billed"
+            raise
         try:
             pcm, rate = samples(file)
         except ValueError as error:

@@ -51,7 +51,7 @@ def check_modalities(endpoint: Endpoint, call: ChatCall, step: Call) -> None:
 
 
 def check_context_window(step: Call, endpoint: Endpoint, text: str, limit: int | None, world: Dependencies) -> Call:
-    """Return the step with its counted prompt size in its estimate, if the prompt can be counted.
+    """Return the step, its cost raised if the prompt has more tokens than planned and can be counted.
 
     Raises ContextExceeded with the numbers if prompt and reserved answer do not fit. If only the host can count, the
     host itself refuses, which costs nothing.
