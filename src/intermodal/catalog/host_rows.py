@@ -631,9 +631,7 @@ def _config_error(message: str, cls: type[Any], where: str, place: str) -> Confi
 def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:
     """Return the row classes nested in a row at ``path``, to list their keys as valid ones."""
     below: dict[str, type[Any]] = {"models": ServedRow, "speed": SpeedRow}
-    return tuple(
-        row for name, row in below.items() if name in path and name in getattr(cls, "__struct_fields__", ())
-    )
+    return tuple(row for name, row in below.items() if name in path and name in getattr(cls, "__struct_fields__", ()))
 
 
 def pull_command(weights: str, *, unpinned: bool = False) -> str:

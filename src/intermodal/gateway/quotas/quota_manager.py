@@ -241,7 +241,7 @@ class QuotaManager:
             if (reservation := reserve(lacks)) is not None:
                 self._start_ticking()
                 return reservation
-            lacking = [lease for lease, need in lacks if lease.free < need or not lease.ready]
+            lacking = _lacking(lacks)
             try:
                 if any(lease.returning for lease in lacking):
                     await self._report_leases()  # the store cannot grant a returned amount before it is reported
@@ -252,6 +252,7 @@ class QuotaManager:
             if (reservation := reserve(lacks)) is not None:
                 self._start_ticking()
                 return reservation
+            lacking = _lacking(lacks)
             # An amount that this worker is returning itself will become available, however long its write takes.
             waited = self._clock() >= until and not any(lease.returning for lease in lacking)
             if waited or any(need > lease.obtainable for lease, need in lacks if lease in lacking):
@@ -556,6 +557,11 @@ class QuotaManager:
                 self._journal.close()  # its file stays: recovery reads it
         self._thread.shutdown()
         self._quota_store.close()
+
+
+def _lacking(parts: list[LeaseAmount]) -> list[Lease]:
+    """Return the leases that do not have the amount that is needed of them."""
+    return [lease for lease, need in parts if lease.free < need or not lease.ready]
 
 
 def _wait(refusal: QuotaRefusal) -> float:
