@@ -147,6 +147,30 @@ def test_the_gateway_passes_documents_on_to_a_host_and_says_what_it_cost(
     assert len(host.attempts) == 1
 
 
+def test_a_deadline_ends_a_search_that_its_host_does_not_answer(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(host, tmp_path, monkeypatch)
+    path = tmp_path / "intermodal.toml"
+    path.write_text(path.read_text().replace("ranker-1", "ranker-fault-silent"))
+    with GatewayServer() as served:
+        found = served.post("/v1/rerank", BODY, x_intermodal_deadline="1")
+        assert found.status_code == 502 and "the deadline of 1 s" in found.text, found.text
+        served.until_written()
+        assert len(served.gateway.client.store.attempts(-1)) == len(host.attempts) == 1
+
+
+def test_a_search_of_unknown_price_is_counted_as_one(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(host, tmp_path, monkeypatch, model="")
+    with GatewayServer() as served:
+        found = served.post("/v1/rerank", BODY)
+        assert found.status_code == 200 and "x-intermodal-cost" not in found.headers, found.text
+        metrics = served.http.get("/metrics").text
+    assert "\nintermodal_unpriced_total 1\n" in metrics, metrics
+
+
 def test_a_policy_that_names_a_host_is_ranked_there_though_another_is_cheaper(
     host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,10 +152,12 @@ class ClientVerbs:
         endpoint, *others = ranking_endpoints(catalog, model, request.policy, work)
         hosted = None
         if endpoint.host.zone != "process":
-            hosted = HostedRanking(endpoint, self._build_dependencies(inputs, exact=True), request.policy.max_cost)
+            dependencies = self._build_dependencies(inputs, exact=True)
+            hosted = HostedRanking(endpoint, dependencies, request.policy, request.policy.max_cost)
         ranker = Ranker(
-            endpoint, self.runtimes, loaded=endpoint.id in inputs.machine.loaded, store=self.store, hosted=hosted
-        )
+            endpoint, self.runtimes, loaded=endpoint.id in inputs.machine.loaded, store=self.store, hosted=hosted,
+            deadline=request.policy.deadline,
+        )  # fmt: skip
         ranked = await ranker.rank(query, every, top=top, progress=progress)
         return msgspec.structs.replace(
             with_verdict(ranked, _language_model_alternative(inputs)), without_text=tuple(without),

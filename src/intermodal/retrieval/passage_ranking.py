@@ -37,6 +37,7 @@ from intermodal.core.request import ZONES
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.errors import IntermodalError, NoRoute
 from intermodal.events import Event, Usage
+from intermodal.executor.attempt.answer_notes import deadline_error
 from intermodal.executor.attempt.ledger import RunLedger
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import StepCaller
@@ -252,12 +253,13 @@ class Ranker:
 
     def __init__(
         self, endpoint: Endpoint, runtimes: LocalRuntimesLike, *, loaded: bool = False, store: Store | None = None,
-        hosted: HostedRanking | None = None,
+        hosted: HostedRanking | None = None, deadline: float | None = None,
     ) -> None:  # fmt: skip
         """``store``: supplies learned speeds of earlier runs, and records this run.
 
-        ``hosted``: calls a host's endpoint and records its own attempts.
+        ``hosted``: calls a host's endpoint and records its own attempts. ``deadline``: seconds for all passages.
         """
+        self._deadline = deadline
         self._hosted = hosted
         self._endpoint = endpoint
         self._runtimes = runtimes
@@ -268,7 +270,18 @@ class Ranker:
         self, query: str, passages: Sequence[Passage], *, top: int = 10, most: int = _READ,
         progress: Progress | None = None,
     ) -> RerankResult:  # fmt: skip
-        """Return the ``top`` best passages for the query, of at most ``most`` that are read."""
+        """Return the ``top`` best passages for the query, of at most ``most`` that are read.
+
+        Raises the error of a failed call, and that of a deadline that passed.
+        """
+        with anyio.move_on_after(self._deadline):
+            return await self._rank(query, passages, top, most, progress)
+        assert self._deadline is not None
+        raise deadline_error(self._deadline, self._endpoint.id)
+
+    async def _rank(
+        self, query: str, passages: Sequence[Passage], top: int, most: int, progress: Progress | None
+    ) -> RerankResult:
         check_query(query, top)
         check_passages(passages)
         picked = _passages_to_read(query, passages, most)
@@ -602,8 +615,10 @@ def ranking_cost(endpoint: Endpoint, query: str, sizes: Sequence[int]) -> Quanti
 class HostedRanking:
     """Scores passages at a host, within a cost limit."""
 
-    def __init__(self, endpoint: Endpoint, world: Dependencies, max_cost: float) -> None:
+    def __init__(self, endpoint: Endpoint, world: Dependencies, policy: Policy, max_cost: float) -> None:
+        """``max_cost``: the limit in USD, which may be lower than that of the policy."""
         self._endpoint = endpoint
+        self._deadline = policy.deadline
         self._world = world
         self._ledger = RunLedger(world.store, uuid.uuid4().hex, max_cost)
 
@@ -628,7 +643,8 @@ class HostedRanking:
         async def unheard(event: Event) -> None:
             """Nobody listens to the events of a ranking."""
 
-        caller = StepCaller(self._world, self._ledger, unheard, lambda event: None, None)
+        until = None if self._deadline is None else self._world.clock() + self._deadline
+        caller = StepCaller(self._world, self._ledger, unheard, lambda event: None, until)
         found: list[float] = []
         tokens: int | None = 0
         for start in range(0, len(texts), AT_ONCE):

@@ -146,7 +146,7 @@ async def test_a_long_text_goes_out_in_requests_a_host_takes_and_nothing_is_lost
 async def test_what_was_spoken_before_a_later_request_failed_is_charged_and_not_spoken_again(
     tmp_path: Path, fault: str
 ) -> None:
-    """The pieces of a long text are one attempt: a failure that is free by itself does not make the first piece free."""
+    """The pieces of a long text are one attempt: a later one that fails for free does not make the first one free."""
     text = " ".join(f"This is sentence number {number} of a long text." for number in range(200))
     with FakeHost() as host:
         host.next_fault = lambda model: Fault(fault) if len(host.attempts) > 1 else None  # type: ignore[method-assign]

@@ -53,7 +53,7 @@ async def rerank(context: GatewayContext, request: GatewayRequest, reply: Respon
     request.served.record_call(
         ModelCall(op="score", step="rank", endpoint=endpoint, usage=usage, cost=cost, seconds=seconds)
     )
-    context.metrics.count_direct(endpoint.id, ranked.tokens, 0, cost or 0.0)
+    context.metrics.count_direct(endpoint.id, ranked.tokens, 0, cost)
     found = [(each.index, each.score) for each in ranked.results]
     body = await offload(call.texts, wire.write_rerank, call, found, request.served.id, ranked.tokens)
     head = {
@@ -77,11 +77,11 @@ async def _rank(
         most = ranking_cost(endpoint, call.query, sizes)
         limit = min(policy.max_cost, most.high) if most.known else policy.max_cost
         run_request = Request(messages=(Message(role="user", parts=(Text(text=call.query),)),), policy=policy)
-        hosted = HostedRanking(endpoint, client.dependencies(await client.prepare(run_request)), limit)
+        hosted = HostedRanking(endpoint, client.dependencies(await client.prepare(run_request)), policy, limit)
     claim = QuotaClaim(
         cost=most.high if most.known else None, tokens=letters // _CHARACTERS + 1, endpoints=(endpoint.id,)
     )
-    ranker = Ranker(endpoint, client.runtimes, store=client.store, hosted=hosted)
+    ranker = Ranker(endpoint, client.runtimes, store=client.store, hosted=hosted, deadline=policy.deadline)
     async with billed_call(context.ledger, request, claim) as record:
         try:
             ranked = await ranker.rank(call.query, passages, top=call.top or len(passages), most=len(passages))
