@@ -207,6 +207,26 @@ async def test_A4_the_budget_holds_for_any_number_of_requests_side_by_side(
     assert max(asked) <= calls + int(RESENDS_PER_CALL * calls) + MOST_SAVED_PER_SECOND
 
 
+@pytest.mark.parametrize(("resends", "calls"), [(None, 3), (0, 1), (1, 2), (4, 5)])
+async def test_A4_an_endpoint_that_is_returned_to_is_called_no_more_often_than_others(
+    tmp_path: Path, resends: int | None, calls: int
+) -> None:
+    """It asks for a pause that sends the run elsewhere, and the run comes back to it when nothing else is left."""
+
+    def script(model: str, number: int) -> ScriptedReply:
+        return refusal(429, headers={"retry-after": "10"}) if model == "busy" else refusal(401)
+
+    async def at_once(seconds: float) -> None:
+        pass
+
+    with FaultyHost(script) as wall:
+        busy, other = endpoint(wall, "busy"), endpoint(wall, "other")
+        bench = world_of(tmp_path, busy, other, sleep=at_once, resends=resends)
+        with pytest.raises(errors.CallError):
+            await ask(bench, busy, other)
+        assert (wall.asked("busy"), wall.asked("other")) == (calls, 1)
+
+
 async def test_A4_a_few_failures_are_mended(tmp_path: Path, full_gates: bool) -> None:
     calls = 10_000 if full_gates else 120
     chance = random.Random(SEED)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -74,7 +74,7 @@ class RunCaller(Protocol):
     force: bool
     exploring: str
     others: Sequence[Candidate]
-    passed_over: dict[str, errors.IntermodalError]
+    passed_over: dict[str, PassedOver]
 
     @property
     def remaining(self) -> float | None:
@@ -221,18 +221,26 @@ def breaker_error(caller: RunCaller, job: CallJob) -> errors.CallError | None:
     return error
 
 
-def is_resend(caller: RunCaller, job: CallJob) -> bool:
-    """Return True if the endpoint was called before for this request and has failed (``StepCaller.passed_over``).
+class PassedOver(NamedTuple):
+    """An endpoint that failed and may be called again: its last error, and how often it was called."""
+
+    error: errors.IntermodalError
+    attempts: int
+
+
+def attempts_before(caller: RunCaller, job: CallJob) -> int:
+    """Return how often the endpoint was called for this request before it was passed over; 0 if it was not.
 
     Raises Reroute if the host's retry budget does not allow a resend.
     """
-    error = caller.passed_over.pop(job.endpoint.id, None)
-    if error is None:
-        return False
+    found = caller.passed_over.pop(job.endpoint.id, None)
+    if found is None:
+        return 0
+    error = found.error
     upstreams, host = caller.world.upstreams, job.endpoint.host.id
     if not is_free_resend(error) and not upstreams.acquire_resend(host, caller.world.clock()):
         raise Reroute(error, job.step, f"{reason_of(error)} {_RETRIES_SPENT_NOTE}")
-    return True
+    return found.attempts
 
 
 async def wait_to_resend(

@@ -119,8 +119,7 @@ class StepCaller:
     Attributes:
         others: remaining routes.
         force: call endpoints whose breaker is open or that requested a pause, because no other is left.
-        passed_over: endpoints that requested a pause, or failed before the run and may be called again, each with its
-            error.
+        passed_over: endpoints that requested a pause, or failed before the run and may be called again.
         exploring: an endpoint that is being measured; it is not called again if it fails.
         unreported: the figures of calls whose steps have not ended, by step; the one who emits the end of a step
             removes them.
@@ -141,7 +140,7 @@ class StepCaller:
         self.exploring = ""
         self.tried: PriorAttempt | None = None
         self.unreported: dict[str, list[Actual]] = {}
-        self.passed_over: dict[str, errors.IntermodalError] = {}
+        self.passed_over: dict[str, retry.PassedOver] = {}
         self.others: Sequence[Candidate] = ()
         self.started = started
         self.world = world
@@ -176,14 +175,14 @@ class StepCaller:
         Raises Reroute if another endpoint may make the call, else the error of the last attempt.
         """
         tried, self.tried = self.tried, None
-        is_resend = False  # called before in this run, and about to be sent the same request again
+        number = 0  # attempts at this endpoint for this request so far
         if tried is None:
             if (shut := retry.breaker_error(self, job)) is not None:
                 raise Reroute(shut, job.step, shut.what, passed_over=True)
-            is_resend = retry.is_resend(self, job)
+            number = retry.attempts_before(self, job)
             await retry.wait_for_retry_after(self, job)
             job = retry.as_trial(self, job)
-        number = 0
+        first = number + 1
         failed: errors.IntermodalError | None = None
         spent: list[float | None] = []
         while True:
@@ -192,8 +191,8 @@ class StepCaller:
                 await begin()
                 attempt: CallAttempt | PriorAttempt = tried
             else:
-                is_resend |= number > 1
-                attempt = CallAttempt(self, job, begin if number == 1 else _do_nothing, say, think, is_resend=is_resend)
+                starts = begin if number == first else _do_nothing
+                attempt = CallAttempt(self, job, starts, say, think, is_resend=number > 1)
             tried = None
             try:
                 result = await (
@@ -209,7 +208,7 @@ class StepCaller:
                 decision, passed_over = retry.decide_next(self, error, job, number, committed())
                 await self._report_attempt_failure(attempt, error, decision)
                 if passed_over:
-                    self.passed_over[job.endpoint.id] = error
+                    self.passed_over[job.endpoint.id] = retry.PassedOver(error, number)
                 if decision.kind == "reroute":
                     raise Reroute(error, job.step, decision.reason, passed_over=passed_over) from error
                 if decision.kind == "stop":
@@ -267,7 +266,7 @@ class StepCaller:
             finally:
                 del error, tried  # a frame that holds its own error would stay alive
         if resendable and tried.error is not None:
-            self.passed_over[tried.endpoint] = error
+            self.passed_over[tried.endpoint] = retry.PassedOver(error, 1)
         call = Call(id=step, op="generate", task="text-generation", endpoint=tried.endpoint, inputs=())
         return Reroute(error, call, decision.reason, passed_over=passed_over, resendable=resendable)
 
