@@ -227,6 +227,29 @@ async def test_A4_an_endpoint_that_is_returned_to_is_called_no_more_often_than_o
         assert (wall.asked("busy"), wall.asked("other")) == (calls, 1)
 
 
+async def test_A4_a_pause_for_which_no_time_is_left_takes_no_resend(tmp_path: Path) -> None:
+    """The run is about to return to the endpoint, and gives up. Other requests may use the host's budget."""
+    upstreams, fresh = EndpointHealth(), EndpointHealth()
+
+    def script(model: str, number: int) -> ScriptedReply:
+        if model == "other":  # meanwhile another request is told to wait longer
+            upstreams.pause("wall:busy", 1090.0)
+        return refusal(503, headers={"retry-after": "40"}) if model == "busy" else refusal(401)
+
+    with FaultyHost(script) as wall:
+        busy, other = endpoint(wall, "busy"), endpoint(wall, "other")
+        bench = world_of(tmp_path, busy, other, upstreams=upstreams, clock=lambda: 1000.0)
+        with pytest.raises(errors.CallError):
+            await ask(bench, busy, other, policy=Policy(max_cost=1e9, deadline=45.0))
+        assert (wall.asked("busy"), wall.asked("other")) == (1, 1)
+    fresh.begin(busy.id, busy.host.id, 1000.0, is_resend=False)
+    assert resends_left(upstreams, busy.host.id) == resends_left(fresh, busy.host.id)
+
+
+def resends_left(health: EndpointHealth, host: str) -> int:
+    return next(number for number in range(10_000) if not health.acquire_resend(host, 1000.0))
+
+
 async def test_A4_a_few_failures_are_mended(tmp_path: Path, full_gates: bool) -> None:
     calls = 10_000 if full_gates else 120
     chance = random.Random(SEED)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import msgspec
@@ -30,6 +33,7 @@ from tests.unit.executor.routes import Bench, until
 from intermodal import errors
 from intermodal.catalog.types import Endpoint, TimeoutSettings
 from intermodal.events import AttemptFailed, Committed, Finished, Note, TextDelta
+from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio, pytest.mark.timeout(3000)]
@@ -202,14 +206,35 @@ async def test_B4_what_keeps_a_connection_alive_is_no_first_word(tmp_path: Path,
         assert first_failure(bench).seconds >= window - 0.02
 
 
-async def test_B4_a_call_has_a_limit_for_all_of_it_where_its_host_says_so(tmp_path: Path) -> None:
-    """Each word comes in time, and the answer never ends."""
+async def test_B4_a_limit_that_ends_the_wait_for_a_connection_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def never(*_: Any, **options: Any) -> AsyncIterator[None]:
+        await anyio.sleep_forever()
+        yield
+
+    monkeypatch.setattr(Transport, "post", never)
+    with FaultyHost(lambda *_: ScriptedReply([])) as wall:
+        far = endpoint(wall, "far")
+        far = msgspec.structs.replace(far, host=msgspec.structs.replace(far.host, timeouts=TimeoutSettings(total=0.2)))
+        bench = world_of(tmp_path, far, pay_twice=False)
+        with pytest.raises(errors.Unreachable, match=r"end within 0\.2 s") as raised:
+            await ask(bench, far)
+        assert raised.value.billing == "free"
+        assert set(bench.states()) == {"void"}
+
+
+@pytest.mark.parametrize("protocol", ["openai", "llama"])
+async def test_B4_a_call_has_a_limit_for_all_of_it_where_its_host_says_so(tmp_path: Path, protocol: Any) -> None:
+    """Each word comes in time, and the answer never ends. A server that intermodal started is no exception."""
     words: list[bytes | float] = [chunk(delta("on ")), 0.1]
     with FaultyHost(lambda *_: ScriptedReply([HEAD, *words * 6_000], end="stall", paid=True)) as wall:
         endless = endpoint(wall, "endless")
-        host = msgspec.structs.replace(endless.host, timeouts=TimeoutSettings(total=0.7))
+        host = msgspec.structs.replace(endless.host, timeouts=TimeoutSettings(total=0.7), protocol=protocol)
         endless = msgspec.structs.replace(endless, host=host)
         bench = world_of(tmp_path, endless, timeouts=CALM)
+        bench.runtimes.url = host.base_url
         with pytest.raises(errors.Unreachable, match=r"end within 0\.7 s"):
             await ask(bench, endless)
         assert set(bench.states()) == {"estimated"}

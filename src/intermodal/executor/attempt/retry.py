@@ -228,18 +228,25 @@ class PassedOver(NamedTuple):
     attempts: int
 
 
-def attempts_before(caller: RunCaller, job: CallJob) -> int:
-    """Return how often the endpoint was called for this request before it was passed over; 0 if it was not.
+async def return_to_endpoint(caller: RunCaller, job: CallJob) -> int:
+    """Wait as long as the endpoint requested if it is called again. Return how often it was called for this request.
 
-    Raises Reroute if the host's retry budget does not allow a resend.
+    Raises Reroute if the host's retry budget does not allow a resend, RateLimited if the wait exceeds the remaining
+    time. A wait that is not completed returns its resend to the budget.
     """
     found = caller.passed_over.pop(job.endpoint.id, None)
     if found is None:
+        await _wait_for_retry_after(caller, job)
         return 0
-    error = found.error
-    upstreams, host = caller.world.upstreams, job.endpoint.host.id
-    if not is_free_resend(error) and not upstreams.acquire_resend(host, caller.world.clock()):
-        raise Reroute(error, job.step, f"{reason_of(error)} {_RETRIES_SPENT_NOTE}")
+    upstreams, host, free = caller.world.upstreams, job.endpoint.host.id, is_free_resend(found.error)
+    if not free and not upstreams.acquire_resend(host, caller.world.clock()):
+        raise Reroute(found.error, job.step, f"{reason_of(found.error)} {_RETRIES_SPENT_NOTE}")
+    try:
+        await _wait_for_retry_after(caller, job)
+    except BaseException:
+        if not free:
+            upstreams.return_resend(host, caller.world.clock())
+        raise
     return found.attempts
 
 
@@ -257,7 +264,7 @@ async def wait_to_resend(
         raise
 
 
-async def wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
+async def _wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
     """Wait as long as a passed-over endpoint requested, before it is called again.
 
     Raises RateLimited if that exceeds the remaining time.

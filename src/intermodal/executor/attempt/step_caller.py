@@ -179,8 +179,7 @@ class StepCaller:
         if tried is None:
             if (shut := retry.breaker_error(self, job)) is not None:
                 raise Reroute(shut, job.step, shut.what, passed_over=True)
-            number = retry.attempts_before(self, job)
-            await retry.wait_for_retry_after(self, job)
+            number = await retry.return_to_endpoint(self, job)
             job = retry.as_trial(self, job)
         first = number + 1
         failed: errors.IntermodalError | None = None

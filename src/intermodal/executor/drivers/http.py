@@ -72,7 +72,7 @@ async def call_server(server: HostAddress, job: CallJob, world: Dependencies, li
         return await _BY_OP[job.step.op](job, world, line, server)
     what = f"did not end within {total:g} s"
     raise errors.Unreachable(
-        what, where=job.endpoint.id, todo="allow more time (timeouts.total of the config)", sent=True
+        what, where=job.endpoint.id, todo="allow more time (timeouts.total of the config)", sent=line.sent
     )
 
 

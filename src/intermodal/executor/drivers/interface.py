@@ -136,6 +136,11 @@ class AttemptContext(Protocol):
         """Return the record of the request, for a transport that reports its first and last byte itself."""
         ...
 
+    @property
+    def sent(self) -> bool:
+        """True if some of the request may have reached the endpoint."""
+        ...
+
     def answering(self) -> None:
         """Report that a visible piece of the answer arrived; only the first call has an effect."""
 

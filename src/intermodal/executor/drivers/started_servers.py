@@ -23,7 +23,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext) -> CallR
     server = await world.runtimes.chat_url(job.endpoint)
     line.report_load_seconds(server.load_seconds)
     job = break_special_tokens(with_temperature_zero(job), server.marks)
-    return await http.chat(job, world, line, HostAddress(server.base_url, server.key, "bearer"))
+    return await http.call_server(HostAddress(server.base_url, server.key, "bearer"), job, world, line)
 
 
 def with_temperature_zero(job: CallJob) -> CallJob:
