@@ -50,7 +50,7 @@ BOUNDS = {
     "bytes of the path": f"{LIMITS.target >> 10} KiB, else 414",
     "requests that wait on one connection": f"{connection._MAX_PIPELINED}, else 429",
     "bytes of all bodies at once": f"{LIMITS.in_flight >> 20} MiB, else 503",
-    "connections": f"{LIMITS.connections:,}, else 503",
+    "connections": f"{LIMITS.connections:,} a worker, else 503",
 }
 # Tables of what clients make up, by their names: how many entries, and bytes of all of them.
 TABLES: dict[str, tuple[int, int | None]] = {
@@ -115,7 +115,7 @@ def test_the_page_has_every_table_of_what_clients_make_up() -> None:
     text = " ".join(SECTION.split())
     assert f"{FUNCTIONS['']:,} results at most" in text and f"{max(FUNCTIONS.values()):,} names of models" in text
     assert f"`tokenizers`, which keeps the tokens of {token_counter.WORDS:,} words of each" in text
-    assert f"the journal names {attempt_journal.TEMPLATES:,} kinds" in text
+    assert f"the journal holds {attempt_journal.TEMPLATES:,} kinds" in text
     shared = (
         f"{shared_state.CONVERSATIONS:,} places of conversations, "
         f"{shared_state.PLANS:,} pieces of plans and {shared_state.ITEMS:,} of items"
