@@ -246,7 +246,7 @@ def test_a_worker_that_hangs_is_replaced_and_its_money_is_settled(
     gateway = flock()
     lines = gateway.lines()
     paid = [chat(line, headers=headers) for line in lines]
-    host.fault = Fault("silent")  # what is asked now is on its way when its worker hangs
+    host.fault = Fault("silent", times=1)  # what is asked now is on its way when its worker hangs
 
     def ask(line: httpx.Client) -> str:
         try:
@@ -257,7 +257,6 @@ def test_a_worker_that_hangs_is_replaced_and_its_money_is_settled(
     with ThreadPoolExecutor(2) as pool:
         asking = pool.submit(ask, lines[0])
         until(lambda: len(host.attempts) == 3, "not asked")
-        host.fault = None
         hung = pid_of(gateway, lines[0])
         os.kill(hung, signal.SIGUSR1)
         end = time.monotonic() + 300
@@ -338,11 +337,10 @@ def test_hangup_reads_the_config_again_and_cuts_nobody(configured: Path, host: F
     gateway = flock()
     assert chat(gateway.lines()[0], model="renamed").status_code == 404
     configured.write_text('[serve.aliases]\nrenamed = "cloud/strong"\n' + configured.read_text())
-    host.fault = Fault("slow", 1.5)
+    host.fault = Fault("slow", 1.5, times=1)
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(chat, gateway.lines()[0], stream=True)
         until(lambda: len(host.attempts) == 1, "not asked")
-        host.fault = None
         coming = [half_asked(gateway.url) for _ in range(6)]
         gateway.child.send_signal(signal.SIGHUP)
         lines = gateway.lines()  # kept open, and asked again and again until the old workers are gone

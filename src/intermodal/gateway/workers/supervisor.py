@@ -37,7 +37,8 @@ MAX_EARLY_DEATHS = 6  # consecutive early deaths after which the supervisor give
 _WAITS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the next start, by early deaths in a row
 _GRACE = END_SECONDS  # seconds that a worker gets to exit after its drain time
 GENERATIONS = 3  # generations of workers that may exist at once, while old ones end
-_TELLING = 0.2  # seconds that a hung worker gets to write its stack
+_DUMP_SECONDS = 5.0  # seconds that a hung worker gets until it writes its stack: the machine may be busy
+_DUMP_PAUSE = 0.5  # seconds without more of it after which it is complete
 _FRAMES = 6  # stack frames that are logged
 _FRAME = re.compile(r'File "(?:[^"]*/)?([^"/]+/[^"/]+|[^"/]+)", line (\d+) in ([^\n]+)')
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -306,11 +307,13 @@ class WorkerSupervisor:
 def _current_frames(child: _Child) -> str:
     """Return the innermost frames (names and lines) of a worker's main thread, if it reports in time."""
     output = b""
-    until = time.monotonic() + _TELLING
+    activity = process_activity(child.process.pid)
+    if activity is not None and activity.state == "T":
+        return ""  # it is stopped, and cannot write
     with suppress(OSError):
         child.process.send_signal(DUMP_SIGNAL)
-        while time.monotonic() < until:
-            ready, _, _ = select.select([child.line], [], [], until - time.monotonic())
+        while True:
+            ready, _, _ = select.select([child.line], [], [], _DUMP_PAUSE if output else _DUMP_SECONDS)
             more = child.line.recv(65536) if ready else b""
             if not more:
                 break
