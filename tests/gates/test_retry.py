@@ -18,8 +18,9 @@ from tests.unit.executor.routes import rename, until
 
 from intermodal import errors
 from intermodal.core.request import Policy
+from intermodal.events import Note
 from intermodal.executor.attempt.circuit_breaker import (
-    MOST_SAVED_PER_SECOND,
+    MAX_TIMED_RESENDS,
     RESENDS_PER_CALL,
     RESENDS_PER_SECOND,
     EndpointHealth,
@@ -156,7 +157,7 @@ async def test_A4_a_host_that_is_down_gets_little_more_than_the_calls_that_are_m
             with pytest.raises(errors.CallError):
                 await ask(bench, down)
         extra = len(wall.hits) - calls
-        assert extra <= RESENDS_PER_CALL * calls + RESENDS_PER_SECOND * now[0] + MOST_SAVED_PER_SECOND
+        assert extra <= RESENDS_PER_CALL * calls + RESENDS_PER_SECOND * now[0] + MAX_TIMED_RESENDS
         assert len(bench.store.attempts(1_000_000)) == len(wall.hits)
 
 
@@ -204,7 +205,41 @@ async def test_A4_the_budget_holds_for_any_number_of_requests_side_by_side(
             for _ in range(calls):
                 group.start_soon(client)
         await transport.aclose()
-    assert max(asked) <= calls + int(RESENDS_PER_CALL * calls) + MOST_SAVED_PER_SECOND
+    assert max(asked) <= calls + int(RESENDS_PER_CALL * calls) + MAX_TIMED_RESENDS
+
+
+async def test_A4_an_endpoint_that_asked_for_a_pause_is_left_alone_by_other_requests_while_another_answers(
+    tmp_path: Path,
+) -> None:
+    now = [1000.0]
+
+    def script(model: str, number: int) -> ScriptedReply:
+        busy = model == "busy" and now[0] < 1030.0
+        return refusal(429, headers={"retry-after": "30"}) if busy else answer(WORDS)
+
+    with FaultyHost(script) as wall:
+        busy, other = endpoint(wall, "busy"), endpoint(wall, "other")
+        bench = world_of(tmp_path, busy, other, upstreams=EndpointHealth(), clock=lambda: now[0])
+        for _ in range(3):
+            assert (await ask(bench, busy, other)).endpoint == other.id
+        assert (wall.asked("busy"), wall.asked("other")) == (1, 3)
+        assert any("busy asked not to be called for 30 s: going on" in each.text for each in notes(bench))
+        now[0] = 1031.0
+        assert (await ask(bench, busy, other)).endpoint == busy.id
+
+
+async def test_A4_an_endpoint_that_asked_for_a_pause_is_called_where_no_other_is_left(tmp_path: Path) -> None:
+    """The pause may have been for another kind of call, and nothing is lost by asking."""
+    upstreams = EndpointHealth()
+    with FaultyHost(lambda *_: answer(WORDS)) as wall:
+        only = endpoint(wall, "only")
+        upstreams.pause(only.id, 1030.0)
+        bench = world_of(tmp_path, only, upstreams=upstreams, clock=lambda: 1000.0)
+        assert (await ask(bench, only)).endpoint == only.id
+
+
+def notes(bench: Bench) -> list[Note]:
+    return [event for event in bench.events if isinstance(event, Note)]
 
 
 @pytest.mark.parametrize(("resends", "calls"), [(None, 3), (0, 1), (1, 2), (4, 5)])

@@ -495,6 +495,11 @@ class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint a
     evidence: Evidence = Evidence(level="declared")
 
     @property
+    def context_limit(self) -> int | None:
+        """The context length in tokens: its own, else that of its model; None if unknown."""
+        return self.context or self.model.context
+
+    @property
     def translates(self) -> tuple[str, ...]:
         """The languages into which the endpoint can translate speech.
 

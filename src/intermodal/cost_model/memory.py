@@ -27,7 +27,7 @@ def requested_context(step: Call, endpoint: Endpoint, limit: int | None) -> int 
     every new size.
     """
     input_tokens = step.estimate.input_tokens
-    context = endpoint.context or endpoint.model.context
+    context = endpoint.context_limit
     if not input_tokens.known:
         return context and min(context, LEAST_CONTEXT)
     needed = input_tokens.high + TEMPLATE_TOKENS + (limit or LEAST_CONTEXT // 2)

@@ -5,7 +5,7 @@ replan if necessary, settle the cost. ``replan.py`` plans the rest of a run agai
 the routes of a run share, ``dependencies.py`` the services of a run: catalog, media, store, network, clock. ``api.py``
 is the interface for other packages.
 
-attempt/        one call: retries, circuit breaker, ledger, accounting, and the checks of an answer while it streams
+attempt/        one call: retries, circuit breaker, ledger, accounting, and limits learned from calls
 conversion/     steps before the answer: transcripts, text of images and pages, their cache keys and checks
 direct/         plans of one call whose client speaks the API of the host: bytes in, bytes out
 drivers/        how a call is made in each protocol, over HTTP or by a runtime of this machine

@@ -28,7 +28,7 @@ from intermodal.executor.conversion.conversions import decode_codes, merge_codes
 from intermodal.executor.conversion.media_transforms import run_transform
 from intermodal.executor.dependencies import Progress
 from intermodal.executor.drivers.interface import CallJob
-from intermodal.executor.outputs.first_word_gate import CommitGate
+from intermodal.executor.outputs.first_word_gate import FirstWordGate
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput, StepProduct, TextInput
 from intermodal.executor.preparation.part_inputs import as_wav_input, decoder_use, measure_work
 from intermodal.executor.preparation.preflight import is_nearly_empty
@@ -324,7 +324,7 @@ class RouteRun:
         product = conversions.product_of_result(step, facts, pictures, result)
         return product, finished_call.actual
 
-    async def do(self, job: CallJob, speaker: CommitGate | None = None) -> FinishedCall:
+    async def do(self, job: CallJob, speaker: FirstWordGate | None = None) -> FinishedCall:
         """Make a step's call once the cores it needs are free; remote calls need none."""
         async with self._hold_cores(job):
             self.stop_for_replan()
@@ -355,7 +355,7 @@ class RouteRun:
         await self.state.emit(StepStarted(step=step.id, title=title, op=step.op, endpoint=step.endpoint))
 
     async def _call(
-        self, job: CallJob, begin: Callable[[], Awaitable[None]], speaker: CommitGate | None
+        self, job: CallJob, begin: Callable[[], Awaitable[None]], speaker: FirstWordGate | None
     ) -> FinishedCall:
         began = self.elapsed()
         if speaker is None:

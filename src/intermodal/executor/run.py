@@ -428,7 +428,12 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState,
     after = world.catalog.by_id.get(candidate.endpoint)
     for failure in failures:
         before = world.catalog.by_id.get(failure.endpoint)
-        if _exceeded_context(failure) and before and after and (after.context or math.inf) <= (before.context or 0):
+        if (
+            _exceeded_context(failure)
+            and before
+            and after
+            and (after.context_limit or math.inf) <= (before.context_limit or 0)
+        ):
             return False
     return True
 
@@ -469,5 +474,5 @@ def _is_too_long_again(candidate: Candidate, failure: Reroute, state: RunState, 
 
 def _context_of(endpoint: Endpoint | None) -> float:
     """Return the known context length in tokens; infinity if it is unknown."""
-    context = None if endpoint is None else endpoint.context or endpoint.model.context
+    context = None if endpoint is None else endpoint.context_limit
     return math.inf if context is None else context

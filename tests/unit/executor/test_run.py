@@ -518,6 +518,20 @@ async def test_too_long_for_the_host_is_not_sent_again_and_goes_only_to_a_larger
     assert [attempt.model for attempt in host.attempts] == ["fake/m-fault-context", "fake/large"]
 
 
+async def test_a_fallback_whose_model_has_no_larger_context_is_not_called_after_a_prompt_was_too_long(
+    bench: Bench, host: FakeHost
+) -> None:
+    """Its own row states no context, so that of the model counts."""
+    large = host.endpoint("fake/m-fault-context", context=4096)
+    small = host.endpoint("fake/small")
+    small = rename(small, context=None, model=rename(small.model, context=512))
+    bench.endpoints = (large, small)
+    request, opened = asked("?")
+    with pytest.raises(errors.ContextExceeded):
+        await bench.run(plan(route(say(large)), route(say(small))), request, opened)
+    assert [attempt.model for attempt in host.attempts] == ["fake/m-fault-context"]
+
+
 async def test_a_prompt_counted_as_too_long_is_refused_with_the_numbers_before_anything_is_sent(
     bench: Bench, host: FakeHost
 ) -> None:

@@ -321,7 +321,7 @@ def price_of_usage(
     """Return the cost of a call in USD; None if a price or a required count is unknown.
 
     Args:
-        vectors: the host's dated prices; () settles with the endpoint's own price.
+        vectors: the host's dated prices; () for the endpoint's own price.
         moment: time of the call in UTC: 2026-11-25, or 2026-11-25T09:30; "" is any day.
         image_count: number of generated images.
 
@@ -417,7 +417,7 @@ def _possible_counts(
         return
     input_tokens = usage.input_tokens or 0
     if seconds and not rate_cards.AUDIO_LENGTH_UNITS.isdisjoint(units) and "input_audio_mtok" not in units:
-        # Sound is billed by its length. If its tokens are not reported apart they count as text, the dearest reading.
+        # Sound is billed by its length. Audio tokens that are not reported apart count as text, the dearest reading.
         kinds_reported = _reported_kinds(usage.input_by_modality, input_tokens)
         input_tokens -= kinds_reported.pop("audio", 0)
         yield {**_input_counts(usage, input_tokens, kinds_reported), **output_counts, "input_audio_seconds": seconds}

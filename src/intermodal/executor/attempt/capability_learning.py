@@ -48,7 +48,7 @@ def context_lesson(error: errors.IntermodalError, endpoint: Endpoint) -> Endpoin
     if not isinstance(error, errors.ContextExceeded) or isinstance(error, errors.RequestTooLarge):
         return None
     limit = error.limit or error.cut
-    believed = endpoint.context or endpoint.model.context
+    believed = endpoint.context_limit
     if not limit or (believed is not None and limit >= believed):
         return None
     return EndpointShortcoming(endpoint=endpoint.id, context=limit, message=error.what, suspected=not error.limit)

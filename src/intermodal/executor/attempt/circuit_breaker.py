@@ -24,15 +24,13 @@ from intermodal.plans.facts import Facts
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 
 FAILURES_TO_OPEN = 5  # failures in a row
-SUSPICION_SECONDS = (
-    600.0  # seconds for which something that follows from an estimate of ours is held against an endpoint
-)
+SUSPICION_SECONDS = 600.0  # seconds after which a limit that was inferred from an estimate expires
 PROBE_INTERVAL = 5.0  # seconds between two probes of an endpoint that is down
 RESENDS_PER_CALL = 0.1  # resends that each call allows its host
 RESENDS_PER_SECOND = 2.0  # resends a second that are always allowed
-MOST_SAVED_PER_SECOND = 10.0  # resends that may accumulate: enough for a handful of concurrent calls
+MAX_TIMED_RESENDS = 10.0  # resends that may accumulate: enough for a handful of concurrent calls
 TOOL_LISTS = 256  # tool lists remembered per endpoint that had no room for them
-MOST_SAVED_PER_CALL = 100.0  # resends of the per-call share that may accumulate
+MAX_SHARED_RESENDS = 100.0  # resends of the per-call share that may accumulate
 
 
 @dataclass(eq=False)
@@ -55,7 +53,7 @@ class _Exploration:
 @dataclass
 class _RetryBudget:
     saved: float = 0.0  # resends saved from the per-call share
-    floor: float = MOST_SAVED_PER_SECOND
+    timed: float = MAX_TIMED_RESENDS  # resends saved from those that are allowed each second
     updated_at: float = 0.0
 
 
@@ -144,7 +142,7 @@ class EndpointHealth:
         return breaker is not None and breaker.failures >= FAILURES_TO_OPEN
 
     def may_call_now(self, endpoint: str, now: float) -> bool:
-        """Return True if the endpoint may be called now, other than as a probe."""
+        """Return True if its breaker is closed and no pause that it requested is running."""
         if not self._breakers and not self._paused:
             return True
         return not (self.is_open(endpoint) or self.pause_left(endpoint, now))
@@ -157,9 +155,9 @@ class EndpointHealth:
             if breaker is not None and breaker.failures >= FAILURES_TO_OPEN:
                 breaker.probe = call
                 breaker.until = now + PROBE_INTERVAL
-        budget = self._budgets.get(host) or self._budget(host, now)  # its floor is updated when a resend is taken
-        if not is_resend and budget.saved < MOST_SAVED_PER_CALL:
-            budget.saved = min(MOST_SAVED_PER_CALL, budget.saved + RESENDS_PER_CALL)
+        budget = self._budgets.get(host) or self._budget(host, now)  # ``timed`` is brought up to date by a resend
+        if not is_resend and budget.saved < MAX_SHARED_RESENDS:
+            budget.saved = min(MAX_SHARED_RESENDS, budget.saved + RESENDS_PER_CALL)
         return call
 
     def _record_success(self, endpoint: str) -> None:
@@ -175,7 +173,7 @@ class EndpointHealth:
     def _close_breaker(self, endpoint: str) -> _Breaker | None:
         breaker = self._breakers.pop(endpoint, None)
         if breaker is not None and breaker.failures >= FAILURES_TO_OPEN:
-            self._explorations.pop(endpoint, None)  # exploring it while it was down taught nothing
+            self._explorations.pop(endpoint, None)  # measurements made while it was down do not count
         return breaker
 
     def _record_failure(self, call: TrackedCall, now: float, *, spoke: bool) -> None:
@@ -235,13 +233,13 @@ class EndpointHealth:
 
     def share(self, processes: int) -> None:
         """Limit the resends per second to one process's share, out of ``processes`` that call the same hosts."""
-        self._floor, self._burst = RESENDS_PER_SECOND / processes, max(1.0, MOST_SAVED_PER_SECOND / processes)
+        self._refill_rate, self._burst = RESENDS_PER_SECOND / processes, max(1.0, MAX_TIMED_RESENDS / processes)
 
     def acquire_resend(self, host: str, now: float) -> bool:
         """Take a resend from the host's budget; return False if it is spent."""
         budget = self._budget(host, now)
-        if budget.floor >= 1:
-            budget.floor -= 1
+        if budget.timed >= 1:
+            budget.timed -= 1
         elif budget.saved >= 1:
             budget.saved -= 1
         else:
@@ -251,13 +249,13 @@ class EndpointHealth:
     def return_resend(self, host: str, now: float) -> None:
         """Return a resend that was not sent."""
         budget = self._budget(host, now)
-        budget.floor = min(self._burst, budget.floor + 1)
+        budget.timed = min(self._burst, budget.timed + 1)
 
     def _budget(self, host: str, now: float) -> _RetryBudget:
         budget = self._budgets.get(host)
         if budget is None:
-            budget = self._budgets[host] = _RetryBudget(floor=self._burst, updated_at=now)
-        budget.floor = min(self._burst, budget.floor + max(0.0, now - budget.updated_at) * self._floor)
+            budget = self._budgets[host] = _RetryBudget(timed=self._burst, updated_at=now)
+        budget.timed = min(self._burst, budget.timed + max(0.0, now - budget.updated_at) * self._refill_rate)
         budget.updated_at = now
         return budget
 

@@ -1,7 +1,7 @@
 """The decision after a failed attempt (resend, reroute or stop), with the waits, breaker checks and budgets around it.
 
 ``decide_retry`` is pure: no clock, no randomness. ``decide_next`` applies it to a call of a run. An error's class of
-retry and billing comes from the table in ``protocols/errors/``. Three rules override that table. After the first output
+retry and billing comes from the table in ``protocols/errors/``. These rules override that table. After the first output
 nothing is retried: the model is committed. The same endpoint is called again only if the failed attempt cannot have
 been paid for, and once after a plain 500 or after a kept-alive connection was closed. A reroute after the body was sent
 may pay twice, so it needs the policy's permission (``pay_twice``). An attempt that began to answer may have been paid
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from intermodal.executor.dependencies import Dependencies
     from intermodal.plans.plan import Candidate
 
-MAX_PAID_ATTEMPTS = 3  # attempts of one user call that may have cost money
+MAX_PAID_ATTEMPTS = 3  # attempts of one run that may have cost money
 MAX_WAIT = 60.0  # seconds; if an endpoint states a longer wait, another route is better
 REROUTE_AFTER = 5.0  # seconds of a stated wait from which another ready route is taken
 FIRST_WAIT = 1.0  # seconds; the width of the first full-jitter window, doubled for each further attempt
@@ -211,12 +211,19 @@ _RETRIES_SPENT_NOTE = "and too many of our calls to it were sent again already"
 
 
 def breaker_error(caller: RunCaller, job: CallJob) -> errors.CallError | None:
-    """Return the error for an endpoint whose circuit breaker is open; None if it may be called."""
-    seconds = caller.world.upstreams.seconds_open(job.endpoint.id, caller.world.clock())
-    if not seconds or caller.force:
+    """Return the error for an endpoint whose circuit breaker is open, or that requested a pause of any request while
+    another route is left; None if it may be called.
+    """
+    upstreams, name, now = caller.world.upstreams, job.endpoint.id, caller.world.clock()
+    if caller.force:
         return None
-    what = "failed again and again and is left alone for a moment"
-    error = errors.Overloaded(what, where=job.endpoint.id, todo="try again later", sent=False, retry_after=seconds)
+    if seconds := upstreams.seconds_open(name, now):
+        what = "failed again and again and is left alone for a moment"
+    elif (seconds := upstreams.pause_left(name, now)) and _has_alternative(caller, name):
+        what = f"asked not to be called for {seconds:.0f} s"
+    else:
+        return None
+    error = errors.Overloaded(what, where=name, todo="try again later", sent=False, retry_after=seconds)
     error.step = job.step.id
     return error
 

@@ -80,8 +80,8 @@ class DirectAttempt:
     _verdict: errors.IntermodalError | Verdict | None = None
     _forgotten = False
     _ending: AttemptEnding | None = None
-    _written = False  # its row is
-    _reported = False  # its charge is
+    _written = False  # True once its row is queued
+    _reported = False  # True once its charge is reported
 
     def __init__(self, engine: DirectEngine, chat: ParsedChat, compiled: CompiledPlan, sink: DirectSink) -> None:
         self._engine = engine
@@ -199,7 +199,7 @@ class DirectAttempt:
         self._sink.confirm_admission()
         self._begin_call()
         self._listen()
-        self._send(connection)  # first of all: everything else happens while the request is on its way
+        self._send(connection)  # send first: the rest overlaps with the host's work
         self._sink.record_plan()
         return True
 

@@ -60,9 +60,9 @@ def _time_of(name: str) -> float:
     return int(name[:12], 16) / 1000
 
 
-_EVERY = 0.1  # seconds
-_LAST = 5.0  # seconds for the last write: a locked store is waited for twice
-_MOST = 20_000  # rows kept while the store does not accept them
+_FLUSH_SECONDS = 0.1  # seconds
+_CLOSE_SECONDS = 5.0  # seconds for the last write: a locked store is waited for twice
+_MAX_PENDING_ROWS = 20_000  # rows kept while the store does not accept them
 
 
 class AttemptWriter:
@@ -120,7 +120,7 @@ class AttemptWriter:
         try:
             while self._waiting:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._over.wait(), _EVERY)
+                    await asyncio.wait_for(self._over.wait(), _FLUSH_SECONDS)
                 await self._flush()
         finally:
             self._writing = None
@@ -139,7 +139,7 @@ class AttemptWriter:
             self._broken = time.monotonic()
             self._waiting = _newest([*rows, *self._waiting])
             self._slots = [*slots, *self._slots]
-            await asyncio.sleep(20 * _EVERY)
+            await asyncio.sleep(20 * _FLUSH_SECONDS)
         else:
             self._broken = 0.0
             if self._journal is not None:
@@ -153,7 +153,7 @@ class AttemptWriter:
         """
         self._over.set()
         if self._writing is not None:
-            await asyncio.wait((self._writing,), timeout=_LAST)
+            await asyncio.wait((self._writing,), timeout=_CLOSE_SECONDS)
         if self._writing is not None:  # its commit continues in a thread: no other may begin with the same rows
             self._writing.cancel()
             await asyncio.wait((self._writing,))
@@ -168,11 +168,11 @@ def _newest(rows: Sequence[DirectAttemptRow]) -> list[DirectAttemptRow]:
 
     The former never exceed the slots of the journal.
     """
-    if len(rows) <= _MOST:
+    if len(rows) <= _MAX_PENDING_ROWS:
         return list(rows)
     paid = [row for row in rows if _may_cost(row)]
     free = [row for row in rows if not _may_cost(row)]
-    return [*paid, *free[len(rows) - _MOST :]]
+    return [*paid, *free[len(rows) - _MAX_PENDING_ROWS :]]
 
 
 def _may_cost(row: DirectAttemptRow) -> bool:

@@ -27,7 +27,7 @@ from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.outputs import file_text, images, json_answer, scores, translation
 from intermodal.executor.outputs import speech as outputs_speech
 from intermodal.executor.outputs.evidence_check import JsonAnswer, check_evidence
-from intermodal.executor.outputs.first_word_gate import CommitGate
+from intermodal.executor.outputs.first_word_gate import FirstWordGate
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
@@ -57,7 +57,7 @@ from intermodal.protocols.request_fields import scale_thinking
 
 
 async def validated_answer(
-    run: RouteRun, job: CallJob, finished_call: FinishedCall, schema: JsonOutput, speaker: CommitGate
+    run: RouteRun, job: CallJob, finished_call: FinishedCall, schema: JsonOutput, speaker: FirstWordGate
 ) -> tuple[FinishedCall, object]:
     """Return the call that answered, and the data of its JSON answer.
 
@@ -157,7 +157,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
     job = await _job(run, step, endpoint, messages, stands_for, enforced=enforced)
     # A buffered answer is emitted when complete; until then another route may take over.
     live = run.state.world.live and request.policy.streaming == "live" and not run.may_ask_again()
-    speaker = CommitGate(endpoint.id, run.state.emit, live=live and (schema is None or enforced))
+    speaker = FirstWordGate(endpoint.id, run.state.emit, live=live and (schema is None or enforced))
     try:
         finished_call = await run.do(job, speaker)
     except SchemaRefused:
@@ -166,7 +166,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
         what = f"{endpoint.id} cannot be held to this schema: it is asked for in words, and the answer is checked"
         await run.state.emit(Note(text=what, step=step.id))
         job = await _job(run, step, endpoint, messages, stands_for, enforced=False)
-        speaker = CommitGate(endpoint.id, run.state.emit, live=False)
+        speaker = FirstWordGate(endpoint.id, run.state.emit, live=False)
         finished_call = await run.do(job, speaker)
     if _is_refusal(finished_call, speaker):
         await run.state.emit(
@@ -285,7 +285,7 @@ def is_quick_answer(step: Call) -> bool:
     return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF_SECONDS
 
 
-def _is_refusal(finished_call: FinishedCall, speaker: CommitGate) -> bool:
+def _is_refusal(finished_call: FinishedCall, speaker: FirstWordGate) -> bool:
     """Return True if the model refused and nothing was shown; the caller raises the refusal."""
     result = finished_call.result
     return not speaker.committed and is_refusal(result.finish_reason, (result.text,), called=result.calls_tool)
@@ -332,7 +332,7 @@ async def _translate(run: RouteRun, step: Call) -> Finished:
     facts = run.state.opened_media.facts.parts
     messages = prompt.chat_messages(request, stands_for, facts, endpoint.model.marks)
     job = await _job(run, step, endpoint, messages, stands_for, enforced=False)
-    speaker = CommitGate(endpoint.id, run.state.emit, live=False)
+    speaker = FirstWordGate(endpoint.id, run.state.emit, live=False)
     finished_call = await run.do(job, speaker)
     await run.state.emit(StepFinished(actual=finished_call.actual))
     if _is_refusal(finished_call, speaker):

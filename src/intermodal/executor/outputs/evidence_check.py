@@ -27,7 +27,7 @@ from intermodal.executor.outputs.evidence import (
     sole_number,
     value_at,
 )
-from intermodal.executor.outputs.first_word_gate import CommitGate
+from intermodal.executor.outputs.first_word_gate import FirstWordGate
 from intermodal.executor.outputs.json_answer import run_bounded
 from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
 from intermodal.executor.route_run import RouteRun
@@ -93,7 +93,7 @@ def _transcript_source(name: str, transcript: Transcript) -> EvidenceSource:
 
 
 async def check_evidence(
-    run: RouteRun, job: CallJob, json_answer: JsonAnswer, schema: JsonOutput, speaker: CommitGate,
+    run: RouteRun, job: CallJob, json_answer: JsonAnswer, schema: JsonOutput, speaker: FirstWordGate,
     stands_for: Mapping[int, tuple[ModelInput, ...]], ask: Ask | None,
 ) -> JsonAnswer:  # fmt: skip
     """Return the answer with evidence for its values; request missing values once more if the plan allows it.
@@ -184,7 +184,7 @@ async def _ask_again(
     await run.state.emit(Retrying(step=job.step.id, reason=reason))
     work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was measured
     second = msgspec.structs.replace(job, chat=call, step=remaining_estimate(job.step, first), work=work)
-    aside = CommitGate(job.endpoint.id, run.state.emit, live=False)
+    aside = FirstWordGate(job.endpoint.id, run.state.emit, live=False)
     finished_call: FinishedCall | None = None
     try:
         with anyio.move_on_after(None if left is None else left * (1 - _REST)):

@@ -1,6 +1,6 @@
 """Holds an answer back until its first visible word, so that a failed attempt can still be replaced.
 
-The direct path does the same for streams in ``protocols/upstream_response.py``.
+A direct stream is shown from its first word, thought or tool call on: ``protocols/upstream_response.py``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from intermodal.events import Committed, Event, TextDelta, Thought
 
 
-class CommitGate:
-    """Shows nothing of an attempt before its first visible word, and everything from then on."""
+class FirstWordGate:
+    """Holds the output of an attempt back until its first visible word, and passes it on from then on."""
 
     def __init__(self, endpoint: str, emit: Callable[[Event], Awaitable[None]], *, live: bool) -> None:
         self.committed = False

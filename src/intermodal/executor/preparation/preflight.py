@@ -59,7 +59,7 @@ def check_context_window(step: Call, endpoint: Endpoint, text: str, limit: int |
     prompt_tokens = world.count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
     if prompt_tokens is None:
         return step
-    context = endpoint.context or endpoint.model.context
+    context = endpoint.context_limit
     needed = prompt_tokens + TEMPLATE_TOKENS + (limit or 0)
     if context is not None and needed > context:
         raise errors.ContextExceeded(

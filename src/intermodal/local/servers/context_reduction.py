@@ -47,7 +47,7 @@ def with_measured_memory(catalog: Catalog, weights: WeightsStore, env: Mapping[s
     changed: dict[str, Endpoint] = {}
     for endpoint in catalog.loadable:
         path = weights.path(endpoint.weights) if endpoint.weights and endpoint.host.protocol == "llama" else None
-        has = endpoint.context or endpoint.model.context
+        has = endpoint.context_limit
         found = (
             measured_memory(path, weights.projector(endpoint.weights), has, env) if path is not None and has else None
         )
@@ -91,7 +91,7 @@ def _with_reduced_context(
     endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: Mapping[str, str]
 ) -> Endpoint | None:
     files = _files(endpoint, weights, env)
-    has = endpoint.context or endpoint.model.context
+    has = endpoint.context_limit
     if files is None or not has or not files.model.endswith(".gguf"):
         return None
     try:

@@ -51,7 +51,7 @@ def plan_notes(case: PlanningCase, chosen_route: Route, candidate: Candidate) ->
             f"room for {chosen_route.numbers.cap:,.0f} tokens of answer{instead}: {_answer_limit(case, chosen_route)}"
         )
     found += _reasoning_limit_note(case, chosen_route, candidate)
-    if not (chosen_route.endpoint.context or chosen_route.endpoint.model.context) and case.job == "generate":
+    if not chosen_route.endpoint.context_limit and case.job == "generate":
         found.append(
             f"the context length of {chosen_route.endpoint.id} is unknown; "
             f"{chosen_route.rates.context:,.0f} tokens are assumed"

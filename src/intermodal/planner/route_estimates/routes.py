@@ -222,7 +222,7 @@ def priced_route(
         tokens=0.0 if transcribes else context_tokens(case, endpoint.id, needs),
         answer=numbers.cap,
         context=math.inf if transcribes else rates.context,
-        context_known=bool(endpoint.context or endpoint.model.context),
+        context_known=bool(endpoint.context_limit),
         pictures=needs.pictures,
         max_images=group.first.host.max_images,
         memory=numbers.memory,
