@@ -63,7 +63,7 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     assert (
         circuit_breaker.RESENDS_PER_CALL,
         circuit_breaker.RESENDS_PER_SECOND,
-        circuit_breaker.MOST_SAVED_PER_SECOND,
+        circuit_breaker.MAX_TIMED_RESENDS,
     ) == (0.1, 2, 10)
     assert "a tenth of the calls made, and two a second (ten may be saved up)" in text
     assert f"connect ({timeouts.CONNECT_TIMEOUT:g} s)" in text

@@ -63,7 +63,8 @@ def limit_options(*, changing: bool) -> Callable[[F], F]:
         click.option("--expires", default="", metavar="WHEN",
                      help=words("After 30d, 12h, 2w; or on a day, 2027-01-31 (UTC)", ".", "never")),
         click.option("--model", "models", multiple=True, metavar="NAME", help=words(
-            "Allowed models: a model, vendor/* or auto; repeatable", ".  [default: anything, unless --policy is given]", "any")),
+            "Allowed models: a model, vendor/* or auto; repeatable",
+            ".  [default: anything, unless --policy is given]", "any")),
         click.option("--policy", "policies", multiple=True, metavar="NAME", help=words(
             "Policy of the config it may ask for; repeatable", ".  [default: any, unless --model is given]", "any")),
     ]  # fmt: skip

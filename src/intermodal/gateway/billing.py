@@ -200,7 +200,7 @@ class KeyAllowance:
         self._rate: QuotaReservation | None = None  # drawn from the rate of an endpoint for its first call
 
     def begin(self, tried: PriorAttempt | None) -> None:
-        """Begin the run. The call whose rate the reservation has drawn from is ``tried`` if that was sent."""
+        """Begin the run. ``tried``: the call whose endpoint rate the reservation has drawn from, if it was sent."""
         if self.ledger is None or self.given is None:
             return
         self._rate = self.ledger.split_rate(self.given)

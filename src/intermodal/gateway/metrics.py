@@ -164,7 +164,7 @@ class Metrics:
         gauges = [
             ("connections", "Connections that are open.", now.connections),
             ("active_requests", "Requests that are being answered.", now.active),
-            ("held_bytes", "Bytes of bodies that are here or coming.", now.held),
+            ("held_bytes", "Bytes of request bodies received or announced.", now.held),
             ("tasks", "Tasks of the event loop.", now.tasks),
         ]
         gauges += [("workers", "Processes that serve.", now.workers)] if now.workers else []

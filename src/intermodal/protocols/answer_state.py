@@ -423,9 +423,9 @@ class AnswerState:
 
 MAX_REPLY = MAX_DOCUMENT  # bytes of a reply that is not streamed
 
-_COUNTS = 2.0  # seconds after the finish reason in which a stream may still report usage: some hosts count late
+_USAGE_WAIT = 2.0  # seconds after the finish reason in which a stream may still report usage: some hosts count late
 
-_LAST_WORD = 0.5  # seconds if it did, and only [DONE] is missing, which some hosts never send
+_DONE_WAIT = 0.5  # seconds if it did, and only [DONE] is missing, which some hosts never send
 
 
 def trailing_timeout(*, has_usage: bool) -> float:
@@ -433,4 +433,4 @@ def trailing_timeout(*, has_usage: bool) -> float:
 
     Without usage a call is booked at its highest cost, so usage is waited for longer than the end of the stream.
     """
-    return _LAST_WORD if has_usage else _COUNTS
+    return _DONE_WAIT if has_usage else _USAGE_WAIT

@@ -70,8 +70,8 @@ _WHO = "no host is sent the user's id"
 _RETENTION = "how long a host keeps a prompt is left to it"
 _PRICE = "plans are priced for the usual service"
 _PROBABLE = "token probabilities are not returned to clients"
-_VENDORS = "a vendor's service of its own, which no plan counts on"
-_SIZE = "how much memory a model takes is the server's to say"
+_VENDORS = "a vendor-specific service that plans do not cover"
+_SIZE = "memory settings belong to the server"
 
 _PROMPT = ("prompt_id", "prompt_version", "prompt_variables")  # a prompt file of the server's, rendered before planning
 # A name with a dot is a field within a field.
@@ -144,13 +144,13 @@ _CHATS: Mapping[str, Mapping[str, RequestField]] = {
             ("ollama",), "options.repeat_last_n", "options.mirostat", "options.mirostat_eta", "options.mirostat_tau",
             "options.penalize_newline", "options.tfs_z",
         ),
-        **_ignored_fields("asked for by what the call may need", "options.num_ctx", "options.num_keep"),
+        **_ignored_fields("the context length is set to what the call may need", "options.num_ctx", "options.num_keep"),
         **_ignored_fields(
             _SIZE, "keep_alive", "options.num_batch", "options.num_gpu", "options.main_gpu", "options.low_vram",
             "options.f16_kv", "options.use_mmap", "options.use_mlock", "options.num_thread", "options.numa",
         ),
         **_ignored_fields(_PROBABLE, "logprobs", "top_logprobs", "options.logits_all", nothing=(False, 0)),
-        **_ignored_fields("an answer is words", "options.vocab_only", "options.embedding_only", nothing=(False,)),
+        **_ignored_fields("an answer is text", "options.vocab_only", "options.embedding_only", nothing=(False,)),
         **_ignored_fields("what does not fit is an error, and never cut", "truncate", "shift"),
     },
 }  # fmt: skip
@@ -193,10 +193,10 @@ QUIRKS: Mapping[str, Mapping[str, str]] = {
     "openai": {
         **_EFFORT,
         "openai_settings": "only OpenAI's own settings are accepted: no top_k, min_p, typical_p, repeat_penalty",
-        "top_k": "top_k, which OpenAI's API has not, is taken: clients of other APIs have it said, too",
-        "min_p": "the same of min_p",
-        "typical_p": "the same of typical_p",
-        "repeat_penalty": "the same of repeat_penalty",
+        "top_k": "top_k, which OpenAI's API does not have, is accepted: it is also sent for clients of other APIs",
+        "min_p": "min_p is accepted: it is also sent for clients of other APIs",
+        "typical_p": "typical_p is accepted: it is also sent for clients of other APIs",
+        "repeat_penalty": "repeat_penalty is accepted: it is also sent for clients of other APIs",
     },
     "openai-responses": _EFFORT,
     "anthropic": _EFFORT,

@@ -1,8 +1,8 @@
 """The reply to one direct call, passed on to the client in the callback that received it.
 
 ``UpstreamResponse`` handles one reply. ``BufferedResponse`` collects an unstreamed answer. A ``StreamedResponse``
-passes a stream through from its first visible word on: a failure before that was never shown, so another route may
-answer.
+passes a stream through from its first word, thought or tool call on: a failure before that was never shown, so another
+route may answer.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Clock(Protocol):
 
 
 class HostSide(Protocol):
-    """The connection that a reply arrives on. ``wordless``: the time until the first word keeps running."""
+    """The connection that a reply arrives on. ``wordless``: the first-word timeout runs, as nothing visible came."""
 
     wordless: bool
 

@@ -325,7 +325,7 @@ class HostConnection(asyncio.Protocol):
         self._said: list[tuple[bytes, bytes]] = []
         size = sum(map(len, body))
         head = target.head_of(size)
-        if size <= _ROOM and listener.waits:  # its first word is looked out for
+        if size <= _ROOM and listener.waits:  # a stream: its first word is not delayed by batching
             self._transport.write(b"".join((head, *body)))
         elif size <= _ROOM:
             self._pool.writer.write(self._transport, b"".join((head, *body)))
@@ -526,7 +526,7 @@ class HostConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self._said) >= _HEADERS:
-            raise ValueError("more headers than a host has to say")  # ends the parsing
+            raise ValueError("too many headers")  # ends the parsing
         self._said.append((name, value))
 
     def on_headers_complete(self) -> None:

@@ -160,8 +160,10 @@ class ClientSink:
         return self._shortened
 
     def _hold(self, ledger: QuotaManager, reservation: QuotaReservation) -> None:
-        """Hold the reservation. If this process is killed, the key is charged what the row of the call says: the
-        reservation covers the dearest fallback, too."""
+        """Hold the reservation, which covers the dearest fallback, too.
+
+        If this process is killed, the key is charged the bound of this call, as its row is.
+        """
         self._given = reservation
         bound = self._planned.bound if self._shortened is None else self._shortened.bound
         if bound is not None:

@@ -364,7 +364,7 @@ class DirectChats:
         try:
             compiled = compile_plan(ready.chat, inputs, plan, ready.adapter, means)
         except (errors.ConfigError, NotExpressible):
-            return "it cannot be said to its host"  # the executor reports the error
+            return "its host's protocol cannot express it"  # the executor reports the error
         return ChatPlan(compiled) if isinstance(compiled, CompiledPlan) else compiled
 
     async def _inputs(self, ready: MatchedChat, request: GatewayRequest) -> Inputs | None:

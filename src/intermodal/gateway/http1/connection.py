@@ -113,7 +113,7 @@ class HttpApplication(Protocol):
 
     limits: HttpLimits
     connections: set[Connection]
-    held: int  # bytes of bodies that are here or coming
+    held: int  # bytes of bodies received or announced
     outbox: WriteBatcher
 
     def screen(self, head: RequestHead) -> VirtualKey:
@@ -240,7 +240,7 @@ class Connection(asyncio.Protocol):
             )
         except httptools.HttpParserError:
             too_large = self._chunks is not chunks and self._announces_too_much(data)
-            what = RequestRefused("not HTTP/1.1 as it is written down", status=400)
+            what = RequestRefused("malformed HTTP/1.1", status=400)
             self._refuse(self._too_large() if too_large else what)
         else:
             if self._chunks is not chunks and self._announces_too_much(data):

@@ -140,10 +140,6 @@ class Authenticator:
         same = self._quota_store.version() == self._version and self._unread is None
         self._looked = now if same else -1.0
 
-    def key(self, name: str) -> VirtualKey:
-        """Return a key by its id, as found by ``authenticate``."""
-        return self._by_id.get(name, ANONYMOUS)
-
     def as_it_is(self, key: VirtualKey) -> VirtualKey:
         """Return the current version of a key found earlier: its limits may have changed."""
         return self._by_id.get(key.id, key)

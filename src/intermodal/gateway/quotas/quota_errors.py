@@ -12,7 +12,7 @@ from intermodal.gateway.quotas.quota_types import NANODOLLARS, QuotaRefusal, Uni
 STORE_UNAVAILABLE = QuotaRefusal(
     status=503,
     code="ledger_unavailable",
-    words="the gateway cannot write down what this request may cost, so it is not sent",
+    words="the gateway cannot record what this request may cost, so it is not sent",
     retry_after=1.0,
     again=True,
 )

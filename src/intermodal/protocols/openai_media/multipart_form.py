@@ -10,7 +10,7 @@ from intermodal.protocols.calls import EncodedRequest
 
 
 class FormFile(Value, frozen=True):
-    """A file in a form. ``field``: the name of its field; ``name``: the file's own, by whose ending hosts go."""
+    """A file in a form. ``field``: its field; ``name``: the file's own, whose extension tells its format."""
 
     field: str
     name: str
