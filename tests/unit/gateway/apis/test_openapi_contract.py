@@ -145,7 +145,7 @@ def test_the_fields_that_are_said_are_those_that_are_read(name: str, reader: Any
 
 
 def test_wishes_and_their_headers_are_those_of_the_policy() -> None:
-    wishes = DOCUMENT["components"]["schemas"]["Wishes"]["properties"]
+    wishes = DOCUMENT["components"]["schemas"]["PolicyOverrides"]["properties"]
     assert set(wishes) == set(PolicyOverrides.__struct_fields__)
     assert set(wishes["at_least"]["enum"]) == set(TIERS) and set(wishes["farthest"]["enum"]) == set(ZONES)
     assert set(wishes["keep"]["items"]["enum"]) == set(ASPECTS)

@@ -22,9 +22,9 @@ DOWN = refusal(502)  # no resend follows it: one request is one call
 WORKS = answer(["all", " is", " well"])
 BEGINS = ScriptedReply((HEAD, chunk(ROLE), chunk(delta("Pa")), 30.0), paid=True)
 BREAKS = ScriptedReply((HEAD, chunk(ROLE), chunk(delta("Pa"))), end="fin", paid=True)
-SLOW = ScriptedReply((1.5, *refusal(200, {}).pieces), paid=True)
+SLOW = ScriptedReply((60.0, *refusal(200, {}).pieces), paid=True)
 FAST = f"{STRONG}; speed = {{ overhead = [0.01, 0.02, 0.03], prompt = [1e5, 2e5, 3e5], decode = [1e4, 2e4, 3e4] }}"
-SOON = {"intermodal": {"deadline": 0.5}}
+SOON = {"intermodal": {"deadline": 2.0}}  # a busy machine plans within it
 JSON = {"response_format": {"type": "json_object"}}
 NO_JSON = refusal(200, {"choices": [{"index": 0, "message": {"content": "no"}, "finish_reason": "stop"}]}, paid=True)
 

@@ -217,7 +217,7 @@ def test_nothing_of_a_long_answer_is_lost_where_its_pieces_meet(pack: Callable[[
 
 def test_a_reader_that_is_behind_does_not_lose_the_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is, nothing is read of the host, and the counts lie in the socket."""
-    monkeypatch.setattr(answer_state, "_COUNTS", 1.0)
+    monkeypatch.setattr(answer_state, "_USAGE_WAIT", 1.0)
 
     def event(content: str, finish: str | None) -> bytes:
         choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish}

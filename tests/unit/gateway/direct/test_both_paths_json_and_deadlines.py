@@ -36,13 +36,13 @@ CUT = VALID[:20]
 HELD = "forced_json = true"
 TELLS = "forced_json = true\ntells_schema = true"
 FAST = "speed = { overhead = [0.01, 0.02, 0.03], prompt = [1e5, 2e5, 3e5], decode = [1e4, 2e4, 3e4] }"
-SHORT = {"intermodal": {"deadline": 0.5}}
+SHORT = {"intermodal": {"deadline": 2.0}}  # a busy machine plans within it
 LATE = {"intermodal": {"deadline": 20.0}}
-SLOWLY = ScriptedReply((1.5, *GOOD.pieces), paid=True)
+SLOWLY = ScriptedReply((60.0, *GOOD.pieces), paid=True)
 STOPS = ScriptedReply(
-    (HEAD, chunk(ROLE), chunk(delta("Pa")), 1.5, chunk(delta("ris")), chunk(delta(None, "stop")), LAST), paid=True
+    (HEAD, chunk(ROLE), chunk(delta("Pa")), 60.0, chunk(delta("ris")), chunk(delta(None, "stop")), LAST), paid=True
 )
-SILENT = ScriptedReply((HEAD, chunk(ROLE), 1.5, chunk(delta("Paris")), chunk(delta(None, "stop")), LAST), paid=True)
+SILENT = ScriptedReply((HEAD, chunk(ROLE), 60.0, chunk(delta("Paris")), chunk(delta(None, "stop")), LAST), paid=True)
 LONG = json.dumps({"rest": ["-" * 1000] * 190})  # few tokens, and more than is read at once
 LONG_SCHEMA = {"response_format": {"type": "json_schema", "json_schema": {
     "name": "long", "schema": {"type": "object", "properties": {
@@ -186,7 +186,7 @@ CASES |= {
 }  # fmt: skip
 CASES |= {
     f"{door}late{'live' * live}": Case(
-        [Model([ScriptedReply((1.5, *upstreams.document(wire.protocol, WORDS).pieces), paid=True)], host=FAST)],
+        [Model([ScriptedReply((60.0, *upstreams.document(wire.protocol, WORDS).pieces), paid=True)], host=FAST)],
         {**SHORT, "stream": live}, wire_protocol=wire,
     )
     for door, (wire, _) in DOORS.items()

@@ -51,7 +51,7 @@ def test_nothing_that_costs_money_is_sent_until_the_store_takes_rows_again(
 def test_a_call_whose_row_is_not_written_in_the_end_has_one_when_the_store_is_opened_again(
     house: GatewayServer, monkeypatch: pytest.MonkeyPatch, after_all: bool
 ) -> None:
-    monkeypatch.setattr(engine, "_LAST", 0.2)  # less than a locked store is waited for
+    monkeypatch.setattr(engine, "_CLOSE_SECONDS", 0.2)  # less than a locked store is waited for
     store = house.gateway.client.store
     assert house.chat().status_code == 200
     until(lambda: len(store.attempts()) == 1, 30)

@@ -146,7 +146,7 @@ def test_an_error_before_any_attempt_says_that_nothing_was_asked(gateway: Gatewa
 @pytest.mark.parametrize("protocol", sorted(DOORS))
 def test_an_attempt_that_the_deadline_ended_is_one(gateway: Gateway, protocol: str) -> None:
     silent = ScriptedReply((HEAD, chunk(ROLE), chunk(delta("all"))), end="stall", paid=True)
-    found = gateway.ask(protocol, silent, silent, x_intermodal_deadline="0.7")
+    found = gateway.ask(protocol, silent, silent, x_intermodal_deadline="3")
     about = told(protocol, found)
     assert (found.status_code, about["attempts"], about["route"]) == (502, 1, "first:cloud/strong")
     assert about["cost"] == pytest.approx(gateway.spent(1)) and about["cost"] > 0
