@@ -85,6 +85,17 @@ def is_loopback(host: str) -> bool:
         return host.rstrip(".").lower() == "localhost"
 
 
+def is_ip_address(host: str) -> bool:
+    """Return True if ``host`` is an address and no name."""
+    import ipaddress
+
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
 def goes_by_proxy(base_url: str, path: str, *, internet: bool, proxies: bool) -> bool:
     """Return True if a request uses a proxy of the environment.
 

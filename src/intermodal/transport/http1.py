@@ -24,7 +24,13 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import httptools
 
 from intermodal import errors
-from intermodal.transport.addresses import HostAddress, certificates, parse_address, request_headers
+from intermodal.transport.addresses import (
+    HostAddress,
+    certificates,
+    is_ip_address,
+    parse_address,
+    request_headers,
+)
 from intermodal.transport.connection_errors import (
     FAILURES,
     UNREADABLE,
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
     import ssl
 
 MAX_CONNECTIONS = 4096  # to all hosts: more than the number of clients of a gateway
+_NEXT_ADDRESS_SECONDS = 0.25  # without a connection to an address of a name after which the next one is tried, too
 _HEADERS = 100  # headers of a reply; a reply with more is rejected
 _HEAD = 64 << 10  # bytes of all headers, and of anything before a reply that is invalid
 _SLICE = 256 << 10  # bytes of a body that are written at once; asyncio copies what the socket does not accept
@@ -100,6 +107,7 @@ class HttpTarget:
         self.host = address.host
         self.port = address.port or (443 if self.secure else 80)
         self.key = (self.secure, self.host, self.port)
+        self.has_name = not is_ip_address(self.host)  # which may have several addresses
         self.timeouts = timeouts
         self.secret = server.key  # never quoted in errors
         header_map = {**dict(headers), **request_headers(address, server.key, server.auth)}
@@ -162,13 +170,7 @@ class ConnectionPool:
             if target.secure:
                 more |= {"ssl": self._context(), "server_hostname": target.host}
             async with asyncio.timeout(target.timeouts.connect):
-                _, connection = await loop.create_connection(
-                    lambda: HostConnection(self, target, loop),
-                    target.host,
-                    target.port,
-                    happy_eyeballs_delay=0.25,
-                    **more,
-                )
+                connection = await self._open(target, loop, more)
         except TimeoutError:
             what = FAILURES["ConnectTimeout"][1]
             todo = "check the host's base_url and the network"
@@ -180,6 +182,25 @@ class ConnectionPool:
             self._opening -= 1
         self.opened += 1
         return connection
+
+    async def _open(
+        self, target: HttpTarget, loop: asyncio.AbstractEventLoop, options: Mapping[str, Any]
+    ) -> HostConnection:
+        delay = _NEXT_ADDRESS_SECONDS if target.has_name else None
+        connecting = loop.create_connection(
+            lambda: HostConnection(self, target, loop), target.host, target.port, happy_eyeballs_delay=delay, **options
+        )
+        if not target.has_name:
+            return (await connecting)[1]
+        # asyncio's race between the addresses of a name loses the socket of a connection if it is cancelled just after
+        # that was made. So it is not cancelled with its request: what it makes afterwards is closed.
+        opening = loop.create_task(connecting)
+        try:
+            return (await asyncio.shield(opening))[1]
+        except asyncio.CancelledError:
+            opening.add_done_callback(_abort_connection)
+            loop.call_later(target.timeouts.connect, opening.cancel)
+            raise
 
     def fail_silent_hosts(self, now: float) -> None:
         """Fail requests whose host has been silent for too long.
@@ -229,6 +250,12 @@ class ConnectionPool:
         waiting = self._idle.get(connection.key)
         if waiting and connection in waiting:
             waiting.remove(connection)
+
+
+def _abort_connection(opening: asyncio.Task[tuple[asyncio.Transport, HostConnection]]) -> None:
+    """Close the connection that was made for a request that is gone; it may have failed as well."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[1].abort()
 
 
 def with_one_length(reply: bytes) -> bytes:

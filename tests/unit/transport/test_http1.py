@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -116,7 +118,7 @@ async def ask(pool: ConnectionPool, target: HttpTarget, body: bytes = BODY, hear
     heard = heard or Heard()
     pipe = pool.take(target, asyncio.get_running_loop().time()) or await pool.connect(target, "host:m")
     pipe.send(target, [body], heard, "host:m")
-    await asyncio.wait_for(heard.over.wait(), 5)
+    await asyncio.wait_for(heard.over.wait(), 300)
     return heard
 
 
@@ -156,7 +158,7 @@ async def test_a_connection_is_used_again_after_every_whole_reply() -> None:
             for _ in range(5):
                 assert (await ask(pool, target)).whole
             assert (site.connections, pool.opened, pool.reused) == (1, 1, 4)
-        await asyncio.wait_for(site.gone.wait(), 5)
+        await asyncio.wait_for(site.gone.wait(), 300)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ async def test_what_came_while_this_thread_was_busy_is_no_answer_to_what_follows
         await asyncio.sleep(0.01)
         with listening.accept()[0] as there:
             there.sendall(SIZED)
-            await asyncio.wait_for(heard.over.wait(), 5)
+            await asyncio.wait_for(heard.over.wait(), 300)
             there.sendall(SIZED.replace(b"abcdefgh", b"a strang"))
             assert pool.take(target, asyncio.get_running_loop().time()) is None
         pool.close()
@@ -269,7 +271,7 @@ async def test_while_the_reader_is_behind_no_time_runs_and_nothing_is_read() -> 
         assert len(heard.body) == had < len(rest)
         heard.taken = lambda: None
         pipe.resume()
-        await asyncio.wait_for(heard.over.wait(), 5)
+        await asyncio.wait_for(heard.over.wait(), 300)
         assert heard.whole and len(heard.body) == len(rest)
 
 
@@ -280,7 +282,7 @@ async def test_who_was_behind_at_the_end_does_not_stop_the_next() -> None:
         pipe = await pool.connect(target, "host:m")
         heard.taken = pipe.pause
         pipe.send(target, [BODY], heard, "host:m")
-        await asyncio.wait_for(heard.over.wait(), 5)
+        await asyncio.wait_for(heard.over.wait(), 300)
         assert (await ask(pool, target)).whole and pool.reused == 1
 
 
@@ -327,6 +329,36 @@ async def test_nobody_there_is_said_and_nothing_was_sent() -> None:
         with pytest.raises(errors.Unreachable, match="nothing listens there") as found:
             await ConnectionPool().connect(target, "host:m")
     assert found.value.billing == "free"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_connection_whose_request_is_cancelled_while_it_is_made_is_closed(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At any turn of the loop, also between its socket's connection and the first use of it."""
+
+    async def resolved(loop: Any, host: str, port: int, **more: Any) -> Any:
+        return socket.getaddrinfo(host, port, **more)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolved)
+    async with at(Site(SIZED)) as (pool, target):
+        target = HttpTarget(HostAddress(f"http://{host}:{target.port}/v1"), "/x", (), Timeouts())
+        with warnings.catch_warnings(record=True) as leaks:
+            warnings.simplefilter("always", ResourceWarning)
+            for turns in [*range(16)] * 3:
+                connecting = asyncio.create_task(pool.connect(target, "host:m"))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                connecting.cancel()
+                (made,) = await asyncio.gather(connecting, return_exceptions=True)
+                if isinstance(made, HostConnection):
+                    made.abort()
+                del connecting, made
+                gc.collect()
+            while any("create_connection" in repr(task) for task in asyncio.all_tasks()):
+                await asyncio.sleep(0.01)
+            gc.collect()
+        assert [str(each.message) for each in leaks] == []
 
 
 async def test_no_more_connections_are_made_at_once_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
