@@ -255,7 +255,7 @@ class QuotaManager:
             lacking = _lacking(lacks)
             # An amount that this worker is returning itself will become available, however long its write takes.
             waited = self._clock() >= until and not any(lease.returning for lease in lacking)
-            if waited or any(need > lease.obtainable for lease, need in lacks if lease in lacking):
+            if waited or any(need > _obtainable(lease) for lease, need in lacks if lease in lacking):
                 self._start_ticking()  # return what was drawn in vain
                 return [(lease, need) for lease, need in lacks if lease in lacking]
             await asyncio.sleep(TICK_SECONDS)
@@ -562,6 +562,11 @@ class QuotaManager:
 def _lacking(parts: list[LeaseAmount]) -> list[Lease]:
     """Return the leases that do not have the amount that is needed of them."""
     return [lease for lease, need in parts if lease.free < need or not lease.ready]
+
+
+def _obtainable(lease: Lease) -> int:
+    """Return the most that a lease may come to have, also where it has given back what it drew meanwhile."""
+    return max(lease.obtainable, lease.free + lease.left + lease.returning)
 
 
 def _wait(refusal: QuotaRefusal) -> float:

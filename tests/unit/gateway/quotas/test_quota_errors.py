@@ -440,22 +440,6 @@ async def test_what_goes_back_from_here_is_waited_for_by_an_attempt_that_needs_i
     await ledger.close()
 
 
-async def test_an_attempt_waits_for_tokens_that_are_idle_elsewhere_also_if_its_money_had_to_be_drawn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("intermodal.gateway.quotas.quota_manager.WAIT_SECONDS", 200.0)
-    ours, theirs = [QuotaManager(SqliteQuotaStore(tmp_path / FILE)) for _ in range(2)]
-    await ours.start()
-    await theirs.start()
-    money = Budget(unit="usd", limit=NANODOLLARS, period="total")
-    key = VirtualKey(id="k", name="app", budgets=(money, Budget(unit="tokens", limit=1000, period="total")))
-    running = await got(ours, key, cost=0.001, tokens=10)
-    theirs.settle(await got(theirs, key, cost=0.0, tokens=800), cost=0.0, tokens=0)
-    assert await ours.extend(running, 0.9, 900)
-    for ledger in (ours, theirs):
-        await ledger.close()
-
-
 def test_what_was_spent_is_told_whole_while_two_draws_are_on_their_way(tmp_path: Path, clock: Clock) -> None:
     """The second asks after more was spent, and the first answers with what the quota store knew before."""
     quota_store = SqliteQuotaStore(tmp_path / FILE)
