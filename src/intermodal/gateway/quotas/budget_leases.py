@@ -164,6 +164,14 @@ class Lease:
 
     # ---- drawing ------------------------------------------------------------------------------
 
+    def lacks(self, amount: int) -> bool:
+        """Return True if it does not have ``amount`` now."""
+        return self.free < amount or not self.ready
+
+    def is_exhausted_for(self, amount: int, now: float) -> bool:
+        """Return True if the store had too little for ``amount`` a moment ago, in other workers, too."""
+        return now < self.exhausted_until and amount > self.obtainable
+
     def draw_request(self, need: int, one: int) -> LeaseRequest:
         """Return the draw that makes ``need`` available. ``one``: the amount of the largest waiting request."""
         short = need - (self.free if self.ready else 0)
@@ -464,7 +472,7 @@ class LeasePool:
     def reserve(self, key: VirtualKey, parts: list[LeaseAmount]) -> QuotaReservation | None:
         """Reserve all parts and return the reservation. If a lease has too little, reserve nothing and return None."""
         for lease, amount in parts:
-            if lease.free < amount or not lease.ready:
+            if lease.lacks(amount):
                 return None
         for lease, amount in parts:
             lease.hold(amount)
@@ -538,7 +546,7 @@ class LeasePool:
 
         A kill charges them only after ``expose``.
         """
-        if any(lease.free < amount or not lease.ready for lease, amount in lacks):
+        if any(lease.lacks(amount) for lease, amount in lacks):
             return False
         for lease, amount in lacks:
             lease.hold(amount)

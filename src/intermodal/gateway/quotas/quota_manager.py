@@ -136,7 +136,7 @@ class QuotaManager:
         )
         if reservation is None:
             for lease, amount in parts:
-                if lease.free < amount and now < lease.exhausted_until and amount > lease.obtainable:
+                if lease.free < amount and lease.is_exhausted_for(amount, now):
                     return quota_errors.exhausted_account_refusal(key, lease, amount)
         else:
             self._start_ticking()
@@ -241,23 +241,23 @@ class QuotaManager:
             if (reservation := reserve(lacks)) is not None:
                 self._start_ticking()
                 return reservation
-            lacking = _lacking(lacks)
+            lacking = [(lease, need) for lease, need in lacks if lease.lacks(need)]
             try:
-                if any(lease.returning for lease in lacking):
+                if any(lease.returning for lease, _ in lacking):
                     await self._report_leases()  # the store cannot grant a returned amount before it is reported
-                await self._draw_leases([(lease, need, need) for lease, need in lacks if lease in lacking])
+                await self._draw_leases([(lease, need, need) for lease, need in lacking])
             except StoreError:
                 return []
             lacks = lacking_parts()
             if (reservation := reserve(lacks)) is not None:
                 self._start_ticking()
                 return reservation
-            lacking = _lacking(lacks)
+            lacking, now = [(lease, need) for lease, need in lacks if lease.lacks(need)], self._clock()
             # An amount that this worker is returning itself will become available, however long its write takes.
-            waited = self._clock() >= until and not any(lease.returning for lease in lacking)
-            if waited or any(need > _obtainable(lease) for lease, need in lacks if lease in lacking):
+            waited = now >= until and not any(lease.returning for lease, _ in lacking)
+            if waited or any(lease.is_exhausted_for(need, now) for lease, need in lacking):
                 self._start_ticking()  # return what was drawn in vain
-                return [(lease, need) for lease, need in lacks if lease in lacking]
+                return lacking
             await asyncio.sleep(TICK_SECONDS)
 
     def split_rate(self, reservation: QuotaReservation) -> QuotaReservation | None:
@@ -362,7 +362,7 @@ class QuotaManager:
             for lease, amount in self._lease_pool.lease_amounts(self._key_leases(waiter.key, now), waiter.claim, now):
                 before, most = needs.get(lease, (0, 0))
                 needs[lease] = before + amount, max(most, amount)
-        draws = [(lease, *need) for lease, need in needs.items() if lease.free < need[0] or not lease.ready]
+        draws = [(lease, *need) for lease, need in needs.items() if lease.lacks(need[0])]
         if draws:
             await self._draw_leases(draws)
 
@@ -407,8 +407,7 @@ class QuotaManager:
                 continue
             lease, amount = lacking
             # Only the store can say that an account is exhausted: the lease may have been drawn for another request.
-            exhausted = now < lease.exhausted_until and amount > lease.obtainable
-            hopeless = exhausted and not (recovering and lease.account.period)
+            hopeless = lease.is_exhausted_for(amount, now) and not (recovering and lease.account.period)
             # An amount that this worker is returning itself will become available, however long its write takes.
             if hopeless or (waiter.has_waited_enough(now) and lease.left < amount and not lease.returning):
                 waiter.future.set_result(quota_errors.exhausted_account_refusal(waiter.key, lease, amount))
@@ -557,16 +556,6 @@ class QuotaManager:
                 self._journal.close()  # its file stays: recovery reads it
         self._thread.shutdown()
         self._quota_store.close()
-
-
-def _lacking(parts: list[LeaseAmount]) -> list[Lease]:
-    """Return the leases that do not have the amount that is needed of them."""
-    return [lease for lease, need in parts if lease.free < need or not lease.ready]
-
-
-def _obtainable(lease: Lease) -> int:
-    """Return the most that a lease may come to have, also where it has given back what it drew meanwhile."""
-    return max(lease.obtainable, lease.free + lease.left + lease.returning)
 
 
 def _wait(refusal: QuotaRefusal) -> float:

@@ -440,6 +440,35 @@ async def test_what_goes_back_from_here_is_waited_for_by_an_attempt_that_needs_i
     await ledger.close()
 
 
+@pytest.mark.parametrize("given_back", [False, True])
+async def test_an_attempt_waits_for_tokens_that_are_idle_elsewhere_also_if_its_money_had_to_be_drawn(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, given_back: bool
+) -> None:
+    """``given_back``: a tick gives back what was drawn of the money before it is used, as the tokens are lacking."""
+    ours, theirs = await started(tmp_path, clock), await started(tmp_path, clock)
+    for ledger in (ours, theirs):
+        monkeypatch.setattr(ledger, "_start_ticking", lambda: None)
+    money = Budget(unit="usd", limit=NANODOLLARS, period="total")
+    key = VirtualKey(id="k", name="app", budgets=(money, Budget(unit="tokens", limit=1000, period="total")))
+    running = await got(ours, key, cost=0.001, tokens=10)
+    theirs.settle(await got(theirs, key, cost=0.0, tokens=800), cost=0.0, tokens=0)
+    draw, ticks = ours._draw_leases, [clock()] * given_back
+
+    async def draw_and_tick(request: Sequence[tuple[Lease, int, int]]) -> None:
+        await draw(request)
+        if ticks:
+            ours._lease_pool.tick(ticks.pop())
+
+    monkeypatch.setattr(ours, "_draw_leases", draw_and_tick)
+    extending = asyncio.create_task(ours.extend(running, 0.9, 900))
+    await asyncio.sleep(0.1)
+    await theirs._report_leases()
+    async with asyncio.timeout(300):
+        assert await extending
+    for ledger in (ours, theirs):
+        await ledger.close()
+
+
 def test_what_was_spent_is_told_whole_while_two_draws_are_on_their_way(tmp_path: Path, clock: Clock) -> None:
     """The second asks after more was spent, and the first answers with what the quota store knew before."""
     quota_store = SqliteQuotaStore(tmp_path / FILE)
