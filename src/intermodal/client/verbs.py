@@ -152,8 +152,7 @@ class ClientVerbs:
         endpoint, *others = ranking_endpoints(catalog, model, request.policy, work)
         hosted = None
         if endpoint.host.zone != "process":
-            dependencies = self._build_dependencies(inputs, exact=True)
-            hosted = HostedRanking(endpoint, dependencies, request.policy, request.policy.max_cost)
+            hosted = HostedRanking(endpoint, self._build_dependencies(inputs, exact=True), request.policy.max_cost)
         ranker = Ranker(
             endpoint, self.runtimes, loaded=endpoint.id in inputs.machine.loaded, store=self.store, hosted=hosted,
             deadline=request.policy.deadline,

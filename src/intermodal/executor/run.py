@@ -428,12 +428,7 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState,
     after = world.catalog.by_id.get(candidate.endpoint)
     for failure in failures:
         before = world.catalog.by_id.get(failure.endpoint)
-        if (
-            _exceeded_context(failure)
-            and before
-            and after
-            and (after.context_limit or math.inf) <= (before.context_limit or 0)
-        ):
+        if _exceeded_context(failure) and before and _context_of(after) <= (before.context_limit or 0):
             return False
     return True
 

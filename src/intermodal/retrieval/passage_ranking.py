@@ -292,7 +292,7 @@ class Ranker:
         began = time.perf_counter()
         cost: float | None = 0.0
         if self._hosted is not None:
-            numbers, tokens = await self._hosted.scores(query, texts, warm, progress)
+            numbers, tokens = await self._hosted.scores(query, texts, warm, self._deadline, progress)
             scored, cost = PassageScores(numbers, tokens=tokens), self._hosted.cost
         else:
             async with self._record_attempt(query, texts, warm) as took:
@@ -615,10 +615,8 @@ def ranking_cost(endpoint: Endpoint, query: str, sizes: Sequence[int]) -> Quanti
 class HostedRanking:
     """Scores passages at a host, within a cost limit."""
 
-    def __init__(self, endpoint: Endpoint, world: Dependencies, policy: Policy, max_cost: float) -> None:
-        """``max_cost``: the limit in USD, which may be lower than that of the policy."""
+    def __init__(self, endpoint: Endpoint, world: Dependencies, max_cost: float) -> None:
         self._endpoint = endpoint
-        self._deadline = policy.deadline
         self._world = world
         self._ledger = RunLedger(world.store, uuid.uuid4().hex, max_cost)
 
@@ -633,9 +631,12 @@ class HostedRanking:
         return self._ledger.charges.tokens
 
     async def scores(
-        self, query: str, texts: Sequence[str], seconds: Quantity, progress: Callable[[int, int], None] | None = None
-    ) -> tuple[list[float], int | None]:
+        self, query: str, texts: Sequence[str], seconds: Quantity, deadline: float | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[list[float], int | None]:  # fmt: skip
         """Return a score for each text, and the tokens counted; None if a call did not report them.
+
+        ``deadline``: seconds for all of them; a wait that exceeds it is not begun.
 
         Raises the error of the call that failed.
         """
@@ -643,7 +644,7 @@ class HostedRanking:
         async def unheard(event: Event) -> None:
             """Nobody listens to the events of a ranking."""
 
-        until = None if self._deadline is None else self._world.clock() + self._deadline
+        until = None if deadline is None else self._world.clock() + deadline
         caller = StepCaller(self._world, self._ledger, unheard, lambda event: None, until)
         found: list[float] = []
         tokens: int | None = 0

@@ -86,7 +86,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_ip_address(host: str) -> bool:
-    """Return True if ``host`` is an address and no name."""
+    """Return True if ``host`` is an IP address, with or without brackets, and no name."""
     import ipaddress
 
     try:

@@ -107,7 +107,6 @@ class HttpTarget:
         self.host = address.host
         self.port = address.port or (443 if self.secure else 80)
         self.key = (self.secure, self.host, self.port)
-        self.has_name = not is_ip_address(self.host)  # which may have several addresses
         self.timeouts = timeouts
         self.secret = server.key  # never quoted in errors
         header_map = {**dict(headers), **request_headers(address, server.key, server.auth)}
@@ -186,11 +185,12 @@ class ConnectionPool:
     async def _open(
         self, target: HttpTarget, loop: asyncio.AbstractEventLoop, options: Mapping[str, Any]
     ) -> HostConnection:
-        delay = _NEXT_ADDRESS_SECONDS if target.has_name else None
+        has_name = not is_ip_address(target.host)  # which may have several addresses
+        delay = _NEXT_ADDRESS_SECONDS if has_name else None
         connecting = loop.create_connection(
             lambda: HostConnection(self, target, loop), target.host, target.port, happy_eyeballs_delay=delay, **options
         )
-        if not target.has_name:
+        if not has_name:
             return (await connecting)[1]
         # asyncio's race between the addresses of a name loses the socket of a connection if it is cancelled just after
         # that was made. So it is not cancelled with its request: what it makes afterwards is closed.

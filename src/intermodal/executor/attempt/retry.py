@@ -10,7 +10,8 @@ for, whatever its error and whether or not it was shown: its account marks the e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -245,16 +246,23 @@ async def return_to_endpoint(caller: RunCaller, job: CallJob) -> int:
     if found is None:
         await _wait_for_retry_after(caller, job)
         return 0
-    upstreams, host, free = caller.world.upstreams, job.endpoint.host.id, is_free_resend(found.error)
-    if not free and not upstreams.acquire_resend(host, caller.world.clock()):
+    upstreams, host = caller.world.upstreams, job.endpoint.host.id
+    if not is_free_resend(found.error) and not upstreams.acquire_resend(host, caller.world.clock()):
         raise Reroute(found.error, job.step, f"{reason_of(found.error)} {_RETRIES_SPENT_NOTE}")
-    try:
+    with _resend_held(caller, found.error, host):
         await _wait_for_retry_after(caller, job)
-    except BaseException:
-        if not free:
-            upstreams.return_resend(host, caller.world.clock())
-        raise
     return found.attempts
+
+
+@contextmanager
+def _resend_held(caller: RunCaller, error: errors.IntermodalError, host: str) -> Iterator[None]:
+    """Hold a resend that was taken after ``error`` through a wait; one that is not completed returns it."""
+    try:
+        yield
+    except BaseException:
+        if not is_free_resend(error):
+            caller.world.upstreams.return_resend(host, caller.world.clock())
+        raise
 
 
 async def wait_to_resend(
@@ -262,13 +270,9 @@ async def wait_to_resend(
 ) -> None:
     """Wait before the same endpoint is called again. A cancelled wait returns its resend to the budget."""
     delay, reason = round(decision.delay, 3), f"{job.endpoint.id} {decision.reason}"
-    try:
+    with _resend_held(caller, error, job.endpoint.host.id):
         await caller.emit(Retrying(step=job.step.id, reason=reason, delay=delay, at=caller.elapsed()))
         await caller.sleep(decision.delay)
-    except BaseException:
-        if not is_free_resend(error):
-            caller.world.upstreams.return_resend(job.endpoint.host.id, caller.world.clock())
-        raise
 
 
 async def _wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:

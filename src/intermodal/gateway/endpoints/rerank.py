@@ -77,7 +77,7 @@ async def _rank(
         most = ranking_cost(endpoint, call.query, sizes)
         limit = min(policy.max_cost, most.high) if most.known else policy.max_cost
         run_request = Request(messages=(Message(role="user", parts=(Text(text=call.query),)),), policy=policy)
-        hosted = HostedRanking(endpoint, client.dependencies(await client.prepare(run_request)), policy, limit)
+        hosted = HostedRanking(endpoint, client.dependencies(await client.prepare(run_request)), limit)
     claim = QuotaClaim(
         cost=most.high if most.known else None, tokens=letters // _CHARACTERS + 1, endpoints=(endpoint.id,)
     )

@@ -6,12 +6,12 @@ other than the name it looked up; so a name that was pointed at 127.0.0.1 (DNS r
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 
 from intermodal.gateway.http1.http_types import RequestHead
 from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.transport.addresses import is_ip_address
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?)(?::([0-9]{1,5}))?")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -74,7 +74,7 @@ class OriginPolicy:
         found = _HOST.fullmatch(host)
         if found is None or int(found[2] or 1) not in range(1, 65536):
             return False
-        return found[1] in self._names or (self._addresses and is_address(found[1]))
+        return found[1] in self._names or (self._addresses and is_ip_address(found[1]))
 
 
 def is_preflight(head: RequestHead) -> bool:
@@ -89,12 +89,3 @@ def preflight_headers(head: RequestHead) -> dict[str, str]:
         "access-control-allow-methods": "GET, HEAD, POST", "access-control-max-age": _PREFLIGHT_MAX_AGE,
         **({"access-control-allow-headers": wanted_headers} if wanted_headers is not None else {}),
     }  # fmt: skip
-
-
-def is_address(name: str) -> bool:
-    """Return True for a literal IP address."""
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True

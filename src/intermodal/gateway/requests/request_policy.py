@@ -390,7 +390,6 @@ def _apply_override(policy: Policy, overrides: PolicyOverrides) -> Policy:
         farthest=min(policy.farthest, overrides.farthest or policy.farthest, key=ZONES.index),
         private=tuple(dict.fromkeys((*policy.private, *overrides.private))),
         keep=tuple(dict.fromkeys((*policy.keep, *overrides.keep))),
-        language=overrides.language or policy.language,
         streaming=overrides.stream or policy.streaming,
         evidence=overrides.evidence or policy.evidence,
         pay_twice=policy.pay_twice if overrides.pay_twice is None else overrides.pay_twice,
