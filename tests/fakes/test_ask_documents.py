@@ -37,7 +37,7 @@ def pdf(media: Path) -> Path:
 @pytest.mark.parametrize("name", TAKERS)
 def test_a_pdf_arrives_byte_for_byte(name: Name, cli: Cli, pdf: Path) -> None:
     with FakeVendor(name, "Revenue grew.") as vendor:
-        connect(vendor.base_url, protocol=vendor.name)
+        connect(vendor.base_url, stated_protocol=vendor.name)
         shown = cli("explain", *ASK, str(pdf), "-m", "scribe-70b")
         assert "As it is  report.pdf" in shown.out and "1 document of" in shown.out, shown.out
         done = cli("ask", *ASK, str(pdf), "-m", "scribe-70b", "--json")
@@ -78,7 +78,7 @@ def test_a_server_on_this_machine_is_never_given_a_pdf(cli: Cli, pdf: Path) -> N
 
 def test_a_private_pdf_is_not_sent(cli: Cli, pdf: Path) -> None:
     with FakeVendor("anthropic", "Revenue grew.") as vendor:
-        connect(vendor.base_url, protocol="anthropic")
+        connect(vendor.base_url, stated_protocol="anthropic")
         done = cli("ask", *ASK, str(pdf), "-m", "scribe-70b", "--private", pdf.name)
     assert done.code != 0
     assert not vendor.attempts
