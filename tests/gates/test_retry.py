@@ -208,23 +208,51 @@ async def test_A4_the_budget_holds_for_any_number_of_requests_side_by_side(
     assert max(asked) <= calls + int(RESENDS_PER_CALL * calls) + MAX_TIMED_RESENDS
 
 
+@pytest.mark.parametrize(("pause", "resends"), [(30, None), (30, 0), (600, None), (600, 0)])
 async def test_A4_an_endpoint_that_asked_for_a_pause_is_left_alone_by_other_requests_while_another_answers(
-    tmp_path: Path,
+    tmp_path: Path, pause: int, resends: int | None
 ) -> None:
     now = [1000.0]
 
     def script(model: str, number: int) -> ScriptedReply:
-        busy = model == "busy" and now[0] < 1030.0
-        return refusal(429, headers={"retry-after": "30"}) if busy else answer(WORDS)
+        busy = model == "busy" and now[0] < 1000.0 + pause
+        return refusal(429, headers={"retry-after": str(pause)}) if busy else answer(WORDS)
 
     with FaultyHost(script) as wall:
         busy, other = endpoint(wall, "busy"), endpoint(wall, "other")
-        bench = world_of(tmp_path, busy, other, upstreams=EndpointHealth(), clock=lambda: now[0])
+        bench = world_of(tmp_path, busy, other, upstreams=EndpointHealth(), clock=lambda: now[0], resends=resends)
         for _ in range(3):
             assert (await ask(bench, busy, other)).endpoint == other.id
         assert (wall.asked("busy"), wall.asked("other")) == (1, 3)
-        assert any("busy asked not to be called for 30 s: going on" in each.text for each in notes(bench))
-        now[0] = 1031.0
+        assert any(f"busy asked not to be called for {pause} s: going on" in each.text for each in notes(bench))
+        now[0] = 1001.0 + pause
+        assert (await ask(bench, busy, other)).endpoint == busy.id
+
+
+async def test_A4_a_pause_of_more_than_a_minute_is_not_waited_for_where_no_other_endpoint_answers(
+    tmp_path: Path,
+) -> None:
+    """Another request was told to wait: this one may be answered, and nothing is lost by asking."""
+    upstreams = EndpointHealth()
+    with FaultyHost(lambda model, _: answer(WORDS) if model == "busy" else refusal(401)) as wall:
+        busy, other = endpoint(wall, "busy"), endpoint(wall, "other")
+        upstreams.pause(busy.id, 1600.0)
+        bench = world_of(tmp_path, busy, other, upstreams=upstreams, clock=lambda: 1000.0)
+        assert (await ask(bench, busy, other)).endpoint == busy.id
+        assert (wall.asked("busy"), wall.asked("other"), bench.slept) == (1, 1, [])
+
+
+async def test_A4_an_endpoint_that_answers_during_its_pause_is_called_by_other_requests_again(tmp_path: Path) -> None:
+    """Only an answer to a call that was made after the endpoint requested the pause shows that the pause is over."""
+    upstreams = EndpointHealth()
+    with FaultyHost(lambda *_: answer(WORDS)) as wall:
+        busy, other = endpoint(wall, "busy"), endpoint(wall, "other")
+        before = upstreams.begin(busy.id, busy.host.id, 1000.0, is_resend=False)
+        upstreams.pause(busy.id, 1600.0)
+        bench = world_of(tmp_path, busy, other, upstreams=upstreams, clock=lambda: 1000.0)
+        before.end(None, 1000.0)
+        assert (await ask(bench, busy, other)).endpoint == other.id
+        assert (await ask(bench, busy)).endpoint == busy.id
         assert (await ask(bench, busy, other)).endpoint == busy.id
 
 

@@ -150,6 +150,7 @@ class EndpointHealth:
     def begin(self, endpoint: str, host: str, now: float, *, is_resend: bool) -> TrackedCall:
         """Begin a call. ``is_resend``: ``acquire_resend`` has paid for it, or its host requested it."""
         call = TrackedCall(self, endpoint)
+        call.ends_pause = bool(self._paused) and endpoint in self._paused
         if self._breakers:
             breaker = self._breakers.get(endpoint)
             if breaker is not None and breaker.failures >= FAILURES_TO_OPEN:
@@ -225,6 +226,9 @@ class EndpointHealth:
     def pause(self, endpoint: str, until: float) -> None:
         self._paused[endpoint] = until
 
+    def end_pause(self, endpoint: str) -> None:
+        self._paused.pop(endpoint, None)
+
     def pause_left(self, endpoint: str, now: float) -> float:
         """Return the seconds of the pause that the endpoint requested; 0 if it may be called now."""
         return max(0.0, self._paused.get(endpoint, now) - now)
@@ -266,14 +270,16 @@ class TrackedCall:
     The first word shows that the endpoint works: a probe has succeeded, and other calls need not wait for the rest of a
     long answer. An answer that breaks off later still counts as a failure, consecutive with the previous ones. A client
     that stops reading reveals nothing about the endpoint.
+
+    ``ends_pause``: its endpoint had requested a pause before, which is over if it answers.
     """
 
-    __slots__ = ("_over", "_spoke", "_upstreams", "endpoint")
+    __slots__ = ("_over", "_spoke", "_upstreams", "endpoint", "ends_pause")
 
     def __init__(self, upstreams: EndpointHealth, endpoint: str) -> None:
         self.endpoint = endpoint
         self._upstreams = upstreams
-        self._spoke = self._over = False
+        self._spoke = self._over = self.ends_pause = False
 
     def first_word(self) -> None:
         """Record that the endpoint has begun to answer."""
@@ -292,6 +298,8 @@ class TrackedCall:
         elif not self._over:
             self._over = True
             self._upstreams._abandon_probe(self)
+            if error is None and self.ends_pause:
+                self._upstreams.end_pause(self.endpoint)
             if error is None or not counts_as_failure(error):
                 self._upstreams._record_success(self.endpoint)
             else:

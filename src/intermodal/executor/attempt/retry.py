@@ -240,13 +240,15 @@ async def return_to_endpoint(caller: RunCaller, job: CallJob) -> int:
     """Wait as long as the endpoint requested if it is called again. Return how often it was called for this request.
 
     Raises Reroute if the host's retry budget does not allow a resend, RateLimited if the wait exceeds the remaining
-    time. A wait that is not completed returns its resend to the budget.
+    time or ``MAX_WAIT``. A wait that is not completed returns its resend to the budget. An endpoint that requested a
+    pause of more than ``MAX_WAIT`` from other requests alone is called at once: it may answer this one.
     """
+    upstreams, host = caller.world.upstreams, job.endpoint.host.id
     found = caller.passed_over.pop(job.endpoint.id, None)
     if found is None:
-        await _wait_for_retry_after(caller, job)
+        if upstreams.pause_left(job.endpoint.id, caller.world.clock()) <= MAX_WAIT:
+            await _wait_for_retry_after(caller, job)
         return 0
-    upstreams, host = caller.world.upstreams, job.endpoint.host.id
     if not is_free_resend(found.error) and not upstreams.acquire_resend(host, caller.world.clock()):
         raise Reroute(found.error, job.step, f"{reason_of(found.error)} {_RETRIES_SPENT_NOTE}")
     with _resend_held(caller, found.error, host):
@@ -278,22 +280,18 @@ async def wait_to_resend(
 async def _wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
     """Wait as long as a passed-over endpoint requested, before it is called again.
 
-    Raises RateLimited if that exceeds the remaining time.
+    Raises RateLimited if that exceeds the remaining time or ``MAX_WAIT``.
     """
     name, world = job.endpoint.id, caller.world
     seconds = world.upstreams.pause_left(name, world.clock()) if caller.force else 0.0
     if not seconds:
         return
-    if caller.remaining is not None and seconds >= caller.remaining:
-        what = f"wants to be asked again in {seconds:.0f} s, and there is less time"
-        raise errors.RateLimited(
-            what,
-            where=name,
-            todo=hint("allow more time ({deadline})"),
-            step=job.step.id,
-            retry_after=seconds,
-            sent=False,
-        )
+    if seconds > MAX_WAIT or (caller.remaining is not None and seconds >= caller.remaining):
+        long = seconds > MAX_WAIT
+        what = f"wants to be asked again in {seconds:.0f} s, and "
+        what += f"no request waits longer than {MAX_WAIT:.0f} s" if long else "there is less time"
+        todo = "try again later" if long else hint("allow more time ({deadline})")
+        raise errors.RateLimited(what, where=name, todo=todo, step=job.step.id, retry_after=seconds, sent=False)
     seconds += world.jitter() * FIRST_WAIT
     reason = f"{name} is called again, as no other endpoint is left"
     await caller.emit(Retrying(step=job.step.id, reason=reason, delay=round(seconds, 3), at=caller.elapsed()))
@@ -319,15 +317,17 @@ def _has_alternative(caller: RunCaller, name: str) -> bool:
     return any(name not in endpoints for endpoints in calls)
 
 
-def pause_if_requested(caller: RunCaller, error: errors.IntermodalError, name: str, decision: RetryDecision) -> bool:
-    """Return True if this endpoint requested a long wait, which is recorded: another route is taken if there is one.
+def record_pause(caller: RunCaller, error: errors.IntermodalError, name: str) -> bool:
+    """Return True if this endpoint requested a pause from which another route is better, and record it.
 
-    The endpoint is returned to if need be.
+    Other requests leave the endpoint alone until then if they have another route, however long it is and whether or not
+    this request may be resent.
     """
-    retry_after = error.retry_after if isinstance(error, errors.CallError) else None
-    if decision.kind != "resend" or retry_after is None or retry_after <= REROUTE_AFTER or caller.force:
+    if not isinstance(error, errors.CallError) or error.retry not in ("resend", "wait"):
         return False
-    caller.world.upstreams.pause(name, caller.world.clock() + retry_after)
+    if error.retry_after is None or error.retry_after <= REROUTE_AFTER or caller.force:
+        return False
+    caller.world.upstreams.pause(name, caller.world.clock() + error.retry_after)
     return True
 
 
@@ -335,19 +335,20 @@ def decide_next(
     caller: RunCaller, error: errors.IntermodalError, job: CallJob, number: int, committed: bool
 ) -> tuple[RetryDecision, bool]:
     """Return the decision after attempt ``number``, and whether the endpoint is passed over for now
-    (``pause_if_requested``).
+    because it requested a pause.
 
     A resend is taken from the host's retry budget here, before the wait, so concurrent calls cannot take the same one.
     """
     world = caller.world
     now, jitter = world.clock(), world.jitter()
+    paused = record_pause(caller, error, job.endpoint.id)
     after = partial(_decide, caller, error, committed=committed, jitter=jitter)
     decision = after(NO_MORE if job.endpoint.id == caller.exploring else number)
     if decision.kind != "resend":
         return decision, False
     if not caller.force and world.upstreams.seconds_open(job.endpoint.id, now) > 0:
         why = "and fails again and again"
-    elif pause_if_requested(caller, error, job.endpoint.id, decision) and _has_alternative(caller, job.endpoint.id):
+    elif paused and _has_alternative(caller, job.endpoint.id):
         return msgspec.structs.replace(decision, kind="reroute", delay=0.0), True
     elif is_free_resend(error) or world.upstreams.acquire_resend(job.endpoint.host.id, now):
         return decision, False
@@ -360,12 +361,12 @@ def decide_next(
 def decide_elsewhere(caller: RunCaller, error: errors.IntermodalError, name: str) -> tuple[RetryDecision, bool, bool]:
     """Return the decision after an attempt at endpoint ``name``, which the next route does not repeat: reroute or stop.
 
-    Also return whether the endpoint is passed over for now (``pause_if_requested``), and whether it may be called
+    Also return whether the endpoint is passed over for now because it requested a pause, and whether it may be called
     again.
     """
-    repeat = _decide(caller, error, 1, committed=False, jitter=0.0)
-    passed_over = pause_if_requested(caller, error, name, repeat)
-    return _decide(caller, error, NO_MORE, committed=False, jitter=0.0), passed_over, repeat.kind == "resend"
+    resendable = _decide(caller, error, 1, committed=False, jitter=0.0).kind == "resend"
+    passed_over = record_pause(caller, error, name) and resendable
+    return _decide(caller, error, NO_MORE, committed=False, jitter=0.0), passed_over, resendable
 
 
 def _decide(
