@@ -129,7 +129,7 @@ async def test_A10_a_picture_that_is_not_taken_is_planned_around_and_never_sent_
 
         def again(request: Any, facts: Any) -> Plan:
             """What the planner does: no way for images where the catalog has none."""
-            found = upstreams.apply_lessons(bench.world(None).catalog).by_id[blind.id]  # type: ignore[arg-type]
+            found = upstreams.apply_lessons(bench.dependencies(None).catalog).by_id[blind.id]  # type: ignore[arg-type]
             return whole if "image" in found.input else read
 
         bench.options |= {"plan_again": again}

@@ -198,7 +198,7 @@ async def test_A4_the_budget_holds_for_any_number_of_requests_side_by_side(
         async def client() -> None:
             async with room:
                 with pytest.raises(errors.CallError):
-                    async for _ in run(steps(*endpoints), request, opened, bench.world(transport)):
+                    async for _ in run(steps(*endpoints), request, opened, bench.dependencies(transport)):
                         pass
 
         async with anyio.create_task_group() as group:
@@ -349,7 +349,7 @@ async def test_A5_a_burst_does_not_come_back_as_a_burst(tmp_path: Path, full_gat
 
         async def client() -> None:
             try:
-                async for _ in run(steps(down), request, opened, bench.world(transport)):
+                async for _ in run(steps(down), request, opened, bench.dependencies(transport)):
                     pass
             except errors.CallError:
                 return

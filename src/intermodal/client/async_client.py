@@ -176,7 +176,7 @@ class AsyncClient(ClientVerbs, ClientResources):
 
     async def execute(
         self, prepared: PreparedRequest, plan: Plan, *, exact: bool = False, live: bool = True,
-        tried: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
+        prior: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
         unread: Callable[[Event], None] | None = None,
     ) -> AsyncGenerator[Event]:  # fmt: skip
         """Run a plan over prepared inputs: the part of ``stream`` after planning.
@@ -184,7 +184,7 @@ class AsyncClient(ClientVerbs, ClientResources):
         Args:
             exact: run only this plan; if a step's result differs from the plan, emit a note instead of replanning.
             live: the caller reads the answer as it is generated; False requests a short answer without streaming.
-            tried: a first attempt that was made before the run, and failed.
+            prior: a first attempt that was made before the run, and failed.
             allowance: the budget that pays for the run; checked before each attempt.
             unread: receives the events that a reader who leaves has not read.
         """
@@ -195,8 +195,8 @@ class AsyncClient(ClientVerbs, ClientResources):
         log_plan(plan)
         if not self._keep_loaded:
             await self._questions.close()
-        world = self._build_dependencies(prepared.inputs, exact=exact, live=live)
-        events = run(plan, request, prepared.opened, world, tried, allowance, unread)
+        dependencies = self._build_dependencies(prepared.inputs, exact=exact, live=live)
+        events = run(plan, request, prepared.opened, dependencies, prior, allowance, unread)
         if self.telemetry is not None:
             from intermodal.telemetry.signals import trace_run
 

@@ -170,16 +170,16 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe) -> 
     Raises the error of the plain text request, without which no other result is meaningful; StoreError.
     """
     prepared = await client.prepare(make_request("probe"))
-    world = client.dependencies(prepared)
-    ledger = RunLedger(world.store, uuid4().hex, plan.cost if plan.cost is not None else float("inf"))
+    dependencies = client.dependencies(prepared)
+    ledger = RunLedger(dependencies.store, uuid4().hex, plan.cost if plan.cost is not None else float("inf"))
 
     async def unheard(event: Event) -> None:
         """Users of a probe see its results, not each event."""
 
-    caller = StepCaller(world, ledger, unheard, lambda event: None, None)
+    caller = StepCaller(dependencies, ledger, unheard, lambda event: None, None)
     plain: int | None = None
     for about in plan.asks:
-        found = await _probe_once(caller, world, endpoint, about, plain, plan)
+        found = await _probe_once(caller, dependencies, endpoint, about, plain, plan)
         if about == "text":
             plain = found.tokens
         if found.holds is not None:
@@ -194,13 +194,13 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe) -> 
 
 async def _probe_once(
     caller: StepCaller,
-    world: Dependencies,
+    dependencies: Dependencies,
     endpoint: Endpoint,
     about: LessonSubject,
     plain: int | None,
     plan: PlannedProbe,
 ) -> ProbeResult:
-    began = world.clock()
+    began = dependencies.clock()
     share = None if plan.cost is None else plan.cost / max(1, len(plan.asks))
     estimate = StepEstimate(
         input_tokens=between(1.0, 30.0, float(_WEIGHS[about] + _WEIGHS["text"]), "a probe"),
@@ -222,12 +222,12 @@ async def _probe_once(
         holds, message = _evidence(about, finished_call.result, plain)
         return ProbeResult(
             about=about, holds=holds, message=message, tokens=finished_call.result.usage.input_tokens,
-            cost=finished_call.actual.cost, seconds=round(world.clock() - began, 3),
+            cost=finished_call.actual.cost, seconds=round(dependencies.clock() - began, 3),
         )  # fmt: skip
     if about == "text":
         raise error
     refused = False if _is_about_the_part(error) else None
-    return ProbeResult(about=about, holds=refused, message=error.what, seconds=round(world.clock() - began, 3))
+    return ProbeResult(about=about, holds=refused, message=error.what, seconds=round(dependencies.clock() - began, 3))
 
 
 def _is_about_the_part(error: errors.IntermodalError) -> bool:

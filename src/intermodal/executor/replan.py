@@ -44,7 +44,7 @@ class Replanner:
         plan: Plan,
         request: Request,
         facts: Facts,
-        world: Dependencies,
+        dependencies: Dependencies,
         ledger: RunLedger,
         *,
         started: float,
@@ -52,7 +52,7 @@ class Replanner:
     ) -> None:
         self._request = request
         self._facts = facts
-        self._world = world
+        self._dependencies = dependencies
         self._ledger = ledger
         self._started = started
         self._emit = emit
@@ -64,7 +64,7 @@ class Replanner:
 
     def should_replan(self, surprise: ReplanReason) -> bool:
         """Return True if the run may still be replanned for this reason."""
-        if self._world.plan_again is None or self._refused:
+        if self._dependencies.plan_again is None or self._refused:
             return False
         return self._times < (_MAX_FOR_SIZE if surprise.only_size else MAX_REPLANS)
 
@@ -82,7 +82,7 @@ class Replanner:
             return ReplanReason(step=step, reason=reason)
         if policy.deadline is None:
             return None
-        took = self._world.clock() - self._started
+        took = self._dependencies.clock() - self._started
         left = _seconds_left(candidate, rest, finished)
         if took + left > policy.deadline:
             reason = f"{took:.1f} s are over and the rest may take {left:.1f} s, more than {policy.deadline:g} s allow"
@@ -95,11 +95,11 @@ class Replanner:
         """
         import anyio.to_thread
 
-        planner = self._world.plan_again
+        planner = self._dependencies.plan_again
         if planner is None:
             return ()
         self._times += 1
-        began = self._world.clock()
+        began = self._dependencies.clock()
         routes: tuple[Candidate, ...] = ()
         lost: tuple[Aspect, ...] = ()
         plan: Plan | None = None
@@ -120,7 +120,7 @@ class Replanner:
         except NoRoute:
             await self._continue_as_before(surprise, "there is no other route")
             return ()
-        now = self._world.clock()
+        now = self._dependencies.clock()
         if plan is None or not routes:
             why = (
                 f"another way would lose {joined_names(lost)}"
@@ -165,7 +165,7 @@ class Replanner:
         """
         import anyio.to_thread
 
-        planner, policy = self._world.plan_again, self._request.policy
+        planner, policy = self._dependencies.plan_again, self._request.policy
         if planner is None or policy.model or not isinstance(error, CallError):
             return ""
         options = {
@@ -193,7 +193,7 @@ class Replanner:
 
     def _runs_on_this_machine(self, route: Candidate, failed: frozenset[str]) -> bool:
         """Return True if every call of a route is made on this machine, by an endpoint that has not failed."""
-        by_id = self._world.catalog.by_id
+        by_id = self._dependencies.catalog.by_id
         names = {step.endpoint for step in route.steps if isinstance(step, Call)}
         return not names & failed and all(name in by_id and by_id[name].host.zone in LOCAL_ZONES for name in names)
 
@@ -202,7 +202,7 @@ class Replanner:
         policy = self._request.policy
         left = msgspec.structs.replace(policy, max_cost=max(0.0, policy.max_cost - self._ledger.spent))
         if policy.deadline is not None:
-            remaining = policy.deadline - (self._world.clock() - self._started)
+            remaining = policy.deadline - (self._dependencies.clock() - self._started)
             left = msgspec.structs.replace(left, deadline=max(_LEAST_TIME, remaining))
         free = msgspec.structs.replace(self._request, policy=left)
         if policy.model:
@@ -230,7 +230,7 @@ class Replanner:
         if route.endpoint not in self._answering:
             return False
         calls = [step for step in route.steps if isinstance(step, Call) and step.id not in state.products]
-        return all(may_receive_data(call.endpoint, self._request.policy, self._world.catalog) for call in calls)
+        return all(may_receive_data(call.endpoint, self._request.policy, self._dependencies.catalog) for call in calls)
 
 
 def lost_aspects(
@@ -296,13 +296,13 @@ def judge_conversion(
 ) -> ConversionJudgement:
     """Run the checks of a finished conversion and return their findings."""
     text = "\n".join(piece.text for piece in product.pieces if isinstance(piece, TextInput))
-    count = state.world.count
+    count = state.dependencies.count
     tokens = {name: found for name in state.tokenizers if (found := count(name, text)) is not None} if text else {}
     subject = conversion_checks.CheckSubject(
         step=step,
         product=product,
         facts=state.opened_media.facts.parts[product.part],
-        endpoint=state.world.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None,
+        endpoint=state.dependencies.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None,
         language=state.request.policy.language,
         tokens=tokens.get("smollm2", round(len(text) / 4)),
     )

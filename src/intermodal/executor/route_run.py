@@ -69,7 +69,7 @@ class RouteRun:
     @cached_property
     def _makers(self) -> conversions.Converters:
         """The identity of this run's converters, for the cache keys."""
-        return image_descriptions.converters_of(self.state.world, self.state.request)
+        return image_descriptions.converters_of(self.state.dependencies, self.state.request)
 
     @cached_property
     def _keys(self) -> Mapping[str, str]:
@@ -135,17 +135,17 @@ class RouteRun:
 
     async def _make_room(self) -> None:
         """Unload models that the rest of the route does not need and that would compete with the answer for memory."""
-        await self.state.world.media.trim()
+        await self.state.dependencies.media.trim()
         for endpoint in self._candidate.ends:
-            await self.state.world.runtimes.unload(endpoint, idle=True)
+            await self.state.dependencies.runtimes.unload(endpoint, idle=True)
 
     async def _unload_unneeded(self, step: Step, left: list[Step]) -> None:
         """Unload the embedded model of a finished conversion if no other run follows and no remaining step needs it."""
-        if self.state.world.keep_loaded or not isinstance(step, Call) or self._last is None:
+        if self.state.dependencies.keep_loaded or not isinstance(step, Call) or self._last is None:
             return
         needed = {each.endpoint for each in (*left, self._last) if isinstance(each, Call)}
         if step.endpoint not in needed and self.state.endpoint(step).host.zone == "process":
-            await self.state.world.runtimes.unload(step.endpoint, idle=True)
+            await self.state.dependencies.runtimes.unload(step.endpoint, idle=True)
 
     # ---- conversions --------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class RouteRun:
     async def _from_cache(self, step: Call) -> bool:
         """Return True if the conversion was in the cache; its product is then in the run's state."""
         state = self.state
-        cached = await write_in_thread(lambda: state.world.derived.get(self._keys[step.id]))
+        cached = await write_in_thread(lambda: state.dependencies.derived.get(self._keys[step.id]))
         product = (
             conversions.product_from_cache(step, state.opened_media.facts.parts[self.part_of(step)], cached)
             if cached
@@ -216,14 +216,14 @@ class RouteRun:
                 await self.state.emit(StepStarted(step=step.id, title=step.title, op=step.op))
                 began = self.elapsed()
                 product = await run_transform(
-                    step, self.state.opened_media, self.state.world.media, self.progress(step)
+                    step, self.state.opened_media, self.state.dependencies.media, self.progress(step)
                 )
                 seconds = self.elapsed() - began
             self.state.products[step.id] = product
             facts = self.state.opened_media.facts.parts[step.part]
             row = transform_row(step, facts, product, seconds, self.ledger.run)
             if row is not None:
-                await write_in_thread(lambda: self.state.world.store.record_transform(row))
+                await write_in_thread(lambda: self.state.dependencies.store.record_transform(row))
             await self._add_product(step, product, Actual(step=step.id, seconds=seconds, began=began))
         elif isinstance(step, Call) and step.op in conversions.CACHED_OPS:
             import anyio
@@ -249,7 +249,9 @@ class RouteRun:
         state.products[step.id] = product
         if conversions.is_cacheable(product):
             await write_in_thread(
-                lambda: state.world.derived.store(self._keys[step.id], conversions.cache_value(product, step.endpoint))
+                lambda: state.dependencies.derived.store(
+                    self._keys[step.id], conversions.cache_value(product, step.endpoint)
+                )
             )
         if product.lines:
             await write_in_thread(lambda: self._keep_unread(step, product))
@@ -261,7 +263,7 @@ class RouteRun:
 
     def _keep_unread(self, step: Call, product: StepProduct) -> None:
         """Store which images had unreadable or doubtful text, so that the next plan accounts for it."""
-        facts, cache = self.state.opened_media.facts.parts[product.part], self.state.world.derived
+        facts, cache = self.state.opened_media.facts.parts[product.part], self.state.dependencies.derived
         if ReadText.parameters_of(step).cut_out_figures or len(product.pieces) != len(product.lines):
             return
         for piece, lines in zip(product.pieces, product.lines, strict=True):
@@ -277,7 +279,7 @@ class RouteRun:
         transcribed well.
         """
         remember_hearing(
-            self.state.world.derived, self.state.opened_media.facts.parts[part], by=step.endpoint,
+            self.state.dependencies.derived, self.state.opened_media.facts.parts[part], by=step.endpoint,
             sure=conversion_checks.heard_seconds(transcript),
             language=conversions.language_of(step, self.state.request.policy.language),
         )  # fmt: skip
@@ -296,7 +298,7 @@ class RouteRun:
                 pictures = await state.prepare.images_for(step, state.products, endpoint)
         facts = state.opened_media.facts.parts[self.part_of(step)]
         letters = count_letters(pictures, facts)
-        tokens = audio_tokens(sounds[:1], counting_rules(endpoint, state.world.catalog)) if sounds else 0.0
+        tokens = audio_tokens(sounds[:1], counting_rules(endpoint, state.dependencies.catalog)) if sounds else 0.0
         work = msgspec.structs.replace(measure_work((*pictures, *sounds[:1])), letters=letters, audio_tokens=tokens)
         job = CallJob(
             step=step,
@@ -319,16 +321,16 @@ class RouteRun:
             raise
         result = finished_call.result
         if result.lines:
-            codes = await decode_codes(pictures, state.world.media, facts.name)
+            codes = await decode_codes(pictures, state.dependencies.media, facts.name)
             result = msgspec.structs.replace(result, lines=tuple(map(merge_codes, result.lines, codes)))
         product = conversions.product_of_result(step, facts, pictures, result)
         return product, finished_call.actual
 
-    async def do(self, job: CallJob, speaker: FirstWordGate | None = None) -> FinishedCall:
+    async def do(self, job: CallJob, gate: FirstWordGate | None = None) -> FinishedCall:
         """Make a step's call once the cores it needs are free; remote calls need none."""
         async with self._hold_cores(job):
             self.stop_for_replan()
-            return await self._call(job, partial(self._begin, job.step), speaker)
+            return await self._call(job, partial(self._begin, job.step), gate)
 
     def _calls_of(self, step: Call) -> Callable[[CallJob], Awaitable[FinishedCall]]:
         """Return a function that makes calls of a step and emits ``StepStarted`` with the first attempt."""
@@ -355,17 +357,17 @@ class RouteRun:
         await self.state.emit(StepStarted(step=step.id, title=title, op=step.op, endpoint=step.endpoint))
 
     async def _call(
-        self, job: CallJob, begin: Callable[[], Awaitable[None]], speaker: FirstWordGate | None
+        self, job: CallJob, begin: Callable[[], Awaitable[None]], gate: FirstWordGate | None
     ) -> FinishedCall:
         began = self.elapsed()
-        if speaker is None:
+        if gate is None:
             finished_call = await self.state.caller.call(job, begin=begin)
         else:
             call = partial(
                 self.state.caller.call, job, begin=begin,
-                say=speaker.say, think=speaker.think, committed=lambda: speaker.committed, retract=speaker.retract,
+                say=gate.say, think=gate.think, committed=lambda: gate.committed, retract=gate.retract,
             )  # fmt: skip
-            finished_call = await with_heartbeat(call, partial(self._wait_for, job.step), lambda: speaker.committed)
+            finished_call = await with_heartbeat(call, partial(self._wait_for, job.step), lambda: gate.committed)
         return msgspec.structs.replace(finished_call, actual=msgspec.structs.replace(finished_call.actual, began=began))
 
     def _wait_for(self, step: Call, waited: float) -> None:
@@ -384,7 +386,7 @@ class RouteRun:
 
     def elapsed(self) -> float:
         """Return seconds since the run began."""
-        return self.state.world.clock() - self.started
+        return self.state.dependencies.clock() - self.started
 
     def progress(self, step: Step) -> Progress:
         """Return the callback for a step's progress."""
@@ -473,7 +475,7 @@ class RouteRun:
         finished = Finished(
             endpoint=step.endpoint if isinstance(step, Call) else self._candidate.endpoint,
             cost=self.ledger.charges.cost,
-            seconds=self.state.world.clock() - self.started,
+            seconds=self.state.dependencies.clock() - self.started,
         )
         return msgspec.structs.replace(finished, **fields)
 

@@ -59,8 +59,9 @@ _WAITING_EVENTS = 64  # a slow reader slows the run instead of filling the memor
 
 
 async def run(
-    plan: Plan, request: Request, opened_media: OpenedMediaLike, world: Dependencies, tried: PriorAttempt | None = None,
-    allowance: AllowanceLike | None = None, unread: Callable[[Event], None] | None = None,
+    plan: Plan, request: Request, opened_media: OpenedMediaLike, dependencies: Dependencies,
+    prior: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
+    unread: Callable[[Event], None] | None = None,
 ) -> AsyncGenerator[Event, None]:  # fmt: skip
     """Run a plan; yield its events as they happen, ``Finished`` last.
 
@@ -69,7 +70,7 @@ async def run(
     plain ``break`` does not. Requires asyncio.
 
     Args:
-        tried: a first attempt that was made before the run; None if the run makes the first.
+        prior: a first attempt that was made before the run; None if the run makes the first.
         allowance: the budget that pays for the run; checked before each attempt.
         unread: receives the events that a reader who leaves has not read, such as the end of the attempt in progress.
 
@@ -80,9 +81,11 @@ async def run(
     """
 
     async def drive(send: ItemSender[Event]) -> None:
-        await PlanRun(plan, request, opened_media, world, send, tried, allowance).execute()
+        await PlanRun(plan, request, opened_media, dependencies, send, prior, allowance).execute()
 
-    async with aclosing(stream_from_task(drive, ahead=_WAITING_EVENTS, owner=world.store, unread=unread)) as events:
+    async with aclosing(
+        stream_from_task(drive, ahead=_WAITING_EVENTS, owner=dependencies.store, unread=unread)
+    ) as events:
         async for event in events:
             yield event
 
@@ -95,33 +98,33 @@ class PlanRun:
     """One run of a plan: runs its routes, emits its events and writes its row."""
 
     def __init__(
-        self, plan: Plan, request: Request, opened_media: OpenedMediaLike, world: Dependencies, send:
-        ItemSender[Event], tried: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
+        self, plan: Plan, request: Request, opened_media: OpenedMediaLike, dependencies: Dependencies, send:
+        ItemSender[Event], prior: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
     ) -> None:  # fmt: skip
         self._plan = plan
         self._request = request
         self._opened_media = opened_media
-        self._world = world
+        self._dependencies = dependencies
         self._send = send
-        self._id = uuid.uuid4().hex if tried is None else tried.run
-        self._started = world.clock() - (0.0 if tried is None else tried.seconds)
+        self._id = uuid.uuid4().hex if prior is None else prior.run
+        self._started = dependencies.clock() - (0.0 if prior is None else prior.seconds)
         self._finished: Finished | None = None
         self._committed = False
         self._endpoint = plan.chosen.endpoint  # of the route in progress
         self._waiting_events: list[Event] = []  # events of the clean-up that found the queue full
         self._too_long: list[Reroute] = []  # endpoints for which the prompt was too long
         deadline = request.policy.deadline
-        self._ledger = RunLedger(world.store, self._id, request.policy.max_cost, allowance)
+        self._ledger = RunLedger(dependencies.store, self._id, request.policy.max_cost, allowance)
         self._ledger.answer = answer_length.kind_of_request(request)
         self._ledger.effort = thinking_request_of(request.settings)
         self._caller = StepCaller(
-            world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline,
+            dependencies, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline,
             self._started,
         )  # fmt: skip
-        if tried is not None:
-            self._caller.tried = tried
-            self._ledger.contacted |= {tried.endpoint} if tried.sent else set()
-            self._ledger.add_prior(tried.ending)
+        if prior is not None:
+            self._caller.prior = prior
+            self._ledger.contacted |= {prior.endpoint} if prior.sent else set()
+            self._ledger.add_prior(prior.ending)
 
     async def execute(self) -> None:
         """Execute the run and write its row: ``finished``, ``cancelled`` or the code of the error it ended with."""
@@ -136,7 +139,7 @@ class PlanRun:
             parts=stored_names([part.name for part in self._opened_media.facts.parts]),
             started=utc_now_text(),
         )
-        self._ledger.begin = lambda: self._world.store.start_run(row)
+        self._ledger.begin = lambda: self._dependencies.store.start_run(row)
         outcome = "cancelled"
         try:
             await self._run_within_deadline()
@@ -165,17 +168,17 @@ class PlanRun:
             outcome=outcome,
             endpoint=self._finished.endpoint if self._finished is not None else row.endpoint,
             cost=self._ledger.charges.cost,
-            seconds=round(self._world.clock() - self._started, 3),
+            seconds=round(self._dependencies.clock() - self._started, 3),
         )
         begin, self._ledger.begin = self._ledger.begin, None
 
         def write() -> None:
             if begin is not None:  # no attempt was made, so the row was not started
                 begin()
-            self._world.store.finish_run(closed)
+            self._dependencies.store.finish_run(closed)
 
         try:
-            await write_in_group_commit(self._world.store, write, later=True)
+            await write_in_group_commit(self._dependencies.store, write, later=True)
         except errors.IntermodalError:
             # The rows that count money are closed already. The answer matters more than this row.
             return
@@ -208,9 +211,9 @@ class PlanRun:
     async def _failed_routes(self) -> errors.IntermodalError | None:
         """Run routes until one has answered; each reuses finished conversions. Return the error if none has."""
         parts = await offload(is_long(self._request.messages), _parts_of, self._request)
-        state = RunState(self._request, self._opened_media, self._world, self._caller, self._emit, parts)
+        state = RunState(self._request, self._opened_media, self._dependencies, self._caller, self._emit, parts)
         replanner = Replanner(
-            self._plan, self._request, self._opened_media.facts, self._world, self._ledger,
+            self._plan, self._request, self._opened_media.facts, self._dependencies, self._ledger,
             started=self._started, emit=self._emit,
         )  # fmt: skip
         failures: list[Reroute] = []
@@ -230,7 +233,7 @@ class PlanRun:
                 continue
             before = [*failures, *(failure for _, failure in passed_over)]
             if before:
-                if not _may_replace(candidate, before, state, self._world):
+                if not _may_replace(candidate, before, state, self._dependencies):
                     continue
                 last = before[-1]
                 what = "" if candidate is self._plan.chosen else "the fallback "
@@ -276,8 +279,8 @@ class PlanRun:
         as it is. Routes in ``waiting`` that make the same call are not taken, unless it requested a pause. Return False
         if this route has to wait for that pause, too.
         """
-        tried = self._caller.tried
-        if tried is None or _is_call_of(candidate, tried.endpoint):
+        prior = self._caller.prior
+        if prior is None or _is_call_of(candidate, prior.endpoint):
             return True
         kinds: dict[Kind, None] = {part.kind: None for part in self._opened_media.facts.parts if part.kind != "text"}
         failure = await self._caller.fail_prior(candidate.last.id, tuple(kinds), self._request.tools)
@@ -315,15 +318,15 @@ class PlanRun:
 
     def _is_too_long(self, candidate: Candidate, state: RunState) -> bool:
         """Return True if a route would send a prompt to an endpoint that has refused one of that length."""
-        return any(_is_too_long_again(candidate, failure, state, self._world) for failure in self._too_long)
+        return any(_is_too_long_again(candidate, failure, state, self._dependencies) for failure in self._too_long)
 
     async def _explore(self, waiting: list[Candidate]) -> None:
         """Move the endpoint that the plan explores to the front if it is this run's turn to measure it."""
-        name, world = self._plan.explores, self._world
+        name, dependencies = self._plan.explores, self._dependencies
         route = next((each for each in waiting if each.endpoint == name), None)
-        if route is None or self._caller.tried is not None:
+        if route is None or self._caller.prior is not None:
             return
-        number = world.upstreams.explore(name, world.clock())
+        number = dependencies.upstreams.explore(name, dependencies.clock())
         if number is None:
             return
         why = f"explores {name}: not measured yet (request {number} of {EXPLORED_MOST})"
@@ -415,7 +418,7 @@ def _wait(error: EndpointRateExceeded) -> float:
     return math.inf if error.retry_after is None else error.retry_after
 
 
-def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState, world: Dependencies) -> bool:
+def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState, dependencies: Dependencies) -> bool:
     """Return True if a fallback may be tried: it repeats no failed call and uses no unreachable endpoint.
 
     If a prompt was too long, the fallback also needs a larger context window.
@@ -425,9 +428,9 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState,
     todo = [step for step in candidate.steps if isinstance(step, Call) and step.id not in state.products]
     if any((step.endpoint, step.op) in failed or step.endpoint in unreachable for step in todo):
         return False
-    after = world.catalog.by_id.get(candidate.endpoint)
+    after = dependencies.catalog.by_id.get(candidate.endpoint)
     for failure in failures:
-        before = world.catalog.by_id.get(failure.endpoint)
+        before = dependencies.catalog.by_id.get(failure.endpoint)
         if _exceeded_context(failure) and before and _context_of(after) <= (before.context_limit or 0):
             return False
     return True
@@ -447,18 +450,18 @@ def _exceeded_context(failure: Reroute) -> bool:
     return isinstance(error, errors.ContextExceeded) and not isinstance(error, errors.RequestTooLarge)
 
 
-def _is_too_long_again(candidate: Candidate, failure: Reroute, state: RunState, world: Dependencies) -> bool:
+def _is_too_long_again(candidate: Candidate, failure: Reroute, state: RunState, dependencies: Dependencies) -> bool:
     """Return True if a route sends an endpoint at least as many tokens as it has refused.
 
     A server that truncates prompts silently does so for all its models, so a failure there also excludes its other
     models, except those known to have a larger context window.
     """
-    before = world.catalog.by_id.get(failure.endpoint)
+    before = dependencies.catalog.by_id.get(failure.endpoint)
     cut = isinstance(failure.error, errors.ContextExceeded) and failure.error.cut is not None
     for step in candidate.steps:
         if not isinstance(step, Call) or step.op != failure.op or step.id in state.products:
             continue
-        after = world.catalog.by_id.get(step.endpoint)
+        after = dependencies.catalog.by_id.get(step.endpoint)
         near = cut and before is not None and after is not None and before.host.id == after.host.id
         if step.endpoint == failure.endpoint or (near and _context_of(after) <= _context_of(before)):
             input_tokens = step.estimate.input_tokens

@@ -41,24 +41,24 @@ class RunState:
         self,
         request: Request,
         opened_media: OpenedMediaLike,
-        world: Dependencies,
+        dependencies: Dependencies,
         caller: StepCaller,
         emit: Callable[[Event], Awaitable[None]],
         parts: Sequence[Part],
     ) -> None:
         self.request = request
         self.opened_media = opened_media
-        self.world = world
+        self.dependencies = dependencies
         self.caller = caller
         self.emit = emit
-        self.egress = EgressLog(caller.ledger, world.catalog)
+        self.egress = EgressLog(caller.ledger, dependencies.catalog)
         self.products: dict[str, StepProduct] = {}
         self.finished: dict[str, FinishedConversion] = {}  # finished conversions with the findings of their checks
         # Notes that a file has no content, by op and part. They are held back until it is known whether the answer
         # states it.
         self.held_notes: dict[tuple[str, int], list[Note]] = {}
-        self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}
-        self.prepare = InputPreparer(opened_media, world.media, parts)
+        self.tokenizers = {endpoint.model.tokenizer for endpoint in dependencies.catalog.endpoints} - {""} | {"smollm2"}
+        self.prepare = InputPreparer(opened_media, dependencies.media, parts)
         self.places = CoreSlots(cores=1)  # of the current route
 
     def name(self, part: int) -> str:
@@ -72,7 +72,7 @@ class RunState:
         self.held_notes.clear()
 
     def endpoint(self, step: Call) -> Endpoint:
-        endpoint = self.world.catalog.by_id.get(step.endpoint)
+        endpoint = self.dependencies.catalog.by_id.get(step.endpoint)
         if endpoint is None:
             raise errors.PlanStale("is no longer in the catalog", where=step.endpoint, todo="plan again", step=step.id)
         return endpoint

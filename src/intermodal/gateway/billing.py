@@ -65,22 +65,22 @@ def authenticate(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
 @asynccontextmanager
 async def billed_run(
     allowance: KeyAllowance, request: GatewayRequest, plan: Plan, events: AsyncGenerator[Event],
-    tried: PriorAttempt | None = None,
+    prior: PriorAttempt | None = None,
 ) -> AsyncIterator[AsyncGenerator[Event]]:  # fmt: skip
     """Reserve budget for a run, yield its events, and settle its cost when it ends, fails or is cancelled.
 
-    ``allowance``: the run's budget; a reservation is made if it has none. ``tried``: an attempt made before the run.
+    ``allowance``: the run's budget; a reservation is made if it has none. ``prior``: an attempt made before the run.
     Raises RequestRefused.
     """
     ledger = allowance.ledger
-    if ledger is not None and allowance.given is None:
+    if ledger is not None and allowance.reservation is None:
         try:
-            allowance.given = await _admit_run(ledger, request, claim_for_plan(plan))
+            allowance.reservation = await _admit_run(ledger, request, claim_for_plan(plan))
         except RequestRefused:
             await events.aclose()
             raise
-    allowance.begin(tried)
-    before = RunCharges() if tried is None else RunCharges().with_attempt(tried.ending)
+    allowance.begin(prior)
+    before = RunCharges() if prior is None else RunCharges().with_attempt(prior.ending)
     allowance.expose(before)  # until the run reports its own charges
     progress = _RunProgress()
     try:
@@ -92,15 +92,15 @@ async def billed_run(
         charges = allowance.charges
         request.served.add_cost(charges.cost)
         allowance.end()
-        if ledger is not None and allowance.given is not None:
+        if ledger is not None and allowance.reservation is not None:
             forget_void_call(request, carried_out=progress.finished or charges.maybe_paid)
             if progress.began or charges.maybe_paid:  # it may have sent before its first event was read
                 ledger.settle(
-                    allowance.given, cost=charges.cost, tokens=charges.tokens, unreported=charges.unreported,
+                    allowance.reservation, cost=charges.cost, tokens=charges.tokens, unreported=charges.unreported,
                     unreported_tokens=charges.unreported_tokens,
                 )  # fmt: skip
             else:
-                ledger.release(allowance.given)
+                ledger.release(allowance.reservation)
 
 
 def forget_void_call(request: GatewayRequest, *, carried_out: bool) -> None:
@@ -189,23 +189,23 @@ def _admitted(found: QuotaReservation | QuotaRefusal, request: GatewayRequest) -
 class KeyAllowance:
     """The budget of one run, in the interface that the executor uses (``executor/attempt/ledger.py``).
 
-    ``given``: the reservation, made before anything is sent; None if no budget is charged. ``charges``: what the run
-    is charged so far.
+    ``reservation``: made before anything is sent; None if no budget is charged. ``charges``: what the run is charged
+    so far.
     """
 
     def __init__(self, ledger: QuotaManager | None, reservation: QuotaReservation | None = None) -> None:
         self.ledger = ledger
-        self.given = reservation
+        self.reservation = reservation
         self.charges = RunCharges()
         self._rate: QuotaReservation | None = None  # drawn from the rate of an endpoint for its first call
 
-    def begin(self, tried: PriorAttempt | None) -> None:
-        """Begin the run. ``tried``: the call whose endpoint rate the reservation has drawn from, if it was sent."""
-        if self.ledger is None or self.given is None:
+    def begin(self, prior: PriorAttempt | None) -> None:
+        """Begin the run. ``prior``: the call whose endpoint rate the reservation has drawn from, if it was sent."""
+        if self.ledger is None or self.reservation is None:
             return
-        self._rate = self.ledger.split_rate(self.given)
-        if self._rate is not None and tried is not None and tried.sent:
-            self._draw().settle(tried.ending.tokens)
+        self._rate = self.ledger.split_rate(self.reservation)
+        if self._rate is not None and prior is not None and prior.sent:
+            self._draw().settle(prior.ending.tokens)
 
     def end(self) -> None:
         """Release the rate that was drawn for a call which was not made."""
@@ -218,13 +218,13 @@ class KeyAllowance:
 
     async def raise_to(self, usd: float, tokens: int) -> bool:
         """Raise the reservation of the whole run; return False if a budget or a rate has no room."""
-        if self.ledger is None or self.given is None or not isfinite(usd):
+        if self.ledger is None or self.reservation is None or not isfinite(usd):
             return True
-        return await self.ledger.extend(self.given, usd, tokens)
+        return await self.ledger.extend(self.reservation, usd, tokens)
 
     async def draw_rate(self, endpoint: str, tokens: int) -> RateDraw | RateRefusal:
         """Draw a call from the rate of its endpoint, unless the reservation has or that has no room."""
-        ledger, reservation = self.ledger, self.given
+        ledger, reservation = self.ledger, self.reservation
         if ledger is None or reservation is None or not ledger.limits_rate(endpoint):
             return _EndpointDraw(ledger, None)
         if self._rate is not None and self._rate.endpoint == endpoint:
@@ -239,8 +239,8 @@ class KeyAllowance:
     def expose(self, charges: RunCharges) -> None:
         """Record what the run is charged if it ends, or this process is killed, now."""
         self.charges = charges
-        if self.ledger is not None and self.given is not None and isfinite(charges.usd):
-            self.ledger.expose(self.given, charges.usd, charges.tokens, is_taken=charges.maybe_paid)
+        if self.ledger is not None and self.reservation is not None and isfinite(charges.usd):
+            self.ledger.expose(self.reservation, charges.usd, charges.tokens, is_taken=charges.maybe_paid)
 
 
 class _EndpointDraw:

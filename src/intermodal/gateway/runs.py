@@ -74,15 +74,15 @@ def run_plan(
     Leaving it, or a client disconnect, ends the run, closes its resources and settles its cost. ``live``: the client
     reads along. ``after``: the attempt made before the run. Raises RequestRefused.
     """
-    tried = None if after is None else after.tried
-    allowance = KeyAllowance(context.ledger, None if after is None else after.given)
+    prior = None if after is None else after.prior
+    allowance = KeyAllowance(context.ledger, None if after is None else after.reservation)
     record = request.served
     record.record_plan(plan, live=live)
     counter = _EventCounter(context.metrics, record)
     running = context.client.execute(
-        prepared, plan, live=live, tried=tried, allowance=allowance, unread=counter.count_unread
+        prepared, plan, live=live, prior=prior, allowance=allowance, unread=counter.count_unread
     )
-    return billed_run(allowance, request, plan, counter.count_events(running), tried)
+    return billed_run(allowance, request, plan, counter.count_events(running), prior)
 
 
 class _EventCounter:

@@ -615,10 +615,10 @@ def ranking_cost(endpoint: Endpoint, query: str, sizes: Sequence[int]) -> Quanti
 class HostedRanking:
     """Scores passages at a host, within a cost limit."""
 
-    def __init__(self, endpoint: Endpoint, world: Dependencies, max_cost: float) -> None:
+    def __init__(self, endpoint: Endpoint, dependencies: Dependencies, max_cost: float) -> None:
         self._endpoint = endpoint
-        self._world = world
-        self._ledger = RunLedger(world.store, uuid.uuid4().hex, max_cost)
+        self._dependencies = dependencies
+        self._ledger = RunLedger(dependencies.store, uuid.uuid4().hex, max_cost)
 
     @property
     def cost(self) -> float | None:
@@ -644,8 +644,8 @@ class HostedRanking:
         async def unheard(event: Event) -> None:
             """Nobody listens to the events of a ranking."""
 
-        until = None if deadline is None else self._world.clock() + deadline
-        caller = StepCaller(self._world, self._ledger, unheard, lambda event: None, until)
+        until = None if deadline is None else self._dependencies.clock() + deadline
+        caller = StepCaller(self._dependencies, self._ledger, unheard, lambda event: None, until)
         found: list[float] = []
         tokens: int | None = 0
         for start in range(0, len(texts), AT_ONCE):

@@ -386,7 +386,7 @@ class Bench:
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
-    def world(self, transport: Transport) -> Dependencies:
+    def dependencies(self, transport: Transport) -> Dependencies:
         catalog = Catalog(endpoints=(EAR, EYE, VECTOR, VOICE, *self.endpoints))
         values: dict[str, Any] = {
             "catalog": catalog,
@@ -400,12 +400,12 @@ class Bench:
         }
         return Dependencies(**{**values, **self.options})
 
-    async def run(self, plan: Plan, request: Request, opened: FakeOpened, tried: PriorAttempt | None = None) -> Result:
+    async def run(self, plan: Plan, request: Request, opened: FakeOpened, prior: PriorAttempt | None = None) -> Result:
         """Run to the end; ``events`` has what was said even when it raises."""
         self.events = []
         transport = Transport()
         try:
-            async with aclosing(run(plan, request, opened, self.world(transport), tried)) as events:
+            async with aclosing(run(plan, request, opened, self.dependencies(transport), prior)) as events:
                 async for event in events:
                     self.events.append(event)
         finally:

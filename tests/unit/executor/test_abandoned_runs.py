@@ -36,7 +36,7 @@ async def events_of(folder: Path, host: FakeHost, model: str) -> AsyncGenerator[
     bench = Bench(folder, endpoints=(host.endpoint(model),))
     request, opened = asked("?")
     transport, before = Transport(), asyncio.all_tasks()
-    yield bench, run(plan(route(say(bench.endpoints[0]))), request, opened, bench.world(transport))
+    yield bench, run(plan(route(say(bench.endpoints[0]))), request, opened, bench.dependencies(transport))
     await until(lambda: asyncio.all_tasks() <= before)  # nobody stopped them
     await transport.aclose()
 
@@ -114,7 +114,9 @@ async def test_an_attempt_that_was_not_sent_is_not_reported_as_made(tmp_path: Pa
         request, opened = asked("?")
         transport, seen = Transport(), list[Event]()
         route_there = plan(route(say(bench.endpoints[0])))
-        async with aclosing(run(route_there, request, opened, bench.world(transport), unread=seen.append)) as events:
+        async with aclosing(
+            run(route_there, request, opened, bench.dependencies(transport), unread=seen.append)
+        ) as events:
             seen.append(await anext(events))
             await until(lambda: bench.states() == ["sent"])
         await transport.aclose()
@@ -203,8 +205,8 @@ async def test_a_deadline_is_reported_to_a_reader_that_is_behind(tmp_path: Path)
         request, opened = asked("?", policy=Policy(deadline=5.0))
         transport, seen = Transport(), list[Event]()
         estimate = rename(PRICED, output_tokens=between(1, 10, 5000, "t"))
-        world = bench.world(transport)
-        events = run(plan(route(say(bench.endpoints[0], estimate=estimate))), request, opened, world)
+        dependencies = bench.dependencies(transport)
+        events = run(plan(route(say(bench.endpoints[0], estimate=estimate))), request, opened, dependencies)
         async with aclosing(events):
             with pytest.raises(errors.CallError):
                 async for event in events:
@@ -240,7 +242,7 @@ async def test_a_deadline_that_passes_after_a_failover_names_the_endpoint_that_w
 
         passing = asyncio.create_task(passes())
         with pytest.raises(errors.CallError, match="took longer than the deadline") as late:
-            async for _ in run(routes, request, opened, bench.world(transport)):
+            async for _ in run(routes, request, opened, bench.dependencies(transport)):
                 pass
         await passing
         await transport.aclose()

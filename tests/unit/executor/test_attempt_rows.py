@@ -49,7 +49,7 @@ async def test_a_free_request_waits_for_no_row_and_a_slow_answer_has_one_before_
     step = say(*using(bench, host), estimate=FREE)
     request, opened = asked("?")
     transport = Transport()
-    async for event in run(plan(route(step)), request, opened, bench.world(transport)):
+    async for event in run(plan(route(step)), request, opened, bench.dependencies(transport)):
         if isinstance(event, TextDelta):
             shown.append(bench.states())
     await transport.aclose()
@@ -73,7 +73,7 @@ async def test_a_free_first_word_does_not_wait_for_a_slow_store(
     step = say(*using(bench, host), estimate=FREE)
     request, opened = asked("?")
     transport = Transport()
-    async for event in run(plan(route(step)), request, opened, bench.world(transport)):
+    async for event in run(plan(route(step)), request, opened, bench.dependencies(transport)):
         if isinstance(event, TextDelta):
             seen.set()
     await transport.aclose()

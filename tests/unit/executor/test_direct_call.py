@@ -181,8 +181,8 @@ async def test_an_answer_is_passed_on_charged_and_written(folder: None, host: Fa
 async def test_a_failure_before_the_first_word_is_left_to_a_run(folder: None, host: FakeHost, stream: bool) -> None:
     host.fault = Fault("unavailable")
     sink, failure, (row,) = await call(stream=stream)
-    assert failure is not None and failure.tried is not None and failure.why == "its call failed"
-    assert failure.tried.error is not None and failure.tried.error.code == "overloaded"
+    assert failure is not None and failure.prior is not None and failure.why == "its call failed"
+    assert failure.prior.error is not None and failure.prior.error.code == "overloaded"
     assert (sink.writer.status, sink.writer.data, sink.report) == (0, b"", None)  # its reservation goes on with it
     assert (row.state, row.outcome.error) == ("void", "overloaded")
 

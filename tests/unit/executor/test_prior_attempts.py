@@ -120,7 +120,7 @@ async def test_a_long_pause_is_that_of_the_endpoint_that_requested_it(world: Wor
     a, b = world.endpoints
     result = await world.run(tried(a, errors.RateLimited("slow down", status=429, retry_after=30.0)), 1, 0)
     assert result.endpoint == b.id
-    now = world.bench.world(None).clock()  # type: ignore[arg-type]
+    now = world.bench.dependencies(None).clock()  # type: ignore[arg-type]
     assert world.health.pause_left(a.id, now) > 20 and not world.health.pause_left(b.id, now)
 
 

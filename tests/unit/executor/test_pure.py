@@ -419,15 +419,15 @@ def test_a_longer_prompt_raises_the_reservation_and_a_shorter_one_never_lowers_i
     from intermodal.transport.client import Transport
 
     bench = Bench(tmp_path_factory.mktemp("w"), options={"count": lambda tokenizer, text: len(text.split())})
-    world = bench.world(Transport())
+    dependencies = bench.dependencies(Transport())
     endpoint = at(Price(input_mtok=1000.0, output_mtok=0.0))
     endpoint = msgspec.structs.replace(endpoint, context=300, model=Model(id="m", tokenizer="t"))
     estimate = StepEstimate(input_tokens=between(1, 2, 10, "e"), cost=between(0, 0, 0.01, "e"))
     step = Call(id="s", op="generate", task="text-generation", endpoint="h:m", inputs=(), estimate=estimate)
-    assert check_context_window(step, endpoint, "w " * 10, 20, world).estimate.cost.high == 0.01
-    assert check_context_window(step, endpoint, "w " * 110, 20, world).estimate.cost.high == pytest.approx(0.11)
+    assert check_context_window(step, endpoint, "w " * 10, 20, dependencies).estimate.cost.high == 0.01
+    assert check_context_window(step, endpoint, "w " * 110, 20, dependencies).estimate.cost.high == pytest.approx(0.11)
     with pytest.raises(errors.ContextExceeded, match="260 tokens.*20.*300"):
-        check_context_window(step, endpoint, "w " * 260, 20, world)
+        check_context_window(step, endpoint, "w " * 260, 20, dependencies)
 
 
 @pytest.mark.parametrize(("chars", "amount"), [(0, "few"), (100, "few"), (900, "most")])

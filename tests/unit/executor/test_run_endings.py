@@ -66,7 +66,7 @@ async def test_closing_the_iterator_early_cancels_and_settles(bench: Bench, host
     (model,) = using(bench, host, "fake/m-fault-stall-2")
     request, opened = asked("?")
     transport = Transport()
-    async with aclosing(run(plan(route(say(model))), request, opened, bench.world(transport))) as events:
+    async with aclosing(run(plan(route(say(model))), request, opened, bench.dependencies(transport))) as events:
         async for event in events:
             if isinstance(event, TextDelta):
                 break

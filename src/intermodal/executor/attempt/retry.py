@@ -69,7 +69,7 @@ class Reroute(Exception):
 class RunCaller(Protocol):
     """The caller of a run (``step_caller.StepCaller``), as far as waits and retry decisions need it."""
 
-    world: Dependencies
+    dependencies: Dependencies
     ledger: RunLedger
     emit: Callable[[Event], Awaitable[None]]
     force: bool
@@ -215,7 +215,7 @@ def breaker_error(caller: RunCaller, job: CallJob) -> errors.CallError | None:
     """Return the error for an endpoint whose circuit breaker is open, or that requested a pause of any request while
     another route is left; None if it may be called.
     """
-    upstreams, name, now = caller.world.upstreams, job.endpoint.id, caller.world.clock()
+    upstreams, name, now = caller.dependencies.upstreams, job.endpoint.id, caller.dependencies.clock()
     if caller.force:
         return None
     if seconds := upstreams.seconds_open(name, now):
@@ -243,13 +243,13 @@ async def return_to_endpoint(caller: RunCaller, job: CallJob) -> int:
     time or ``MAX_WAIT``. A wait that is not completed returns its resend to the budget. An endpoint that requested a
     pause of more than ``MAX_WAIT`` from other requests alone is called at once: it may answer this one.
     """
-    upstreams, host = caller.world.upstreams, job.endpoint.host.id
+    upstreams, host = caller.dependencies.upstreams, job.endpoint.host.id
     found = caller.passed_over.pop(job.endpoint.id, None)
     if found is None:
-        if upstreams.pause_left(job.endpoint.id, caller.world.clock()) <= MAX_WAIT:
+        if upstreams.pause_left(job.endpoint.id, caller.dependencies.clock()) <= MAX_WAIT:
             await _wait_for_retry_after(caller, job)
         return 0
-    if not is_free_resend(found.error) and not upstreams.acquire_resend(host, caller.world.clock()):
+    if not is_free_resend(found.error) and not upstreams.acquire_resend(host, caller.dependencies.clock()):
         raise Reroute(found.error, job.step, f"{reason_of(found.error)} {_RETRIES_SPENT_NOTE}")
     with _resend_held(caller, found.error, host):
         await _wait_for_retry_after(caller, job)
@@ -263,7 +263,7 @@ def _resend_held(caller: RunCaller, error: errors.IntermodalError, host: str) ->
         yield
     except BaseException:
         if not is_free_resend(error):
-            caller.world.upstreams.return_resend(host, caller.world.clock())
+            caller.dependencies.upstreams.return_resend(host, caller.dependencies.clock())
         raise
 
 
@@ -282,8 +282,8 @@ async def _wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
 
     Raises RateLimited if that exceeds the remaining time or ``MAX_WAIT``.
     """
-    name, world = job.endpoint.id, caller.world
-    seconds = world.upstreams.pause_left(name, world.clock()) if caller.force else 0.0
+    name, dependencies = job.endpoint.id, caller.dependencies
+    seconds = dependencies.upstreams.pause_left(name, dependencies.clock()) if caller.force else 0.0
     if not seconds:
         return
     if seconds > MAX_WAIT or (caller.remaining is not None and seconds >= caller.remaining):
@@ -292,7 +292,7 @@ async def _wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
         what += f"no request waits longer than {MAX_WAIT:.0f} s" if long else "there is less time"
         todo = "try again later" if long else hint("allow more time ({deadline})")
         raise errors.RateLimited(what, where=name, todo=todo, step=job.step.id, retry_after=seconds, sent=False)
-    seconds += world.jitter() * FIRST_WAIT
+    seconds += dependencies.jitter() * FIRST_WAIT
     reason = f"{name} is called again, as no other endpoint is left"
     await caller.emit(Retrying(step=job.step.id, reason=reason, delay=round(seconds, 3), at=caller.elapsed()))
     await caller.sleep(seconds)
@@ -303,9 +303,9 @@ def as_trial(caller: RunCaller, job: CallJob) -> CallJob:
 
     A trial has shorter timeouts, and is streamed so that the first word shows that the endpoint works.
     """
-    name, world = job.endpoint.id, caller.world
-    finds_out = name == caller.exploring or world.upstreams.is_open(name)
-    if not finds_out or caller.force or not world.pay_twice or not _has_alternative(caller, name):
+    name, dependencies = job.endpoint.id, caller.dependencies
+    finds_out = name == caller.exploring or dependencies.upstreams.is_open(name)
+    if not finds_out or caller.force or not dependencies.pay_twice or not _has_alternative(caller, name):
         return job
     chat = job.chat and msgspec.structs.replace(job.chat, stream=True)
     return msgspec.structs.replace(job, trial=True, chat=chat)
@@ -327,7 +327,7 @@ def record_pause(caller: RunCaller, error: errors.IntermodalError, name: str) ->
         return False
     if error.retry_after is None or error.retry_after <= REROUTE_AFTER or caller.force:
         return False
-    caller.world.upstreams.pause(name, caller.world.clock() + error.retry_after)
+    caller.dependencies.upstreams.pause(name, caller.dependencies.clock() + error.retry_after)
     return True
 
 
@@ -339,18 +339,18 @@ def decide_next(
 
     A resend is taken from the host's retry budget here, before the wait, so concurrent calls cannot take the same one.
     """
-    world = caller.world
-    now, jitter = world.clock(), world.jitter()
+    dependencies = caller.dependencies
+    now, jitter = dependencies.clock(), dependencies.jitter()
     paused = record_pause(caller, error, job.endpoint.id)
     after = partial(_decide, caller, error, committed=committed, jitter=jitter)
     decision = after(NO_MORE if job.endpoint.id == caller.exploring else number)
     if decision.kind != "resend":
         return decision, False
-    if not caller.force and world.upstreams.seconds_open(job.endpoint.id, now) > 0:
+    if not caller.force and dependencies.upstreams.seconds_open(job.endpoint.id, now) > 0:
         why = "and fails again and again"
     elif paused and _has_alternative(caller, job.endpoint.id):
         return msgspec.structs.replace(decision, kind="reroute", delay=0.0), True
-    elif is_free_resend(error) or world.upstreams.acquire_resend(job.endpoint.host.id, now):
+    elif is_free_resend(error) or dependencies.upstreams.acquire_resend(job.endpoint.host.id, now):
         return decision, False
     else:
         why = _RETRIES_SPENT_NOTE
@@ -376,7 +376,7 @@ def _decide(
         error,
         attempt=attempt,
         committed=committed,
-        allowed=RetryLimits(pay_twice=caller.world.pay_twice, resends=caller.world.resends),
+        allowed=RetryLimits(pay_twice=caller.dependencies.pay_twice, resends=caller.dependencies.resends),
         remaining=caller.remaining,
         jitter=jitter,
         paid=caller.ledger.maybe_paid,

@@ -123,13 +123,13 @@ class StepCaller:
         exploring: an endpoint that is being measured; it is not called again if it fails.
         unreported: the figures of calls whose steps have not ended, by step; the one who emits the end of a step
             removes them.
-        tried: the first attempt, if it was made before the run began. The first route takes it up if it makes the same
+        prior: the first attempt, if it was made before the run began. The first route takes it up if it makes the same
             call (``call``); otherwise its endpoint has failed (``fail_prior``).
     """
 
     def __init__(
         self,
-        world: Dependencies,
+        dependencies: Dependencies,
         ledger: RunLedger,
         emit: Callable[[Event], Awaitable[None]],
         hint: Callable[[Event], None],
@@ -138,12 +138,12 @@ class StepCaller:
     ) -> None:
         self.force = False
         self.exploring = ""
-        self.tried: PriorAttempt | None = None
+        self.prior: PriorAttempt | None = None
         self.unreported: dict[str, list[Actual]] = {}
         self.passed_over: dict[str, retry.PassedOver] = {}
         self.others: Sequence[Candidate] = ()
         self.started = started
-        self.world = world
+        self.dependencies = dependencies
         self.ledger = ledger
         self.emit = emit
         self.hint = hint
@@ -151,7 +151,7 @@ class StepCaller:
 
     @property
     def remaining(self) -> float | None:
-        return None if self.deadline is None else self.deadline - self.world.clock()
+        return None if self.deadline is None else self.deadline - self.dependencies.clock()
 
     async def call(
         self,
@@ -174,9 +174,9 @@ class StepCaller:
 
         Raises Reroute if another endpoint may make the call, else the error of the last attempt.
         """
-        tried, self.tried = self.tried, None
+        prior, self.prior = self.prior, None
         number = 0  # attempts at this endpoint for this request so far
-        if tried is None:
+        if prior is None:
             if (shut := retry.breaker_error(self, job)) is not None:
                 raise Reroute(shut, job.step, shut.what, passed_over=True)
             number = await retry.return_to_endpoint(self, job)
@@ -186,13 +186,13 @@ class StepCaller:
         spent: list[float | None] = []
         while True:
             number += 1
-            if tried is not None:
+            if prior is not None:
                 await begin()
-                attempt: CallAttempt | PriorAttempt = tried
+                attempt: CallAttempt | PriorAttempt = prior
             else:
                 starts = begin if number == first else _do_nothing
                 attempt = CallAttempt(self, job, starts, say, think, is_resend=number > 1)
-            tried = None
+            prior = None
             try:
                 result = await (
                     attempt.replay(job.step.id, say, think) if isinstance(attempt, PriorAttempt) else attempt.make()
@@ -228,7 +228,7 @@ class StepCaller:
         self, error: errors.IntermodalError, endpoint: Endpoint, media_kinds: tuple[Kind, ...], tools: tuple[Tool, ...]
     ) -> None:
         """Record the limit of an endpoint that an error names. ``media_kinds``, ``tools``: what the call sent it."""
-        upstreams, now = self.world.upstreams, self.world.clock()
+        upstreams, now = self.dependencies.upstreams, self.dependencies.clock()
         if (lesson := lesson_from_error(error, endpoint, media_kinds)) is not None:
             upstreams.learn(lesson, now)
             if lesson.lacks and isinstance(error, errors.CallError):
@@ -245,33 +245,33 @@ class StepCaller:
         Args:
             step: the step that answers on the next route. media_kinds, tools: what the attempt sent.
         """
-        tried, self.tried = self.tried, None
-        assert tried is not None
-        error = tried.error or _unusable_answer(tried.endpoint)
+        prior, self.prior = self.prior, None
+        assert prior is not None
+        error = prior.error or _unusable_answer(prior.endpoint)
         error.step = step
         if isinstance(error, SchemaRefused):
             error.retry = "once"  # nothing is repeated: another call may enforce the schema, or state it in words
-        self.ledger.maybe_paid += tried.ending.charge.maybe_paid
-        if (endpoint := self.world.catalog.by_id.get(tried.endpoint)) is not None:
+        self.ledger.maybe_paid += prior.ending.charge.maybe_paid
+        if (endpoint := self.dependencies.catalog.by_id.get(prior.endpoint)) is not None:
             self._learn(error, endpoint, media_kinds, tools)
-        decision, passed_over, resendable = retry.decide_elsewhere(self, error, tried.endpoint)
-        if tried.error is None:
+        decision, passed_over, resendable = retry.decide_elsewhere(self, error, prior.endpoint)
+        if prior.error is None:
             resendable = True  # its endpoint works
             decision = msgspec.structs.replace(decision, reason=error.what)
-        await self._report_attempt_failure(tried, error, decision)
+        await self._report_attempt_failure(prior, error, decision)
         if decision.kind == "stop":
             try:
                 raise error
             finally:
-                del error, tried  # a frame that holds its own error would stay alive
-        if resendable and tried.error is not None:
-            self.passed_over[tried.endpoint] = retry.PassedOver(error, 1)
-        call = Call(id=step, op="generate", task="text-generation", endpoint=tried.endpoint, inputs=())
+                del error, prior  # a frame that holds its own error would stay alive
+        if resendable and prior.error is not None:
+            self.passed_over[prior.endpoint] = retry.PassedOver(error, 1)
+        call = Call(id=step, op="generate", task="text-generation", endpoint=prior.endpoint, inputs=())
         return Reroute(error, call, decision.reason, passed_over=passed_over, resendable=resendable)
 
     def elapsed(self) -> float:
         """Return seconds since the run began."""
-        return round(self.world.clock() - self.started, 6)
+        return round(self.dependencies.clock() - self.started, 6)
 
     def _give_up(self, attempt: CallAttempt | PriorAttempt) -> None:
         """Report an abandoned attempt: it may have been paid for, or failed. One that was not sent has a void row."""
@@ -284,12 +284,12 @@ class StepCaller:
         That is the attempt made before the run, if no step took it up (``step``: which would have), and calls that have
         ended and been paid for, but whose steps have not ended.
         """
-        tried, self.tried = self.tried, None
-        if tried is not None and tried.error is None:  # it answered, and its usage is known
-            self.hint(StepStarted(step=step, title=tried.endpoint, op="generate", endpoint=tried.endpoint))
-            self.hint(StepFinished(actual=tried.actual_of(step)))
-        elif tried is not None:
-            self.hint(_abandoned_event(tried, step, self.elapsed()))
+        prior, self.prior = self.prior, None
+        if prior is not None and prior.error is None:  # it answered, and its usage is known
+            self.hint(StepStarted(step=step, title=prior.endpoint, op="generate", endpoint=prior.endpoint))
+            self.hint(StepFinished(actual=prior.actual_of(step)))
+        elif prior is not None:
+            self.hint(_abandoned_event(prior, step, self.elapsed()))
         for figures in list(self.unreported.values()):
             for actual in figures:
                 self.hint(StepFinished(actual=actual))
@@ -316,7 +316,7 @@ class StepCaller:
     async def sleep(self, seconds: float) -> None:
         import anyio
 
-        await (self.world.sleep or anyio.sleep)(seconds)
+        await (self.dependencies.sleep or anyio.sleep)(seconds)
 
 
 class PriorAttempt:
@@ -394,8 +394,8 @@ class CallAttempt:
         *,
         is_resend: bool,
     ) -> None:
-        world = caller.world
-        self.key = world.find_key(job.endpoint.host) or ""
+        dependencies = caller.dependencies
+        self.key = dependencies.find_key(job.endpoint.host) or ""
         self.endpoint = job.endpoint.id
         self.step = job.step.id
         self._caller = caller
@@ -404,12 +404,12 @@ class CallAttempt:
         self._say = say
         self._think = think
         self._entry: AttemptEntry | None = None
-        self._clock = world.clock
+        self._clock = dependencies.clock
         self._account = AttemptAccount(
-            world.upstreams, job.endpoint, job.step.estimate, world.clock(), is_resend=is_resend,
+            dependencies.upstreams, job.endpoint, job.step.estimate, dependencies.clock(), is_resend=is_resend,
             streamed=job.chat is None or job.chat.stream,
         )  # fmt: skip
-        self._moment = world.moment()
+        self._moment = dependencies.moment()
         self._peak: int | None = None
 
     # ---- the driver's callbacks (``AttemptContext``) ----------------------------------------------------
@@ -462,11 +462,11 @@ class CallAttempt:
             self._entry = await self._caller.ledger.open(job.step, job.endpoint, job.work)
             await self._begin()
             account.start(self._clock())
-            result = await driver_of(job.endpoint.host.protocol)(job, self._caller.world, self)
+            result = await driver_of(job.endpoint.host.protocol)(job, self._caller.dependencies, self)
             refused = is_refusal(result.finish_reason, (result.text,), called=result.calls_tool)
             output_tokens = self._output_tokens(result)
             account.billed = price_of_usage(
-                job.endpoint, result.usage, job.work, self._caller.world.tariff(job.endpoint), self._moment,
+                job.endpoint, result.usage, job.work, self._caller.dependencies.tariff(job.endpoint), self._moment,
                 image_count=len(result.images),
             )  # fmt: skip
         except errors.IntermodalError as error:
@@ -530,7 +530,7 @@ class CallAttempt:
         return out
 
     def _tokens(self, text: str) -> int:
-        return count_answer_tokens(text, self._caller.world.count)
+        return count_answer_tokens(text, self._caller.dependencies.count)
 
 
 def _unusable_answer(endpoint: str) -> errors.CallError:

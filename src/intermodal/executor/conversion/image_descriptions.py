@@ -49,11 +49,11 @@ def question_of(request: Request) -> str:
     return without_schema(question, request.output).strip()
 
 
-def converters_of(world: Dependencies, request: Request) -> conversions.Converters:
+def converters_of(dependencies: Dependencies, request: Request) -> conversions.Converters:
     """Return the identity of this request's converters, for cache keys."""
     return conversions.Converters(
-        catalog=world.catalog, language=request.policy.language, question=question_of(request),
-        readers=world.readers(), sums=cache(world.sums),
+        catalog=dependencies.catalog, language=request.policy.language, question=question_of(request),
+        readers=dependencies.readers(), sums=cache(dependencies.sums),
     )  # fmt: skip
 
 
@@ -84,11 +84,11 @@ async def describe(
     async def see(number: int) -> None:
         picture = pictures[number]
         key = conversions.image_cache_key(step, picture, converters)
-        cached = await write_in_thread(lambda: state.world.derived.get(key))
+        cached = await write_in_thread(lambda: state.dependencies.derived.get(key))
         if cached is not None and len(cached.texts) == 1:
             found[number] = cached.texts[0]
         else:
-            finished_call = await call(_job(share, endpoint, picture, question, state.world))
+            finished_call = await call(_job(share, endpoint, picture, question, state.dependencies))
             _refuse_refusal(finished_call, endpoint, step)
             found[number] = finished_call
             if not finished_call.result.looped:
@@ -96,7 +96,7 @@ async def describe(
                 described = CachedConversion(
                     texts=(finished_call.result.text.strip(),), name=name, op=step.op, maker=step.endpoint
                 )
-                await write_in_thread(lambda: state.world.derived.store(key, described))
+                await write_in_thread(lambda: state.dependencies.derived.store(key, described))
         state.caller.hint(StepProgress(step=step.id, fraction=len(found) / len(pictures)))
 
     at_once = 1 if endpoint.host.zone in LOCAL_ZONES else AT_ONCE
@@ -109,7 +109,7 @@ async def describe(
     return product, combine_actuals(step, [done.actual for done in dones])
 
 
-def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, world: Dependencies) -> CallJob:
+def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, dependencies: Dependencies) -> CallJob:
     limit = DescribeImages.parameters_of(step).max_tokens or MAX_TOKENS
     image = WireImage(data=picture.data, media_type=picture.media_type, detail=picture.detail)
     # Reasoning models, which count their limit differently, refuse a temperature; some hosts refuse it altogether.
@@ -128,7 +128,7 @@ def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, wor
         endpoint=endpoint,
         chat=call,
         stop_loops=stops_loops(endpoint, by_schema=False),
-        work=measure_request(endpoint, call, (picture,), world.count, world.catalog),
+        work=measure_request(endpoint, call, (picture,), dependencies.count, dependencies.catalog),
     )
 
 

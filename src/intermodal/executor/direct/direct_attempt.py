@@ -555,11 +555,11 @@ class DirectAttempt:
     def _handover_report(
         self, error: errors.CallError | None, ending: AttemptEnding, events: Sequence[WireEvent] = ()
     ) -> Unanswered:
-        tried = PriorAttempt(
+        prior = PriorAttempt(
             error, self._compiled.endpoint.id, ending, run=self._ids[1].hex(), seconds=time.monotonic() - self._began,
             sent=self._connection is not None, events=events,
         )  # fmt: skip
-        return Unanswered(tried, "its call failed" if error is not None else "its answer has to be repaired")
+        return Unanswered(prior, "its call failed" if error is not None else "its answer has to be repaired")
 
     def _raise_refusal(self) -> NoReturn:
         """Raise the model's refusal. No other model is tried."""

@@ -100,12 +100,12 @@ class AttemptWriter:
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_rows())
 
-    def end_run(self, compiled: CompiledPlan, tried: PriorAttempt, outcome: str) -> None:
+    def end_run(self, compiled: CompiledPlan, prior: PriorAttempt, outcome: str) -> None:
         """Add the row of a run that ended after its first attempt, since nothing continues it."""
-        ending = tried.ending
+        ending = prior.ending
         self.add(
             DirectAttemptRow(
-                compiled.sort, "", tried.run, _time_of(tried.run), time.time(), ending.charge.state, ending.outcome,
+                compiled.sort, "", prior.run, _time_of(prior.run), time.time(), ending.charge.state, ending.outcome,
                 ended=outcome,
             ),
             -1,

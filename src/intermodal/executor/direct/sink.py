@@ -22,10 +22,10 @@ from intermodal.protocols.upstream_response import ClientWriter
 class Unanswered(NamedTuple):
     """A direct call that did not answer, so that a run must. None of its output was shown.
 
-    ``tried``: the attempt that was made; None if none was. ``why``: completes a sentence after "because".
+    ``prior``: the attempt that was made; None if none was. ``why``: completes a sentence after "because".
     """
 
-    tried: PriorAttempt | None
+    prior: PriorAttempt | None
     why: str
 
 

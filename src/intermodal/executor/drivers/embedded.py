@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from intermodal.local.embedded.results import ImagePreview
 
 
-async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def transcribe(job: CallJob, dependencies: Dependencies, context: AttemptContext) -> CallResult:
     """Transcribe PCM with times. Channels are transcribed one after the other."""
     assert job.sound is not None
-    await line.sending()
+    await context.sending()
     channels = (job.sound.pcm, job.sound.beside) if job.sound.beside else (job.sound.pcm,)
     transcripts, load, memory = [], 0.0, 0
     for place, pcm in enumerate(channels):
-        progress = _share(line.progress, place, len(channels))
-        result = await world.runtimes.transcribe(
+        progress = _share(context.progress, place, len(channels))
+        result = await dependencies.runtimes.transcribe(
             job.endpoint, pcm, language=job.language, into=job.into, progress=progress
         )
         transcripts.append(result.transcript)
         load, memory = load + result.load_seconds, max(memory, result.peak_memory)
-    line.report_load_seconds(load)
+    context.report_load_seconds(load)
     return CallResult(
         transcript=transcripts[0] if len(transcripts) == 1 else merge_channels(transcripts[0], transcripts[1]),
         peak_memory=memory,
@@ -48,9 +48,9 @@ def _share(progress: Progress, place: int, count: int) -> Progress:
     return tell
 
 
-async def recognize_text(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def recognize_text(job: CallJob, dependencies: Dependencies, context: AttemptContext) -> CallResult:
     """Recognise the text of images one after the other, as lines with boxes."""
-    await line.sending()
+    await context.sending()
     lines = []
     load_seconds = 0.0
     peak = 0
@@ -58,32 +58,32 @@ async def recognize_text(job: CallJob, world: Dependencies, line: AttemptContext
     hints = {"script": script} if script else {}
     hints |= {"language": job.language} if job.language else {}
     for number, picture in enumerate(job.pictures):
-        reading = await world.runtimes.recognize_text(job.endpoint, picture.data, **hints)
+        reading = await dependencies.runtimes.recognize_text(job.endpoint, picture.data, **hints)
         lines.append(reading.lines)
         load_seconds += reading.load_seconds
         peak = max(peak, reading.peak_memory)
-        line.report_load_seconds(load_seconds)
-        line.progress((number + 1) / len(job.pictures), "")
+        context.report_load_seconds(load_seconds)
+        context.progress((number + 1) / len(job.pictures), "")
     return CallResult(lines=tuple(lines), peak_memory=peak)
 
 
-async def run_plugin(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def run_plugin(job: CallJob, dependencies: Dependencies, context: AttemptContext) -> CallResult:
     """Transcribe or read with a plugin's runtime."""
-    return await (transcribe if job.sound is not None else recognize_text)(job, world, line)
+    return await (transcribe if job.sound is not None else recognize_text)(job, dependencies, context)
 
 
-async def embed_sentences(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def embed_sentences(job: CallJob, dependencies: Dependencies, context: AttemptContext) -> CallResult:
     """Embed a text, and its labels if there are any."""
-    await line.sending()
-    embedded = await world.runtimes.embed(job.endpoint, job.text)
-    line.report_load_seconds(embedded.load_seconds)
+    await context.sending()
+    embedded = await dependencies.runtimes.embed(job.endpoint, job.text)
+    context.report_load_seconds(embedded.load_seconds)
     tokens, peak = embedded.tokens, embedded.peak_memory
     vectors = [embedded.vector]
     for number, label in enumerate(job.labels):
-        found = await world.runtimes.embed(job.endpoint, label)
+        found = await dependencies.runtimes.embed(job.endpoint, label)
         vectors.append(found.vector)
         tokens, peak = tokens + found.tokens, max(peak, found.peak_memory)
-        line.progress((number + 1) / len(job.labels), "")
+        context.progress((number + 1) / len(job.labels), "")
     return CallResult(
         vector=embedded.vector,
         vectors=tuple(vectors) if job.labels else (),
@@ -92,9 +92,9 @@ async def embed_sentences(job: CallJob, world: Dependencies, line: AttemptContex
     )
 
 
-async def embed_contrastive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def embed_contrastive(job: CallJob, dependencies: Dependencies, context: AttemptContext) -> CallResult:
     """Embed images and texts in one vector space."""
-    await line.sending()
+    await context.sending()
     pictures = [picture.data for picture in job.pictures] + [
         media.data for media in job.beside if isinstance(media, WireImage)
     ]
@@ -106,11 +106,11 @@ async def embed_contrastive(job: CallJob, world: Dependencies, line: AttemptCont
         )  # fmt: skip
     found = []
     for number, data in enumerate(pictures):
-        found.append(await world.runtimes.embed_image(job.endpoint, data))
-        line.progress((number + 1) / (len(pictures) + bool(texts)), "")
+        found.append(await dependencies.runtimes.embed_image(job.endpoint, data))
+        context.progress((number + 1) / (len(pictures) + bool(texts)), "")
     if texts:
-        found.append(await world.runtimes.embed_texts_contrastive(job.endpoint, texts))
-    line.report_load_seconds(sum(each.load_seconds for each in found))
+        found.append(await dependencies.runtimes.embed_texts_contrastive(job.endpoint, texts))
+    context.report_load_seconds(sum(each.load_seconds for each in found))
     first = found[0]
     vectors = tuple(vector for each in found for vector in each.vectors)
     return CallResult(
@@ -132,16 +132,18 @@ async def embed_contrastive(job: CallJob, world: Dependencies, line: AttemptCont
     )
 
 
-async def run_head(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def run_head(job: CallJob, dependencies: Dependencies, context: AttemptContext) -> CallResult:
     """Score labels by an encoder's head, words for a mask, or sentences by entailment."""
-    await line.sending()
+    await context.sending()
     if job.endpoint.model.entails:
-        found = await world.runtimes.score_entailment(job.endpoint, job.text, job.labels, independent=job.independent)
+        found = await dependencies.runtimes.score_entailment(
+            job.endpoint, job.text, job.labels, independent=job.independent
+        )
     elif job.endpoint.model.fills_masks:
-        found = await world.runtimes.fill(job.endpoint, job.text, job.labels)
+        found = await dependencies.runtimes.fill(job.endpoint, job.text, job.labels)
     else:
-        found = await world.runtimes.classify(job.endpoint, job.text)
-    line.report_load_seconds(found.load_seconds)
+        found = await dependencies.runtimes.classify(job.endpoint, job.text)
+    context.report_load_seconds(found.load_seconds)
     scores = tuple(zip(found.labels, found.scores, strict=True))
     return CallResult(
         head_scores=HeadScores(scores=scores, windows=found.windows, cut=bool(found.cut)),
@@ -153,33 +155,33 @@ async def run_head(job: CallJob, world: Dependencies, line: AttemptContext) -> C
 _TYPES = {"": "image/png", "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
-async def generate_images(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def generate_images(job: CallJob, dependencies: Dependencies, context: AttemptContext) -> CallResult:
     """Generate images from a prompt, and optionally from an image with its mask."""
     call = job.drawing
     assert call is not None
     assert call.size is not None, "the plan of a model that draws here has a size"
 
     def report_preview(sketch: ImagePreview) -> None:
-        line.report_preview(Drawn(data=sketch.png), sketch.step, sketch.steps)
+        context.report_preview(Drawn(data=sketch.png), sketch.step, sketch.steps)
 
-    await line.sending()
+    await context.sending()
     settings = {
         "prompt": call.prompt, "negative": call.negative, "size": list(call.size), "count": call.count,
         "steps": call.steps, "guidance": call.guidance, "seed": call.seed, "sampler": call.sampler,
         "strength": call.strength, "form": call.format or "png",
     }  # fmt: skip
     picture = call.images[0].data if call.images else b""
-    result = await world.runtimes.draw(
-        job.endpoint, settings, picture, call.mask, progress=line.progress, sketched=report_preview
+    result = await dependencies.runtimes.draw(
+        job.endpoint, settings, picture, call.mask, progress=context.progress, sketched=report_preview
     )
-    line.report_load_seconds(result.load_seconds)
+    context.report_load_seconds(result.load_seconds)
     images = tuple(Drawn(data=data, media_type=_TYPES[call.format]) for data in result.pictures)
     return CallResult(images=images, seed=result.seed if call.seed is None else None, peak_memory=result.peak_memory)
 
 
-async def speak(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def speak(job: CallJob, dependencies: Dependencies, context: AttemptContext) -> CallResult:
     """Speak lines with the voice, which is a separate program."""
-    await line.sending()
-    result = await world.runtimes.speak(job.endpoint, job.lines, progress=line.progress)
-    line.report_load_seconds(result.load_seconds)
+    await context.sending()
+    result = await dependencies.runtimes.speak(job.endpoint, job.lines, progress=context.progress)
+    context.report_load_seconds(result.load_seconds)
     return CallResult(pcm=result.pcm, rate=result.rate, silent=result.silent, peak_memory=result.peak_memory)

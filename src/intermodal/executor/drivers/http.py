@@ -59,25 +59,27 @@ _BYTES_PER_TURN = 8 << 10  # bytes of a reply handled in one turn: 200 to 300 of
 _LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
 
 
-async def drive_http(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    return await call_server(_server(job.endpoint.host, line.key), job, world, line)
+async def drive_http(job: CallJob, dependencies: Dependencies, context: AttemptContext) -> CallResult:
+    return await call_server(_server(job.endpoint.host, context.key), job, dependencies, context)
 
 
-async def call_server(server: HostAddress, job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def call_server(
+    server: HostAddress, job: CallJob, dependencies: Dependencies, context: AttemptContext
+) -> CallResult:
     """Do the job at this server. Raises Unreachable if it exceeds the host's total timeout."""
     import anyio
 
-    total = _timeouts(job, world).total
+    total = _timeouts(job, dependencies).total
     with anyio.move_on_after(total):
-        return await _BY_OP[job.step.op](job, world, line, server)
+        return await _BY_OP[job.step.op](job, dependencies, context, server)
     what = f"did not end within {total:g} s"
     raise errors.Unreachable(
-        what, where=job.endpoint.id, todo="allow more time (timeouts.total of the config)", sent=line.sent
+        what, where=job.endpoint.id, todo="allow more time (timeouts.total of the config)", sent=context.sent
     )
 
 
-def _timeouts(job: CallJob, world: Dependencies) -> Timeouts:
-    timeouts = (world.timeouts or Timeouts()).as_said(job.endpoint.host.timeouts)
+def _timeouts(job: CallJob, dependencies: Dependencies) -> Timeouts:
+    timeouts = (dependencies.timeouts or Timeouts()).as_said(job.endpoint.host.timeouts)
     return timeouts.on_trial() if job.trial else timeouts
 
 
@@ -93,7 +95,7 @@ def _vector_codec(job: CallJob) -> VectorCodec:
     return codec
 
 
-async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
+async def chat(job: CallJob, dependencies: Dependencies, context: AttemptContext, server: HostAddress) -> CallResult:
     """Make a chat call, streamed or not."""
     assert isinstance(job.chat, ChatCall)
     codec = chat_codec(job.endpoint.host)
@@ -103,14 +105,14 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     state = AnswerState(
         job.endpoint.id, limit=job.chat.sampling.max_tokens, guarded=job.stop_loops, streamed=job.chat.stream
     )
-    async with _post(job, world, line, server, encoded) as response:
+    async with _post(job, dependencies, context, server, encoded) as response:
         decoder = codec.Decoder(job.endpoint.id, headers=response.headers)
         decoder.reasonless = NO_REASON in job.endpoint.host.quirks
         async for event in _events(response, decoder, buffered=not job.chat.stream):
             answer_event = await offload(output_length(event) > LONG, state.record_event, event)
             if answer_event is not None:
                 answer.add(answer_event)
-                await _report(answer_event, line)
+                await _report(answer_event, context)
             if isinstance(event, Error):
                 raise state.mark_billed(event.error)
             if state.stopped == "blanks":
@@ -126,14 +128,14 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     return answer.result("".join(state.beside), state.stop_reason) if state.overran else answer.result()
 
 
-async def _report(event: WireEvent, line: AttemptContext) -> None:
+async def _report(event: WireEvent, context: AttemptContext) -> None:
     """Forward a piece of an answer."""
     if is_visible(event):
-        line.answering()
+        context.answering()
     if isinstance(event, WireTextDelta):
-        await line.say(event.text)
+        await context.say(event.text)
     elif (thought := read_thought(event)) is not None:
-        await line.think(thought)
+        await context.think(thought)
 
 
 def _texts_of_job(job: CallJob) -> tuple[str, ...]:
@@ -178,57 +180,59 @@ async def _events(response: Response, decoder: ReplyDecoder, *, buffered: bool) 
         yield event
 
 
-async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
+async def transcribe(
+    job: CallJob, dependencies: Dependencies, context: AttemptContext, server: HostAddress
+) -> CallResult:
     assert job.sound is not None
     call = TranscriptionCall(
         model=_model(job), data=job.sound.data, media_type=job.sound.media_type, language=job.language, into=job.into
     )
     encoded = transcription.encode_request(call, job.endpoint.host)
-    async with _post(job, world, line, server, encoded) as response:
+    async with _post(job, dependencies, context, server, encoded) as response:
         body = await response.read_body(MAX_REPLY)
         reply = transcription.decode_reply(body, job.endpoint.id, headers=response.headers, into=job.into)
     return CallResult(transcript=reply.transcript, usage=reply.usage)
 
 
-async def embed(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
+async def embed(job: CallJob, dependencies: Dependencies, context: AttemptContext, server: HostAddress) -> CallResult:
     codec = _vector_codec(job)
     encoded = codec.encode_request(
         EmbeddingCall(model=_model(job), texts=(job.text,) if job.text else (), media=job.beside), job.endpoint.host
     )
-    async with _post(job, world, line, server, encoded) as response:
+    async with _post(job, dependencies, context, server, encoded) as response:
         body = await response.read_body(MAX_REPLY)
         reply = codec.decode_reply(body, job.endpoint.id, texts=1, headers=response.headers)
     return CallResult(vector=reply.vectors[0], usage=reply.usage)
 
 
-async def score(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
+async def score(job: CallJob, dependencies: Dependencies, context: AttemptContext, server: HostAddress) -> CallResult:
     """Score labels for a text, by the next token of a chat or by embeddings; or passages for a query, by reranking."""
     if job.lines:
-        return await rank(job, world, line, server)
+        return await rank(job, dependencies, context, server)
     if job.chat is not None:
-        return await chat(job, world, line, server)
+        return await chat(job, dependencies, context, server)
     texts = (job.text, *job.labels)
     codec = _vector_codec(job)
     encoded = codec.encode_request(EmbeddingCall(model=_model(job), texts=texts), job.endpoint.host)
-    async with _post(job, world, line, server, encoded) as response:
+    async with _post(job, dependencies, context, server, encoded) as response:
         body = await response.read_body(MAX_REPLY)
         reply = codec.decode_reply(body, job.endpoint.id, texts=len(texts), headers=response.headers)
     return CallResult(vectors=reply.vectors, usage=reply.usage)
 
 
-async def rank(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
+async def rank(job: CallJob, dependencies: Dependencies, context: AttemptContext, server: HostAddress) -> CallResult:
     """Score passages (``lines``) for a query (``text``) with the host's reranking endpoint."""
     host = job.endpoint.host
     encoded = encode_rerank(_model(job), job.text, job.lines, host)
     server = server._replace(base_url=rerank_address(host)[0])
-    async with _post(job, world, line, server, encoded) as response:
+    async with _post(job, dependencies, context, server, encoded) as response:
         body = await response.read_body(MAX_REPLY)
         reply = decode_rerank(body, job.endpoint.id, documents=len(job.lines), headers=response.headers)
     scores = tuple((str(index), score) for index, score in enumerate(reply.scores))
     return CallResult(head_scores=HeadScores(scores=scores), usage=reply.usage)
 
 
-async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
+async def speak(job: CallJob, dependencies: Dependencies, context: AttemptContext, server: HostAddress) -> CallResult:
     """Speak lines, as many at a time as one request takes. Always requests WAV; the result is encoded here."""
     recordings: list[bytes] = []
     rate = 0
@@ -237,7 +241,7 @@ async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server:
         call = SpeechCall(model=_model(job), text=text, voice=job.voice)
         encoded = speech.encode_request(call, job.endpoint.host)
         try:
-            async with _post(job, world, line, server, encoded) as response:
+            async with _post(job, dependencies, context, server, encoded) as response:
                 body = await response.read_body(MAX_REPLY)
                 file = speech.decode_reply(body, job.endpoint.id, headers=response.headers)
         except errors.CallError as error:
@@ -250,7 +254,7 @@ async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server:
             what = f"sent a WAV file that is not 16-bit mono ({error})"
             raise errors.CallError(what, where=job.endpoint.id, status=200) from None
         recordings.append(pcm)
-        line.progress((number + 1) / len(stretches), "")
+        context.progress((number + 1) / len(stretches), "")
     return CallResult(pcm=b"".join(recordings), rate=rate)
 
 
@@ -266,14 +270,14 @@ def _batch_lines(lines: tuple[str, ...]) -> Iterator[str]:
         yield waiting
 
 
-async def draw(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
+async def draw(job: CallJob, dependencies: Dependencies, context: AttemptContext, server: HostAddress) -> CallResult:
     assert job.drawing is not None
     codec = image_codec(job.endpoint.host)
     if codec is None:
         what = "speaks a protocol in which intermodal asks for no images"
         raise errors.CallError(what, where=job.endpoint.id, todo="ask another host", sent=False)
     encoded = codec.encode_request(job.drawing, job.endpoint.host)
-    async with _post(job, world, line, server, encoded) as response:
+    async with _post(job, dependencies, context, server, encoded) as response:
         body = await response.read_body(MAX_IMAGES)
         reply = codec.decode_reply(body, job.endpoint.id, headers=response.headers)
     usage = reply.usage
@@ -299,21 +303,21 @@ def _model(job: CallJob) -> str:
 
 @asynccontextmanager
 async def _post(
-    job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress, encoded: EncodedRequest
+    job: CallJob, dependencies: Dependencies, context: AttemptContext, server: HostAddress, encoded: EncodedRequest
 ) -> AsyncIterator[Response]:
     """Yield the response to a POST if its status is 2xx; raise the corresponding error for any other."""
     endpoint = job.endpoint
-    timeouts = _timeouts(job, world)
-    if line.remaining is not None:
+    timeouts = _timeouts(job, dependencies)
+    if context.remaining is not None:
         # An attempt never gets more time than the whole run has left.
-        timeouts = timeouts.limited_to(max(0.1, line.remaining))
-    async with world.transport.post(
+        timeouts = timeouts.limited_to(max(0.1, context.remaining))
+    async with dependencies.transport.post(
         server,
         encoded,
         where=endpoint.id,
         proxied=endpoint.host.zone == "internet",
         timeouts=timeouts,
-        record=line.record(),
+        record=context.record(),
         fresh=job.fresh,
     ) as response:
         if not 200 <= response.status < 300:

@@ -18,12 +18,12 @@ from intermodal.transport.addresses import HostAddress
 TEMPERATURE = 0.0
 
 
-async def chat(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def chat(job: CallJob, dependencies: Dependencies, context: AttemptContext) -> CallResult:
     """Make a chat call of the embedded llama.cpp server."""
-    server = await world.runtimes.chat_url(job.endpoint)
-    line.report_load_seconds(server.load_seconds)
+    server = await dependencies.runtimes.chat_url(job.endpoint)
+    context.report_load_seconds(server.load_seconds)
     job = break_special_tokens(with_temperature_zero(job), server.marks)
-    return await http.call_server(HostAddress(server.base_url, server.key, "bearer"), job, world, line)
+    return await http.call_server(HostAddress(server.base_url, server.key, "bearer"), job, dependencies, context)
 
 
 def with_temperature_zero(job: CallJob) -> CallJob:
@@ -45,9 +45,9 @@ def break_special_tokens(job: CallJob, marks: tuple[str, ...]) -> CallJob:
     return msgspec.structs.replace(job, chat=chat, text=found.break_tokens(job.text), labels=labels)
 
 
-async def call(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def call(job: CallJob, dependencies: Dependencies, context: AttemptContext) -> CallResult:
     """Make a call of a server that is shared by all of the user's processes."""
-    server = await world.runtimes.serving(job.endpoint)
-    line.report_load_seconds(server.load_seconds)
+    server = await dependencies.runtimes.serving(job.endpoint)
+    context.report_load_seconds(server.load_seconds)
     job = break_special_tokens(with_temperature_zero(job), server.marks)
-    return await http.call_server(HostAddress(server.base_url, server.key, "bearer"), job, world, line)
+    return await http.call_server(HostAddress(server.base_url, server.key, "bearer"), job, dependencies, context)

@@ -57,7 +57,7 @@ from intermodal.protocols.request_fields import scale_thinking
 
 
 async def validated_answer(
-    run: RouteRun, job: CallJob, finished_call: FinishedCall, schema: JsonOutput, speaker: FirstWordGate
+    run: RouteRun, job: CallJob, finished_call: FinishedCall, schema: JsonOutput, gate: FirstWordGate
 ) -> tuple[FinishedCall, object]:
     """Return the call that answered, and the data of its JSON answer.
 
@@ -71,10 +71,10 @@ async def validated_answer(
         return finished_call, None
     parsed = await _parse_answer(run, job, finished_call, schema)
     cut = finished_call.result.finish_reason == "length"
-    if parsed.problem and not speaker.committed and not cut and job.chat is not None:
+    if parsed.problem and not gate.committed and not cut and job.chat is not None:
         reason = f"{job.endpoint.id} gave an answer that breaks the schema"
         await run.state.emit(Retrying(step=job.step.id, reason=reason))
-        speaker.retract()
+        gate.retract()
         repair = msgspec.structs.replace(
             job.chat, messages=prompt.with_repair(job.chat.messages, finished_call.result.text, parsed.problem)
         )
@@ -82,7 +82,7 @@ async def validated_answer(
         work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was measured
         repaired_job = msgspec.structs.replace(job, chat=repair, step=remaining_estimate(job.step, first), work=work)
         try:
-            finished_call = await run.do(repaired_job, speaker)
+            finished_call = await run.do(repaired_job, gate)
         except BaseException:
             run.state.caller.hint(StepFinished(actual=first))  # it is paid for, whatever became of its repair
             raise
@@ -90,22 +90,22 @@ async def validated_answer(
         parsed = await _parse_answer(run, job, finished_call, schema)
         cut = finished_call.result.finish_reason == "length"
     fault = json_answer.fault(
-        parsed, was_shown=speaker.committed, cut=cut, whole=schema.whole, endpoint=job.endpoint.id, step=job.step.id
+        parsed, was_shown=gate.committed, cut=cut, whole=schema.whole, endpoint=job.endpoint.id, step=job.step.id
     )
     if fault is not None:
         await run.state.emit(
             StepFinished(actual=finished_call.actual)
         )  # the attempt is paid for, and its usage is known
         raise fault
-    if parsed.problem or (parsed.mended and speaker.committed):
+    if parsed.problem or (parsed.mended and gate.committed):
         return finished_call, None
     if parsed.mended:
         what = "; ".join(parsed.mended)
         await run.state.emit(Note(text=f"the answer was put right without asking again: {what}", step=job.step.id))
     if (
-        not speaker.committed and parsed.text != finished_call.result.text.strip()
+        not gate.committed and parsed.text != finished_call.result.text.strip()
     ):  # for programs: without surrounding text
-        speaker.correct(parsed.text)
+        gate.correct(parsed.text)
         finished_call = msgspec.structs.replace(
             finished_call, result=msgspec.structs.replace(finished_call.result, text=parsed.text)
         )
@@ -156,35 +156,35 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
     enforced = schema is not None and schema_delivery(endpoint.host, await _closable(schema)) != "asked"
     job = await _job(run, step, endpoint, messages, stands_for, enforced=enforced)
     # A buffered answer is emitted when complete; until then another route may take over.
-    live = run.state.world.live and request.policy.streaming == "live" and not run.may_ask_again()
-    speaker = FirstWordGate(endpoint.id, run.state.emit, live=live and (schema is None or enforced))
+    live = run.state.dependencies.live and request.policy.streaming == "live" and not run.may_ask_again()
+    gate = FirstWordGate(endpoint.id, run.state.emit, live=live and (schema is None or enforced))
     try:
-        finished_call = await run.do(job, speaker)
+        finished_call = await run.do(job, gate)
     except SchemaRefused:
-        if not enforced or schema is None or schema.strict or speaker.committed:
+        if not enforced or schema is None or schema.strict or gate.committed:
             raise
         what = f"{endpoint.id} cannot be held to this schema: it is asked for in words, and the answer is checked"
         await run.state.emit(Note(text=what, step=step.id))
         job = await _job(run, step, endpoint, messages, stands_for, enforced=False)
-        speaker = FirstWordGate(endpoint.id, run.state.emit, live=False)
-        finished_call = await run.do(job, speaker)
-    if _is_refusal(finished_call, speaker):
+        gate = FirstWordGate(endpoint.id, run.state.emit, live=False)
+        finished_call = await run.do(job, gate)
+    if _is_refusal(finished_call, gate):
         await run.state.emit(
             StepFinished(actual=finished_call.actual)
         )  # the attempt is paid for, and its usage is known
         raise refusal_error(endpoint, finished_call.result.refusal, finished_call.actual.step)
     found = JsonAnswer(done=finished_call, data=None)
     if schema is not None:
-        valid, data = await validated_answer(run, job, finished_call, schema, speaker)
+        valid, data = await validated_answer(run, job, finished_call, schema, gate)
         found, repaired = JsonAnswer(done=valid, data=data), valid.actual is not finished_call.actual
         ask = (
             partial(_with_schema, endpoint.host, messages, isinstance(job.chat.output, JsonOutput))
             if job.chat
             else None
         )
-        found = await check_evidence(run, job, found, schema, speaker, stands_for, None if repaired else ask)
+        found = await check_evidence(run, job, found, schema, gate, stands_for, None if repaired else ask)
         finished_call = found.done
-    await speaker.finish()
+    await gate.finish()
     await run.state.emit(StepFinished(actual=finished_call.actual))
     looped = await offload(len(finished_call.result.text) > LONG, _loops, finished_call, schema)
     await _add_remarks(run, finished_call, step, output_limit(step, request), looped=looped)
@@ -219,7 +219,7 @@ async def _job(
         messages = await offload(long, _with_schema, endpoint.host, messages, enforced, schema)
     limit = output_limit(step, request)
     try:
-        step = await offload(long, _fit_call, step, endpoint, messages, limit, run.state.world)
+        step = await offload(long, _fit_call, step, endpoint, messages, limit, run.state.dependencies)
     except errors.ContextExceeded as error:
         raise Reroute(error, step, "has too small a context for the converted files") from error
     pieces = [piece for found in stands_for.values() for piece in found]
@@ -240,14 +240,14 @@ async def _job(
         context=requested_context(step, endpoint, limit),
         cache=request.cache,
         settings=settings,
-        stream=run.state.world.live or not is_quick_answer(step),
+        stream=run.state.dependencies.live or not is_quick_answer(step),
     )
     try:
         await offload(long, check_modalities, endpoint, call, step)
     except errors.UnsupportedModality as error:
         raise Reroute(error, step, "cannot take this kind of part") from error
-    world = run.state.world
-    work = await offload(long, measure_request, endpoint, call, pieces, world.count, world.catalog)
+    dependencies = run.state.dependencies
+    work = await offload(long, measure_request, endpoint, call, pieces, dependencies.count, dependencies.catalog)
     return CallJob(
         step=step,
         endpoint=endpoint,
@@ -258,10 +258,10 @@ async def _job(
 
 
 def _fit_call(
-    step: Call, endpoint: Endpoint, messages: tuple[WireMessage, ...], limit: int | None, world: Dependencies
+    step: Call, endpoint: Endpoint, messages: tuple[WireMessage, ...], limit: int | None, dependencies: Dependencies
 ) -> Call:
     return (
-        check_context_window(step, endpoint, prompt.all_text(messages), limit, world)
+        check_context_window(step, endpoint, prompt.all_text(messages), limit, dependencies)
         if endpoint.model.tokenizer
         else step
     )
@@ -285,10 +285,10 @@ def is_quick_answer(step: Call) -> bool:
     return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF_SECONDS
 
 
-def _is_refusal(finished_call: FinishedCall, speaker: FirstWordGate) -> bool:
+def _is_refusal(finished_call: FinishedCall, gate: FirstWordGate) -> bool:
     """Return True if the model refused and nothing was shown; the caller raises the refusal."""
     result = finished_call.result
-    return not speaker.committed and is_refusal(result.finish_reason, (result.text,), called=result.calls_tool)
+    return not gate.committed and is_refusal(result.finish_reason, (result.text,), called=result.calls_tool)
 
 
 def _loops(finished_call: FinishedCall, schema: JsonOutput | None) -> bool:
@@ -332,10 +332,10 @@ async def _translate(run: RouteRun, step: Call) -> Finished:
     facts = run.state.opened_media.facts.parts
     messages = prompt.chat_messages(request, stands_for, facts, endpoint.model.marks)
     job = await _job(run, step, endpoint, messages, stands_for, enforced=False)
-    speaker = FirstWordGate(endpoint.id, run.state.emit, live=False)
-    finished_call = await run.do(job, speaker)
+    gate = FirstWordGate(endpoint.id, run.state.emit, live=False)
+    finished_call = await run.do(job, gate)
     await run.state.emit(StepFinished(actual=finished_call.actual))
-    if _is_refusal(finished_call, speaker):
+    if _is_refusal(finished_call, gate):
         raise refusal_error(endpoint, finished_call.result.refusal, finished_call.actual.step)
     await _add_remarks(run, finished_call, step, output_limit(step, request), looped=finished_call.result.looped)
     return await translation.translation_result(run, step, finished_call.result.text, transcript)

@@ -93,7 +93,7 @@ def _transcript_source(name: str, transcript: Transcript) -> EvidenceSource:
 
 
 async def check_evidence(
-    run: RouteRun, job: CallJob, json_answer: JsonAnswer, schema: JsonOutput, speaker: FirstWordGate,
+    run: RouteRun, job: CallJob, json_answer: JsonAnswer, schema: JsonOutput, gate: FirstWordGate,
     stands_for: Mapping[int, tuple[ModelInput, ...]], ask: Ask | None,
 ) -> JsonAnswer:  # fmt: skip
     """Return the answer with evidence for its values; request missing values once more if the plan allows it.
@@ -113,10 +113,10 @@ async def check_evidence(
     if not json_answer.evidence:
         return json_answer
     suffix = ""
-    if json_answer.unverified and ask is not None and not speaker.committed and run.may_ask_again():
+    if json_answer.unverified and ask is not None and not gate.committed and run.may_ask_again():
         first, (better, took, suffix) = json_answer.done, await _ask_again(run, job, json_answer, schema, sources, ask)
         json_answer = better if len(better.unverified) < len(json_answer.unverified) else json_answer
-        speaker.correct(json_answer.done.result.text)
+        gate.correct(json_answer.done.result.text)
         if took is not None:
             json_answer = msgspec.structs.replace(json_answer, done=_combine_calls(json_answer.done, first, took))
     fields = json_answer.unverified

@@ -55,7 +55,7 @@ async def answer(run: RouteRun, step: Transform | Call) -> Finished:
     limit = request.sampling.max_tokens
     file_text = text_of_files(stands_for, facts)
     text, reason, stop_sequence = await offload(
-        True, limit_text, file_text, request.sampling, partial(run.state.world.count, COUNTED_BY)
+        True, limit_text, file_text, request.sampling, partial(run.state.dependencies.count, COUNTED_BY)
     )
     finished = run.finished_event(
         step, finish_reason=reason, stop_sequence=stop_sequence, unread=partly_unread_files(stands_for, facts)

@@ -69,7 +69,7 @@ async def _mask(run: RouteRun, endpoint: Endpoint, image: ImageInput) -> bytes:
     shrunk = (part.width, part.height) != (image.width, image.height)
     data = image.data if shrunk else opened_media.data(part.index)
     transparent = IMAGE_MASK in endpoint.host.quirks
-    return (await run.state.world.media.mask(data, transparent=transparent, name=part.name)).data
+    return (await run.state.dependencies.media.mask(data, transparent=transparent, name=part.name)).data
 
 
 def image_call(
@@ -108,7 +108,7 @@ async def _in_format(run: RouteRun, step: Call, drawn_image: Drawn, output: Imag
     if drawn_image.media_type == media_type:
         return drawn_image
     if media_type == "image/png":
-        converted = await run.state.world.media.picture(drawn_image.data, name="the image that was drawn")
+        converted = await run.state.dependencies.media.picture(drawn_image.data, name="the image that was drawn")
         return msgspec.structs.replace(drawn_image, data=converted.data, media_type=converted.media_type)
     what = f"{step.endpoint} sent {drawn_image.media_type}, and {media_type} was asked for"
     await run.state.emit(Note(text=what, step=step.id))

@@ -178,7 +178,7 @@ def _job(
     now = step if before is None else remaining_estimate(step, before)
     try:
         check_modalities(endpoint, call, step)
-        now = check_context_window(now, endpoint, prompt.all_text(call.messages), 1, run.state.world)
+        now = check_context_window(now, endpoint, prompt.all_text(call.messages), 1, run.state.dependencies)
     except errors.UnsupportedModality as error:
         raise Reroute(error, step, "cannot take this kind of part") from error
     except errors.ContextExceeded as error:

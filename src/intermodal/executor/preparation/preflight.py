@@ -50,13 +50,15 @@ def check_modalities(endpoint: Endpoint, call: ChatCall, step: Call) -> None:
             )
 
 
-def check_context_window(step: Call, endpoint: Endpoint, text: str, limit: int | None, world: Dependencies) -> Call:
+def check_context_window(
+    step: Call, endpoint: Endpoint, text: str, limit: int | None, dependencies: Dependencies
+) -> Call:
     """Return the step, its cost raised if the prompt has more tokens than planned and can be counted.
 
     Raises ContextExceeded with the numbers if prompt and reserved answer do not fit. If only the host can count, the
     host itself refuses, which costs nothing.
     """
-    prompt_tokens = world.count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
+    prompt_tokens = dependencies.count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
     if prompt_tokens is None:
         return step
     context = endpoint.context_limit

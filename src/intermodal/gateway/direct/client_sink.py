@@ -88,22 +88,22 @@ class ChatPlan:
 def abandon_handover(context: GatewayContext, request: GatewayRequest, handover: Handover) -> None:
     """Release or settle the reservation of a call that no run continues, and record its attempt and its run."""
     handover.abandon(context.ledger)
-    tried = handover.tried
-    if handover.given is not None:
-        forget_void_call(request, carried_out=tried is not None and tried.ending.charge.maybe_paid)
-    if tried is None:
+    prior = handover.prior
+    if handover.reservation is not None:
+        forget_void_call(request, carried_out=prior is not None and prior.ending.charge.maybe_paid)
+    if prior is None:
         return
-    ending, step = tried.ending, handover.compiled.step
-    code = "cancelled" if tried.error is None else tried.error.code  # its answer was to be repaired, or it failed
-    handover.engine.rows.end_run(handover.compiled, tried, code)
+    ending, step = prior.ending, handover.compiled.step
+    code = "cancelled" if prior.error is None else prior.error.code  # its answer was to be repaired, or it failed
+    handover.engine.rows.end_run(handover.compiled, prior, code)
     request.served.record_call(
         ModelCall(
             step=step.id, endpoint=handover.compiled.endpoint, seconds=ending.outcome.seconds,
             usage=ending.outcome.usage, cost=ending.counts, error=code,
         )
     )  # fmt: skip
-    if tried.error is not None:
-        context.metrics.attempt(tried.endpoint, code)
+    if prior.error is not None:
+        context.metrics.attempt(prior.endpoint, code)
     else:
         context.metrics.count_tokens(ending.outcome.usage.input_tokens, ending.outcome.usage.output_tokens)
 
@@ -127,14 +127,14 @@ class ClientSink:
         self._compiled = planned.compiled
         self._chat = chat
         self._asked = request
-        self._given: QuotaReservation | None = None
+        self._reservation: QuotaReservation | None = None
         self._shortened: ShortenedCall | None = None
         self._silence: StreamKeepalive | None = None
 
     def handover(self, failure: Unanswered) -> Handover:
         """Return the handover of a call that did not answer, with its quota reservation."""
         self._asked.served.not_direct = failure.why
-        return Handover(failure.tried, self._given, self._compiled, self._engine)
+        return Handover(failure.prior, self._reservation, self._compiled, self._engine)
 
     # ---- before it is sent
 
@@ -164,7 +164,7 @@ class ClientSink:
 
         If this process is killed, the key is charged the bound of this call, as its row is.
         """
-        self._given = reservation
+        self._reservation = reservation
         bound = self._planned.bound if self._shortened is None else self._shortened.bound
         if bound is not None:
             ledger.expose(reservation, bound.usd, bound.tokens.total, is_taken=True)
@@ -214,11 +214,11 @@ class ClientSink:
             self._asked.response_headers |= rate_limit_headers(*ledger.rates(key))
 
     def release(self) -> None:
-        if self._context.ledger is not None and self._given is not None:
-            self._context.ledger.release(self._given)
+        if self._context.ledger is not None and self._reservation is not None:
+            self._context.ledger.release(self._reservation)
 
     def abandon(self, failure: Unanswered) -> None:
-        handover = Handover(failure.tried, self._given, self._compiled, self._engine)
+        handover = Handover(failure.prior, self._reservation, self._compiled, self._engine)
         abandon_handover(self._context, self._asked, handover)
 
     def record_plan(self) -> None:
@@ -277,8 +277,8 @@ class ClientSink:
             self.release()
             return
         context, ending, compiled = self._context, report.ending, self._compiled
-        if context.ledger is not None and self._given is not None:
-            settle_attempt(context.ledger, self._given, ending)
+        if context.ledger is not None and self._reservation is not None:
+            settle_attempt(context.ledger, self._reservation, ending)
         self._asked.served.record_call(
             ModelCall(
                 step=compiled.step.id, endpoint=compiled.endpoint, seconds=ending.outcome.seconds, first=report.first,

@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 class Handover(NamedTuple):
     """An attempt that failed before any output was shown, and the quota reserved for its run.
 
-    ``tried``: None if no attempt was made. ``compiled``: the plan of the call. ``engine``: that made it.
+    ``prior``: None if no attempt was made. ``compiled``: the plan of the call. ``engine``: that made it.
     """
 
-    tried: PriorAttempt | None
-    given: QuotaReservation | None
+    prior: PriorAttempt | None
+    reservation: QuotaReservation | None
     compiled: CompiledPlan
     engine: DirectEngine
 
     def abandon(self, ledger: QuotaManager | None) -> None:
         """Release or settle the reservation because no run continues the call."""
-        if ledger is not None and self.given is not None:
-            if self.tried is None:
-                ledger.release(self.given)
+        if ledger is not None and self.reservation is not None:
+            if self.prior is None:
+                ledger.release(self.reservation)
             else:
-                settle_attempt(ledger, self.given, self.tried.ending)
+                settle_attempt(ledger, self.reservation, self.prior.ending)
 
 
 def settle_attempt(ledger: QuotaManager, reservation: QuotaReservation, ending: AttemptEnding) -> None:
