@@ -51,7 +51,7 @@ def test_the_page_shows_the_table_of_failures(bless: bool) -> None:
 
 def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     text = " ".join(PAGE.read_text().split())
-    assert f"If it asks for more than {retry.REROUTE_AFTER:g} s, another route" in text
+    assert f"If it asks for more than {circuit_breaker.REROUTE_AFTER:g} s, another route" in text
     assert f"waits, but never longer than {retry.MAX_WAIT:g} s" in text
     assert (
         f"of {retry.FIRST_WAIT:g} s, then of {2 * retry.FIRST_WAIT:g} s, and so on up to {retry.LAST_WAIT:g} s" in text

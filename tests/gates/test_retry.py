@@ -21,11 +21,12 @@ from intermodal.core.request import Policy
 from intermodal.events import Note
 from intermodal.executor.attempt.circuit_breaker import (
     MAX_TIMED_RESENDS,
+    REROUTE_AFTER,
     RESENDS_PER_CALL,
     RESENDS_PER_SECOND,
     EndpointHealth,
 )
-from intermodal.executor.attempt.retry import MAX_WAIT, REROUTE_AFTER
+from intermodal.executor.attempt.retry import MAX_WAIT
 from intermodal.executor.run import run
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from copy import copy
 from pathlib import Path
 
@@ -50,7 +51,13 @@ class World:
     async def run(self, attempt: PriorAttempt, *order: int, **more: object) -> Result:
         request, opened = asked("?", **more)  # type: ignore[arg-type]
         routes = [route(say(self.endpoints[place])) for place in order]
-        return await self.bench.run(plan(*routes), request, opened, attempt)
+        return await self.bench.run(plan(*routes), request, opened, self.counted(attempt))
+
+    def counted(self, attempt: PriorAttempt) -> PriorAttempt:
+        """The attempt, of which the health of the endpoints knows: its account told it."""
+        host, now = attempt.endpoint.partition(":")[0], time.monotonic()
+        self.health.begin(attempt.endpoint, host, now, is_resend=False).end(attempt.error, now)
+        return attempt
 
     @property
     def failures(self) -> list[tuple[str, str, str]]:
@@ -150,7 +157,7 @@ async def test_a_plan_that_asks_the_endpoint_in_another_way_is_run(
     request, opened = asked("?", "cat.png")
     described = see(b)
     routes = [route(described, say(a, f"step:{described.id}")), *([route(say(a, "part:1"))] if more else [])]
-    result = await world.bench.run(plan(*routes), request, opened, tried(a, copy(error), "?"))
+    result = await world.bench.run(plan(*routes), request, opened, world.counted(tried(a, copy(error), "?")))
     assert result.endpoint == a.id
     assert world.called == ["b", "a"]
     asks_to_wait = error is not None and error.retry_after is not None
@@ -164,7 +171,7 @@ async def test_another_way_waits_until_other_endpoints_have_failed(tmp_path: Pat
     described = see(b)
     routes = plan(route(described, say(a, f"step:{described.id}")), route(say(gone, "part:1")))
     error = errors.RateLimited("slow down", status=429, retry_after=30.0)
-    result = await world.bench.run(routes, request, opened, tried(a, error))
+    result = await world.bench.run(routes, request, opened, world.counted(tried(a, error)))
     assert result.endpoint == a.id
     assert world.called[0] == "m-fault-gone" and world.called[-2:] == ["b", "a"]
     assert max(world.bench.slept) > 25

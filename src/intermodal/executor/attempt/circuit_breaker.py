@@ -1,10 +1,11 @@
-"""Per-endpoint circuit breakers, per-host retry budgets, and learned limits, over all runs of a client.
+"""Per-endpoint circuit breakers and pauses, per-host retry budgets, and learned limits, over all runs of a client.
 
 The breaker of an endpoint opens after ``FAILURES_TO_OPEN`` failures in a row. The endpoint is then not called for
 ``PROBE_INTERVAL`` seconds, after which one call at a time probes whether it is back. The breaker steers and does not
-refuse: if no other endpoint is left, the endpoint is called all the same. The retry budget of a host is a token bucket:
-a host that is down gets few extra calls. A resend is taken from the budget when it is decided on, not when it is sent,
-so that concurrent waiting calls cannot take the same one. Times are passed in; nothing here waits.
+refuse: if no other endpoint is left, the endpoint is called all the same. A pause of more than ``REROUTE_AFTER``
+seconds that an endpoint requests is treated likewise; an answer to a later call ends it. The retry budget of a host is
+a token bucket: a host that is down gets few extra calls. A resend is taken from the budget when it is decided on, not
+when it is sent, so that concurrent waiting calls cannot take the same one. Times are passed in; nothing here waits.
 
 ``TrackedCall`` is one call as the breaker counts it. The executor and direct mode both use it, so an endpoint has one
 state however it is called.
@@ -25,6 +26,7 @@ from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 
 FAILURES_TO_OPEN = 5  # failures in a row
 SUSPICION_SECONDS = 600.0  # seconds after which a limit that was inferred from an estimate expires
+REROUTE_AFTER = 5.0  # seconds of a requested pause from which another route is better
 PROBE_INTERVAL = 5.0  # seconds between two probes of an endpoint that is down
 RESENDS_PER_CALL = 0.1  # resends that each call allows its host
 RESENDS_PER_SECOND = 2.0  # resends a second that are always allowed
@@ -300,6 +302,8 @@ class TrackedCall:
             self._upstreams._abandon_probe(self)
             if error is None and self.ends_pause:
                 self._upstreams.end_pause(self.endpoint)
+            elif error is not None and (seconds := requested_pause(error)):
+                self._upstreams.pause(self.endpoint, now + seconds)
             if error is None or not counts_as_failure(error):
                 self._upstreams._record_success(self.endpoint)
             else:
@@ -312,6 +316,17 @@ class TrackedCall:
             self._upstreams._abandon_probe(self)
             if self._spoke:
                 self._upstreams._record_success(self.endpoint)
+
+
+def requested_pause(error: errors.IntermodalError) -> float:
+    """Return the seconds for which other requests leave the endpoint alone if they have another route; 0 for none.
+
+    It is the wait that the endpoint requested, however long it is and whether or not the call may be resent.
+    """
+    if not isinstance(error, errors.CallError) or error.retry not in ("resend", "wait"):
+        return 0.0
+    seconds = error.retry_after or 0.0
+    return seconds if seconds > REROUTE_AFTER else 0.0
 
 
 def concerns_endpoint(error: errors.IntermodalError) -> bool:

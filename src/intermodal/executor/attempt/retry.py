@@ -21,6 +21,7 @@ from intermodal import errors
 from intermodal.core.content import Value
 from intermodal.core.hints import hint
 from intermodal.events import Retrying
+from intermodal.executor.attempt.circuit_breaker import requested_pause
 from intermodal.executor.drivers.interface import CallJob
 from intermodal.plans.step import Call
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 MAX_PAID_ATTEMPTS = 3  # attempts of one run that may have cost money
 MAX_WAIT = 60.0  # seconds; if an endpoint states a longer wait, another route is better
-REROUTE_AFTER = 5.0  # seconds of a stated wait from which another ready route is taken
 FIRST_WAIT = 1.0  # seconds; the width of the first full-jitter window, doubled for each further attempt
 NO_MORE = 1_000  # an attempt number above any limit on resends
 LAST_WAIT = 8.0  # seconds; the widest window
@@ -317,20 +317,6 @@ def _has_alternative(caller: RunCaller, name: str) -> bool:
     return any(name not in endpoints for endpoints in calls)
 
 
-def record_pause(caller: RunCaller, error: errors.IntermodalError, name: str) -> bool:
-    """Return True if this endpoint requested a pause from which another route is better, and record it.
-
-    Other requests leave the endpoint alone until then if they have another route, however long it is and whether or not
-    this request may be resent.
-    """
-    if not isinstance(error, errors.CallError) or error.retry not in ("resend", "wait"):
-        return False
-    if error.retry_after is None or error.retry_after <= REROUTE_AFTER or caller.force:
-        return False
-    caller.dependencies.upstreams.pause(name, caller.dependencies.clock() + error.retry_after)
-    return True
-
-
 def decide_next(
     caller: RunCaller, error: errors.IntermodalError, job: CallJob, number: int, committed: bool
 ) -> tuple[RetryDecision, bool]:
@@ -341,14 +327,13 @@ def decide_next(
     """
     dependencies = caller.dependencies
     now, jitter = dependencies.clock(), dependencies.jitter()
-    paused = record_pause(caller, error, job.endpoint.id)
     after = partial(_decide, caller, error, committed=committed, jitter=jitter)
     decision = after(NO_MORE if job.endpoint.id == caller.exploring else number)
     if decision.kind != "resend":
         return decision, False
     if not caller.force and dependencies.upstreams.seconds_open(job.endpoint.id, now) > 0:
         why = "and fails again and again"
-    elif paused and _has_alternative(caller, job.endpoint.id):
+    elif requested_pause(error) and not caller.force and _has_alternative(caller, job.endpoint.id):
         return msgspec.structs.replace(decision, kind="reroute", delay=0.0), True
     elif is_free_resend(error) or dependencies.upstreams.acquire_resend(job.endpoint.host.id, now):
         return decision, False
@@ -358,14 +343,14 @@ def decide_next(
     return msgspec.structs.replace(decision, reason=f"{decision.reason} {why}"), False
 
 
-def decide_elsewhere(caller: RunCaller, error: errors.IntermodalError, name: str) -> tuple[RetryDecision, bool, bool]:
-    """Return the decision after an attempt at endpoint ``name``, which the next route does not repeat: reroute or stop.
+def decide_elsewhere(caller: RunCaller, error: errors.IntermodalError) -> tuple[RetryDecision, bool, bool]:
+    """Return the decision after an attempt that the next route does not repeat: reroute or stop.
 
     Also return whether the endpoint is passed over for now because it requested a pause, and whether it may be called
     again.
     """
     resendable = _decide(caller, error, 1, committed=False, jitter=0.0).kind == "resend"
-    passed_over = record_pause(caller, error, name) and resendable
+    passed_over = resendable and bool(requested_pause(error)) and not caller.force
     return _decide(caller, error, NO_MORE, committed=False, jitter=0.0), passed_over, resendable
 
 

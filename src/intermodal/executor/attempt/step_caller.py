@@ -254,7 +254,7 @@ class StepCaller:
         self.ledger.maybe_paid += prior.ending.charge.maybe_paid
         if (endpoint := self.dependencies.catalog.by_id.get(prior.endpoint)) is not None:
             self._learn(error, endpoint, media_kinds, tools)
-        decision, passed_over, resendable = retry.decide_elsewhere(self, error, prior.endpoint)
+        decision, passed_over, resendable = retry.decide_elsewhere(self, error)
         if prior.error is None:
             resendable = True  # its endpoint works
             decision = msgspec.structs.replace(decision, reason=error.what)
