@@ -353,8 +353,7 @@ async def test_a_connection_whose_request_is_cancelled_while_it_is_made_is_close
                 (made,) = await asyncio.gather(connecting, return_exceptions=True)
                 if isinstance(made, HostConnection):
                     made.abort()
-                del connecting, made
-                gc.collect()
+            del connecting, made
             while any("create_connection" in repr(task) for task in asyncio.all_tasks()):
                 await asyncio.sleep(0.01)
             gc.collect()
