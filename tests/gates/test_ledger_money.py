@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -21,7 +22,8 @@ from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, QuotaClai
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 
 # A worker process: admits `calls` calls that may each cost `high` and cost `actual`, `together` at a time. It prints
-# how many were admitted and what they cost. With "stop" it holds what it got until it is told to go on.
+# how many were admitted and what they cost. With "stop" it holds what it got until it is told to go on; with "tell" it
+# says when it has settled its first call.
 WORKER = """
 import asyncio, sys
 from pathlib import Path
@@ -30,7 +32,7 @@ from intermodal.gateway.quotas.quota_types import QuotaClaim
 from intermodal.gateway.quotas.sqlite_store import SqliteQuotaStore
 from intermodal.gateway.quotas.budget_leases import QuotaReservation
 
-async def main(path, calls, high, actual, together, stop):
+async def main(path, calls, high, actual, together, mode):
     ledger = QuotaManager(SqliteQuotaStore(Path(path)))
     await ledger.start()
     (key,) = ledger.access._quota_store.every_key()
@@ -40,36 +42,42 @@ async def main(path, calls, high, actual, together, stop):
     claim, left = QuotaClaim(cost=high, tokens=10), calls
 
     async def one():
-        nonlocal admitted, left
+        nonlocal admitted, left, mode
         while left > 0:
             left -= 1
             made = await ledger.admit(key, claim)
             if not isinstance(made, QuotaReservation):
                 continue
             admitted += 1
-            if stop:
+            if mode == "stop":
                 held.append(made)
                 continue
             await asyncio.sleep(0)
             ledger.settle(made, cost=actual, tokens=7)
+            if mode == "tell":
+                mode = "go"
+                print("settled", flush=True)
 
     await asyncio.gather(*(one() for _ in range(together)))
     print("held", admitted, flush=True)
-    if stop:
+    if mode == "stop":
         await asyncio.to_thread(sys.stdin.readline)
         for made in held:
             ledger.settle(made, cost=actual, tokens=7)
     await ledger.close()
     print("done", admitted, flush=True)
 
-path, calls, high, actual, together, stop = sys.argv[1:]
-asyncio.run(main(path, int(calls), float(high), float(actual), int(together), stop == "stop"))
+path, calls, high, actual, together, mode = sys.argv[1:]
+asyncio.run(main(path, int(calls), float(high), float(actual), int(together), mode))
 """
 
 
 class Process:
-    def __init__(self, path: Path, calls: int, high: float, actual: float, together: int = 50, *, stop: bool = False):
-        arguments = [str(path), str(calls), repr(high), repr(actual), str(together), "stop" if stop else "go"]
+    def __init__(
+        self, path: Path, calls: int, high: float, actual: float, together: int = 50, *,
+        mode: Literal["go", "stop", "tell"] = "go",
+    ) -> None:  # fmt: skip
+        arguments = [str(path), str(calls), repr(high), repr(actual), str(together), mode]
         self.child = subprocess.Popen(
             [sys.executable, "-c", WORKER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -118,7 +126,7 @@ def test_C1_four_workers_never_set_aside_more_than_the_budget(file: Path, full_g
     """1,000 calls at once in 4 processes, each up to 1 % of $1: exactly 100 get in, and unused money is free again."""
     make(file, Budget(unit="usd", limit=NANODOLLARS, period="total"))
     for round_ in range(10 if full_gates else 2):
-        workers = [Process(file, 250, 0.01, 0.0, 250, stop=True) for _ in range(4)]
+        workers = [Process(file, 250, 0.01, 0.0, 250, mode="stop") for _ in range(4)]
         for worker in workers:
             worker.go()
         admitted = [worker.admitted() for worker in workers]
@@ -157,7 +165,7 @@ def test_C2_a_killed_worker_costs_its_upper_bound_and_nothing_is_forgotten(file:
     make(file, Budget(unit="usd", limit=1000 * NANODOLLARS, period="total"))
     random_, open_, before = random.Random(2), 0, 0
     for _ in range(50 if full_gates else 4):
-        worker = Process(file, random_.randint(1, 300), 0.01, 0.003, 20, stop=True)
+        worker = Process(file, random_.randint(1, 300), 0.01, 0.003, 20, mode="stop")
         worker.go()
         open_ += worker.admitted()
         worker.child.send_signal(signal.SIGKILL)
@@ -179,8 +187,9 @@ def test_C2_killed_at_any_instant_counts_all_that_was_admitted(file: Path, full_
     random_, before, kills = random.Random(3), 0, 50 if full_gates else 4
     usd = tokens = AccountSpending(account="", start="", spent=0, unknown=0, held=0)
     for _ in range(kills):
-        worker = Process(file, 10**7, 0.01, 0.003, 20)
+        worker = Process(file, 10**7, 0.01, 0.003, 20, mode="tell")
         worker.go()
+        assert worker.line() == "settled"
         time.sleep(random_.uniform(0.02, 0.4))
         worker.child.send_signal(signal.SIGKILL)
         worker.child.communicate()
@@ -203,7 +212,7 @@ def test_C2_killed_at_any_instant_counts_all_that_was_admitted(file: Path, full_
 def test_C2_after_a_loss_of_power_the_whole_lease_counts(file: Path) -> None:
     """The journal of another boot is not believed: what had been drawn counts, never less than was set aside."""
     make(file, Budget(unit="usd", limit=NANODOLLARS, period="total"))
-    worker = Process(file, 10, 0.01, 0.003, 5, stop=True)
+    worker = Process(file, 10, 0.01, 0.003, 5, mode="stop")
     worker.go()
     assert worker.admitted() == 10
     worker.child.send_signal(signal.SIGKILL)

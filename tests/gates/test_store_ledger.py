@@ -115,11 +115,14 @@ from pathlib import Path
 from intermodal.store.database import Store
 from intermodal.store.rows import AttemptOutcome, Reservation
 store = Store(Path(sys.argv[1]))
-print("up", flush=True)
+spends = False
 while True:
     key = store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e", cost_high=0.01))
     store.mark_sent(key)
     store.settle(key, AttemptOutcome(cost=0.01))
+    if not spends:
+        spends = True
+        print("spends", flush=True)
 """
 
 
@@ -135,7 +138,7 @@ def test_c2_the_total_spent_never_drops_when_processes_are_killed(tmp_path: Path
     total = 0.0
     for _ in range(50 if full_gates else 4):
         child = subprocess.Popen([sys.executable, "-c", KILLED_MID_SPEND, str(path)], stdout=subprocess.PIPE)
-        assert child.stdout is not None and child.stdout.readline() == b"up\n"
+        assert child.stdout is not None and child.stdout.readline() == b"spends\n"
         time.sleep(random_.uniform(0.01, 0.15))
         child.send_signal(signal.SIGKILL)
         child.wait()

@@ -267,7 +267,7 @@ def test_a_host_that_fails_as_the_client_leaves_is_settled_and_told(
 
 
 def test_a_server_that_stops_between_the_failure_and_the_next_attempt_says_so(
-    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch
+    wall: FaultyHost, kinds: Kinds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_a_task = Connection._in_a_task
 
@@ -281,6 +281,7 @@ def test_a_server_that_stops_between_the_failure_and_the_next_attempt_says_so(
         twice(house)
         PLAYS["now"] = refusal(503)
         found = house.raw(request())
+        assert kinds.seen == ["task", "passed", "passed"]
         assert found.startswith(b"HTTP/1.1 503") and b"the server is stopping" in found
         until(lambda: clean(house))
 
