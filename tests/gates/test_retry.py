@@ -291,13 +291,14 @@ async def test_A4_an_endpoint_that_is_returned_to_is_called_no_more_often_than_o
         assert (wall.asked("busy"), wall.asked("other")) == (calls, 1)
 
 
-async def test_A4_a_pause_for_which_no_time_is_left_takes_no_resend(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [1050.0, 1090.0], ids=["after the deadline", "more than a minute"])
+async def test_A4_a_pause_for_which_no_time_is_left_takes_no_resend(tmp_path: Path, end: float) -> None:
     """The run is about to return to the endpoint, and gives up. Other requests may use the host's budget."""
     upstreams, fresh = EndpointHealth(), EndpointHealth()
 
     def script(model: str, number: int) -> ScriptedReply:
         if model == "other":  # meanwhile another request is told to wait longer
-            upstreams.pause("wall:busy", 1090.0)
+            upstreams.pause("wall:busy", end)
         return refusal(503, headers={"retry-after": "40"}) if model == "busy" else refusal(401)
 
     with FaultyHost(script) as wall:

@@ -115,14 +115,16 @@ from pathlib import Path
 from intermodal.store.database import Store
 from intermodal.store.rows import AttemptOutcome, Reservation
 store = Store(Path(sys.argv[1]))
-spends = False
-while True:
+
+def spend():
     key = store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e", cost_high=0.01))
     store.mark_sent(key)
     store.settle(key, AttemptOutcome(cost=0.01))
-    if not spends:
-        spends = True
-        print("spends", flush=True)
+
+spend()
+print("spends", flush=True)
+while True:
+    spend()
 """
 
 

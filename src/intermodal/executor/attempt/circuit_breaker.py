@@ -152,7 +152,7 @@ class EndpointHealth:
     def begin(self, endpoint: str, host: str, now: float, *, is_resend: bool) -> TrackedCall:
         """Begin a call. ``is_resend``: ``acquire_resend`` has paid for it, or its host requested it."""
         call = TrackedCall(self, endpoint)
-        call.ends_pause = bool(self._paused) and endpoint in self._paused
+        call.ends_pause = endpoint in self._paused
         if self._breakers:
             breaker = self._breakers.get(endpoint)
             if breaker is not None and breaker.failures >= FAILURES_TO_OPEN:

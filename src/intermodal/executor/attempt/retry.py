@@ -245,14 +245,15 @@ async def return_to_endpoint(caller: RunCaller, job: CallJob) -> int:
     """
     upstreams, host = caller.dependencies.upstreams, job.endpoint.host.id
     found = caller.passed_over.pop(job.endpoint.id, None)
+    seconds = upstreams.pause_left(job.endpoint.id, caller.dependencies.clock()) if caller.force else 0.0
     if found is None:
-        if upstreams.pause_left(job.endpoint.id, caller.dependencies.clock()) <= MAX_WAIT:
-            await _wait_for_retry_after(caller, job)
+        if seconds <= MAX_WAIT:
+            await _wait_for_retry_after(caller, job, seconds)
         return 0
     if not is_free_resend(found.error) and not upstreams.acquire_resend(host, caller.dependencies.clock()):
         raise Reroute(found.error, job.step, f"{reason_of(found.error)} {_RETRIES_SPENT_NOTE}")
     with _resend_held(caller, found.error, host):
-        await _wait_for_retry_after(caller, job)
+        await _wait_for_retry_after(caller, job, seconds)
     return found.attempts
 
 
@@ -277,22 +278,21 @@ async def wait_to_resend(
         await caller.sleep(decision.delay)
 
 
-async def _wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
-    """Wait as long as a passed-over endpoint requested, before it is called again.
+async def _wait_for_retry_after(caller: RunCaller, job: CallJob, seconds: float) -> None:
+    """Wait the rest of the pause that a passed-over endpoint requested, before it is called again; 0 if it is over.
 
     Raises RateLimited if that exceeds the remaining time or ``MAX_WAIT``.
     """
-    name, dependencies = job.endpoint.id, caller.dependencies
-    seconds = dependencies.upstreams.pause_left(name, dependencies.clock()) if caller.force else 0.0
     if not seconds:
         return
+    name = job.endpoint.id
     if seconds > MAX_WAIT or (caller.remaining is not None and seconds >= caller.remaining):
         long = seconds > MAX_WAIT
         what = f"wants to be asked again in {seconds:.0f} s, and "
         what += f"no request waits longer than {MAX_WAIT:.0f} s" if long else "there is less time"
         todo = "try again later" if long else hint("allow more time ({deadline})")
         raise errors.RateLimited(what, where=name, todo=todo, step=job.step.id, retry_after=seconds, sent=False)
-    seconds += dependencies.jitter() * FIRST_WAIT
+    seconds += caller.dependencies.jitter() * FIRST_WAIT
     reason = f"{name} is called again, as no other endpoint is left"
     await caller.emit(Retrying(step=job.step.id, reason=reason, delay=round(seconds, 3), at=caller.elapsed()))
     await caller.sleep(seconds)
@@ -320,8 +320,8 @@ def _has_alternative(caller: RunCaller, name: str) -> bool:
 def decide_next(
     caller: RunCaller, error: errors.IntermodalError, job: CallJob, number: int, committed: bool
 ) -> tuple[RetryDecision, bool]:
-    """Return the decision after attempt ``number``, and whether the endpoint is passed over for now
-    because it requested a pause.
+    """Return the decision after attempt ``number``, and whether the endpoint is passed over for now because it
+    requested a pause.
 
     A resend is taken from the host's retry budget here, before the wait, so concurrent calls cannot take the same one.
     """
