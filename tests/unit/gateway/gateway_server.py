@@ -70,7 +70,7 @@ class GatewayServer:
                     log=self.log.append,
                 )
                 if GatewayServer.taskless:
-                    self.gone = without_tasks(self.gateway)
+                    without_tasks(self.gateway)
                 if self._before is not None:
                     self._before(self.gateway)
                 self.loop = asyncio.get_running_loop()

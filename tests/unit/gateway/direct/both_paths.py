@@ -23,7 +23,7 @@ import pytest
 from tests.gates.faulty_host import FaultyHost, ScriptedReply
 from tests.unit.gateway.apis import contract
 from tests.unit.gateway.direct.both_paths_protocols import WireProtocol, counted_apart
-from tests.unit.gateway.direct.without_task import without_tasks
+from tests.unit.gateway.direct.without_task import TasklessCalls, without_tasks
 from tests.unit.gateway.gateway_server import GatewayServer, sse, through_the_executor
 
 from intermodal.executor.attempt.step_caller import StepCaller
@@ -95,7 +95,7 @@ class BothPaths:
         self._settled: dict[str, list[Any]] = {}
         self._began = 0.0  # the case that is asked
         self.text = ""  # what the client got last
-        self._gone: list[str] = []  # without a task
+        self._taskless = TasklessCalls()
 
     @contextmanager
     def open(self) -> Iterator[BothPaths]:
@@ -124,7 +124,7 @@ class BothPaths:
                     if way == "executor":
                         through_the_executor(gateway)
                     elif way == "taskless":
-                        self._gone = without_tasks(gateway)
+                        self._taskless = without_tasks(gateway)
 
                 house = self._houses[way] = GatewayServer(before=before).__enter__()
                 self._settled[way] = _settlements(house, self._monkeypatch)
@@ -157,10 +157,11 @@ class BothPaths:
     def both(self, name: str) -> tuple[Seen, Seen]:
         """By the direct path, and by the executor. Without a task the direct path does the same."""
         direct = self.ask("direct", name)
-        before = len(self._gone)
+        before = len(self._taskless.ids)
         taskless = self.ask("taskless", name)
         assert not (found := unlike(vars(taskless), vars(direct))), "\n".join(found)
-        assert len(self._gone) == before + 1 or not direct.taken, "it needed a task"
+        taken = len(self._taskless.ids) - before
+        assert taken == 1 or not direct.taken, f"it needed a task: {self._taskless.reason or taken}"
         return direct, self.ask("executor", name)
 
     def house(self, way: str, name: str) -> GatewayServer:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from time import monotonic
 from weakref import WeakKeyDictionary
 
 from intermodal.executor.direct.compiled_plan import CompiledPlan
 from intermodal.executor.direct.direct_attempt import DirectAttempt
+from intermodal.gateway.billing import IDEMPOTENCY_HEADER
 from intermodal.gateway.http1.connection import Connection, OnEnd
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
@@ -16,52 +18,68 @@ from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.routes import find_route
 from intermodal.gateway.server import Gateway
 
-TRIES = 50  # what is learned in between has shapes planned again
+LONGEST_WAIT = 120.0  # seconds: what is learned in between has shapes planned again, and a store in use is asked again
+
+
+@dataclass
+class TasklessCalls:
+    """What went without a task: ``ids`` of its requests, in order. ``reason``: why the last request did not."""
+
+    ids: list[str] = field(default_factory=list)
+    reason: str = ""
+
 
 _in_a_task = Connection._in_a_task
-_gone: WeakKeyDictionary[Gateway, list[str]] = WeakKeyDictionary()
+_calls: WeakKeyDictionary[Gateway, TasklessCalls] = WeakKeyDictionary()
 
 
-def without_tasks(gateway: Gateway) -> list[str]:
+def without_tasks(gateway: Gateway) -> TasklessCalls:
     """Plan each shape, open a connection and draw from the budget before it is passed on.
 
-    Gives the ids of what went without a task, as it comes.
+    Gives what went without a task, as it comes.
     """
     Connection._in_a_task = _prepared  # type: ignore[method-assign]
-    pass_on, gone = gateway.answer_without_task, _gone.setdefault(gateway, [])
+    pass_on, calls = gateway.answer_without_task, _calls.setdefault(gateway, TasklessCalls())
 
     def noted(request: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
         passage = pass_on(request, reply, over)
         if passage is not None:
-            gone.append(request.served.id)
+            calls.ids.append(request.served.id)
         return passage
 
     gateway.answer_without_task = noted  # type: ignore[method-assign]
-    return gone
+    return calls
 
 
 def _prepared(self: Connection, request: GatewayRequest, reply: ResponseWriter) -> None:
     gateway = self._serving
-    if not isinstance(gateway, Gateway) or gateway not in _gone or request.after is not None:
+    if not isinstance(gateway, Gateway) or gateway not in _calls or request.after is not None:
         _in_a_task(self, request, reply)
         return
 
     async def prepared() -> None:
-        passage = None
+        passage, calls, began = None, _calls[gateway], monotonic()
         try:
-            for _ in range(TRIES):
+            while True:
                 compiled = await _known(gateway, request)
                 if compiled is None:
+                    calls.reason = "it has no plan to go by"
                     break
                 passage = gateway.answer_without_task(request, reply, self._on_direct_end)
-                if passage is not None or not gateway.client.upstreams.may_call_now(compiled.endpoint.id, monotonic()):
+                if passage is not None:
+                    break
+                if not gateway.client.upstreams.may_call_now(compiled.endpoint.id, monotonic()):
+                    calls.reason = "its host may not be called now"
+                    break
+                if monotonic() - began > LONGEST_WAIT:
+                    calls.reason = f"what it needs was not at hand within {LONGEST_WAIT:.0f} s"
                     break
                 await asyncio.sleep(0.005)  # for what is being learned or opened
         except asyncio.CancelledError:
             self._on_answered(request, reply)
             raise
-        except Exception:  # the task says what is wrong with it
-            passage = None
+        except Exception as error:  # the task says what is wrong with it
+            passage, calls.reason = None, repr(error)
         if passage is None:
             _in_a_task(self, request, reply)
         else:
@@ -73,7 +91,7 @@ def _prepared(self: Connection, request: GatewayRequest, reply: ResponseWriter) 
 async def _known(gateway: Gateway, request: GatewayRequest) -> CompiledPlan | None:
     """How it may go without a task, now that what it needs is at hand; None where it may not."""
     dialect, direct = find_route(request.head).passes, gateway.direct
-    if dialect is None or gateway.telemetry is not None:
+    if dialect is None or gateway.telemetry is not None or IDEMPOTENCY_HEADER in request.head.headers:
         return None
     ready = await direct.match(request, dialect)
     while not gateway.client.up_to_date:  # on a slow machine a look takes longer than it is good for
