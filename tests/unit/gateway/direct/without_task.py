@@ -23,7 +23,10 @@ LONGEST_WAIT = 120.0  # seconds: what is learned in between has shapes planned a
 
 @dataclass
 class TasklessCalls:
-    """What went without a task: ``ids`` of its requests, in order. ``reason``: why the last request did not."""
+    """What went without a task: ``ids`` of its requests, in order.
+
+    ``reason``: why the last request needed a task; empty if it did not.
+    """
 
     ids: list[str] = field(default_factory=list)
     reason: str = ""
@@ -58,34 +61,40 @@ def _prepared(self: Connection, request: GatewayRequest, reply: ResponseWriter) 
         return
 
     async def prepared() -> None:
-        passage, calls, began = None, _calls[gateway], monotonic()
+        calls = _calls[gateway]
         try:
-            while True:
-                compiled = await _known(gateway, request)
-                if compiled is None:
-                    calls.reason = "it has no plan to go by"
-                    break
-                passage = gateway.answer_without_task(request, reply, self._on_direct_end)
-                if passage is not None:
-                    break
-                if not gateway.client.upstreams.may_call_now(compiled.endpoint.id, monotonic()):
-                    calls.reason = "its host may not be called now"
-                    break
-                if monotonic() - began > LONGEST_WAIT:
-                    calls.reason = f"what it needs was not at hand within {LONGEST_WAIT:.0f} s"
-                    break
-                await asyncio.sleep(0.005)  # for what is being learned or opened
+            passage = await _start(self, gateway, request, reply)
         except asyncio.CancelledError:
             self._on_answered(request, reply)
             raise
         except Exception as error:  # the task says what is wrong with it
-            passage, calls.reason = None, repr(error)
-        if passage is None:
+            passage = repr(error)
+        if isinstance(passage, str):
+            calls.reason = passage
             _in_a_task(self, request, reply)
         else:
+            calls.reason = ""
             self.task = passage
 
     self.task = self._loop.create_task(prepared())
+
+
+async def _start(
+    connection: Connection, gateway: Gateway, request: GatewayRequest, reply: ResponseWriter
+) -> DirectAttempt | str:
+    """Start the call without a task once what it needs is at hand; otherwise return why it needs one."""
+    began = monotonic()
+    while monotonic() - began <= LONGEST_WAIT:
+        compiled = await _known(gateway, request)
+        if compiled is None:
+            return "it has no plan to go by"
+        passage = gateway.answer_without_task(request, reply, connection._on_direct_end)
+        if passage is not None:
+            return passage
+        if not gateway.client.upstreams.may_call_now(compiled.endpoint.id, monotonic()):
+            return "its host may not be called now"
+        await asyncio.sleep(0.005)  # for what is being learned or opened
+    return f"what it needs was not at hand within {LONGEST_WAIT:.0f} s"
 
 
 async def _known(gateway: Gateway, request: GatewayRequest) -> CompiledPlan | None:
@@ -105,9 +114,9 @@ async def _known(gateway: Gateway, request: GatewayRequest) -> CompiledPlan | No
     direct.engine.pool.free(open_one or await direct.engine.pool.connect(compiled.target, "test"))
     direct.engine.pool.reused -= open_one is not None
     if gateway.ledger is not None:
-        given = await gateway.ledger.admit(request.key, planned.claim)
-        if not isinstance(given, QuotaReservation):
+        reservation = await gateway.ledger.admit(request.key, planned.claim)
+        if not isinstance(reservation, QuotaReservation):
             return None
-        QuotaManager.release(gateway.ledger, given)
+        QuotaManager.release(gateway.ledger, reservation)
     request.since = monotonic()
     return compiled
